@@ -1,0 +1,1 @@
+"""Synthetic people to learn from, and the build of the free body."""

@@ -1,0 +1,1 @@
+"""The command line, the Prefect flow, training and evaluation commands."""

@@ -1,0 +1,1 @@
+"""The models and their weights: body, splat renderer, Human Gaussian Model, estimators."""
