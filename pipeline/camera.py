@@ -85,9 +85,7 @@ def camera_center(camera: Camera) -> Float[Tensor, "*b 3"]:
 def rays(camera: Camera) -> Float[Tensor, "*b h w 3"]:
     """World-frame ray through each pixel centre, of depth 1 (not unit length): point = centre + depth * ray."""
     device = camera.K.device
-    v, u = torch.meshgrid(
-        torch.arange(camera.height, device=device) + 0.5, torch.arange(camera.width, device=device) + 0.5, indexing="ij"
-    )
+    v, u = torch.meshgrid(torch.arange(camera.height, device=device) + 0.5, torch.arange(camera.width, device=device) + 0.5, indexing="ij")
     pixels = torch.stack([u, v, torch.ones_like(u)], -1).reshape(-1, 3)
     directions = pixels @ torch.linalg.inv(camera.K).transpose(-1, -2) @ camera.T_camera_world[..., :3, :3]
     return directions.reshape(*camera.K.shape[:-2], camera.height, camera.width, 3)

@@ -1,0 +1,175 @@
+"""Every weight of the project: name, file, digest, licence, how to get it, and how it is read and written.
+
+Embedded weights lie in `models/weights/` as safetensors beside `index.json`, which pins their sha256. A file that
+is missing or differs from its pin is an error that says what to do; nothing runs on random numbers in silence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # torch takes a second to import, and `turnaround status` needs digests only
+    from torch import Tensor
+
+FOLDER = Path(__file__).parent / "weights"
+INDEX = FOLDER / "index.json"
+EMBEDDED_LICENCE = "Apache-2.0, trained by this project on synthetic people"
+
+
+class MissingWeight(RuntimeError):
+    """A weight that is needed is not there, or is not the one that was pinned."""
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One weight file or hub repository."""
+
+    name: str
+    file: str  # below models/weights, or a hub id or a user's path for the others
+    purpose: str
+    licence: str
+    source: str  # how to get it
+    embedded: bool = True
+    instead: str = ""  # what runs without it
+
+
+_TRAINED = "ships with the project; made again by `turnaround train {}`"
+WEIGHTS: dict[str, Weight] = {
+    weight.name: weight
+    for weight in (
+        Weight("body", "body_free.npz", "free body, SMPL-X format", "CC0-1.0 data (MakeHuman, MPFB2)", "ships; made by `python -m data.build_body`"),
+        *(
+            Weight(name, f"{name}.safetensors", purpose, EMBEDDED_LICENCE, _TRAINED.format(name.replace("_", "-")))
+            for name, purpose in (
+                ("matting", "person mask"),
+                ("estimator", "SMPL-X parameters and 2D joints from a photo"),
+                ("normals", "clothed normals, front and back"),
+                ("hgm_coarse", "Human Gaussian Model, one view"),
+                ("hgm_fusion", "Human Gaussian Model, two views"),
+                ("back_view_vae", "latents of the back view"),
+                ("back_view_unet", "latent diffusion of back views"),
+                ("back_view_controlnet", "control of the diffusion by the coarse back view"),
+            )
+        ),
+        Weight(
+            "smplx", "SMPLX_NEUTRAL.npz", "the licensed SMPL-X body", "SMPL-X Model License (non-commercial research)",
+            "register at https://smpl-x.is.tue.mpg.de, then --set body=/path/to/SMPLX_NEUTRAL.npz", False, "the free body",
+        ),
+        Weight(
+            "stable_diffusion", "stable-diffusion-v1-5", "back view diffusion", "CreativeML OpenRAIL-M",
+            "a local folder or hub id in stages.back_view.base", False, "the embedded diffusion model",
+        ),
+        Weight(
+            "controlnet_tile", "lllyasviel/control_v11f1e_sd15_tile", "control of the diffusion", "CreativeML OpenRAIL-M",
+            "a local folder or hub id in stages.back_view.controlnet", False, "the embedded ControlNet",
+        ),
+        Weight("lgm", "ashawkey/LGM", "start of the paper-size UNet", "MIT", "model_fp16_fixrot.safetensors", False, "own initialisation"),
+    )
+}  # fmt: skip
+
+
+def path(name: str) -> Path:
+    """The file of an embedded weight; raises MissingWeight with the remedy."""
+    weight = WEIGHTS.get(name)
+    if weight is None or not weight.embedded:
+        raise MissingWeight(f"no embedded weight is called {name!r}; there are {sorted(w for w in WEIGHTS if WEIGHTS[w].embedded)}")
+    file = FOLDER / weight.file
+    if not file.is_file():
+        raise MissingWeight(f"weight {name!r} is missing: {file} ({weight.purpose}; {weight.licence}). It {weight.source}.")
+    return file
+
+
+def file_digest(file: Path) -> str:
+    """sha256 of a file's bytes, remembered while its inode, time and size stay the same."""
+    status = file.stat()
+    return _file_digest(str(file), status.st_ino, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=256)
+def _file_digest(file: str, _inode: int, _mtime: int, _size: int) -> str:
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digest(name_or_path: str | Path) -> str:
+    """sha256 of an embedded weight by name, checked against its pin, or of any file or folder by path."""
+    if str(name_or_path) not in WEIGHTS:
+        given = Path(name_or_path)
+        if given.is_dir():
+            parts = [f"{f.relative_to(given)}:{file_digest(f)}" for f in sorted(given.rglob("*")) if f.is_file()]
+            return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        if not given.is_file():
+            raise MissingWeight(f"weight file {given} does not exist; give the path of a file or the name of one of {sorted(WEIGHTS)}")
+        return file_digest(given)
+    name = str(name_or_path)
+    found, pinned = file_digest(path(name)), pins().get(name)
+    if pinned is not None and found != pinned:
+        raise MissingWeight(
+            f"weight {name!r} ({path(name)}) has sha256 {found[:12]}, pinned is {pinned[:12]}: restore it with "
+            f"`git checkout -- models/weights`, or pin your own with `python -m models.zoo`"
+        )
+    return found
+
+
+def pins() -> dict[str, str]:
+    """The pinned digests of index.json by name."""
+    return json.loads(INDEX.read_text()) if INDEX.is_file() else {}
+
+
+def pin() -> dict[str, str]:
+    """Write index.json anew from the files that are there."""
+    found = {name: file_digest(FOLDER / w.file) for name, w in sorted(WEIGHTS.items()) if w.embedded and (FOLDER / w.file).is_file()}
+    _write_atomically(INDEX, (json.dumps(found, indent=2) + "\n").encode())
+    return found
+
+
+def load_state(name_or_path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """State dict (float16 widened to float32) and metadata of a safetensors file, by weight name or by path."""
+    import torch
+    from safetensors import safe_open
+
+    if str(name_or_path) in WEIGHTS:
+        digest(name_or_path)
+        file = path(str(name_or_path))
+    else:
+        file = Path(name_or_path)
+        if not file.is_file():
+            raise MissingWeight(f"weight file {file} does not exist")
+    with safe_open(file, framework="pt") as opened:
+        metadata = dict(opened.metadata() or {})
+        state = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118, no mapping
+    return {key: t.float() if t.dtype == torch.float16 else t for key, t in state.items()}, metadata
+
+
+def save_state(name_or_path: str | Path, state: dict[str, Tensor], metadata: dict[str, str]) -> Path:
+    """Write a state dict as float16 safetensors, atomically, and pin it when it is an embedded weight."""
+    import torch
+    from safetensors.torch import save
+
+    embedded = str(name_or_path) in WEIGHTS
+    file = FOLDER / WEIGHTS[str(name_or_path)].file if embedded else Path(name_or_path)
+    half = {k: (t.half() if t.dtype == torch.float32 else t).detach().cpu().contiguous() for k, t in state.items()}
+    for key, tensor in half.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise ValueError(f"weight {name_or_path}: tensor {key} is not finite in float16; nothing was written")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    _write_atomically(file, save(half, metadata=metadata))
+    if embedded:
+        pin()
+    return file
+
+
+def _write_atomically(file: Path, content: bytes) -> None:
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    temporary.write_bytes(content)
+    os.replace(temporary, file)
+
+
+if __name__ == "__main__":
+    pin()
