@@ -112,7 +112,8 @@ class Trainer:
             if time.monotonic() - saved > config.checkpoint_seconds:
                 self.save()
                 saved = time.monotonic()
-        self._report(history, validate)
+        if history:
+            self._report(history, validate)
         self.save()
         return self.ema
 

@@ -43,7 +43,10 @@ _TRAINED = "ships with the project; made again by `turnaround train {}`"
 WEIGHTS: dict[str, Weight] = {
     weight.name: weight
     for weight in (
-        Weight("body", "body_free.npz", "free body, SMPL-X format", "CC0-1.0 data (MakeHuman, MPFB2)", "ships; made by `python -m data.build_body`"),
+        Weight(
+            "body", "body_free.npz", "free body in the SMPL-X format", "CC0-1.0 data (MakeHuman, MPFB2)",
+            "ships with the project; made again by `python -m data.build_body`",
+        ),
         *(
             Weight(name, f"{name}.safetensors", purpose, EMBEDDED_LICENCE, _TRAINED.format(name.replace("_", "-")))
             for name, purpose in (
