@@ -43,7 +43,7 @@ def orbit_cameras(
 def _look_at_origin(azimuth: float, elevation: float, distance: float) -> Float[Tensor, "4 4"]:
     ca, sa, ce, se = math.cos(azimuth), math.sin(azimuth), math.cos(elevation), math.sin(elevation)
     # rows are the camera's axes in the world; with both angles 0 this is the identity
-    R = [[ca, 0.0, sa], [-sa * se, ce, ca * se], [-sa * ce, -se, ca * ce]]
+    R = [[ca, 0.0, sa], [sa * se, ce, -ca * se], [-sa * ce, se, ca * ce]]
     T_camera_world = torch.eye(4)
     T_camera_world[:3, :3] = torch.tensor(R)
     T_camera_world[2, 3] = distance
