@@ -1,0 +1,111 @@
+"""The stage protocol: what a stage needs, makes and is configured by.
+
+    class Coarse(Stage):
+        name, version = "coarse", 1
+        needs = {"view": "prepare.view", "body": "estimate.body"}
+        makes = {"gaussians": "Gaussians", "views": "Images", "back": "Image"}
+        device = "gpu"
+
+        class Config(StageConfig):
+            weights: str = Field("hgm_coarse", description="embedded weight, or the path of a safetensors file")
+
+        def weights(self) -> tuple[str, ...]:
+            return (self.config.weights,)
+
+        def run(self, *, device: torch.device, view: View, body: Body) -> dict[str, Any]: ...
+
+A declaration must not cost an import of torch (a fresh run imports none): stage modules take torch, `pipeline.types`
+and `models` in `if TYPE_CHECKING:` for annotations and inside `run` for use. That is why `makes` names its types.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    import torch
+
+# How a value is kept on disk (`pipeline/codecs.py`):
+#   Image (.png), Images (folder of .png), View (.png with its camera), Body (.npz), Gaussians (.ply), Mesh (.glb and .obj),
+#   Trace (.json), Video (.mp4)
+Kind: TypeAlias = Literal["Image", "Images", "View", "Body", "Gaussians", "Mesh", "Trace", "Video"]
+KINDS: tuple[str, ...] = get_args(Kind)
+
+# The types of those kinds that are not in `pipeline.types`; strings, so that they cost nothing at run time.
+Image: TypeAlias = "torch.Tensor"  # float32 (h, w), (h, w, 3) or (h, w, 4), sRGB or a soft mask in [0, 1]
+Images: TypeAlias = "dict[str, torch.Tensor]"  # name of the picture -> Image
+Trace: TypeAlias = dict[str, Any]  # whatever json can hold; tensors and arrays become lists
+Video: TypeAlias = bytes  # an encoded mp4
+
+SOURCES: tuple[str, ...] = ("image", "mask", "body", "back")  # photo.image: bytes; the sidecars: bytes | None
+PHOTO = "photo"
+
+
+class StageError(RuntimeError):
+    """A fault of the picture or of a file beside it: says what is wrong and what to do. Never retried."""
+
+
+class StageConfig(BaseModel):
+    """Frozen, closed settings of a stage. Every field is part of the cache key and has a description."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+ConfigT = TypeVar("ConfigT", bound=StageConfig)
+
+
+class Stage(Generic[ConfigT]):
+    """A pure step: values in, values out. No paths, no globals, no scheduler.
+
+    Subclass `Stage["MyStage.Config"]` where a type checker should know the settings, or plain `Stage`.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]  # bump when the meaning of an output changes
+    needs: ClassVar[Mapping[str, str]] = {}  # argument of run -> "stage.output" or "photo.image|mask|body|back"
+    makes: ClassVar[Mapping[str, Kind]] = {}  # output -> kind; the kind picks the codec
+    device: ClassVar[Literal["cpu", "gpu"]] = "cpu"  # "gpu": runs on the GPU where there is one, under its lock
+    Config: ClassVar[type[StageConfig]] = StageConfig
+
+    def __init__(self, config: ConfigT | None = None) -> None:
+        self.config: ConfigT = config if config is not None else self.Config()  # type: ignore[assignment]
+        if not isinstance(self.config, self.Config):
+            raise TypeError(f"stage {self.name} takes a {self.Config.__qualname__}, got {type(self.config).__qualname__}")
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        check_declaration(cls)
+
+    def weights(self) -> tuple[str, ...]:
+        """Names in `models/zoo.py`, or paths, of the weights that this configuration uses; their digests enter the key."""
+        return ()
+
+    def run(self, *, device: torch.device, **inputs: Any) -> Mapping[str, Any]:
+        """Compute every output of `makes` from the inputs of `needs`. StageError for faults of the picture."""
+        raise NotImplementedError
+
+
+def check_declaration(cls: type[Stage[Any]]) -> None:
+    """TypeError with the remedy where a stage's declaration is incomplete or contradicts its `run`."""
+    for field in ("name", "version", "makes"):
+        if not hasattr(cls, field) or not getattr(cls, field):
+            raise TypeError(f"{cls.__name__} must declare `{field}`")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", cls.name) or cls.name == PHOTO:
+        raise TypeError(f"{cls.__name__}.name is {cls.name!r}: use lower case letters, digits and _, and not {PHOTO!r}")
+    for output, kind in cls.makes.items():
+        if kind not in KINDS:
+            raise TypeError(f'{cls.__name__}.makes["{output}"] is {kind!r}: expected one of the strings {", ".join(KINDS)}')
+    for argument, need in cls.needs.items():
+        owner, _, output = need.partition(".")
+        if not output or (owner == PHOTO and output not in SOURCES):
+            raise TypeError(f'{cls.__name__}.needs["{argument}"] is {need!r}: expected "stage.output" or "photo.{"|".join(SOURCES)}"')
+    accepted = inspect.signature(cls.run).parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in accepted.values()):
+        expected = {"self", "device", *cls.needs}
+        if expected != set(accepted):
+            raise TypeError(f"{cls.__name__}.run takes {sorted(set(accepted) - {'self'})}, expected device and needs {sorted(cls.needs)}")
