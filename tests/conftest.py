@@ -1,0 +1,15 @@
+"""Shared settings of the suite: shapes are checked while it runs, random tests are the same every time."""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads slow each other down on small machines
+os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+
+from hypothesis import settings
+from jaxtyping import install_import_hook
+
+settings.register_profile("same", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("same")
+
+# the central types and the geometry are called with wrong shapes most easily; checking costs little there
+install_import_hook(["pipeline.types", "pipeline.camera", "pipeline.rotation"], "typecheck.checked")
