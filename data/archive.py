@@ -12,7 +12,7 @@ import numpy as np
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip file can hold
 
 
-def save_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
+def save_npz(path: Path, arrays: dict[str, np.ndarray], level: int = 9) -> None:
     """Write `arrays` compressed; equal arrays give equal bytes (numpy's own writer stores the time)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -22,5 +22,5 @@ def save_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
             np.lib.format.write_array(buffer, np.ascontiguousarray(arrays[name]), allow_pickle=False)
             entry = zipfile.ZipInfo(f"{name}.npy", date_time=_EPOCH)
             entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, buffer.getvalue(), compresslevel=9)
+            archive.writestr(entry, buffer.getvalue(), compresslevel=level)
     temporary.replace(path)

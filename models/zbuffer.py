@@ -43,7 +43,7 @@ def rasterize_views(
         raise ValueError(f"vertices_uvz must be (cameras, vertices, 3), got {vertices.shape}")
     if triangles.ndim != 2 or triangles.shape[1] != 3:
         raise ValueError(f"faces must be (faces, 3), got {triangles.shape}")
-    if triangles.size and not (0 <= triangles.min() and triangles.max() < vertices.shape[1]):
+    if triangles.size and not (triangles.min() >= 0 and triangles.max() < vertices.shape[1]):
         raise ValueError(f"faces name vertices {triangles.min()}..{triangles.max()}, but there are {vertices.shape[1]}")
     shape = (vertices.shape[0], height, width)
     face_id = np.full(shape, -1, np.int32)
@@ -91,7 +91,7 @@ def _draw_face(vertices, face, index, top, bottom, face_id, bary, depth):  # pra
         for x in range(int(x0), int(x1) + 1):
             px, py = x + 0.5, y + 0.5
             wa, wb, wc = edge(bx, by, cx, cy, px, py), edge(cx, cy, ax, ay, px, py), edge(ax, ay, bx, by, px, py)
-            if area > 0 and (wa < 0 or wb < 0 or wc < 0) or area < 0 and (wa > 0 or wb > 0 or wc > 0):
+            if (area > 0 and (wa < 0 or wb < 0 or wc < 0)) or (area < 0 and (wa > 0 or wb > 0 or wc > 0)):
                 continue
             wa, wb, wc = wa * ra, wb * rb, wc * rc  # weights of 1/z, linear on the screen
             z = np.float32(1.0 / (wa + wb + wc))

@@ -47,7 +47,10 @@ def test_depth_of_a_plane_is_the_rays_intersection():
     """A slanted plane n.p = d seen with focal f: z = d / (n . ray) at each pixel centre."""
     f, size, normal, d = 30.0, 48, np.array([0.3, -0.2, 0.9]), 2.0
     corners = np.array([[-5, -5], [55, -5], [55, 55], [-5, 55]], np.float64)
-    rays = lambda p: np.concatenate([(p - size / 2) / f, np.ones((*p.shape[:-1], 1))], -1)
+
+    def rays(p):
+        return np.concatenate([(p - size / 2) / f, np.ones((*p.shape[:-1], 1))], -1)
+
     vertices = np.concatenate([corners, d / (rays(corners) @ normal)[:, None]], 1).astype(np.float32)
     _, bary, depth = rasterize_mesh(vertices, np.array([[0, 1, 2], [0, 2, 3]], np.int32), size, size)
     pixels = np.stack(np.meshgrid(np.arange(size) + 0.5, np.arange(size) + 0.5), -1)

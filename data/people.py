@@ -1,0 +1,172 @@
+"""Dressed people with SMPL-X parameters that fit them exactly: `python -m data.people --help`.
+
+A person (body shape, expression, outfit, cloth, skin) comes from a seed and a split; a pose and lights make a figure
+that cameras can see. The world frame is that of pipeline/camera.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float32
+
+from data import base_mesh, lights, skins
+from data.base_mesh import BaseMesh
+from data.closet import Closet
+from data.dressing import Dressed, dress
+from data.outfits import sample_outfit
+from data.render import Picture, render, vertex_normals
+from data.wardrobe import Split
+
+TEST_SEED = 900000  # people for testing have seeds from here on
+BETA_LIMIT = 2.2  # standard deviations
+FIELDS = (
+    "betas", "expression", "global_orient", "body_pose", "left_hand_pose", "right_hand_pose", "jaw_pose", "leye_pose",
+    "reye_pose", "transl",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who it is and what they wear; no pose yet."""
+
+    seed: int
+    base: BaseMesh
+    betas: Float32[np.ndarray, "10"]
+    expression: Float32[np.ndarray, "10"]
+    rest_joints: Float32[np.ndarray, "55 3"]  # T-pose
+    dressed: Dressed
+    items: tuple[str, ...]  # names of garments and skin
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A person in a pose in the world, lit."""
+
+    person: Person
+    vertices: Float32[np.ndarray, "v 3"]
+    normals: Float32[np.ndarray, "v 3"]
+    light: Float32[np.ndarray, "v 3"]
+    joints: Float32[np.ndarray, "55 3"]
+    body: dict[str, np.ndarray]  # SMPL-X parameters, world frame: every field of pipeline.types.Body
+
+    def seen_from(self, K: np.ndarray, T_camera_world: np.ndarray, size: int, *, samples: int = 3) -> Picture:
+        """What a camera sees (intrinsics for `size` pixels)."""
+        return render(self.person.dressed.surface, self.vertices, self.normals, self.light, K, T_camera_world, size, samples=samples)
+
+
+def sample_person(seed: int, split: Split, closet: Closet | None = None) -> Person:
+    """The person of a seed: the same wherever and whenever it is made.
+
+    Raises:
+        ValueError: a seed of the other split.
+    """
+    if (seed >= TEST_SEED) != (split == "test"):
+        raise ValueError(f"seed {seed} is not one of split {split!r}: test people have seeds from {TEST_SEED}, the others below")
+    closet = closet or Closet.open(split)
+    rng = np.random.default_rng([seed, 1])
+    betas = np.clip(rng.normal(size=10), -BETA_LIMIT, BETA_LIMIT).astype(np.float32)
+    expression = (rng.normal(size=10) * rng.choice([0.0, 0.5, 1.0])).clip(-1.5, 1.5).astype(np.float32)
+    shaped = closet.base.shape(betas, expression)
+    outfit = sample_outfit(rng, closet)
+    texture, skin_name = _skin(rng, closet)
+    dressed = dress(rng, closet.base, shaped, outfit, texture)
+    items = (*(worn.name for worn in outfit), skin_name)
+    return Person(seed, closet.base, betas, expression, closet.base.joints(betas, expression), dressed, items)
+
+
+def _skin(rng: np.random.Generator, closet: Closet):
+    if closet.wardrobe is None:
+        return skins.painted_skin(rng), "painted"
+    names = closet.wardrobe.garments("skins")
+    name = names[rng.integers(len(names))]
+    return skins.tinted_skin(rng, closet.wardrobe.skin(name)), name
+
+
+def pose_person(
+    person: Person, pose: dict[str, np.ndarray], R_world_person: np.ndarray, pelvis: np.ndarray, light: lights.Lights, *, rays: int = 12
+) -> Figure:
+    """Put a person into the world.
+
+    Args:
+        pose: body_pose (21,3), hands, jaw and eyes, axis-angle in radians.
+        R_world_person: (3,3) from SMPL-X axes (y up, facing +z) to the world.
+        pelvis: where the pelvis is, world frame, metres.
+        rays: directions of the ambient occlusion.
+    """
+    transl = np.asarray(pelvis, np.float32) - person.rest_joints[0]
+    orient = rotation_vector(R_world_person)
+    body = {"betas": person.betas, "expression": person.expression, "global_orient": orient, "transl": transl}
+    body |= {name: np.asarray(pose[name], np.float32) for name in FIELDS if name in pose and name not in body}
+    body = {name: body[name].astype(np.float32) for name in FIELDS}
+    rotvecs = np.concatenate([body[name].reshape(-1, 3) for name in _POSE_ORDER])
+    world = base_mesh.joint_transforms(person.rest_joints, rotvecs)
+    vertices = base_mesh.skinned(person.dressed.vertices, person.dressed.skin, person.rest_joints, world) + transl
+    faces = person.dressed.surface.faces
+    normals = vertex_normals(vertices, faces)
+    lit = lights.vertex_light(light, vertices, normals, faces, rays=rays)
+    return Figure(person, vertices, normals, lit, (world[:, :, 3] + transl).astype(np.float32), body)
+
+
+_POSE_ORDER = ("global_orient", "body_pose", "jaw_pose", "leye_pose", "reye_pose", "left_hand_pose", "right_hand_pose")
+
+
+def rotation_vector(R: np.ndarray) -> Float32[np.ndarray, "3"]:
+    """Axis times angle of a rotation matrix, stable near half a turn (people who face the camera)."""
+    q = np.empty(4)
+    trace = np.trace(R)
+    squares = np.array([1 + trace, *(1 + 2 * np.diag(R) - trace)])
+    k = int(squares.argmax())
+    q[k] = squares[k]
+    skew = np.array([R[2, 1] - R[1, 2], R[0, 2] - R[2, 0], R[1, 0] - R[0, 1]])
+    if k == 0:
+        q[1:] = skew
+    else:
+        i = k - 1
+        q[0] = skew[i]
+        for j in range(3):
+            if j != i:
+                q[1 + j] = R[i, j] + R[j, i]
+    q /= np.linalg.norm(q) * (1 if q[0] >= 0 else -1)
+    sine = np.linalg.norm(q[1:])
+    if sine < 1e-9:
+        return np.zeros(3, np.float32)
+    return (q[1:] / sine * 2 * np.arctan2(sine, q[0])).astype(np.float32)
+
+
+def upright(yaw: float, lean: np.ndarray | None = None) -> np.ndarray:
+    """R_world_person of somebody who stands: at yaw 0 facing the input camera, positive yaws turn towards world +x."""
+    R = base_mesh.rotation_matrices(np.array([[0.0, -yaw, 0.0], [math.pi, 0.0, 0.0], np.zeros(3) if lean is None else lean]))
+    return R[0] @ R[1] @ R[2]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line."""
+    from data.sets import generate
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, required=True, help="people of a views set, pictures of a singles set")
+    parser.add_argument("--seed", type=int, default=None, help=f"the first seed (default: 0, or {TEST_SEED} for testing)")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--split", choices=("train", "test"), default="train")
+    parser.add_argument("--kind", choices=("views", "singles"), default="views")
+    parser.add_argument("--size", type=int, default=None, help="pixels (default: 256 for views, 192 for singles)")
+    parser.add_argument("--workers", type=int, default=2)
+    options: Any = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    seed = options.seed if options.seed is not None else (TEST_SEED if options.split == "test" else 0)
+    kind: Literal["views", "singles"] = options.kind
+    report = generate(options.count, seed, options.out, options.split, workers=options.workers, size=options.size, kind=kind)
+    logging.getLogger(__name__).info("%s", json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()
