@@ -1,0 +1,81 @@
+"""What the refinement fits the body to: the photo's mask and keypoints, masks of other views, normals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from pipeline.camera import orbit_cameras, resize
+from pipeline.types import Body, Camera, Gaussians, View
+
+# The HGM model: the body is None while it is withheld (before `feed_body_from`).
+GaussianModel: TypeAlias = Callable[[Body | None], Gaussians]
+# Masks in [0, 1] of all views for the body that the model is fed with.
+MaskModel: TypeAlias = Callable[[Body | None, Camera], Float[Tensor, "c h w"]]
+# World-frame normals of the front and the back view given the current body, zero off the person.
+NormalModel: TypeAlias = Callable[[Body], Float[Tensor, "2 h w 3"]]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The photo's part, at the size of the fit."""
+
+    cameras: Camera  # (views,), the first is the photo's
+    front_mask: Float[Tensor, "h w"]
+    joint_index: Int[Tensor, " k"]  # into the body's 55 joints
+    keypoints: Float[Tensor, "k 2"]  # pixels of the first camera
+    confidence: Float[Tensor, " k"]
+
+
+def gather_evidence(
+    view: View, keypoints: dict[str, tuple[float, float, float]] | dict[str, list[float]], names: tuple[str, ...], *, views: int, size: int
+) -> Evidence:
+    """Evidence from a prepared photo.
+
+    Args:
+        view: picture, mask and canonical camera.
+        keypoints: joint name -> x, y in pixels of `view`, confidence; names that are no body joint are left out.
+        names: of the body's joints, in order.
+        views: cameras in equal steps around the person.
+        size: pixels of the fitted masks.
+    """
+    scale = size / view.camera.width
+    known = [(names.index(name), *value) for name, value in keypoints.items() if name in names]
+    table = torch.tensor(known, dtype=torch.float32).reshape(-1, 4)
+    return Evidence(
+        cameras=circle(view.camera, views, size),
+        front_mask=resize_mask(view.mask, size),
+        joint_index=table[:, 0].long(),
+        keypoints=table[:, 1:3] * scale,
+        confidence=table[:, 3],
+    )
+
+
+def circle(front: Camera, views: int, size: int) -> Camera:
+    """`views` cameras around the world's origin in equal steps; the first is `front`, all `size` pixels wide."""
+    orbit = orbit_cameras([360 / views * k for k in range(views)], size)
+    first = resize(front, size)
+    return Camera(torch.cat([first.K[None], orbit.K[1:]]), torch.cat([first.T_camera_world[None], orbit.T_camera_world[1:]]), size, size)
+
+
+def resize_mask(mask: Float[Tensor, "h w"], size: int) -> Float[Tensor, "size size"]:
+    """A square mask at another resolution, area-averaged when it shrinks."""
+    mode = "area" if mask.shape[-1] >= size else "bilinear"
+    return F.interpolate(mask[None, None], (size, size), mode=mode)[0, 0]
+
+
+def masks_of_gaussians(model: GaussianModel) -> MaskModel:
+    """The opacity of the model's Gaussians in each view."""
+    from models.splat import rasterize  # compiled kernels, which a fit to given masks does not need
+
+    @torch.no_grad()
+    def masks(body: Body | None, cameras: Camera) -> Float[Tensor, "c h w"]:
+        return rasterize(model(body), cameras, outputs=("rgb", "alpha")).alpha.clamp(0, 1)
+
+    return masks

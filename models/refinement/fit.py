@@ -1,0 +1,148 @@
+"""The refinement loop: the body is fitted to the photo and to the HGM model's side views, in rounds."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from models.body import BodyModel
+from models.refinement.config import RefinementConfig
+from models.refinement.evidence import Evidence, MaskModel, NormalModel
+from models.refinement.objective import Objective, Targets
+from models.refinement.quality import fit_quality
+from models.silhouette import mesh_edges
+from pipeline.types import Body
+
+FITTED = ("global_orient", "body_pose", "betas", "transl")  # hands and face stay as estimated
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """The refined body, the masks of the last round, and the record of every loss."""
+
+    body: Body
+    masks: Float[Tensor, "c h w"] | None
+    trace: dict[str, Any]
+
+
+def refine_body(
+    estimate: Body,
+    evidence: Evidence,
+    model: BodyModel,
+    config: RefinementConfig,
+    *,
+    masks: MaskModel | None = None,
+    normals: NormalModel | None = None,
+) -> Refinement:
+    """Refine an estimated body by the paper's loop (section 3.2 and appendix, "SMPL-X optimization").
+
+    Args:
+        estimate: of one person; the pull goes to it, and it is returned if no iterate has a lower loss.
+        evidence: of the photo.
+        model: the body model of `estimate`.
+        config: the settings.
+        masks: of all views, from the HGM model; needed when side views are on.
+        normals: of front and back; needed when normals are on.
+
+    Raises:
+        ValueError: a model that the settings need was not given, or the photo's mask is empty.
+    """
+    _check(evidence, config, masks, normals)
+    objective = Objective(config, evidence, estimate, model, mesh_edges(model.skin_faces.cpu().numpy()))
+    descent = _Descent(estimate, config)
+    bodies: dict[str, Body] = {}  # candidates by the number of steps behind them
+    records: list[dict[str, float]] = []
+    targets, seen = Targets([], None), None
+    for iteration in range(config.iterations):
+        if iteration % config.model_every == 0:
+            bodies[f"iteration {iteration}"] = descent.body()
+            targets, seen = _look(objective, descent.body(), iteration, masks, normals)
+        inside = config.inside_weight if iteration >= config.inside_from else 1.0
+        loss, parts = objective.loss(descent.body(grad=True), targets, inside)
+        records.append({"iteration": iteration, **parts})
+        descent.step(loss, iteration)
+    bodies[f"iteration {config.iterations}"] = descent.body()
+    best, totals = _best(objective, bodies, targets)
+    trace = {
+        "iterations": records,
+        "candidates": totals,  # all compared with the targets of the last round
+        "kept": best,
+        "before": fit_quality(objective, estimate, seen),
+        "after": fit_quality(objective, bodies[best], seen),
+    }
+    trace["poor_fit"] = _poor(trace["after"], config)
+    return Refinement(bodies[best], seen, trace)
+
+
+def _check(evidence: Evidence, config: RefinementConfig, masks: MaskModel | None, normals: NormalModel | None) -> None:
+    if config.side_weight > 0 and config.views > 1 and masks is None:
+        raise ValueError("side views are on (side_weight > 0) but no mask model was given; give one or set side_weight to 0")
+    if config.normal_weight > 0 and normals is None:
+        raise ValueError("normals are on (normal_weight > 0) but no normal model was given; give one or set normal_weight to 0")
+    if float(evidence.front_mask.max()) < 0.5:
+        raise ValueError("the photo's mask is empty: there is no person to fit the body to")
+
+
+@torch.no_grad()
+def _look(objective: Objective, body: Body, iteration: int, masks: MaskModel | None, normals: NormalModel | None):
+    """Targets from the models, run on the current body, and the masks of all views with the photo's as the first."""
+    config = objective.config
+    seen = None
+    if objective.has_sides and masks is not None:
+        fed = body if iteration >= config.feed_body_from else None
+        seen = masks(fed, objective.evidence.cameras).cpu()
+        seen = torch.cat([objective.evidence.front_mask[None], seen[1:]])
+    predicted = normals(body).cpu() if normals is not None and config.normal_weight > 0 else None
+    return objective.targets(seen, predicted), seen
+
+
+@torch.no_grad()
+def _best(objective: Objective, bodies: dict[str, Body], targets: Targets) -> tuple[str, dict[str, float]]:
+    """The body of the lowest total loss under the same targets and weights."""
+    last = objective.config.inside_weight if objective.config.iterations > objective.config.inside_from else 1.0
+    totals = {name: objective.loss(body, targets, last)[1]["total"] for name, body in bodies.items()}
+    return min(totals, key=totals.__getitem__), totals
+
+
+def _poor(quality: dict[str, float | None], config: RefinementConfig) -> list[str]:
+    """Reasons to distrust the fit; empty when there are none."""
+    reasons = []
+    iou, keypoints = quality["front_iou"], quality["keypoints_px"]
+    if iou is not None and iou < config.poor_iou:
+        reasons.append(f"the body covers the photo's mask with an IoU of {iou:.2f}, expected {config.poor_iou:.2f} or more")
+    if keypoints is not None and keypoints > config.poor_keypoints:
+        reasons.append(f"joints are {keypoints:.1f} px from the keypoints (of 256), expected {config.poor_keypoints:.1f} or less")
+    return reasons
+
+
+class _Descent:
+    """Adam on the fitted fields of one body, with a cosine schedule."""
+
+    def __init__(self, estimate: Body, config: RefinementConfig) -> None:
+        self.start, self.config = estimate, config
+        self.values = {name: getattr(estimate, name).detach().clone().requires_grad_() for name in FITTED}
+        rates = {"betas": config.shape_rate, "transl": config.translation_rate}
+        groups = [{"params": [value], "lr": rates.get(name, config.pose_rate)} for name, value in self.values.items()]
+        self.optimizer = torch.optim.Adam(groups, betas=config.momenta)
+        self.rates = [group["lr"] for group in groups]
+
+    def body(self, grad: bool = False) -> Body:
+        """The current body; without `grad` a copy cut from the graph."""
+        values = self.values if grad else {name: value.detach().clone() for name, value in self.values.items()}
+        return dataclasses.replace(self.start, **values)
+
+    def step(self, loss: Float[Tensor, ""], iteration: int) -> None:
+        """One step down `loss`."""
+        low = self.config.final_rate
+        factor = low + (1 - low) * 0.5 * (1 + math.cos(math.pi * iteration / self.config.iterations))
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * factor
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()

@@ -1,0 +1,19 @@
+"""Silhouettes of a body mesh: masks, visible outlines tied to vertices, and normal maps."""
+
+from models.silhouette.contour import MeshContour, contour_points, mask_contour, mesh_contour
+from models.silhouette.coverage import body_masks
+from models.silhouette.edges import MeshEdges, mesh_edges
+from models.silhouette.normals import normal_maps, vertex_normals, visible_faces
+
+__all__ = [
+    "MeshContour",
+    "MeshEdges",
+    "body_masks",
+    "contour_points",
+    "mask_contour",
+    "mesh_contour",
+    "mesh_edges",
+    "normal_maps",
+    "vertex_normals",
+    "visible_faces",
+]
