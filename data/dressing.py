@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float32, Int32
@@ -16,6 +16,7 @@ from data.render import Atlas, Surface, vertex_normals
 
 SKIN_MARGIN = 0.003  # metres of every garment off the skin
 LAYER_MARGIN = 0.005  # metres between two layers of cloth
+TUCKED = 0.06  # metres of a shirt that are kept below the waist
 REACH = 0.06  # metres within which a layer pushes the next
 
 
@@ -62,7 +63,20 @@ def dress(rng: Rng, base: BaseMesh, shaped: Float32[np.ndarray, "b 3"], outfit: 
         if worn.garment.role in ("top", "bottom", "whole"):
             layers.append(_Layer(points, vertex_normals(points, worn.garment.faces)))
         placed.append(points)
+    outfit = _without_tucked_cloth(outfit, placed)
     return _assemble(rng, base, shaped, outfit, placed, skin_texture)
+
+
+def _without_tucked_cloth(outfit: list[Worn], placed: list[Float32[np.ndarray, "v 3"]]) -> list[Worn]:
+    """A shirt in the trousers ends a little below their waist: the rest could only stick through."""
+    roles = [worn.garment.role for worn in outfit]
+    if "top" not in roles or "bottom" not in roles or roles.index("top") > roles.index("bottom"):
+        return outfit
+    top = roles.index("top")
+    waist = placed[roles.index("bottom")][:, 1].max()
+    seen = (placed[top][outfit[top].garment.faces][:, :, 1] > waist - TUCKED).any(1)
+    cloths = tuple((region & seen, texture) for region, texture in outfit[top].cloths)
+    return [replace(worn, cloths=cloths) if k == top else worn for k, worn in enumerate(outfit)]
 
 
 def _place(rng: Rng, worn: Worn, shaped: Float32[np.ndarray, "b 3"]) -> Float32[np.ndarray, "v 3"]:

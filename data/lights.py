@@ -30,7 +30,7 @@ class Lights:
 
 def sample_lights(rng: np.random.Generator) -> Lights:
     """Ambient light and one to four directional ones, brighter in front and above, slightly coloured."""
-    ambient = rng.uniform(0.45, 0.85)
+    ambient = rng.uniform(0.55, 0.95)
     tint = rng.normal(1.0, 0.03, 3)
     sky, ground = ambient * tint, ambient * rng.uniform(0.65, 1.0) * rng.normal(1.0, 0.03, 3)
     count = int(rng.integers(1, 5))
@@ -39,7 +39,7 @@ def sample_lights(rng: np.random.Generator) -> Lights:
     directions[0, 2] = -np.abs(directions[0, 2]) - 0.2  # the key light is on the photographer's side
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     strength = rng.uniform(0.3, 1.0, count) * np.where(np.arange(count) == 0, 1.0, 0.6)
-    strength *= rng.uniform(0.5, 1.1) * (1.15 - ambient) / strength.max()
+    strength *= rng.uniform(0.5, 1.1) * (1.25 - ambient) / strength.max()
     colors = strength[:, None] * np.clip(rng.normal(1.0, rng.choice([0.03, 0.12]), (count, 3)), 0.6, 1.4)
     sky, ground, directions, colors = (array.astype(np.float32) for array in (sky, ground, directions, colors))
     return Lights(sky, ground, float(rng.uniform(0.92, 1.25)), directions, colors)

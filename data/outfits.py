@@ -15,6 +15,7 @@ from data.wardrobe import Wardrobe
 
 # how the cloth of a suit is made: as its makers painted it, in other colours, or anew; test people keep more originals
 CLOTH = {"train": (0.12, 0.28, 0.60), "test": (0.3, 0.3, 0.4)}
+JACKETS = ("male_elegantsuit01", "male_casualsuit05", "male_casualsuit06")
 LONG_HAIR = ("Braid01", "long01", "ponytail01", "bob01", "bob02")
 
 
@@ -55,9 +56,10 @@ def _clothes(rng: Rng, closet: Closet) -> list[Worn]:
             top = _cut_top(rng, closet)
     if new_top and rng.random() < 0.2:
         top, bottom = _dress(rng, closet)
-    pieces = [piece for piece in (bottom, top) if piece]
-    # a shirt in the trousers is nearer to the skin than they are
-    return pieces[::-1] if len(pieces) == 2 and rng.random() < 0.25 else pieces
+    if bottom is None:
+        return [top]
+    tucked = rng.random() < 0.25 and top.name not in JACKETS  # a shirt in the trousers is nearer to the skin than they are
+    return [top, bottom] if tucked else [bottom, top]
 
 
 def _dress(rng: Rng, closet: Closet) -> tuple[Worn, Worn]:
