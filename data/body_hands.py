@@ -43,7 +43,7 @@ def hand_arrays(seed: int = 2) -> dict[str, np.ndarray]:
     for letter, poses in (("l", left), ("r", mirror_pose(left))):
         flat = poses.reshape(len(poses), 45)
         mean = flat.mean(0)
-        variance, components = np.linalg.eigh(np.cov((flat - mean).T) + np.diag(np.arange(45, 0, -1.0) * 1e-9))
+        _, components = np.linalg.eigh(np.cov((flat - mean).T) + np.diag(np.arange(45, 0, -1.0) * 1e-9))
         components = components[:, ::-1].T
         components *= np.sign(components[np.arange(45), np.abs(components).argmax(1)])[:, None]
         arrays[f"hands_mean{letter}"] = np.round(mean, 5).astype(np.float32)

@@ -53,7 +53,7 @@ def fit_regressor(
         if MIRROR_JOINT[joint] < joint:
             regressor[joint] = regressor[MIRROR_JOINT[joint]][mirror]
             continue
-        chosen = eyes.get(name, None)
+        chosen = eyes.get(name)
         if chosen is None:
             chosen = _candidates(joint, mean, mean_joints[joint], weights, skin)
         if name in RING_JOINTS:

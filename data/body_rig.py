@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from data.makehuman import Rig
-from models.skeleton import JOINT_INDEX, JOINT_NAMES, MIRROR_JOINT
+from models.skeleton import JOINT_INDEX, MIRROR_JOINT
 
 _FINGER = {"1": "thumb", "2": "index", "3": "middle", "4": "ring", "5": "pinky"}
 _PREFIXES = {
@@ -91,7 +91,7 @@ def joint_weights(rig: Rig, tposed: np.ndarray, joints: np.ndarray, mirror: np.n
     """
     weights = np.zeros((len(tposed), 55))
     np.add.at(weights.T, bone_joints(rig), rig.weights.T)
-    spine1, spine2, spine3 = (joints[JOINT_INDEX[f"spine{k}"]] for k in (1, 2, 3))
+    spine2, spine3 = joints[JOINT_INDEX["spine2"]], joints[JOINT_INDEX["spine3"]]
     bottom = spine2[1] - (spine3[1] - spine2[1])
     stay = _smoothstep((tposed[:, 1] - bottom) / (spine3[1] - bottom))
     share = weights[:, JOINT_INDEX["spine2"]].copy()
@@ -107,6 +107,3 @@ def joint_weights(rig: Rig, tposed: np.ndarray, joints: np.ndarray, mirror: np.n
     unbound = weights.sum(1) < 1e-6  # joint cubes of no bone: keep them rigid with the pelvis
     weights[unbound, 0] = 1
     return weights / weights.sum(1, keepdims=True)
-
-
-assert len(JOINT_NAMES) == 55

@@ -12,7 +12,10 @@ from data.makehuman import BaseMesh, Targets
 
 CHILD_AGE = 0.1875  # MakeHuman's "child" morph, about 11 years, lies here on its scale where 0.5 is 25 and 1 is 90
 RACES = ("caucasian", "asian", "african")
-LOCAL_FOLDERS = "torso stomach hip arms legs head neck pelvis buttocks nose mouth chin cheek eyes hands feet breast".split()
+LOCAL_FOLDERS = (
+    "torso", "stomach", "hip", "arms", "legs", "head", "neck", "pelvis", "buttocks", "nose", "mouth", "chin", "cheek", "eyes", "hands",
+    "feet", "breast",
+)  # fmt: skip
 # morphs that move joints away from the skin (a regressor of joints then fails at spine and knees), or to one side
 EXCLUDED = (
     "torso-trans",

@@ -20,7 +20,7 @@ from data.archive import save_npz
 from data.body_expressions import expression_directions, face_units
 from data.body_hands import hand_arrays
 from data.body_joints import RING_JOINTS, fit_regressor
-from data.body_landmarks import landmark_arrays
+from data.body_landmarks import keypoint_vertices, landmark_arrays, mouth_cavity
 from data.body_rig import joint_weights, smplx_joints
 from data.body_tpose import to_tpose
 from data.makehuman import BaseMesh, Rig, Targets, data_folder, load_mesh, load_rig, mirror_vertices
@@ -28,7 +28,7 @@ from models.skeleton import JOINT_INDEX, PARENTS
 
 log = logging.getLogger(__name__)
 WEIGHTS = Path(__file__).resolve().parents[1] / "models" / "weights" / "body_free.npz"
-BETAS = 10
+BETAS, MOUTH = 10, 4
 SURFACE = ("body", "helper-l-eye", "helper-r-eye", "helper-upper-teeth", "helper-lower-teeth", "helper-tongue")
 GROUPS = {
     "body": ("body",), "eyes": ("helper-l-eye", "helper-r-eye"), "teeth": ("helper-upper-teeth", "helper-lower-teeth"),
@@ -124,18 +124,22 @@ def _body_arrays(mesh: BaseMesh, people: Population, surface: np.ndarray, mirror
     _log_regressor(regressor, np.delete(on_surface, train, 0), np.delete(people.joints, train, 0))
     tree = np.stack([np.array(PARENTS), np.arange(55)])
     tree[0, 0] = 2**32 - 1
-    uv = mesh.uv_triangles[inside]
+    joints = regressor @ full["v"][surface]
+    part = _parts(mesh, inside)
+    part[mouth_cavity(full["v"][surface], joints, faces, part == 0)] = MOUTH
     return {
         "v_template": full["v"][surface], "shapedirs": full["shapedirs"][surface], "weights": weights,
         "posedirs": np.zeros((len(surface), 3, 486), np.float16), "J_regressor": regressor.astype(np.float32),
-        "kintree_table": tree.astype(np.uint32), "f": faces.astype(np.uint32), "vt": mesh.uv.astype(np.float32), "ft": uv.astype(np.uint32),
-        "part": _parts(mesh, inside), "mirror_index": own_mirror.astype(np.uint32),
-        **hand_arrays(), **landmark_arrays(full["v"][surface], faces),
+        "kintree_table": tree.astype(np.uint32), "f": faces.astype(np.uint32),
+        "vt": mesh.uv.astype(np.float32), "ft": mesh.uv_triangles[inside].astype(np.uint32),
+        "part": part, "mirror_index": own_mirror.astype(np.uint32),
+        "keypoint_vertices": keypoint_vertices(full["v"][surface], joints, skin, own_mirror),
+        **hand_arrays(), **landmark_arrays(full["v"][surface], joints, faces, part == 0),
     }  # fmt: skip
 
 
 def _parts(mesh: BaseMesh, inside: np.ndarray) -> np.ndarray:
-    """Per face: 0 body, 1 eyes, 2 teeth, 3 tongue."""
+    """Per face: 0 body, 1 eyes, 2 teeth, 3 tongue (and later MOUTH, the inside of the mouth)."""
     part = np.zeros(len(mesh.triangles), np.uint8)
     for number, group in enumerate(("body", "eyes", "teeth", "tongue")):
         part[_group_triangles(mesh, group)] = number

@@ -115,7 +115,7 @@ class Targets:
         """The target, or None where MakeHuman has none of that name (a combination that changes nothing)."""
         if name not in self._cache:
             path = self.root / "targets" / f"{name}.target.gz"
-            self._cache[name] = parse_target(gzip.open(path, "rt").read()) if path.exists() else None
+            self._cache[name] = parse_target(gzip.decompress(path.read_bytes()).decode()) if path.exists() else None
         return self._cache[name]
 
     def add(self, vertices: np.ndarray, name: str, amount: float) -> None:

@@ -125,7 +125,8 @@ class BodyModel(nn.Module):
         shapedirs = torch.cat([layer.shapedirs[..., :10], layer.expr_dirs], -1).contiguous()
         values = {
             "v_template": layer.v_template, "shapedirs": shapedirs, "J_regressor": layer.J_regressor, "lbs_weights": layer.lbs_weights,
-            "joint_template": layer.J_regressor @ layer.v_template, "joint_shapedirs": torch.einsum("jv,vck->jck", layer.J_regressor, shapedirs),
+            "joint_template": layer.J_regressor @ layer.v_template,
+            "joint_shapedirs": torch.einsum("jv,vck->jck", layer.J_regressor, shapedirs),
             # pose correctives are zero in the free body: then nothing is stored or multiplied
             "posedirs": layer.posedirs if bool(layer.posedirs.any()) else layer.posedirs[:, :0],
             "faces": layer.faces_tensor.long(),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 _BODY = (
-    "pelvis left_hip right_hip spine1 left_knee right_knee spine2 left_ankle right_ankle spine3 left_foot right_foot neck "
-    "left_collar right_collar head left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist jaw left_eye right_eye"
-).split()
+    "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle", "spine3",
+    "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head", "left_shoulder", "right_shoulder", "left_elbow",
+    "right_elbow", "left_wrist", "right_wrist", "jaw", "left_eye", "right_eye",
+)  # fmt: skip
 FINGERS = ("index", "middle", "pinky", "ring", "thumb")
 _BODY_PARENTS = [-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 15, 15, 15]
 
