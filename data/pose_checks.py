@@ -91,15 +91,18 @@ _LIMITS = {
     "hip": 2.2, "knee": 2.5, "ankle": 0.8, "foot": 0.5, "spine1": 0.6, "spine2": 0.5, "spine3": 0.4, "neck": 0.6, "head": 0.6,
     "collar": 0.5, "shoulder": 2.6, "elbow": 2.7, "wrist": 1.25, "pelvis": 3.2,
 }  # fmt: skip
+_HYPEREXTENSION = 0.15  # radians that a knee or an elbow bends beyond straight
 
 
 def within_limits(rotvecs: np.ndarray) -> bool:
-    """True when every body joint of (55,3) turns by no more than its limit."""
+    """True when every body joint of (55,3) turns by no more than its limit, and no knee or elbow bends the wrong way."""
     for name, index in JOINT_INDEX.items():
         limit = _LIMITS.get(name.removeprefix("left_").removeprefix("right_"))
         if limit is not None and np.linalg.norm(rotvecs[index]) > limit:
             return False
-    return True
+    knees = [rotvecs[JOINT_INDEX[f"{side}_knee"], 0] for side in ("left", "right")]
+    elbows = [-rotvecs[JOINT_INDEX["left_elbow"], 1], rotvecs[JOINT_INDEX["right_elbow"], 1]]
+    return min(*knees, *elbows) > -_HYPEREXTENSION
 
 
 def possible(rotvecs: np.ndarray) -> bool:

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import io
 import warnings
+import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -204,9 +205,9 @@ class BodyModel(nn.Module):
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=True) as archive:
+        with np.load(path, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files if key in _SHAPES or key in _OPTIONAL}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: not a readable .npz file ({error}); expected an SMPL-X model file") from error
 
 
