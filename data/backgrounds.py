@@ -174,7 +174,7 @@ def _bystander(rng: Rng, image: Picture, person: UInt8[np.ndarray, "h w 4"]) -> 
     """Somebody else, cut off by the frame or far away."""
     size = len(image)
     scale = rng.uniform(0.4, 1.3)
-    small = Image.fromarray(person).resize((int(size * scale),) * 2, Image.Resampling.BILINEAR)
+    small = Image.fromarray(person).resize((int(size * scale), int(size * scale)), Image.Resampling.BILINEAR)
     canvas = Image.fromarray((np.clip(image, 0, 1) * 255).astype(np.uint8))
     # towards the left or right edge, where the main person is not
     x = int(size * (rng.choice([-0.45, 0.45]) + rng.normal(0, 0.08)) + (size - small.width) / 2)

@@ -93,14 +93,14 @@ def seen_from(
     low, high = q[:, :2].min(0), q[:, :2].max(0)
     q[:, :2] = (q[:, :2] - low) * ((size - 2) / (high - low).max()) + 1
     depth = np.full((size, size), np.inf, np.float32)
-    _depth_map(q, faces, depth)
+    depth_map(q, faces, depth)
     seen = np.empty(len(q), np.float32)
     _filtered(q, depth, np.float32(BIAS + 1.2 / size), seen)
     return seen
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
-def _depth_map(q, faces, depth):  # pragma: no cover - compiled
+def depth_map(q, faces, depth):  # pragma: no cover - compiled
     """Orthographic depth of the nearest face at each pixel centre."""
     size = depth.shape[0]
     for k in range(faces.shape[0]):
