@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -11,8 +11,13 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from models.body import JOINT_NAMES, BodyModel, BodyOutput
+from models.keypoints import SURFACE_NAMES, surface_vertices
 from pipeline.camera import orbit_cameras, resize
 from pipeline.types import Body, Camera, Gaussians, View
+
+LANDMARK_NAMES: tuple[str, ...] = (*JOINT_NAMES, *SURFACE_NAMES)
+"""What a keypoint may be called: the body's joints, and points of the skin such as the nose and the toes."""
 
 # The HGM model: the body is None while it is withheld (before `feed_body_from`).
 GaussianModel: TypeAlias = Callable[[Body | None], Gaussians]
@@ -28,33 +33,41 @@ class Evidence:
 
     cameras: Camera  # (views,), the first is the photo's
     front_mask: Float[Tensor, "h w"]
-    joint_index: Int[Tensor, " k"]  # into the body's 55 joints
+    landmark_index: Int[Tensor, " k"]  # into `LANDMARK_NAMES`
     keypoints: Float[Tensor, "k 2"]  # pixels of the first camera
     confidence: Float[Tensor, " k"]
 
 
-def gather_evidence(
-    view: View, keypoints: dict[str, tuple[float, float, float]] | dict[str, list[float]], names: tuple[str, ...], *, views: int, size: int
-) -> Evidence:
+def gather_evidence(view: View, keypoints: Mapping[str, Sequence[float]], *, views: int, size: int) -> Evidence:
     """Evidence from a prepared photo.
 
     Args:
         view: picture, mask and canonical camera.
-        keypoints: joint name -> x, y in pixels of `view`, confidence; names that are no body joint are left out.
-        names: of the body's joints, in order.
+        keypoints: name -> x, y in pixels of `view`, confidence; names that are not in LANDMARK_NAMES are left out.
         views: cameras in equal steps around the person.
         size: pixels of the fitted masks.
     """
     scale = size / view.camera.width
-    known = [(names.index(name), *value) for name, value in keypoints.items() if name in names]
+    known = [(LANDMARK_NAMES.index(name), *value) for name, value in keypoints.items() if name in LANDMARK_NAMES]
     table = torch.tensor(known, dtype=torch.float32).reshape(-1, 4)
     return Evidence(
         cameras=circle(view.camera, views, size),
         front_mask=resize_mask(view.mask, size),
-        joint_index=table[:, 0].long(),
+        landmark_index=table[:, 0].long(),
         keypoints=table[:, 1:3] * scale,
         confidence=table[:, 3],
     )
+
+
+def landmarks(posed: BodyOutput, model: BodyModel, index: Int[Tensor, " k"]) -> Float[Tensor, "k 3"]:
+    """The points LANDMARK_NAMES[index] of a posed body, world frame, metres.
+
+    Raises:
+        ValueError: a point of the skin is asked for and the body's file does not say where they are.
+    """
+    if not bool((index >= len(JOINT_NAMES)).any()):
+        return posed.joints[index]
+    return torch.cat([posed.joints, posed.vertices[surface_vertices(model)]])[index]
 
 
 def circle(front: Camera, views: int, size: int) -> Camera:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from models.body import BodyModel, BodyOutput
 from models.refinement.config import RefinementConfig
-from models.refinement.evidence import Evidence
+from models.refinement.evidence import Evidence, landmarks
 from models.refinement.outline import OutlineTarget, match_outlines, outline_losses, outline_target, residuals
 from models.refinement.terms import joint_errors, joint_loss, normal_loss, prior_loss
 from models.silhouette import MeshEdges, mesh_contour, normal_maps
@@ -60,7 +60,7 @@ class Objective:
         posed = self.model(body)
         outlines = self._outlines(posed, targets, inside_weight)
         parts = {"front": outlines[0], "sides": outlines[1:].sum(), "prior": prior_loss(body, self.estimate, self.config)}
-        if self.config.joint_weight > 0 and len(self.evidence.joint_index):
+        if self.config.joint_weight > 0 and len(self.evidence.landmark_index):
             parts["joints"] = self.config.joint_weight * self._joints(posed)
         if self.config.normal_weight > 0 and targets.normals is not None:
             parts["normals"] = self._normals(posed, targets.normals)
@@ -83,9 +83,14 @@ class Objective:
         share = config.outline_scale / (config.front_weight + config.side_weight * (count - 1))
         return torch.zeros(count).index_add(0, torch.tensor(active), losses) * share
 
+    def squared_keypoint_errors(self, posed: BodyOutput) -> Float[Tensor, " k"]:
+        """In squared pixels of the settings' width."""
+        evidence = self.evidence
+        points = landmarks(posed, self.model, evidence.landmark_index)
+        return joint_errors(points, evidence.keypoints, evidence.cameras[0]) / self.unit**2
+
     def _joints(self, posed: BodyOutput) -> Float[Tensor, ""]:
-        squared = joint_errors(posed.joints, self.evidence.joint_index, self.evidence.keypoints, self.evidence.cameras[0])
-        return joint_loss(squared / self.unit**2, self.evidence.confidence, self.config.joint_scale)
+        return joint_loss(self.squared_keypoint_errors(posed), self.evidence.confidence, self.config.joint_scale)
 
     def _normals(self, posed: BodyOutput, predicted: Float[Tensor, "2 h w 3"]) -> Float[Tensor, ""]:
         back = self.config.views // 2

@@ -74,9 +74,9 @@ def match_outlines(
 def _match_view(contour: MeshContour, samples: np.ndarray, target: OutlineTarget, weight: float, direction_weight: float):
     points, normals = contour.points[samples], contour.normals[samples]
     keys = np.concatenate([points, direction_weight * normals], 1)
-    nearest = target.tree.query(keys)[1]
+    nearest = np.asarray(target.tree.query(keys)[1])
     tree = KDTree(keys, compact_nodes=False, balanced_tree=False)
-    backward = tree.query(np.concatenate([target.points, direction_weight * target.normals], 1))[1]
+    backward = np.asarray(tree.query(np.concatenate([target.points, direction_weight * target.normals], 1))[1])
     lengths = contour.lengths[samples]
     beyond_forward = ((points - target.points[nearest]) * target.normals[nearest]).sum(1) < 0
     beyond_backward = ((points[backward] - target.points) * target.normals).sum(1) < 0

@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from models.refinement.terms import joint_errors
 from models.silhouette import body_masks
 from pipeline.types import Body
 
@@ -22,12 +21,12 @@ def fit_quality(objective: Objective, body: Body, seen: Float[Tensor, "c h w"] |
     evidence = objective.evidence
     posed = objective.model(body)
     drawn = body_masks(posed.vertices, objective.edges.faces, evidence.cameras)
-    squared = joint_errors(posed.joints, evidence.joint_index, evidence.keypoints, evidence.cameras[0])
+    distances = objective.squared_keypoint_errors(posed).sqrt()
     weight = evidence.confidence
     return {
         "front_iou": mask_iou(drawn[:1], evidence.front_mask[None]).item(),
         "sides_iou": mask_iou(drawn[1:], seen[1:]).mean().item() if seen is not None else None,
-        "keypoints_px": ((squared.sqrt() * weight).sum() / weight.sum()).item() / objective.unit if float(weight.sum()) > 0 else None,
+        "keypoints_px": ((distances * weight).sum() / weight.sum()).item() if float(weight.sum()) > 0 else None,
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from models.refinement.config import RefinementConfig
@@ -10,11 +10,9 @@ from pipeline.camera import project
 from pipeline.types import Body, Camera
 
 
-def joint_errors(
-    joints: Float[Tensor, "j 3"], index: Int[Tensor, " k"], keypoints: Float[Tensor, "k 2"], camera: Camera
-) -> Float[Tensor, " k"]:
-    """Squared distances in pixels between projected joints and keypoints."""
-    projected, _ = project(joints[index], camera)
+def joint_errors(points: Float[Tensor, "k 3"], keypoints: Float[Tensor, "k 2"], camera: Camera) -> Float[Tensor, " k"]:
+    """Squared distances in pixels between projected landmarks and keypoints."""
+    projected, _ = project(points, camera)
     return (projected - keypoints).square().sum(-1)
 
 
