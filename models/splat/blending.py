@@ -15,6 +15,7 @@ import math
 
 import numpy as np
 from numba import njit, prange
+from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from models.splat.projection import ALPHA_MIN, FIXED, TILE
 
@@ -46,154 +47,159 @@ def _rows(y, reach, top):
 
 
 @njit(cache=True)
-def _fresh(left, top, width, height):
-    """Transmittance of a tile before anything is drawn: 1, and ended outside of the picture."""
-    T = np.full((TILE, TILE), f32(-1.0), np.float32)
-    T[: min(TILE, height - top), : min(TILE, width - left)] = f32(1.0)
-    return T
+def _open(state, left, top, width, height):
+    """Set a tile's transmittance before anything is drawn: 1, and ended outside of the picture."""
+    state[:, :TILE] = f32(-1.0)
+    state[: min(TILE, height - top), : min(TILE, width - left)] = f32(1.0)
 
 
-@njit(parallel=True, fastmath=True, cache=True, error_model="numpy", nogil=True)
-def blend(splats, reach, starts, ids, width, height, image, alpha, ends):
-    """Fill image (c, h, w, channels) over nothing, alpha (c, h, w), and each tile's end (c * tiles): pairs looked at."""
-    across, down = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
-    channels = image.shape[3]
-    for tile in prange(starts.size - 1):
-        c = tile // (across * down)
-        left, top = (tile % across) * TILE, (tile // across % down) * TILE
-        pair, end = starts[tile], starts[tile + 1]
-        ends[tile] = end
-        if pair == end:
-            continue
-        T = _fresh(left, top, width, height)
-        acc = np.zeros((TILE, channels, TILE), np.float32)
-        w = np.empty(TILE, np.float32)
-        while pair < end:
-            i = ids[pair]
-            row = splats[c, i]
-            mx, my, A, B, D, o = row[0] - f32(left), row[1] - f32(top), f32(0.5) * row[2], row[3], f32(0.5) * row[4], row[5]
-            first, last = _rows(row[1], reach[c, i, 1], f32(top))
-            for y in range(first, last + 1):
-                dy = f32(y) + f32(0.5) - my
-                Bdy, Ddy = B * dy, D * dy * dy
-                for x in range(TILE):
-                    dx = f32(x) + f32(0.5) - mx
-                    s = max(A * dx * dx + Bdy * dx + Ddy, f32(0.0))
-                    a = min(o * _exp_minus(min(s, FAR)), ALPHA_MAX)
-                    t = T[y, x]
-                    seen = a >= FAINT
-                    left_over = t - a * t
-                    drawn = seen & (left_over > T_MIN)
-                    w[x] = a * t if drawn else f32(0.0)
-                    T[y, x] = left_over if drawn else (-abs(t) if seen else t)
+def _make_blend(channels: int):
+    """The forward kernel for a fixed number of channels: with it the loop over a row's pixels is one block of vectors."""
+
+    @njit(fastmath=True, cache=True, error_model="numpy")
+    def draw(row, left, top, reach, state):
+        mx, my, A, B, D, o = row[0] - left, row[1] - top, f32(0.5) * row[2], row[3], f32(0.5) * row[4], row[5]
+        values = to_fixed_tuple(row[FIXED:], channels)
+        first, last = _rows(row[1], reach, top)
+        for y in range(first, last + 1):
+            dy = f32(y) + f32(0.5) - my
+            Bdy, Ddy = B * dy, D * dy * dy
+            line = state[y]
+            for x in range(TILE):
+                dx = f32(x) + f32(0.5) - mx
+                s = max(A * dx * dx + Bdy * dx + Ddy, f32(0.0))
+                a = min(o * _exp_minus(min(s, FAR)), ALPHA_MAX)
+                t = line[x]
+                weight = a * t
+                left_over = t - weight
+                drawn = (a >= FAINT) & (left_over > T_MIN)
+                weight = weight if drawn else f32(0.0)
+                line[x] = left_over if drawn else (-abs(t) if a >= FAINT else t)
                 for q in range(channels):
-                    value = row[FIXED + q]
-                    for x in range(TILE):
-                        acc[y, q, x] += w[x] * value
-            pair += 1
-            if (pair - starts[tile]) % CHECK == 0 and T.max() < f32(0.0):
-                break
-        ends[tile] = pair
-        for y in range(min(TILE, height - top)):
-            for x in range(min(TILE, width - left)):
-                alpha[c, top + y, left + x] = f32(1.0) - abs(T[y, x])
-                for q in range(channels):
-                    image[c, top + y, left + x, q] = acc[y, q, x]
+                    line[(1 + q) * TILE + x] += weight * values[q]
+
+    @njit(parallel=True, fastmath=True, cache=True, error_model="numpy", nogil=True)
+    def blend(splats, reach, starts, ids, width, height, image, alpha, ends):
+        across, down = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
+        for tile in prange(starts.size - 1):
+            c = tile // (across * down)
+            left, top = (tile % across) * TILE, (tile // across % down) * TILE
+            pair, end = starts[tile], starts[tile + 1]
+            if pair < end:
+                state = np.zeros((TILE, (1 + channels) * TILE), np.float32)
+                _open(state, left, top, width, height)
+                while pair < end:
+                    draw(splats[c, ids[pair]], f32(left), f32(top), reach[c, ids[pair], 1], state)
+                    pair += 1
+                    if (pair - starts[tile]) % CHECK == 0 and state[:, :TILE].max() < f32(0.0):
+                        break
+                for y in range(min(TILE, height - top)):
+                    for x in range(min(TILE, width - left)):
+                        alpha[c, top + y, left + x] = f32(1.0) - abs(state[y, x])
+                        for q in range(channels):
+                            image[c, top + y, left + x, q] = state[y, (1 + q) * TILE + x]
+            ends[tile] = pair
+
+    return blend
 
 
 @njit(cache=True)
-def _load_gradient(c, left, top, image, alpha, v_image, v_alpha, v_tile, behind):
-    """The tile's part of the output gradients, by rows and channels, and S before the first splat."""
+def _load_gradient(c, left, top, image, alpha, v_image, v_alpha, state):
+    """Put S before the first splat, and the output gradients of the tile, into the state's lines 1 and 2 onwards."""
     channels, height, width = image.shape[3], image.shape[1], image.shape[2]
     for y in range(min(TILE, height - top)):
         for x in range(min(TILE, width - left)):
             v, u = top + y, left + x
             total = -v_alpha[c, v, u] * (f32(1.0) - alpha[c, v, u])
             for q in range(channels):
-                v_tile[y, q, x] = v_image[c, v, u, q]
+                state[y, (2 + q) * TILE + x] = v_image[c, v, u, q]
                 total += v_image[c, v, u, q] * image[c, v, u, q]
-            behind[y, x] = total
+            state[y, TILE + x] = total
 
 
 @njit(fastmath=True, cache=True)
-def _reduce_row(row, mx, moments, v_channels, out):
+def _reduce_row(row, mx, sums, out):
     """Sum the 16 columns of a splat in a tile into its row of gradients.
 
-    `moments` holds sum over rows of dL/de (e = exp(-s)) times 1, dy, dy^2.
+    `sums` holds sums over rows: dL/de (e = exp(-s)) times 1, dy, dy^2, then weight times output gradient per channel.
     """
     A, B, D, o = row[2], row[3], row[4], row[5]
     v_o, x1, y1, xx, xy, yy = f32(0), f32(0), f32(0), f32(0), f32(0), f32(0)
     for x in range(TILE):
         dx = f32(x) + f32(0.5) - mx
-        v_o += moments[0, x]
-        x1 += moments[0, x] * dx
-        xx += moments[0, x] * dx * dx
-        y1 += moments[1, x]
-        xy += moments[1, x] * dx
-        yy += moments[2, x]
+        v_o += sums[x]
+        x1 += sums[x] * dx
+        xx += sums[x] * dx * dx
+        y1 += sums[TILE + x]
+        xy += sums[TILE + x] * dx
+        yy += sums[2 * TILE + x]
     out[0], out[1] = o * (A * x1 + B * y1), o * (B * x1 + D * y1)
     out[2], out[3], out[4], out[5] = -o * f32(0.5) * xx, -o * xy, -o * f32(0.5) * yy, v_o
-    for q in range(v_channels.shape[0]):
+    for q in range(sums.size // TILE - 3):
         total = f32(0.0)
         for x in range(TILE):
-            total += v_channels[q, x]
+            total += sums[(3 + q) * TILE + x]
         out[FIXED + q] = total
 
 
-@njit(parallel=True, fastmath=True, cache=True, error_model="numpy", nogil=True)
-def blend_vjp(splats, reach, starts, ids, ends, width, height, image, alpha, v_image, v_alpha, v_pairs):
-    """Fill v_pairs (pairs, 6 + channels), the gradient of each (tile, splat) pair looked at, from output gradients."""
-    across, down = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
-    channels = image.shape[3]
-    for tile in prange(starts.size - 1):
-        if starts[tile] == ends[tile]:
-            continue
-        c = tile // (across * down)
-        left, top = (tile % across) * TILE, (tile // across % down) * TILE
-        T = _fresh(left, top, width, height)
-        behind = np.zeros((TILE, TILE), np.float32)
-        v_tile = np.zeros((TILE, channels, TILE), np.float32)
-        _load_gradient(c, left, top, image, alpha, v_image, v_alpha, v_tile, behind)
-        w, form = np.empty(TILE, np.float32), np.empty(TILE, np.float32)
-        v_channels, moments = np.empty((channels, TILE), np.float32), np.empty((3, TILE), np.float32)
-        for pair in range(starts[tile], ends[tile]):
-            i = ids[pair]
-            row = splats[c, i]
-            mx, my, A, B, D, o = row[0] - f32(left), row[1] - f32(top), f32(0.5) * row[2], row[3], f32(0.5) * row[4], row[5]
-            first, last = _rows(row[1], reach[c, i, 1], f32(top))
-            moments[:] = f32(0.0)
-            v_channels[:] = f32(0.0)
-            for y in range(first, last + 1):
-                dy = f32(y) + f32(0.5) - my
-                Bdy, Ddy = B * dy, D * dy * dy
-                form[:] = f32(0.0)
+def _make_blend_vjp(channels: int):
+    """The backward kernel for a fixed number of channels."""
+
+    @njit(fastmath=True, cache=True, error_model="numpy")
+    def undraw(row, left, top, reach, state, sums, out):
+        mx, my, A, B, D, o = row[0] - left, row[1] - top, f32(0.5) * row[2], row[3], f32(0.5) * row[4], row[5]
+        values = to_fixed_tuple(row[FIXED:], channels)
+        first, last = _rows(row[1], reach, top)
+        sums[:] = f32(0.0)
+        for y in range(first, last + 1):
+            dy = f32(y) + f32(0.5) - my
+            Bdy, Ddy = B * dy, D * dy * dy
+            line = state[y]
+            for x in range(TILE):
+                dx = f32(x) + f32(0.5) - mx
+                s = max(A * dx * dx + Bdy * dx + Ddy, f32(0.0))
+                e = _exp_minus(min(s, FAR))
+                raw = o * e
+                a = min(raw, ALPHA_MAX)
+                t = line[x]
+                weight = a * t
+                left_over = t - weight
+                drawn = (a >= FAINT) & (left_over > T_MIN)
+                weight = weight if drawn else f32(0.0)
+                line[x] = left_over if drawn else (-abs(t) if a >= FAINT else t)
+                form = f32(0.0)
                 for q in range(channels):
-                    value = row[FIXED + q]
-                    for x in range(TILE):
-                        form[x] += v_tile[y, q, x] * value
-                for x in range(TILE):
-                    dx = f32(x) + f32(0.5) - mx
-                    s = max(A * dx * dx + Bdy * dx + Ddy, f32(0.0))
-                    e = _exp_minus(min(s, FAR))
-                    raw = o * e
-                    a = min(raw, ALPHA_MAX)
-                    t = T[y, x]
-                    seen = a >= FAINT
-                    left_over = t - a * t
-                    drawn = seen & (left_over > T_MIN)
-                    weight = a * t if drawn else f32(0.0)
-                    rest = behind[y, x] - weight * form[x]
-                    v_a = t * form[x] - rest / (f32(1.0) - a)
-                    v_e = v_a * e if drawn & (raw <= ALPHA_MAX) else f32(0.0)
-                    moments[0, x] += v_e
-                    moments[1, x] += v_e * dy
-                    moments[2, x] += v_e * dy * dy
-                    w[x], behind[y, x] = weight, rest
-                    T[y, x] = left_over if drawn else (-abs(t) if seen else t)
-                for q in range(channels):
-                    for x in range(TILE):
-                        v_channels[q, x] += w[x] * v_tile[y, q, x]
-            _reduce_row(row, mx, moments, v_channels, v_pairs[pair])
+                    form += line[(2 + q) * TILE + x] * values[q]
+                    sums[(3 + q) * TILE + x] += line[(2 + q) * TILE + x] * weight
+                rest = line[TILE + x] - weight * form
+                line[TILE + x] = rest
+                v_e = e * (t * form - rest / (f32(1.0) - a))
+                v_e = v_e if drawn & (raw <= ALPHA_MAX) else f32(0.0)
+                sums[x] += v_e
+                sums[TILE + x] += v_e * dy
+                sums[2 * TILE + x] += v_e * dy * dy
+        _reduce_row(row, mx, sums, out)
+
+    @njit(parallel=True, fastmath=True, cache=True, error_model="numpy", nogil=True)
+    def blend_vjp(splats, reach, starts, ids, ends, width, height, image, alpha, v_image, v_alpha, v_pairs):
+        across, down = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
+        for tile in prange(starts.size - 1):
+            if starts[tile] == ends[tile]:
+                continue
+            c = tile // (across * down)
+            left, top = (tile % across) * TILE, (tile // across % down) * TILE
+            state = np.zeros((TILE, (2 + channels) * TILE), np.float32)
+            _open(state, left, top, width, height)
+            _load_gradient(c, left, top, image, alpha, v_image, v_alpha, state)
+            sums = np.empty((3 + channels) * TILE, np.float32)
+            for pair in range(starts[tile], ends[tile]):
+                undraw(splats[c, ids[pair]], f32(left), f32(top), reach[c, ids[pair], 1], state, sums, v_pairs[pair])
+
+    return blend_vjp
+
+
+BLEND = {channels: _make_blend(channels) for channels in (3, 7)}  # by the number of channels: colour, or with geometry
+BLEND_VJP = {channels: _make_blend_vjp(channels) for channels in (3, 7)}
 
 
 @njit(parallel=True, cache=True, nogil=True)

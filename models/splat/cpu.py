@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from models.splat.blending import blend, blend_vjp, gather_pairs
+from models.splat.blending import BLEND, BLEND_VJP, gather_pairs
 from models.splat.projection import CHUNKS, FIXED, project, project_vjp
 from models.splat.tiles import bin_splats
 from pipeline.types import Camera, Gaussians
@@ -36,7 +36,7 @@ class _Splat(torch.autograd.Function):
         starts, ids = bin_splats(depths, boxes, width, height)
         image = np.zeros((views, height, width, row - FIXED), np.float32)
         alpha, ends = np.zeros((views, height, width), np.float32), np.empty(starts.size - 1, np.int64)
-        blend(splats, reach, starts, ids, width, height, image, alpha, ends)
+        BLEND[row - FIXED](splats, reach, starts, ids, width, height, image, alpha, ends)
         ctx.saved = (inputs, cameras, splats, reach, boxes, starts, ids, ends, image, alpha)
         ctx.versions = [(x, x._version) for x in (means, quats, scales, opacities, colors)]
         return torch.from_numpy(image), torch.from_numpy(alpha)
@@ -48,7 +48,7 @@ class _Splat(torch.autograd.Function):
         inputs, cameras, splats, reach, boxes, starts, ids, ends, image, alpha = ctx.saved
         height, width = alpha.shape[1:]
         v_pairs = np.empty((ids.size, splats.shape[-1]), np.float32)
-        blend_vjp(splats, reach, starts, ids, ends, width, height, image, alpha, _array(v_image), _array(v_alpha), v_pairs)
+        BLEND_VJP[image.shape[-1]](splats, reach, starts, ids, ends, width, height, image, alpha, _array(v_image), _array(v_alpha), v_pairs)
         v_splats = np.zeros_like(splats)
         gather_pairs(starts, ids, ends, v_pairs, v_splats)
         v = np.zeros((splats.shape[1], 14), np.float32)
