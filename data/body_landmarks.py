@@ -63,7 +63,7 @@ def landmark_arrays(template: np.ndarray, joints: np.ndarray, faces: np.ndarray,
     face_id, bary = _look(centred, faces[numbers], np.eye(3), _PIXELS, _SPAN)
     x, y = (ibug_points() * 0.01 / _SPAN * [1, -1] + 0.5).T * _PIXELS
     # where a point falls into the slit of the mouth, the nearest pixel of skin stands for it
-    gap = distance_transform_edt(face_id < 0, return_distances=False, return_indices=True)
+    gap = np.asarray(distance_transform_edt(face_id < 0, return_distances=False, return_indices=True))
     rows, columns = gap[:, y.astype(int), x.astype(int)]
     return {
         "lmk_faces_idx": numbers[face_id[rows, columns]].astype(np.int64),

@@ -127,9 +127,9 @@ class Targets:
 
 def mirror_vertices(mesh: BaseMesh) -> np.ndarray:
     """(V,) index of each vertex's left-right counterpart; the base mesh is exactly symmetric."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
-    distance, index = cKDTree(mesh.vertices).query(mesh.vertices * [-1, 1, 1])
+    distance, index = map(np.asarray, KDTree(mesh.vertices).query(mesh.vertices * [-1, 1, 1]))
     if distance.max() > 1e-6 or not np.array_equal(index[index], np.arange(len(index))):
         raise ValueError(f"base mesh is not symmetric: worst distance {distance.max():.2g} m, expected 0")
     return index

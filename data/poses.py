@@ -63,8 +63,8 @@ class _Draft:
         self.side(reach(goal, self.rng.normal(0, sigma, 3)), side)
 
     def leg(self, side: str, flex: float, spread: float, turn: float, bend: float, sigma: float = 0.05, point: float = 0.0) -> None:
-        angles = [self.spread(value, sigma) for value in (flex, spread, turn)]
-        self.side(leg(*angles, max(0.0, self.spread(bend, sigma)), self.spread(point, 0.5 * sigma)), side)
+        flex, spread, turn = (self.spread(value, sigma) for value in (flex, spread, turn))
+        self.side(leg(flex, spread, turn, max(0.0, self.spread(bend, sigma)), self.spread(point, 0.5 * sigma)), side)
 
     def stand(self, apart: float = 0.07) -> None:
         wide, turn = abs(self.spread(apart, 0.06)), abs(self.spread(0.12, 0.12))

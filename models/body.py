@@ -15,6 +15,7 @@ import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -71,7 +72,9 @@ def smplx_layer(path: Path, dtype: torch.dtype = torch.float32) -> nn.Module:
         warnings.simplefilter("ignore")
         import smplx
 
-        layer = smplx.SMPLX(str(path), ext="npz", num_betas=10, num_expression_coeffs=10, use_pca=False, flat_hand_mean=True, dtype=dtype)
+        layer: Any = smplx.SMPLX(
+            str(path), ext="npz", num_betas=10, num_expression_coeffs=10, use_pca=False, flat_hand_mean=True, dtype=dtype
+        )
     ids = layer.vertex_joint_selector.extra_joints_idxs
     layer.vertex_joint_selector.extra_joints_idxs = torch.where(ids < len(layer.v_template), ids, torch.zeros_like(ids))
     return layer
@@ -122,7 +125,7 @@ class BodyModel(nn.Module):
         """
         return cls(FREE_BODY if path is None else Path(path))
 
-    def _register(self, layer: nn.Module, arrays: dict[str, np.ndarray]) -> None:
+    def _register(self, layer: Any, arrays: dict[str, np.ndarray]) -> None:
         shapedirs = torch.cat([layer.shapedirs[..., :10], layer.expr_dirs], -1).contiguous()
         values = {
             "v_template": layer.v_template, "shapedirs": shapedirs, "J_regressor": layer.J_regressor, "lbs_weights": layer.lbs_weights,
@@ -184,11 +187,11 @@ class BodyModel(nn.Module):
         """The left-right counterpart of each vertex: stored with the free body, the nearest mirrored vertex otherwise."""
         if "mirror_index" in self._extras:
             return torch.from_numpy(self._extras["mirror_index"].astype(np.int64))
-        from scipy.spatial import cKDTree
+        from scipy.spatial import KDTree
 
         template = self.v_template.cpu().numpy()
         centre = np.array([self.joint_template[0, 0].item(), 0, 0])
-        return torch.from_numpy(cKDTree(template).query((template - centre) * [-1, 1, 1] + centre)[1])
+        return torch.from_numpy(KDTree(template).query((template - centre) * [-1, 1, 1] + centre)[1])
 
     @property
     def uv(self) -> tuple[Float[Tensor, "t 2"], Int[Tensor, "f 3"]] | None:
@@ -214,10 +217,10 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 def _is_skin(arrays: dict[str, np.ndarray]) -> np.ndarray:
     """(F,) bool: faces of the outer skin, without eyeballs, teeth, tongue and mouth cavity where the file tells them."""
     if "part" in arrays:
-        return arrays["part"] == 0
+        return np.equal(arrays["part"], 0)
     faces = arrays["f"].astype(np.int64)
     if len(arrays["v_template"]) == SMPLX_VERTICES:
-        return (faces < SMPLX_SKIN_VERTICES).all(1)
+        return faces.max(1) < SMPLX_SKIN_VERTICES
     return np.ones(len(faces), bool)
 
 
