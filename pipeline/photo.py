@@ -68,15 +68,13 @@ def _opened(data: bytes, name: str) -> Image.Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data))
     except Image.DecompressionBombError as error:
-        raise StageError(
-            f"{name}: the picture is too large ({_LIMIT}; {error}); make it smaller (2,000 px is plenty) and try again"
-        ) from error
+        raise StageError(f"{name}: the picture is too large ({_LIMIT}; {error}); make it 2,000 px wide and try again") from error
     except (OSError, ValueError, SyntaxError) as error:
         kind = "a HEIC or AVIF picture" if data[4:8] == b"ftyp" and data[8:12] in _HEIC else "not a picture that can be read"
         raise StageError(f"{name}: this is {kind} ({len(data)} bytes); save the photo as JPEG or PNG") from error
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise StageError(f"{name}: {width} x {height} px is too large ({_LIMIT}); make it smaller (2,000 px is plenty) and try again")
+        raise StageError(f"{name}: {width} x {height} px is too large ({_LIMIT}); make it 2,000 px wide and try again")
     if min(width, height) < MIN_SIDE:
         raise StageError(f"{name}: {width} x {height} px is too small (at least {MIN_SIDE} px a side); use a larger photo")
     if getattr(image, "n_frames", 1) > 1:

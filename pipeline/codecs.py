@@ -1,0 +1,171 @@
+"""How each kind of value is kept on disk: a suffix, a save and a load; the same value gives the same bytes.
+
+What a stage hands on is what was read back from its files, so a cached run and a fresh one see the same numbers.
+torch and the formats are imported by the codec that needs them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pipeline.stage import Kind
+
+
+class Codec(NamedTuple):
+    """One kind of file (or folder, where the suffix is empty); `save` may write further files of the same stem."""
+
+    suffix: str
+    save: Callable[[Any, Path], None]
+    load: Callable[[Path], Any]
+
+
+def codec_for(kind: Kind | str) -> Codec:
+    """The codec of a kind; ValueError for an unknown one."""
+    if kind not in _CODECS:
+        raise ValueError(f"no codec for {kind!r}; there are {', '.join(sorted(_CODECS))}")
+    return _CODECS[kind]
+
+
+def save_image(value: Any, path: Path) -> None:
+    """An Image, (h, w), (h, w, 3) or (h, w, 4) in [0, 1], as an 8-bit PNG; values outside are clipped."""
+    from PIL import Image
+
+    array = as_array(value)
+    if array.ndim != 2 and (array.ndim != 3 or array.shape[2] not in (3, 4)):
+        raise ValueError(f"{path.name}: a picture has shape (h, w), (h, w, 3) or (h, w, 4), got {array.shape}")
+    Image.fromarray(_to_bytes(array, path.name)).save(path, compress_level=4)
+
+
+def load_image(path: Path) -> Any:
+    """float32 tensor (h, w), (h, w, 3) or (h, w, 4)."""
+    import torch
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return torch.from_numpy(np.asarray(image).astype(np.float32) / np.float32(255))
+
+
+def as_array(value: Any) -> np.ndarray:
+    """A tensor, on any device and in any graph, or an array, as float32 numpy."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    return np.asarray(value, np.float32)
+
+
+def _to_bytes(array: np.ndarray, name: str) -> np.ndarray:
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name}: {np.count_nonzero(~np.isfinite(array))} values of the picture are not finite")
+    return np.round(array.clip(0, 1) * 255).astype(np.uint8)
+
+
+def _save_images(value: Mapping[str, Any], path: Path) -> None:
+    if not value:
+        raise ValueError(f"{path.name}: no pictures to save")
+    path.mkdir()
+    for name, image in value.items():
+        if not name or "/" in name or name.startswith("."):
+            raise ValueError(f"{path.name}: {name!r} cannot be a file name")
+        save_image(image, path / f"{name}.png")
+
+
+def _load_images(path: Path) -> dict[str, Any]:
+    return {file.stem: load_image(file) for file in sorted(path.glob("*.png"))}
+
+
+def _save_body(value: Any, path: Path) -> None:
+    fields = {name: as_array(tensor) for name, tensor in vars(value).items()}
+    broken = [name for name, array in fields.items() if not np.isfinite(array).all()]
+    if broken:
+        raise ValueError(f"{path.name}: {', '.join(broken)} of the body are not finite")
+    with path.open("wb") as stream:  # numpy stamps its entries 1980-01-01, so the bytes repeat
+        np.savez(stream, **fields)  # type: ignore[arg-type]
+
+
+def _load_body(path: Path) -> Any:
+    import torch
+
+    from pipeline.types import Body
+
+    with np.load(path, allow_pickle=False) as data:
+        return Body(**{name: torch.from_numpy(data[name]) for name in data.files})
+
+
+def _save_ply(value: Any, path: Path) -> None:
+    from pipeline import ply
+
+    ply.save(value, path)
+
+
+def _load_ply(path: Path) -> Any:
+    from pipeline import ply
+
+    return ply.load(path)
+
+
+def _save_glb(value: Any, path: Path) -> None:
+    from pipeline import glb
+
+    glb.save(value, path)
+
+
+def _load_glb(path: Path) -> Any:
+    from pipeline import glb
+
+    return glb.load(path)
+
+
+def _save_view(value: Any, path: Path) -> None:
+    from pipeline import view_png
+
+    view_png.save(value, path)
+
+
+def _load_view(path: Path) -> Any:
+    from pipeline import view_png
+
+    return view_png.load(path)
+
+
+def plain(value: Any) -> Any:
+    """`value` with tensors and arrays as lists, for json; ValueError on numbers that are not finite."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if hasattr(value, "detach") or isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} cannot be kept in a trace; leave the entry out or use None")
+    return value
+
+
+def _save_trace(value: Mapping[str, Any], path: Path) -> None:
+    path.write_text(json.dumps(plain(value), indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def _load_trace(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text())
+
+
+def _save_video(value: bytes, path: Path) -> None:
+    if not value:
+        raise ValueError(f"{path.name}: the video has no bytes")
+    path.write_bytes(value)
+
+
+_CODECS: dict[str, Codec] = {
+    "Image": Codec(".png", save_image, load_image),
+    "Images": Codec("", _save_images, _load_images),
+    "View": Codec(".png", _save_view, _load_view),
+    "Body": Codec(".npz", _save_body, _load_body),
+    "Gaussians": Codec(".ply", _save_ply, _load_ply),
+    "Mesh": Codec(".glb", _save_glb, _load_glb),
+    "Trace": Codec(".json", _save_trace, _load_trace),
+    "Video": Codec(".mp4", _save_video, Path.read_bytes),
+}

@@ -1,0 +1,90 @@
+"""Gaussians as a PLY that the usual splat viewers read: the layout of 3D Gaussian Splatting (Kerbl et al. 2023), SH degree 0.
+
+The file's world is ours (OpenCV axes, y down), as the COLMAP worlds of other splat files are; viewers turn it upright.
+Encodings exist only here: colour as the SH coefficient of degree 0, opacity as a logit, scales as logarithms.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipeline.types import Gaussians
+
+SH_C0 = 0.28209479177387814  # the constant spherical harmonic, 1 / (2 sqrt(pi))
+FIELDS = (
+    "x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", "opacity",
+    "scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3",
+)  # fmt: skip
+_LEAST_OPACITY = 1e-6  # logits stay finite
+_LEAST_SCALE = 1e-9  # metres; logarithms stay finite
+
+
+def encode(gaussians: Gaussians) -> bytes:
+    """The binary little-endian PLY of `gaussians`; ValueError where a value is not finite."""
+    g = gaussians.detach().to("cpu")
+    opacity = g.opacities.double().clamp(_LEAST_OPACITY, 1 - _LEAST_OPACITY)
+    columns = [
+        g.means.double(),
+        torch.zeros(len(g), 3, dtype=torch.float64),
+        (g.colors.double() - 0.5) / SH_C0,
+        torch.logit(opacity)[:, None],
+        g.scales.double().clamp_min(_LEAST_SCALE).log(),
+        g.quats.double(),
+    ]
+    table = torch.cat(columns, 1).numpy().astype("<f4")
+    if not np.isfinite(table).all():
+        row, column = np.argwhere(~np.isfinite(table))[0]
+        raise ValueError(f"Gaussian {row} of {len(g)}: {FIELDS[column]} is {table[row, column]}; expected finite values")
+    header = [
+        "ply",
+        "format binary_little_endian 1.0",
+        f"element vertex {len(g)}",
+        *(f"property float {name}" for name in FIELDS),
+        "end_header",
+    ]
+    return ("\n".join(header) + "\n").encode() + table.tobytes()
+
+
+def decode(data: bytes) -> Gaussians:
+    """Gaussians of a 3DGS PLY with float properties; view-dependent coefficients are ignored. ValueError on any other file."""
+    header, end, body = data.partition(b"end_header\n")
+    lines = header.decode("ascii", "replace").split("\n")
+    if not end or lines[0] != "ply" or "format binary_little_endian 1.0" not in lines:
+        raise ValueError("not a binary little-endian PLY")
+    count = next((int(line.split()[2]) for line in lines if line.startswith("element vertex ")), -1)
+    properties = [line.split() for line in lines if line.startswith("property ")]
+    names = [words[-1] for words in properties]
+    missing = [name for name in FIELDS if name not in names and name not in ("nx", "ny", "nz")]
+    if missing or any(words[1] not in ("float", "float32") for words in properties):
+        raise ValueError(f"not a Gaussian splat PLY: expected float properties, missing {missing}")
+    if len(body) < 4 * count * len(names):
+        raise ValueError(f"PLY cut short: expected {count} vertices of {4 * len(names)} bytes, got {len(body)} bytes")
+    table = torch.from_numpy(np.frombuffer(body, "<f4", count * len(names)).reshape(count, -1).astype(np.float32))
+    column = {name: table[:, i] for i, name in enumerate(names)}
+
+    def stack(prefix: str, n: int) -> torch.Tensor:
+        return torch.stack([column[f"{prefix}{i}"] for i in range(n)], -1)
+
+    return Gaussians(
+        means=torch.stack([column[axis] for axis in "xyz"], -1),
+        quats=torch.nn.functional.normalize(stack("rot_", 4), dim=-1),
+        scales=stack("scale_", 3).exp(),
+        opacities=torch.sigmoid(column["opacity"]),
+        colors=stack("f_dc_", 3) * SH_C0 + 0.5,
+    )
+
+
+def save(gaussians: Gaussians, path: Path) -> None:
+    """Write `encode(gaussians)`."""
+    path.write_bytes(encode(gaussians))
+
+
+def load(path: Path) -> Gaussians:
+    """Read a PLY; ValueError names the file."""
+    try:
+        return decode(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
