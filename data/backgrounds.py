@@ -187,7 +187,7 @@ def _defocused(rng: Rng, image: Picture) -> Picture:
     if rng.random() < 0.5:
         return image
     canvas = Image.fromarray((np.clip(image, 0, 1) * 255).astype(np.uint8))
-    return _array(canvas.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.5, 0.03 * len(image))))))
+    return _array(canvas.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.004, 0.03) * len(image)))))
 
 
 def write_backgrounds(path: Path, count: int, seed: int, size: int = 256, people: Path | None = None) -> None:
