@@ -8,8 +8,8 @@ import numpy as np
 
 from data.body_hands import mirror_pose, sample_curls
 from data.pose_checks import possible
-from data.pose_limbs import Limb, Reach, arm, head, leg, mirror, reach, trunk
-from models.skeleton import JOINT_INDEX
+from data.pose_draft import Draft
+from data.pose_limbs import Reach, arm, reach
 
 ATTEMPTS = 200
 _HIP = Reach((0.225, 0.11, 0.0), (1.0, 0.0, -0.7), (-0.02, -0.6, 0.8), (-1.0, 0.1, 0.0))
@@ -26,76 +26,27 @@ _CHEST = Reach((0.02, 0.26, 0.20), (1.0, -0.7, 0.0), (-1.0, 0.35, 0.0), (0.0, 0.
 _LAP = Reach((0.14, 0.07, 0.25), (1.0, 0.1, -0.6), (-0.05, -0.1, 1.0), (0.0, -1.0, -0.1))
 
 
-class _Draft:
-    """A pose being put together: joint name -> axis-angle."""
-
-    def __init__(self, rng: np.random.Generator) -> None:
-        self.rng = rng
-        self.rotvecs = np.zeros((55, 3))
-        self.torso(0.08)
-        self.look(0.2)
-
-    def spread(self, centre: float, sigma: float) -> float:
-        return float(np.clip(self.rng.normal(centre, sigma), centre - 2 * sigma, centre + 2 * sigma))
-
-    def between(self, low: float, high: float) -> float:
-        return float(self.rng.uniform(low, high))
-
-    def _put(self, limb: Limb, prefix: str = "") -> None:
-        for name, rotvec in limb.items():
-            self.rotvecs[JOINT_INDEX[prefix + name]] = rotvec
-
-    def side(self, limb: Limb, side: str) -> None:
-        self._put(limb if side == "left" else mirror(limb), f"{side}_")
-
-    def torso(self, sigma: float, forward: float = 0.03, turn: float = 0.0, side: float = 0.0) -> None:
-        self._put(trunk(self.spread(forward, sigma), self.spread(turn, sigma), self.spread(side, 0.6 * sigma)))
-
-    def look(self, sigma: float, forward: float = 0.0) -> None:
-        self._put(head(self.spread(forward, 0.6 * sigma), self.spread(0, 1.3 * sigma), self.spread(0, 0.4 * sigma)))
-
-    def hanging(self, side: str, lower: float = 1.22, sigma: float = 0.08, bend: float = 0.25) -> None:
-        limb = arm(self.spread(lower, sigma), self.spread(0.02, 0.12), self.spread(0.05, 0.2), abs(self.spread(bend, 0.15)))
-        limb["wrist"] = self.rng.normal(0, 0.12, 3)
-        self.side(limb, side)
-
-    def hand_at(self, side: str, goal: Reach, sigma: float = 0.02) -> None:
-        self.side(reach(goal, self.rng.normal(0, sigma, 3)), side)
-
-    def leg(self, side: str, flex: float, spread: float, turn: float, bend: float, sigma: float = 0.05, point: float = 0.0) -> None:
-        flex, spread, turn = (self.spread(value, sigma) for value in (flex, spread, turn))
-        self.side(leg(flex, spread, turn, max(0.0, self.spread(bend, sigma)), self.spread(point, 0.5 * sigma)), side)
-
-    def stand(self, apart: float = 0.07) -> None:
-        wide, turn = abs(self.spread(apart, 0.06)), abs(self.spread(0.12, 0.12))
-        for side in ("left", "right"):
-            self.leg(side, 0.0, wide, turn, 0.04, sigma=0.04)
-
-    def sides(self) -> tuple[str, str]:
-        return ("left", "right") if self.rng.random() < 0.5 else ("right", "left")
-
-
-def _relaxed(d: _Draft) -> None:
+def _relaxed(d: Draft) -> None:
     d.stand()
     for side in ("left", "right"):
         d.hanging(side)
 
 
-def _a_pose(d: _Draft) -> None:
+def _a_pose(d: Draft) -> None:
     d.stand(0.12)
     lower = d.between(0.6, 1.05)
     for side in ("left", "right"):
         d.hanging(side, lower, 0.05, 0.15)
 
 
-def _t_pose(d: _Draft) -> None:
+def _t_pose(d: Draft) -> None:
     d.stand(0.1)
     lower = d.between(-0.15, 0.35)
     for side in ("left", "right"):
         d.hanging(side, lower, 0.05, 0.1)
 
 
-def _contrapposto(d: _Draft) -> None:
+def _contrapposto(d: Draft) -> None:
     _relaxed(d)
     free, firm = d.sides()
     sign = 1.0 if free == "left" else -1.0
@@ -106,43 +57,43 @@ def _contrapposto(d: _Draft) -> None:
         d.hand_at(d.sides()[0], _HIP)
 
 
-def _hands_on_hips(d: _Draft) -> None:
+def _hands_on_hips(d: Draft) -> None:
     d.stand(0.1)
     for side in ("left", "right"):
         d.hand_at(side, _HIP)
 
 
-def _one_hand_on_hip(d: _Draft) -> None:
+def _one_hand_on_hip(d: Draft) -> None:
     _relaxed(d)
     d.hand_at(d.sides()[0], _HIP)
 
 
-def _pockets(d: _Draft) -> None:
+def _pockets(d: Draft) -> None:
     d.stand()
     for side in ("left", "right"):
         d.hand_at(side, _POCKET, 0.012)
 
 
-def _crossed(d: _Draft) -> None:
+def _crossed(d: Draft) -> None:
     d.stand()
     for side, goal in zip(d.sides(), _CROSSED, strict=True):
         d.hand_at(side, goal, 0.008)
 
 
-def _in_front(d: _Draft) -> None:
+def _in_front(d: Draft) -> None:
     d.stand()
     height = np.array([0, d.between(-0.06, 0.14), d.between(0, 0.02)])
     for side, over in zip(d.sides(), ([0, 0.02, 0.04], [0, -0.02, 0.0]), strict=True):  # one hand over the other
         d.side(reach(_FRONT, height + over + d.rng.normal(0, 0.006, 3)), side)
 
 
-def _behind(d: _Draft) -> None:
+def _behind(d: Draft) -> None:
     d.stand()
     for side in ("left", "right"):
         d.hand_at(side, _BEHIND)
 
 
-def _to_face(d: _Draft) -> None:
+def _to_face(d: Draft) -> None:
     _relaxed(d)
     side, other = d.sides()
     d.hand_at(side, (_CHIN, _PHONE, _CHEST)[d.rng.integers(3)], 0.015)
@@ -150,7 +101,7 @@ def _to_face(d: _Draft) -> None:
         d.hand_at(other, _HIP)
 
 
-def _raised(d: _Draft) -> None:
+def _raised(d: Draft) -> None:
     _relaxed(d)
     side, other = d.sides()
     d.side(arm(-d.between(0.3, 1.25), d.between(-0.1, 0.4), d.spread(-0.2, 0.3), d.between(0, 0.6)), side)
@@ -158,13 +109,13 @@ def _raised(d: _Draft) -> None:
         d.side(arm(-d.between(0.3, 1.25), d.between(-0.1, 0.4), d.spread(-0.2, 0.3), d.between(0, 0.6)), other)
 
 
-def _wave(d: _Draft) -> None:
+def _wave(d: Draft) -> None:
     _relaxed(d)
     side, _ = d.sides()
     d.side(arm(d.between(-0.2, 0.5), d.between(0, 0.3), -d.between(1.2, 1.6), d.between(1.1, 1.9)), side)
 
 
-def _walk(d: _Draft) -> None:
+def _walk(d: Draft) -> None:
     front, back = d.sides()
     stride = d.between(0.2, 0.6)
     d.leg(front, stride, 0.02, 0.05, d.between(0.05, 0.35), 0.04)
@@ -175,7 +126,7 @@ def _walk(d: _Draft) -> None:
         d.side(arm(d.spread(1.22, 0.06), swing, d.spread(0.1, 0.1), d.between(0.15, 0.7)), side)
 
 
-def _sit(d: _Draft) -> None:
+def _sit(d: Draft) -> None:
     flex, bend = d.between(1.2, 1.55), d.between(1.2, 1.7)
     for side in ("left", "right"):
         d.leg(side, flex, d.between(0.05, 0.25), 0.05, bend, 0.05)
@@ -187,7 +138,7 @@ def _sit(d: _Draft) -> None:
             d.hanging(side, 1.1)
 
 
-def _reach_out(d: _Draft) -> None:
+def _reach_out(d: Draft) -> None:
     _relaxed(d)
     side, other = d.sides()
     for which in (side, other) if d.rng.random() < 0.4 else (side,):
@@ -195,14 +146,14 @@ def _reach_out(d: _Draft) -> None:
     d.torso(0.12, 0.1)
 
 
-def _dance(d: _Draft) -> None:
+def _dance(d: Draft) -> None:
     d.torso(0.2)
     for side in ("left", "right"):
         d.leg(side, d.spread(0.15, 0.25), d.spread(0.2, 0.12), d.spread(0.15, 0.15), d.between(0, 0.8), 0.02)
         d.side(arm(d.between(-0.9, 1.2), d.between(-0.2, 1.1), d.spread(-0.2, 0.5), d.between(0.1, 1.9)), side)
 
 
-def _leg_up(d: _Draft) -> None:
+def _leg_up(d: Draft) -> None:
     up, firm = d.sides()
     d.leg(up, d.between(0.6, 1.5), d.spread(0.1, 0.1), 0.1, d.between(0.4, 1.7), 0.02, 0.2)
     d.leg(firm, 0.0, 0.02, 0.1, 0.05, 0.03)
@@ -210,7 +161,7 @@ def _leg_up(d: _Draft) -> None:
         d.side(arm(d.between(0.2, 1.1), d.spread(0.1, 0.2), d.spread(0, 0.2), d.between(0.1, 0.9)), side)
 
 
-def _squat(d: _Draft) -> None:
+def _squat(d: Draft) -> None:
     depth = d.between(0.5, 1.0)
     for side in ("left", "right"):
         d.leg(side, 1.8 * depth, d.between(0.15, 0.35), 0.25, 2.0 * depth, 0.03, -0.45 * depth)
@@ -220,7 +171,7 @@ def _squat(d: _Draft) -> None:
         d.side(arm(d.spread(1.2, 0.1), forward, d.spread(0, 0.15), d.between(0.1, 0.6)), side)
 
 
-def _lunge(d: _Draft) -> None:
+def _lunge(d: Draft) -> None:
     front, back = d.sides()
     d.leg(front, d.between(0.7, 1.2), 0.1, 0.05, d.between(0.7, 1.2), 0.03)
     d.leg(back, -d.between(0.2, 0.45), 0.08, 0.1, d.between(0.1, 0.7), 0.03, 0.3)
@@ -232,7 +183,7 @@ def _lunge(d: _Draft) -> None:
             d.side(arm(d.between(0.3, 1.2), d.spread(0.2, 0.3), d.spread(0, 0.2), d.between(0.1, 1.0)), side)
 
 
-KINDS: dict[str, tuple[float, Callable[[_Draft], None]]] = {
+KINDS: dict[str, tuple[float, Callable[[Draft], None]]] = {
     "relaxed": (0.20, _relaxed), "a_pose": (0.11, _a_pose), "contrapposto": (0.11, _contrapposto), "hands_on_hips": (0.07, _hands_on_hips),
     "one_hand_on_hip": (0.05, _one_hand_on_hip), "pockets": (0.05, _pockets), "crossed": (0.04, _crossed), "in_front": (0.05, _in_front),
     "behind": (0.02, _behind), "to_face": (0.04, _to_face), "raised": (0.05, _raised), "wave": (0.04, _wave), "walk": (0.09, _walk),
@@ -263,7 +214,7 @@ def sample_pose(rng: np.random.Generator, kind: str | None = None) -> dict[str, 
     names, shares = list(KINDS), np.array([share for share, _ in KINDS.values()])
     chosen = kind or str(rng.choice(names, p=shares / shares.sum()))
     for _ in range(ATTEMPTS):
-        draft = _Draft(rng)
+        draft = Draft(rng)
         KINDS[chosen][1](draft)
         if possible(draft.rotvecs):
             return _finish(draft.rotvecs, rng)
