@@ -154,7 +154,12 @@ def write_singles(folder: Path, seed: int, start: int, split: Split, size: int) 
     work.mkdir(parents=True)
     for name in rows[0]:
         np.save(work / f"{name}.npy", np.stack([row[name] for row in rows]))
-    work.rename(folder)
+    try:
+        work.rename(folder)
+    except OSError:  # another process was faster; its chunk is the same
+        if not folder.exists():
+            raise
+        shutil.rmtree(work)
 
 
 def single(person: Person, index: int, size: int) -> dict[str, np.ndarray]:
