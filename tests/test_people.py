@@ -211,3 +211,13 @@ def test_singles_sets_are_chunks_whose_truth_projects_onto_the_picture(bare_cach
 def test_seeds_of_the_wrong_split_are_refused_before_any_work(tmp_path):
     with pytest.raises(ValueError, match="split 'train'"):
         sets.generate(2, 899999, tmp_path, "train", workers=0)
+
+
+def test_a_photo_has_its_person_in_the_middle_on_a_scene(bare_cache):
+    from data.photos import HEIGHT, WIDTH, photo
+
+    image = photo(12, kind="relaxed")
+    assert image.shape == (HEIGHT, WIDTH, 3) and image.dtype == np.uint8
+    np.testing.assert_array_equal(image, photo(12, kind="relaxed"))
+    middle, side = image[300:700, 300:468].astype(float), image[300:700, :60].astype(float)
+    assert np.abs(middle.mean((0, 1)) - side.mean((0, 1))).max() > 10
