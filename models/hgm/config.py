@@ -1,0 +1,59 @@
+"""Sizes and switches of the Human Gaussian Model; three presets of one implementation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from models.hgm.unet import UNetConfig
+
+Size = Literal["tiny", "default", "paper"]
+
+
+@dataclass(frozen=True)
+class HGMConfig:
+    """The model's architecture. The switches are the ablations of the paper's Table 4 and of docs/results.md."""
+
+    size: int = 256  # pixels of the input pictures
+    stem: int = 4  # pixels a side that the first convolution takes together; 1 in the paper
+    shrink: int = 1  # input pixels a side for one Gaussian; 2 in the paper (512 px in, 256 x 256 Gaussians)
+    unet: UNetConfig = field(default_factory=UNetConfig)
+    patch_level: int = 1  # the up level whose map the tokens attend to, 0 = the deepest map
+    head: Literal["ray", "absolute"] = "ray"  # depth along the ray with the pixel's own colour | LGM's absolute xyz
+    body_maps: bool = True  # the UNet also sees the body's depth, coverage and normals
+    body_branch: bool = True  # tokens on the body's surface
+    body_gaussians: bool = True  # those tokens become Gaussians, merged with the pixels'
+    points: int = 8192  # tokens, spread over the surface; 0 = one a vertex (the paper)
+    token: int = 32  # channels of a learnable token
+    width: int = 64  # channels of attention and code
+    heads: int = 4
+    volume: bool = True  # sparse convolutions spread the tokens' features
+    voxel: float = 0.025  # metres; 0.005 x 2 / 1.5 in the paper
+    volume_width: int = 24
+    volume_levels: int = 3
+    fusion: bool = True  # self-attention among Gaussians
+    fusion_layers: int = 2
+    window: int = 128  # Gaussians that attend to each other, neighbours on a space-filling curve
+
+
+def hgm_config(size: Size) -> HGMConfig:
+    """The presets: `tiny` for tests, `default` ships with weights, `paper` has the paper's sizes."""
+    if size == "tiny":
+        unet = UNetConfig(_stem_channels(4), 16 * 14, (16, 24), (False, True), (24, 16), (True, False), 1, 2, 8)
+        return HGMConfig(size=64, unet=unet, points=512, token=8, width=16, heads=2, volume_width=8, volume_levels=2, window=32, voxel=0.06)
+    if size == "default":
+        unet = UNetConfig(
+            _stem_channels(4), 16 * 14, (48, 64, 96, 128), (False, False, True, True), (128, 96, 64, 48), (True, True, False, False), 1, 4, 16
+        )
+        return HGMConfig(unet=unet)
+    if size == "paper":
+        return HGMConfig(
+            size=512, stem=1, shrink=2, unet=UNetConfig(), patch_level=0, head="absolute", body_maps=False, body_gaussians=False, points=0,
+            token=32, width=128, heads=8, voxel=0.005 * 2 / 1.5, volume_width=32, volume_levels=4, fusion_layers=4, window=256,
+        )  # fmt: skip
+    raise ValueError(f"there is no HGM size {size!r}: tiny, default, paper")
+
+
+def _stem_channels(stem: int) -> int:
+    """RGB and mask at full resolution, rays once a patch, body maps at half resolution."""
+    return 4 * stem * stem + 6 + 5 * (stem // 2) ** 2

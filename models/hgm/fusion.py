@@ -1,0 +1,63 @@
+"""The fusion transformer: self-attention in which every token is a Gaussian (section 3.3).
+
+Where there are too many for full attention they attend in windows of neighbours along a space-filling curve; every
+second layer shifts the windows by half, so that information crosses their borders.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+CELL = 0.02  # metres, the finest step of the curve
+
+
+def morton_order(points: Float[Tensor, "n 3"]) -> Int[Tensor, " n"]:
+    """Order of the points along a Z-curve of 2 cm cells: neighbours in the order are near in space."""
+    cell = ((points.detach() + 5.12) / CELL).long().clamp(0, 511)
+    code = torch.zeros(len(points), dtype=torch.long, device=points.device)
+    for bit in range(9):
+        for axis in range(3):
+            code |= ((cell[:, axis] >> bit) & 1) << (3 * bit + axis)
+    return code.argsort(stable=True)
+
+
+class WindowAttention(nn.Module):
+    """Pre-norm transformer layer on windows of a sequence."""
+
+    def __init__(self, width: int, heads: int, window: int, shift: bool) -> None:
+        super().__init__()
+        self.heads, self.window, self.shift = heads, window, window // 2 if shift else 0
+        self.norm, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.out = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+
+    def forward(self, x: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
+        n, c = x.shape
+        front = self.shift
+        back = -(n + front) % self.window
+        padded = F.pad(self.norm(x), (0, 0, front, back))
+        real = F.pad(torch.ones(n, dtype=torch.bool, device=x.device), (front, back)).reshape(-1, 1, 1, self.window)
+        qkv = self.qkv(padded).reshape(-1, self.window, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
+        # a window of nothing but padding attends to itself, its result is dropped
+        mask = real | ~real.any(-1, keepdim=True)
+        mixed = F.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2], attn_mask=mask).transpose(1, 2).reshape(-1, c)
+        x = x + self.out(mixed[front : front + n])
+        return x + self.mlp(self.norm_mlp(x))
+
+
+class FusionTransformer(nn.Module):
+    """Gaussians' features and centres to mixed features, in the order given."""
+
+    def __init__(self, width: int, heads: int, layers: int, window: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(WindowAttention(width, heads, window, shift=bool(i % 2)) for i in range(layers))
+
+    def forward(self, tokens: Float[Tensor, "n c"], centres: Float[Tensor, "n 3"]) -> Float[Tensor, "n c"]:
+        order = morton_order(centres)
+        x = tokens[order]
+        for layer in self.layers:
+            x = layer(x)
+        return torch.zeros_like(x).index_copy(0, order, x)
