@@ -85,7 +85,7 @@ def halves(suit: Garment, base: BaseMesh) -> tuple[Garment, ...]:
 
 def _components(garment: Garment) -> Int32[np.ndarray, " v"]:
     edges = np.concatenate([garment.faces[:, :2], garment.faces[:, 1:]])
-    count = garment.binding.shape[0]
+    count = len(garment.offsets)
     _, labels = connected_components(coo_matrix((np.ones(len(edges)), tuple(edges.T)), (count, count)))
     return np.asarray(labels)
 
