@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 from numba import njit, prange
-from numba.np.unsafe.ndarray import to_fixed_tuple
+from numba.cpython.unsafe.tuple import tuple_setitem
 
 from models.splat.projection import ALPHA_MIN, FIXED, TILE
 
@@ -47,60 +47,72 @@ def _rows(y, reach, top):
 
 
 @njit(cache=True)
+def _channels(row, template):
+    """The splat's channels as a tuple like `template`, whose length the compiler knows."""
+    values = template
+    for q in range(len(template)):
+        values = tuple_setitem(values, q, row[FIXED + q])
+    return values
+
+
+@njit(cache=True)
 def _open(state, left, top, width, height):
     """Set a tile's transmittance before anything is drawn: 1, and ended outside of the picture."""
     state[:, :TILE] = f32(-1.0)
     state[: min(TILE, height - top), : min(TILE, width - left)] = f32(1.0)
 
 
-def _make_blend(channels: int):
-    """The forward kernel for a fixed number of channels: with it the loop over a row's pixels is one block of vectors."""
+@njit(fastmath=True, cache=True, error_model="numpy")
+def _draw(row, left, top, reach, state, values):
+    """Blend one splat into a tile: `state` holds, by rows, T and the channels so far, 16 pixels each."""
+    mx, my, A, B, D, o = row[0] - left, row[1] - top, f32(0.5) * row[2], row[3], f32(0.5) * row[4], row[5]
+    first, last = _rows(row[1], reach, top)
+    for y in range(first, last + 1):
+        dy = f32(y) + f32(0.5) - my
+        Bdy, Ddy = B * dy, D * dy * dy
+        line = state[y]
+        for x in range(TILE):
+            dx = f32(x) + f32(0.5) - mx
+            s = max(A * dx * dx + Bdy * dx + Ddy, f32(0.0))
+            a = min(o * _exp_minus(min(s, FAR)), ALPHA_MAX)
+            t = line[x]
+            weight = a * t
+            left_over = t - weight
+            drawn = (a >= FAINT) & (left_over > T_MIN)
+            weight = weight if drawn else f32(0.0)
+            line[x] = left_over if drawn else (-abs(t) if a >= FAINT else t)
+            for q in range(len(values)):
+                line[(1 + q) * TILE + x] += weight * values[q]
 
-    @njit(fastmath=True, cache=True, error_model="numpy")
-    def draw(row, left, top, reach, state):
-        mx, my, A, B, D, o = row[0] - left, row[1] - top, f32(0.5) * row[2], row[3], f32(0.5) * row[4], row[5]
-        values = to_fixed_tuple(row[FIXED:], channels)
-        first, last = _rows(row[1], reach, top)
-        for y in range(first, last + 1):
-            dy = f32(y) + f32(0.5) - my
-            Bdy, Ddy = B * dy, D * dy * dy
-            line = state[y]
-            for x in range(TILE):
-                dx = f32(x) + f32(0.5) - mx
-                s = max(A * dx * dx + Bdy * dx + Ddy, f32(0.0))
-                a = min(o * _exp_minus(min(s, FAR)), ALPHA_MAX)
-                t = line[x]
-                weight = a * t
-                left_over = t - weight
-                drawn = (a >= FAINT) & (left_over > T_MIN)
-                weight = weight if drawn else f32(0.0)
-                line[x] = left_over if drawn else (-abs(t) if a >= FAINT else t)
-                for q in range(channels):
-                    line[(1 + q) * TILE + x] += weight * values[q]
 
-    @njit(parallel=True, fastmath=True, cache=True, error_model="numpy", nogil=True)
-    def blend(splats, reach, starts, ids, width, height, image, alpha, ends):
-        across, down = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
-        for tile in prange(starts.size - 1):
-            c = tile // (across * down)
-            left, top = (tile % across) * TILE, (tile // across % down) * TILE
-            pair, end = starts[tile], starts[tile + 1]
-            if pair < end:
-                state = np.zeros((TILE, (1 + channels) * TILE), np.float32)
-                _open(state, left, top, width, height)
-                while pair < end:
-                    draw(splats[c, ids[pair]], f32(left), f32(top), reach[c, ids[pair], 1], state)
-                    pair += 1
-                    if (pair - starts[tile]) % CHECK == 0 and state[:, :TILE].max() < f32(0.0):
-                        break
-                for y in range(min(TILE, height - top)):
-                    for x in range(min(TILE, width - left)):
-                        alpha[c, top + y, left + x] = f32(1.0) - abs(state[y, x])
-                        for q in range(channels):
-                            image[c, top + y, left + x, q] = state[y, (1 + q) * TILE + x]
-            ends[tile] = pair
+@njit(parallel=True, fastmath=True, cache=True, error_model="numpy", nogil=True)
+def blend(splats, reach, starts, ids, width, height, template, image, alpha, ends):
+    """Fill image (c, h, w, channels) over nothing, alpha (c, h, w) and each tile's end (c * tiles): pairs looked at.
 
-    return blend
+    `template` is a tuple of as many float32 as there are channels: the kernel is compiled for their number, so that
+    the loop over a row's pixels becomes one block of vectors.
+    """
+    channels = len(template)
+    across, down = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
+    for tile in prange(starts.size - 1):
+        c = tile // (across * down)
+        left, top = (tile % across) * TILE, (tile // across % down) * TILE
+        pair, end = starts[tile], starts[tile + 1]
+        if pair < end:
+            state = np.zeros((TILE, (1 + channels) * TILE), np.float32)
+            _open(state, left, top, width, height)
+            while pair < end:
+                row = splats[c, ids[pair]]
+                _draw(row, f32(left), f32(top), reach[c, ids[pair], 1], state, _channels(row, template))
+                pair += 1
+                if (pair - starts[tile]) % CHECK == 0 and state[:, :TILE].max() < f32(0.0):
+                    break
+            for y in range(min(TILE, height - top)):
+                for x in range(min(TILE, width - left)):
+                    alpha[c, top + y, left + x] = f32(1.0) - abs(state[y, x])
+                    for q in range(channels):
+                        image[c, top + y, left + x, q] = state[y, (1 + q) * TILE + x]
+        ends[tile] = pair
 
 
 @njit(cache=True)
@@ -142,64 +154,59 @@ def _reduce_row(row, mx, sums, out):
         out[FIXED + q] = total
 
 
-def _make_blend_vjp(channels: int):
-    """The backward kernel for a fixed number of channels."""
-
-    @njit(fastmath=True, cache=True, error_model="numpy")
-    def undraw(row, left, top, reach, state, sums, out):
-        mx, my, A, B, D, o = row[0] - left, row[1] - top, f32(0.5) * row[2], row[3], f32(0.5) * row[4], row[5]
-        values = to_fixed_tuple(row[FIXED:], channels)
-        first, last = _rows(row[1], reach, top)
-        sums[:] = f32(0.0)
-        for y in range(first, last + 1):
-            dy = f32(y) + f32(0.5) - my
-            Bdy, Ddy = B * dy, D * dy * dy
-            line = state[y]
-            for x in range(TILE):
-                dx = f32(x) + f32(0.5) - mx
-                s = max(A * dx * dx + Bdy * dx + Ddy, f32(0.0))
-                e = _exp_minus(min(s, FAR))
-                raw = o * e
-                a = min(raw, ALPHA_MAX)
-                t = line[x]
-                weight = a * t
-                left_over = t - weight
-                drawn = (a >= FAINT) & (left_over > T_MIN)
-                weight = weight if drawn else f32(0.0)
-                line[x] = left_over if drawn else (-abs(t) if a >= FAINT else t)
-                form = f32(0.0)
-                for q in range(channels):
-                    form += line[(2 + q) * TILE + x] * values[q]
-                    sums[(3 + q) * TILE + x] += line[(2 + q) * TILE + x] * weight
-                rest = line[TILE + x] - weight * form
-                line[TILE + x] = rest
-                v_e = e * (t * form - rest / (f32(1.0) - a))
-                v_e = v_e if drawn & (raw <= ALPHA_MAX) else f32(0.0)
-                sums[x] += v_e
-                sums[TILE + x] += v_e * dy
-                sums[2 * TILE + x] += v_e * dy * dy
-        _reduce_row(row, mx, sums, out)
-
-    @njit(parallel=True, fastmath=True, cache=True, error_model="numpy", nogil=True)
-    def blend_vjp(splats, reach, starts, ids, ends, width, height, image, alpha, v_image, v_alpha, v_pairs):
-        across, down = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
-        for tile in prange(starts.size - 1):
-            if starts[tile] == ends[tile]:
-                continue
-            c = tile // (across * down)
-            left, top = (tile % across) * TILE, (tile // across % down) * TILE
-            state = np.zeros((TILE, (2 + channels) * TILE), np.float32)
-            _open(state, left, top, width, height)
-            _load_gradient(c, left, top, image, alpha, v_image, v_alpha, state)
-            sums = np.empty((3 + channels) * TILE, np.float32)
-            for pair in range(starts[tile], ends[tile]):
-                undraw(splats[c, ids[pair]], f32(left), f32(top), reach[c, ids[pair], 1], state, sums, v_pairs[pair])
-
-    return blend_vjp
+@njit(fastmath=True, cache=True, error_model="numpy")
+def _draw_vjp(row, left, top, reach, state, values, sums, out):
+    """The gradient of one splat in a tile; `state` holds T, S and the output gradients, `sums` is scratch."""
+    mx, my, A, B, D, o = row[0] - left, row[1] - top, f32(0.5) * row[2], row[3], f32(0.5) * row[4], row[5]
+    first, last = _rows(row[1], reach, top)
+    sums[:] = f32(0.0)
+    for y in range(first, last + 1):
+        dy = f32(y) + f32(0.5) - my
+        Bdy, Ddy = B * dy, D * dy * dy
+        line = state[y]
+        for x in range(TILE):
+            dx = f32(x) + f32(0.5) - mx
+            s = max(A * dx * dx + Bdy * dx + Ddy, f32(0.0))
+            e = _exp_minus(min(s, FAR))
+            raw = o * e
+            a = min(raw, ALPHA_MAX)
+            t = line[x]
+            weight = a * t
+            left_over = t - weight
+            drawn = (a >= FAINT) & (left_over > T_MIN)
+            weight = weight if drawn else f32(0.0)
+            line[x] = left_over if drawn else (-abs(t) if a >= FAINT else t)
+            form = f32(0.0)
+            for q in range(len(values)):
+                form += line[(2 + q) * TILE + x] * values[q]
+                sums[(3 + q) * TILE + x] += line[(2 + q) * TILE + x] * weight
+            rest = line[TILE + x] - weight * form
+            line[TILE + x] = rest
+            v_e = e * (t * form - rest / (f32(1.0) - a))
+            v_e = v_e if drawn & (raw <= ALPHA_MAX) else f32(0.0)
+            sums[x] += v_e
+            sums[TILE + x] += v_e * dy
+            sums[2 * TILE + x] += v_e * dy * dy
+    _reduce_row(row, mx, sums, out)
 
 
-BLEND = {channels: _make_blend(channels) for channels in (3, 7)}  # by the number of channels: colour, or with geometry
-BLEND_VJP = {channels: _make_blend_vjp(channels) for channels in (3, 7)}
+@njit(parallel=True, fastmath=True, cache=True, error_model="numpy", nogil=True)
+def blend_vjp(splats, reach, starts, ids, ends, width, height, template, image, alpha, v_image, v_alpha, v_pairs):
+    """Fill v_pairs (pairs, 6 + channels), the gradient of each (tile, splat) pair looked at, from output gradients."""
+    channels = len(template)
+    across, down = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
+    for tile in prange(starts.size - 1):
+        if starts[tile] == ends[tile]:
+            continue
+        c = tile // (across * down)
+        left, top = (tile % across) * TILE, (tile // across % down) * TILE
+        state = np.zeros((TILE, (2 + channels) * TILE), np.float32)
+        _open(state, left, top, width, height)
+        _load_gradient(c, left, top, image, alpha, v_image, v_alpha, state)
+        sums = np.empty((3 + channels) * TILE, np.float32)
+        for pair in range(starts[tile], ends[tile]):
+            row = splats[c, ids[pair]]
+            _draw_vjp(row, f32(left), f32(top), reach[c, ids[pair], 1], state, _channels(row, template), sums, v_pairs[pair])
 
 
 @njit(parallel=True, cache=True, nogil=True)

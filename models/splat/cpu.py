@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from models.splat.blending import BLEND, BLEND_VJP, gather_pairs
+from models.splat.blending import blend, blend_vjp, gather_pairs
 from models.splat.projection import CHUNKS, FIXED, project, project_vjp
 from models.splat.tiles import bin_splats
 from pipeline.types import Camera, Gaussians
@@ -36,7 +36,7 @@ class _Splat(torch.autograd.Function):
         starts, ids = bin_splats(depths, boxes, width, height)
         image = np.zeros((views, height, width, row - FIXED), np.float32)
         alpha, ends = np.zeros((views, height, width), np.float32), np.empty(starts.size - 1, np.int64)
-        BLEND[row - FIXED](splats, reach, starts, ids, width, height, image, alpha, ends)
+        blend(splats, reach, starts, ids, width, height, _template(image), image, alpha, ends)
         ctx.saved = (inputs, cameras, splats, reach, boxes, starts, ids, ends, image, alpha)
         ctx.versions = [(x, x._version) for x in (means, quats, scales, opacities, colors)]
         return torch.from_numpy(image), torch.from_numpy(alpha)
@@ -48,7 +48,9 @@ class _Splat(torch.autograd.Function):
         inputs, cameras, splats, reach, boxes, starts, ids, ends, image, alpha = ctx.saved
         height, width = alpha.shape[1:]
         v_pairs = np.empty((ids.size, splats.shape[-1]), np.float32)
-        BLEND_VJP[image.shape[-1]](splats, reach, starts, ids, ends, width, height, image, alpha, _array(v_image), _array(v_alpha), v_pairs)
+        blend_vjp(
+            splats, reach, starts, ids, ends, width, height, _template(image), image, alpha, _array(v_image), _array(v_alpha), v_pairs
+        )
         v_splats = np.zeros_like(splats)
         gather_pairs(starts, ids, ends, v_pairs, v_splats)
         v = np.zeros((splats.shape[1], 14), np.float32)
@@ -63,3 +65,8 @@ def _array(tensor: Tensor) -> np.ndarray:
     array = tensor.detach().contiguous().numpy()
     assert array.dtype == np.float32 and array.flags.c_contiguous, (array.dtype, array.strides)
     return array
+
+
+def _template(image: np.ndarray) -> tuple[np.float32, ...]:
+    """Tells the kernels the number of channels by its type."""
+    return (np.float32(0),) * image.shape[-1]
