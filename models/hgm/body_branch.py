@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from models.hgm.attention import attend
 from models.hgm.config import HGMConfig
 from models.hgm.inputs import HGMInput
 from models.hgm.surface import PARTS, BodySurface
@@ -52,7 +53,7 @@ class CrossAttention(nn.Module):
         keys = torch.cat([self.norm_patch(patches.permute(0, 1, 3, 4, 2)), place], -1)
         keys = (self.key_value(keys) + self.view[:v, None, None]).reshape(b, v * h * w, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
         query = self.query(self.norm(tokens)).reshape(b, tokens.shape[1], self.heads, -1).transpose(1, 2)
-        read = F.scaled_dot_product_attention(query, keys[0], keys[1]).transpose(1, 2).reshape(tokens.shape)
+        read = attend(query, keys[0], keys[1]).transpose(1, 2).reshape(tokens.shape)
         tokens = tokens + self.out(read)
         return tokens + self.mlp(self.norm_mlp(tokens))
 

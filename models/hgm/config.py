@@ -43,7 +43,15 @@ def hgm_config(size: Size) -> HGMConfig:
         return HGMConfig(size=64, unet=unet, points=512, token=8, width=16, heads=2, volume_width=8, volume_levels=2, window=32, voxel=0.06)
     if size == "default":
         unet = UNetConfig(
-            _stem_channels(4), 16 * 14, (48, 64, 96, 128), (False, False, True, True), (128, 96, 64, 48), (True, True, False, False), 1, 4, 16
+            _stem_channels(4),
+            16 * 14,
+            (48, 64, 96, 128),
+            (False, False, True, True),
+            (128, 96, 64, 48),
+            (True, True, False, False),
+            1,
+            4,
+            16,
         )
         return HGMConfig(unet=unet)
     if size == "paper":

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from models.hgm.attention import attend
+
 CELL = 0.02  # metres, the finest step of the curve
 
 
@@ -43,7 +45,7 @@ class WindowAttention(nn.Module):
         qkv = self.qkv(padded).reshape(-1, self.window, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
         # a window of nothing but padding attends to itself, its result is dropped
         mask = real | ~real.any(-1, keepdim=True)
-        mixed = F.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2], attn_mask=mask).transpose(1, 2).reshape(-1, c)
+        mixed = attend(qkv[0], qkv[1], qkv[2], mask).transpose(1, 2).reshape(-1, c)
         x = x + self.out(mixed[front : front + n])
         return x + self.mlp(self.norm_mlp(x))
 

@@ -59,7 +59,9 @@ def ray_gaussians(
 
 def normal_frames(normals: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3 3"]:
     """Rotations whose third axis is the normal."""
-    up = torch.where(normals[:, 1:2].abs() > 0.95, torch.tensor([1.0, 0, 0], device=normals.device), torch.tensor([0, 1.0, 0], device=normals.device))
+    up = torch.where(
+        normals[:, 1:2].abs() > 0.95, torch.tensor([1.0, 0, 0], device=normals.device), torch.tensor([0, 1.0, 0], device=normals.device)
+    )
     x = F.normalize(torch.cross(up, normals, dim=-1), dim=-1)
     return torch.stack([x, torch.cross(normals, x, dim=-1), normals], -1)
 

@@ -23,7 +23,7 @@ from models.hgm.inputs import HGMInput, prepare
 from models.hgm.surface import BodySurface
 from models.hgm.unet import UNet, UNetConfig
 from models.hgm.volume import BodyVolume
-from pipeline.camera import camera_center, plucker, rays
+from pipeline.camera import camera_center, plucker, rays, resize
 from pipeline.types import Body, Gaussians, View
 
 FOREGROUND = 0.25  # mask value above which a pixel makes a Gaussian
@@ -55,7 +55,9 @@ class HGM(nn.Module):
         per_pixel = config.unet.out_channels // IMAGE_CHANNELS
         self.conv = nn.Conv2d(IMAGE_CHANNELS, IMAGE_CHANNELS, 1) if config.head == "absolute" else None
         if config.unet.out_channels != IMAGE_CHANNELS * max(1, config.stem // config.shrink) ** 2:
-            raise ValueError(f"conv_out has {config.unet.out_channels} channels, expected {IMAGE_CHANNELS} for each of {per_pixel} Gaussians")
+            raise ValueError(
+                f"conv_out has {config.unet.out_channels} channels, expected {IMAGE_CHANNELS} for each of {per_pixel} Gaussians"
+            )
         surface = BodySurface(self.body_model, config.points or self.body_model.num_vertices)
         self.surface = surface
         self.spacing = (1.9 / len(surface.rest)) ** 0.5 * 0.65  # metres; 1.9 square metres of skin
@@ -90,7 +92,9 @@ class HGM(nn.Module):
         if len(views) not in (1, 2):
             raise ValueError(f"the model takes one view or two (front, back), got {len(views)}")
         device = self.view.device
-        inputs = prepare([v.to("cpu") for v in views], None if body is None else body.to("cpu"), self._cpu_body(), self._cpu_surface(), self.config.size)
+        inputs = prepare(
+            [v.to("cpu") for v in views], None if body is None else body.to("cpu"), self._cpu_body(), self._cpu_surface(), self.config.size
+        )
         return self.eval()(inputs.to(device))[0]
 
     def _cpu_body(self) -> BodyModel:
@@ -133,15 +137,13 @@ class HGM(nn.Module):
         return x + self.view[:v].repeat(b, 1)[:, :, None, None]
 
     def _plucker(self, inputs: HGMInput, size: int) -> Float[Tensor, "bv 6 h w"]:
-        from pipeline.camera import resize
-
         cameras = [resize(inputs.camera(b, v), size) for b in range(inputs.rgb.shape[0]) for v in range(inputs.rgb.shape[1])]
         return torch.stack([plucker(camera) for camera in cameras])
 
     def _person(self, b: int, inputs: HGMInput, features: Tensor, raw: Tensor, code: BodyCode | None) -> HGMOutput:
         image_raw, context = self._pixels(b, inputs, features, raw)
         with_body = code is not None and bool(inputs.has_body[b])
-        body_raw = self.body_head(code.code[b]) if with_body else None  # type: ignore[union-attr]
+        body_raw = self.body_head(code.code[b]).float() if with_body else None  # type: ignore[union-attr]
         if self.config.fusion:
             image_raw, body_raw = self._fuse(b, inputs, image_raw, body_raw, context, code if with_body else None)
         image = self._image_gaussians(image_raw, context)
@@ -164,7 +166,9 @@ class HGM(nn.Module):
             row, column = chosen.nonzero().unbind(1)
             base = torch.full((len(row),), 2.0, device=raw.device)
             if bool(inputs.has_body[b]):
-                base = F.interpolate(inputs.maps[b, v : v + 1, :1], size=(size, size), mode="bilinear", align_corners=False)[0, 0, row, column]
+                base = F.interpolate(inputs.maps[b, v : v + 1, :1], size=(size, size), mode="bilinear", align_corners=False)[
+                    0, 0, row, column
+                ]
             scale = size / features.shape[-1]
             near = features[v][:, (row / scale).long(), (column / scale).long()].T
             collected["raw"].append(raw[v][:, row, column].T)
@@ -205,7 +209,7 @@ class HGM(nn.Module):
             tokens = torch.cat([tokens, self.body_in(torch.cat(parts + ([volume[n:]] if volume is not None else []), -1))])
             places = torch.cat([centres, points])
         mixed = self.fusion(tokens, places)
-        image_change, body_change = self.image_out(mixed[:n]), self.body_out(mixed[n:])
+        image_change, body_change = self.image_out(mixed[:n]).float(), self.body_out(mixed[n:]).float()
         if self.config.head == "absolute":  # positions are residual, the other attributes are predicted anew
             image_raw = torch.cat([image_raw[:, :3] + image_change[:, :3], image_change[:, 3:]], -1)
         else:
@@ -215,7 +219,9 @@ class HGM(nn.Module):
     def save(self, name_or_path: str | Path, state: dict[str, Tensor] | None = None, **facts: str) -> Path:
         """Write the weights with their configuration."""
         state = {k: v for k, v in (state or self.state_dict()).items() if not k.startswith(("body_model.", "surface."))}
-        return zoo.save_state(name_or_path, state, {"config": json.dumps(dataclasses.asdict(self.config)), "body": self.body_model.digest, **facts})
+        return zoo.save_state(
+            name_or_path, state, {"config": json.dumps(dataclasses.asdict(self.config)), "body": self.body_model.digest, **facts}
+        )
 
     @classmethod
     def load(cls, name_or_path: str | Path, device: torch.device | str = "cpu", body_model: BodyModel | None = None) -> HGM:
