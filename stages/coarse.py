@@ -1,0 +1,48 @@
+"""Stage 03: one view and the estimated body -> coarse Gaussians (section 3.3.1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from pipeline.stage import Stage, StageConfig
+
+if TYPE_CHECKING:
+    import torch
+
+    from pipeline.types import Body, View
+
+
+class CoarseConfig(StageConfig):
+    """Settings of `coarse`."""
+
+    weights: str = Field("hgm_coarse", description="embedded weight, or the path of a safetensors file written by models.hgm.train")
+    body: str = Field("body", description="body model: the embedded one, or the path of SMPLX_NEUTRAL.npz")
+    use_body: bool = Field(True, description="false: Gaussians from the picture alone (an ablation)")
+    size: int = Field(512, ge=64, le=2048, description="pixels of the views that are written")
+
+
+class Coarse(Stage[CoarseConfig]):
+    """The Human Gaussian Model with the input view alone."""
+
+    name, version = "coarse", 1
+    needs = {"view": "prepare.view", "body": "estimate.body"}
+    makes = {"gaussians": "Gaussians", "views": "Images", "back": "Image"}
+    device = "gpu"
+    Config = CoarseConfig
+
+    def weights(self) -> tuple[str, ...]:
+        """The network's and the body's."""
+        return (self.config.weights, self.config.body)
+
+    def run(self, *, device: torch.device, view: View, body: Body) -> dict[str, Any]:
+        """Coarse Gaussians, four views and the view from behind."""
+        from models.hgm.rendering import back_view, orbit_views
+        from models.hgm.weights import load_hgm
+
+        config = self.config
+        model = load_hgm(config.weights, config.body, device)
+        gaussians = model.reconstruct([view], body if config.use_body else None).merged
+        back = back_view(gaussians, config.size).image
+        return {"gaussians": gaussians.to("cpu"), "views": orbit_views(gaussians, config.size), "back": back}

@@ -1,0 +1,49 @@
+"""Stage 06: the input view, the refined back view and the refined body -> final Gaussians (section 3.5)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from pipeline.stage import Stage, StageConfig
+
+if TYPE_CHECKING:
+    import torch
+
+    from pipeline.types import Body, View
+
+
+class FuseConfig(StageConfig):
+    """Settings of `fuse`."""
+
+    weights: str = Field("hgm_fusion", description="embedded weight, or the path of a safetensors file written by models.hgm.train")
+    body: str = Field("body", description="body model: the embedded one, or the path of SMPLX_NEUTRAL.npz")
+    use_body: bool = Field(True, description="false: Gaussians from the pictures alone (an ablation)")
+    use_back: bool = Field(True, description="false: the network sees the front alone (an ablation)")
+    size: int = Field(512, ge=64, le=2048, description="pixels of the views that are written")
+
+
+class Fuse(Stage[FuseConfig]):
+    """The Human Gaussian Model with two views, front and back."""
+
+    name, version = "fuse", 1
+    needs = {"view": "prepare.view", "back": "back_view.view", "body": "refine.body"}
+    makes = {"gaussians": "Gaussians", "views": "Images"}
+    device = "gpu"
+    Config = FuseConfig
+
+    def weights(self) -> tuple[str, ...]:
+        """The network's and the body's."""
+        return (self.config.weights, self.config.body)
+
+    def run(self, *, device: torch.device, view: View, back: View, body: Body) -> dict[str, Any]:
+        """Final Gaussians and four views of them."""
+        from models.hgm.rendering import orbit_views
+        from models.hgm.weights import load_hgm
+
+        config = self.config
+        model = load_hgm(config.weights, config.body, device)
+        pictures = [view, back] if config.use_back else [view]
+        gaussians = model.reconstruct(pictures, body if config.use_body else None).merged
+        return {"gaussians": gaussians.to("cpu"), "views": orbit_views(gaussians, config.size)}
