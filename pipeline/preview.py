@@ -1,0 +1,110 @@
+"""Pictures for people to judge by: contact sheets, overlays, points, side-by-side frames. Images in, Images out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from pipeline.codecs import as_array
+from pipeline.normal_image import encode_normals
+from pipeline.types import Camera
+
+RED = (0.9, 0.1, 0.1)
+_BAR = 18  # pixels of a label's bar
+_INK, _PAPER = (40, 40, 40), (255, 255, 255)
+
+
+def contact_sheet(
+    images: Sequence[Any] | Mapping[str, Any], labels: Sequence[str] | None = None, *, columns: int = 0, size: int = 0
+) -> Float[Tensor, "h w 3"]:
+    """Pictures of any size in a grid over white, each with its label above.
+
+    columns: 0 = about square, wide. size: longest side of a cell in pixels, 0 = the first picture's. Masks are shown grey.
+    """
+    if isinstance(images, Mapping):
+        labels, images = labels or list(images), list(images.values())
+    if not images:
+        raise ValueError("a contact sheet needs at least one picture")
+    if labels is not None and len(labels) != len(images):
+        raise ValueError(f"{len(images)} pictures, but {len(labels)} labels")
+    tiles = [to_pil(image) for image in images]
+    side = size or max(tiles[0].size)
+    columns = columns or max(1, round((len(tiles) * 1.6) ** 0.5))
+    rows = -(-len(tiles) // columns)
+    bar = _BAR if labels else 0
+    sheet = Image.new("RGB", (min(columns, len(tiles)) * side, rows * (side + bar)), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for index, tile in enumerate(tiles):
+        x, y = index % columns * side, index // columns * (side + bar)
+        if max(tile.size) != side:
+            scale = side / max(tile.size)
+            tile = tile.resize((max(1, round(tile.width * scale)), max(1, round(tile.height * scale))), Image.Resampling.LANCZOS)
+        sheet.paste(tile, (x + (side - tile.width) // 2, y + bar + (side - tile.height) // 2))
+        if labels:
+            draw.text((x + 4, y + 3), labels[index], fill=_INK, font=ImageFont.load_default(12))
+    return from_pil(sheet)
+
+
+def side_by_side(frames: Sequence[Sequence[Any]], labels: Sequence[str] | None = None) -> list[Float[Tensor, "h w 3"]]:
+    """Films of equal length next to each other: frame i of the result holds frame i of each of `frames`."""
+    if len({len(film) for film in frames}) != 1:
+        raise ValueError(f"films of different lengths: {[len(film) for film in frames]}")
+    return [contact_sheet(list(row), labels, columns=len(frames)) for row in zip(*frames, strict=True)]
+
+
+def overlay(image: Any, mask: Any, color: tuple[float, float, float] = RED, opacity: float = 0.5) -> Float[Tensor, "h w 3"]:
+    """`image` (h, w, 3), tinted with `color` where `mask` (h, w) is set, and the mask's outline drawn in full colour."""
+    picture, soft = as_array(image)[..., :3], as_array(mask)
+    if picture.shape[:2] != soft.shape:
+        raise ValueError(f"overlay: the picture is {picture.shape[:2]}, the mask {soft.shape}")
+    weight = opacity * soft
+    inside = soft > 0.5
+    inner = inside.copy()
+    inner[1:] &= inside[:-1]
+    inner[:-1] &= inside[1:]
+    inner[:, 1:] &= inside[:, :-1]
+    inner[:, :-1] &= inside[:, 1:]
+    weight = np.where(inside & ~inner, 1.0, weight)[..., None]
+    return torch.from_numpy((picture * (1 - weight) + np.asarray(color, np.float32) * weight).astype(np.float32))
+
+
+def draw_points(
+    image: Any, points: Any, *, bones: Sequence[tuple[int, int]] = (), color: tuple[float, float, float] = RED, radius: float = 3.0
+) -> Float[Tensor, "h w 3"]:
+    """`image` with `points` (n, 2), pixels with centres at +0.5, and lines between the pairs of `bones`."""
+    picture = to_pil(image)
+    draw = ImageDraw.Draw(picture)
+    xy = [(float(x) - 0.5, float(y) - 0.5) for x, y in as_array(points)[:, :2]]
+    ink = tuple(round(255 * c) for c in color)
+    for a, b in bones:
+        draw.line([xy[a], xy[b]], fill=ink, width=max(1, round(radius / 1.5)))
+    for x, y in xy:
+        draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=ink, outline=_PAPER)
+    return from_pil(picture)
+
+
+def normal_image(normals: Float[Tensor, "h w 3"], camera: Camera, mask: Float[Tensor, "h w"] | None = None) -> Float[Tensor, "h w 3"]:
+    """World-frame normals as an opaque picture over white; bluish where they face the camera."""
+    rgba = encode_normals(normals, camera, mask)
+    return rgba[..., :3] * rgba[..., 3:] + 1 - rgba[..., 3:]
+
+
+def to_pil(image: Any) -> Image.Image:
+    """An opaque 8-bit picture of an Image; alpha is composed over white, a mask becomes grey."""
+    array = as_array(image)
+    if array.ndim == 2:
+        array = np.repeat(array[..., None], 3, -1)
+    if array.shape[-1] == 4:
+        array = array[..., :3] * array[..., 3:] + 1 - array[..., 3:]
+    return Image.fromarray(np.round(np.nan_to_num(array).clip(0, 1) * 255).astype(np.uint8))
+
+
+def from_pil(image: Image.Image) -> Float[Tensor, "h w 3"]:
+    """An Image of a picture."""
+    return torch.from_numpy(np.asarray(image.convert("RGB")).astype(np.float32) / np.float32(255))
