@@ -13,6 +13,7 @@ from models.refinement.evidence import (
     masks_of_gaussians,
 )
 from models.refinement.fit import Refinement, refine_body
+from models.refinement.pictures import compare_masks
 from models.refinement.quality import mask_iou
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Refinement",
     "RefinementConfig",
     "circle",
+    "compare_masks",
     "gather_evidence",
     "landmarks",
     "mask_iou",

@@ -14,6 +14,7 @@ from models.refinement.evidence import Evidence, landmarks
 from models.refinement.outline import OutlineTarget, match_outlines, outline_losses, outline_target, residuals
 from models.refinement.terms import joint_errors, joint_loss, normal_loss, prior_loss
 from models.silhouette import MeshEdges, mesh_contour, normal_maps
+from pipeline.camera import resize
 from pipeline.types import Body
 
 REFERENCE_WIDTH = 256  # pixels, in which the settings are given
@@ -94,7 +95,7 @@ class Objective:
 
     def _normals(self, posed: BodyOutput, predicted: Float[Tensor, "2 h w 3"]) -> Float[Tensor, ""]:
         back = self.config.views // 2
-        cameras = self.evidence.cameras[torch.tensor([0, back])]
+        cameras = resize(self.evidence.cameras[torch.tensor([0, back])], predicted.shape[1])
         rendered = normal_maps(posed.vertices, self.edges.faces, cameras)
         share = self.config.normal_weight / (self.config.front_weight + self.config.side_weight * (self.config.views - 1))
         return share * normal_loss(rendered, predicted)

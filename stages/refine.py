@@ -1,0 +1,174 @@
+"""Stage 04: the estimated body is fitted to the photo, to normals and to the coarse model's own side views."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from pipeline.stage import Stage, StageConfig, StageError
+
+if TYPE_CHECKING:
+    import torch
+
+    from models.body import BodyModel
+    from models.refinement import GaussianModel, NormalModel, Refinement, RefinementConfig
+    from pipeline.types import Body, Gaussians, View
+
+log = logging.getLogger(__name__)
+
+
+class RefineConfig(StageConfig):
+    """Settings of `refine`; lengths in pixels are of a picture 256 pixels wide."""
+
+    enabled: bool = Field(True, description="false: the estimate goes on as it is")
+    side_views: bool = Field(True, description="fit the masks of the coarse model's other views")
+    normals: bool = Field(True, description="fit front and back normals")
+    joints: bool = Field(True, description="fit 2D keypoints")
+    iterations: int = Field(45, ge=1, description="steps of the fit")
+    model_every: int = Field(15, ge=1, description="the HGM model and the normals are computed anew after so many steps")
+    feed_body_from: int = Field(15, ge=0, description="the body is withheld from the HGM model before this step")
+    views: int = Field(12, ge=2, description="cameras around the person, the photo's among them")
+    size: int = Field(256, ge=64, description="pixels of the fitted masks")
+    front_weight: float = Field(10.0, gt=0, description="of the photo's mask")
+    side_weight: float = Field(1.0, ge=0, description="of each other view's mask")
+    normal_weight: float = Field(0.5, ge=0, description="of the normals")
+    joint_weight: float = Field(0.1, ge=0, description="of the keypoints")
+    inside_weight: float = Field(0.4, ge=0, le=1, description="of mask that the body leaves uncovered, where clothes are")
+    pose_prior: float = Field(0.0, ge=0, description="pull of the joint rotations to the estimate")
+    shape_prior: float = Field(0.0, ge=0, description="pull of the betas to the estimate")
+    depth_prior: float = Field(0.0, ge=0, description="pull of the distance to the estimate")
+    hgm: str = Field("hgm_coarse", description="embedded weight of the coarse model, or the path of a safetensors file")
+    normal_weights: str = Field("normals", description="embedded weight of the normal network, or the path of a safetensors file")
+    normal_folder: str = Field("", description="folder with normals_front.png and normals_back.png made elsewhere (ICON, ECON) instead")
+    body: str = Field("body", description="body model: 'body' is the free one, else the path of SMPLX_NEUTRAL.npz")
+
+
+class Refine(Stage[RefineConfig]):
+    """The paper's refinement loop (section 3.2, appendix)."""
+
+    name, version = "refine", 1
+    needs = {"view": "prepare.view", "body": "estimate.body", "keypoints": "estimate.keypoints"}
+    makes = {
+        "body": "Body", "gaussians": "Gaussians", "masks": "Images", "normals_front": "Image", "normals_back": "Image", "trace": "Trace",
+    }  # fmt: skip
+    device = "gpu"
+    Config = RefineConfig
+
+    def weights(self) -> tuple[str, ...]:
+        """The coarse model's, the source of the normals, and the body model."""
+        return (self.config.hgm, self.config.normal_folder or self.config.normal_weights, self.config.body)
+
+    def run(self, *, device: torch.device, view: View, body: Body, keypoints: dict[str, Any]) -> dict[str, Any]:
+        """Values of `makes`; StageError where the mask is empty or the body is not before the camera."""
+        from pathlib import Path
+
+        from models.body import BodyModel
+        from models.hgm.model import HGM
+        from pipeline.normal_image import encode_normals
+
+        model = BodyModel.load(None if self.config.body == "body" else Path(self.config.body))
+        hgm = HGM.load(self.config.hgm, device, model)
+        coarse: GaussianModel = lambda fed: hgm.reconstruct([view], fed).merged.to("cpu")  # noqa: E731
+        normals = self._normal_model(model, view, device)
+        refined, settings = self._refine(model, view, body, keypoints, coarse, normals)
+        gaussians = coarse(refined.body)
+        front, back = normals(refined.body)
+        cameras = _front_and_back(view, front.shape[0])
+        return {
+            "body": refined.body,
+            "gaussians": gaussians,
+            "masks": mask_pictures(model, view, body, refined.body, gaussians, settings),
+            "normals_front": encode_normals(front, cameras[0]),
+            "normals_back": encode_normals(back, cameras[1]),
+            "trace": refined.trace,
+        }
+
+    def settings(self) -> RefinementConfig:
+        """The settings of the fit; a switch that is off is a weight of 0."""
+        from models.refinement import RefinementConfig
+
+        c = self.config
+        return RefinementConfig(
+            iterations=c.iterations, model_every=c.model_every, feed_body_from=c.feed_body_from, views=c.views, size=c.size,
+            front_weight=c.front_weight, side_weight=c.side_weight * c.side_views, normal_weight=c.normal_weight * c.normals,
+            joint_weight=c.joint_weight * c.joints, inside_weight=c.inside_weight, pose_prior=c.pose_prior, shape_prior=c.shape_prior,
+            depth_prior=c.depth_prior,
+        )  # fmt: skip
+
+    def _refine(
+        self, model: BodyModel, view: View, body: Body, keypoints: dict[str, Any], coarse: GaussianModel, normals: NormalModel
+    ) -> tuple[Refinement, RefinementConfig]:
+        from models.refinement import Refinement, gather_evidence, masks_of_gaussians, refine_body
+
+        settings = self.settings()
+        if not self.config.enabled:
+            return Refinement(body, None, {"iterations": [], "kept": "iteration 0", "poor_fit": []}), settings
+        evidence = gather_evidence(view, keypoints, views=settings.views, size=settings.size)
+        try:
+            refined = refine_body(body, evidence, model, settings, masks=masks_of_gaussians(coarse), normals=normals)
+        except ValueError as error:
+            raise StageError(f"the body cannot be fitted to the photo: {error}; look at the overlays of prepare and estimate") from error
+        for reason in refined.trace["poor_fit"]:
+            log.warning("poor fit: %s", reason)
+        return refined, settings
+
+    def _normal_model(self, model: BodyModel, view: View, device: torch.device) -> NormalModel:
+        """Normals of front and back given a body, from the network or from pictures made elsewhere."""
+        import torch
+
+        from models.normals import body_normals, load_normals, predict_normals
+
+        if self.config.normal_folder:
+            given = _given_normals(self.config.normal_folder)
+            return lambda _body: given
+        network = load_normals(self.config.normal_weights).to(device)
+
+        def predict(body: Body) -> torch.Tensor:
+            pair = predict_normals(network, view.to(device), body_normals(model, body).to(device))
+            return torch.stack([pair.front, pair.back]).cpu()
+
+        return predict
+
+
+def _given_normals(folder: str) -> torch.Tensor:
+    from pathlib import Path
+
+    import torch
+
+    from models.normals import load_normal_maps
+    from pipeline.codecs import load_image
+
+    pictures = []
+    for name in ("normals_front.png", "normals_back.png"):
+        file = Path(folder) / name
+        if not file.is_file():
+            raise StageError(f"normal_folder={folder}: {name} is missing; expected normals_front.png and normals_back.png")
+        pictures.append(load_image(file)[..., :3])
+    pair = load_normal_maps(*pictures)
+    return torch.stack([pair.front, pair.back])
+
+
+def _front_and_back(view: View, size: int) -> tuple[Any, Any]:
+    from pipeline.camera import orbit_cameras, resize
+
+    return resize(view.camera, size), orbit_cameras([180.0], size)[0]
+
+
+def mask_pictures(
+    model: BodyModel, view: View, before: Body, after: Body, gaussians: Gaussians, settings: RefinementConfig
+) -> dict[str, torch.Tensor]:
+    """Four views by azimuth: the refined model's mask in grey, the body before in red and after in green."""
+    import numpy as np
+    import torch
+
+    from models.refinement import circle, compare_masks, masks_of_gaussians
+    from models.silhouette import body_masks
+
+    cameras = circle(view.camera, 12, settings.size)[torch.tensor([1, 3, 6, 9])]
+    faces = model.skin_faces.cpu().numpy().astype(np.int32)
+    with torch.no_grad():
+        old, new = (body_masks(model(body).vertices, faces, cameras) for body in (before, after))
+    seen = masks_of_gaussians(lambda _body: gaussians)(after, cameras)
+    return {f"{azimuth:03d}": compare_masks(seen[k], old[k], new[k]) for k, azimuth in enumerate((30, 90, 180, 270))}
