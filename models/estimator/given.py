@@ -1,0 +1,224 @@
+"""Bodies that other estimators wrote: `photo.smplx.npz`, `.json` or `.pkl` of PIXIE, PyMAF-X, SMPLer-X, Multi-HMR and kin.
+
+They agree on SMPL-X and differ in names, in how rotations are written (axis-angle, matrices, 6D, quaternions never), in
+PCA or full hands, and in how the camera is told: a translation in camera space, or a weak-perspective (s, tx, ty).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from models.estimator.given_pickle import load_pickle
+from pipeline.camera import DISTANCE, FOCAL
+from pipeline.rotation import matrix_to_axis_angle, rot6d_to_matrix
+from pipeline.types import Body
+
+NAMES: dict[str, tuple[str, ...]] = {
+    "betas": ("betas", "shape", "pred_shape", "smplx_shape", "pred_betas", "smplx_betas"),
+    "expression": ("expression", "exp", "pred_exp", "expr", "smplx_expr", "pred_expression"),
+    "global_orient": ("global_orient", "global_pose", "root_pose", "smplx_root_pose", "pred_global_orient", "pred_orient", "root_orient"),
+    "body_pose": ("body_pose", "smplx_body_pose", "pred_body_pose", "pose_body"),
+    "left_hand_pose": ("left_hand_pose", "lhand_pose", "smplx_lhand_pose", "pred_lhand_pose", "pred_left_hand_pose"),
+    "right_hand_pose": ("right_hand_pose", "rhand_pose", "smplx_rhand_pose", "pred_rhand_pose", "pred_right_hand_pose"),
+    "jaw_pose": ("jaw_pose", "smplx_jaw_pose", "pred_jaw_pose", "pose_jaw"),
+    "leye_pose": ("leye_pose", "left_eye_pose"),
+    "reye_pose": ("reye_pose", "right_eye_pose"),
+    "transl": ("transl", "translation", "cam_trans", "cam_t", "pred_cam_t", "trans"),
+}
+"""Field of Body -> names under which files hold it."""
+WHOLE_POSE = ("rotvec", "pred_pose", "rotmat", "full_pose", "fullpose", "pose")  # Multi-HMR: 53 joints; PyMAF-X: 22 or 55
+CAMERA = ("cam", "pred_cam", "weak_cam", "orig_cam")
+JOINTS = {"global_orient": 1, "body_pose": 21, "left_hand_pose": 15, "right_hand_pose": 15, "jaw_pose": 1, "leye_pose": 1, "reye_pose": 1}
+
+
+class UnknownBody(ValueError):
+    """The file's content cannot be understood as one SMPL-X body."""
+
+
+def read_body(data: bytes, person: int = 0) -> tuple[Body, bool]:
+    """The body in a sidecar file's bytes, and whether the file placed it before the camera.
+
+    Args:
+        data: .npz, .json or .pkl, told apart by content.
+        person: which one, where the file holds several.
+
+    Returns:
+        A Body in the world frame, with zeros for what the file does not tell. The second value is False where it
+        gave neither translation nor camera: `transl` is then zero and must be found from the picture.
+
+    Raises:
+        UnknownBody: what was found, what was expected, and the remedy.
+    """
+    try:
+        fields = _flatten(_parse(data), person)
+    except ValueError as error:
+        raise UnknownBody(f"the body file cannot be read: {error}") from error
+    values = {name: next((fields[key] for key in keys if key in fields), None) for name, keys in NAMES.items()}
+    if values["body_pose"] is None:
+        values |= _split_whole_pose(fields)
+    for needed in ("global_orient", "body_pose"):
+        if values[needed] is None:
+            raise UnknownBody(f"the body file has no {needed} (names known: {', '.join(NAMES[needed])}); it holds {sorted(fields)[:30]}")
+    body = {name: _rotations(name, values[name], count, person) for name, count in JOINTS.items()}
+    body |= {name: _coefficients(name, values[name], person) for name in ("betas", "expression")}
+    transl, placed = _placement(values["transl"], next((fields[key] for key in CAMERA if key in fields), None), person)
+    return Body(**body, transl=transl), placed
+
+
+def _parse(data: bytes) -> Any:
+    """The Python value in the file."""
+    if data[:2] == b"PK" and _is_npz(data):
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files if archive[key].dtype.kind in "fiub"}
+    if data.lstrip()[:1] in (b"{", b"["):
+        return json.loads(data)
+    return load_pickle(data)
+
+
+def _is_npz(data: bytes) -> bool:
+    try:
+        return any(name.endswith(".npy") for name in zipfile.ZipFile(io.BytesIO(data)).namelist())
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"it begins like a zip archive and is damaged ({error})") from error
+
+
+def _flatten(value: Any, person: int) -> dict[str, np.ndarray]:
+    """One level of names -> arrays; lists of people and dictionaries inside (`annot`, `param_pred`, `smplx`) are opened."""
+    if isinstance(value, (list, tuple)) and value and isinstance(value[0], Mapping):
+        if person >= len(value):
+            raise ValueError(f"person {person} was asked for, the file holds {len(value)}")
+        value = value[person]
+    if not isinstance(value, Mapping):
+        raise ValueError(f"expected named fields (a dictionary), got {type(value).__name__}")
+    result: dict[str, np.ndarray] = {}
+    for key, content in value.items():
+        if isinstance(content, Mapping) or (isinstance(content, (list, tuple)) and content and isinstance(content[0], Mapping)):
+            result |= {k: v for k, v in _flatten(content, person).items() if k not in result}
+            continue
+        try:
+            array = np.asarray(content)
+        except ValueError:  # ragged lists are not what we look for
+            continue
+        if array.dtype.kind in "fiub":
+            result[str(key)] = array.astype(np.float32)
+    return result
+
+
+def _split_whole_pose(fields: Mapping[str, np.ndarray]) -> dict[str, np.ndarray | None]:
+    """Poses written as one array: 22, 52, 53 (Multi-HMR: with jaw, without eyes) or 55 joints."""
+    key = next((name for name in WHOLE_POSE if name in fields), None)
+    if key is None:
+        return {}
+    array = fields[key]
+    matrices = array.ndim >= 2 and array.shape[-2:] == (3, 3)
+    width = 9 if matrices else (array.shape[-1] if array.shape[-1] in (3, 6) and array.ndim >= 2 else 3)
+    joints = array.reshape(-1, width)
+    count = next((n for n in (55, 53, 52, 22) if len(joints) % n == 0), None)
+    if count is None:
+        raise UnknownBody(f"'{key}' of shape {array.shape} is not a pose of 22, 52, 53 or 55 joints of SMPL-X")
+    joints = joints.reshape(-1, count, width)
+    parts: dict[str, np.ndarray | None] = {"global_orient": joints[:, :1], "body_pose": joints[:, 1:22]}
+    if count == 55:
+        parts |= {"jaw_pose": joints[:, 22:23], "left_hand_pose": joints[:, 25:40], "right_hand_pose": joints[:, 40:55]}
+    elif count >= 52:
+        parts |= {"left_hand_pose": joints[:, 22:37], "right_hand_pose": joints[:, 37:52]}
+        if count == 53:
+            parts["jaw_pose"] = joints[:, 52:53]
+    return parts
+
+
+def _rotations(name: str, value: np.ndarray | None, count: int, person: int) -> Float[Tensor, "..."]:
+    """Axis-angle (count, 3), or (3,) for a single joint, from any of the known ways of writing."""
+    if value is None:
+        return torch.zeros(3) if count == 1 else torch.zeros(count, 3)
+    array = _of_person(value, {count * width for width in (3, 6, 9)}, person)
+    if array is None and count == 21:  # SMPL's 23 joints: the hands' two are not SMPL-X's
+        array = _of_person(value, {23 * 3, 23 * 9}, person)
+        array = None if array is None else array.reshape(23, -1)[:21].reshape(-1)
+    if array is None:
+        raise UnknownBody(
+            f"'{name}' has shape {np.shape(value)}, expected {count} rotations as axis-angle ({count}, 3), 6D ({count}, 6) or matrices "
+            f"({count}, 3, 3)" + ("; hands in PCA coefficients must be expanded first" if "hand" in name else "")
+        )
+    rotations = torch.from_numpy(array.reshape(count, -1))
+    if rotations.shape[1] == 9:
+        rotations = matrix_to_axis_angle(_nearest_rotation(name, rotations.reshape(count, 3, 3)))
+    elif rotations.shape[1] == 6:
+        rotations = matrix_to_axis_angle(rot6d_to_matrix(rotations))
+    return rotations[0] if count == 1 else rotations
+
+
+def _nearest_rotation(name: str, matrices: Float[Tensor, "n 3 3"]) -> Float[Tensor, "n 3 3"]:
+    u, s, vt = torch.linalg.svd(matrices)
+    if (s - 1).abs().max() > 0.2 or (torch.det(u @ vt) < 0).any():
+        raise UnknownBody(f"'{name}' holds 3x3 matrices that are no rotations (singular values {float(s.min()):.2f}..{float(s.max()):.2f})")
+    return u @ vt
+
+
+def _coefficients(name: str, value: np.ndarray | None, person: int) -> Float[Tensor, " 10"]:
+    """The first ten; fewer are filled with zeros. PIXIE writes 200 betas and 50 expressions, others 10."""
+    if value is None:
+        return torch.zeros(10)
+    rows = np.atleast_2d(value).reshape(-1, np.shape(value)[-1] if np.ndim(value) else 1)
+    row = rows[min(person, len(rows) - 1)]
+    result = torch.zeros(10)
+    result[: min(10, len(row))] = torch.from_numpy(row[:10].copy())
+    return result
+
+
+def _of_person(value: np.ndarray, sizes: set[int], person: int) -> np.ndarray | None:
+    """The numbers of one person: the whole array if it has one of `sizes`, else its row; None if neither fits."""
+    if value.size in sizes:
+        return np.ascontiguousarray(value).reshape(-1)
+    if value.ndim > 1 and person < len(value) and value[person].size in sizes:
+        return np.ascontiguousarray(value[person]).reshape(-1)
+    return None
+
+
+def _placement(transl: np.ndarray | None, camera: np.ndarray | None, person: int) -> tuple[Float[Tensor, " 3"], bool]:
+    """`transl` in the world frame.
+
+    A translation is taken as in camera space (OpenCV axes, metres) and moved to the world's origin, DISTANCE before the
+    camera. One nearer than half a metre cannot be before a camera: it is already relative to our world.
+    """
+    if transl is not None and (row := _of_person(transl, {3}, person)) is not None and bool(np.any(row)):
+        result = torch.from_numpy(row.copy())
+        return (result - torch.tensor([0, 0, DISTANCE]) if result[2] > 0.5 else result), True
+    if camera is not None and (row := _of_person(camera, {3}, person)) is not None:
+        return weak_perspective_to_transl(torch.from_numpy(row.copy())), True
+    return torch.zeros(3), False
+
+
+def weak_perspective_to_transl(camera: Float[Tensor, "*b 3"], focal: float = FOCAL) -> Float[Tensor, "*b 3"]:
+    """Weak perspective (s, tx, ty) of the square picture -> translation before the canonical camera, world frame.
+
+    A point (x, y) of the body is drawn at s * (x + tx) in [-1, 1]; perspective draws it at 2 * focal * (x + tx) / depth.
+    Equal where depth = 2 * focal / s (HMR's convention with the project's focal length).
+    """
+    s, tx, ty = camera.unbind(-1)
+    return torch.stack([tx, ty, 2 * focal / s.clamp(min=1e-3) - DISTANCE], -1)
+
+
+def transl_to_weak_perspective(transl: Float[Tensor, "*b 3"], focal: float = FOCAL) -> Float[Tensor, "*b 3"]:
+    """The inverse of `weak_perspective_to_transl`."""
+    return torch.stack([2 * focal / (transl[..., 2] + DISTANCE), transl[..., 0], transl[..., 1]], -1)
+
+
+def upright(body: Body) -> bool:
+    """Whether the head points up in the picture: files with y up axes fail this and need turning by pi about x."""
+    angle = body.global_orient.norm()
+    if angle < 1e-6:
+        return False
+    axis = body.global_orient / angle
+    up_y = math.cos(angle) + float(axis[1] ** 2) * (1 - math.cos(angle))  # y component of R @ (0, 1, 0)
+    return up_y < 0

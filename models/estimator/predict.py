@@ -1,0 +1,90 @@
+"""From a prepared view to a Body and its keypoints: the network, and a few Gauss-Newton steps onto its own keypoints."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from models import zoo
+from models.body import FREE_BODY, BodyModel
+from models.estimator.crop import cut, from_window, mask_window
+from models.estimator.kinematics import KEYPOINT_NAMES, Skeleton, to_local
+from models.estimator.model import BodyEstimator, Prediction
+from models.estimator.polish import polish
+from pipeline.rotation import matrix_to_axis_angle
+from pipeline.types import Body, View
+
+SPREAD_TO_CONFIDENCE = 0.06  # half windows; an expected error of this much has a confidence of 1/e
+
+
+def load_estimator(name_or_path: str = "estimator") -> BodyEstimator:
+    """The trained network on the free body's skeleton, which it was trained with."""
+    state, _ = zoo.load_state(name_or_path)
+    model = BodyModel.load()
+    network = BodyEstimator(Skeleton(model.joint_template, model.joint_shapedirs))
+    network.load_state_dict(state)
+    return network.eval()
+
+
+@torch.no_grad()
+def estimate_body(
+    network: BodyEstimator, view: View, model: BodyModel, *, fit_keypoints: bool = True
+) -> tuple[Body, dict[str, list[float]]]:
+    """The SMPL-X body in a view of the canonical camera, and 2D joints.
+
+    Args:
+        model: the body model whose parameters are wanted; another than the free body gets betas that make its bones
+            as long (`transfer_shape`).
+        fit_keypoints: let the body follow the network's own 2D joints, which are more exact than its angles.
+
+    Returns:
+        The body, and joint name -> [x, y, confidence] in pixels of the view.
+    """
+    device = next(network.parameters()).device
+    pixels = torch.cat([view.image, view.mask[..., None]], -1).movedim(-1, 0)[None].to(device)
+    window = mask_window(pixels[:, 3])
+    crop = cut(torch.cat([pixels[:, :3] - 1, pixels[:, 3:]], 1), window)  # beyond the picture it is white
+    found = network(torch.cat([crop[:, :3] + 1, crop[:, 3:]], 1), window)
+    if fit_keypoints:
+        found = polish(network.skeleton, found, window)
+    return to_body(network, found, model), keypoint_table(found, window, view.camera.width)
+
+
+def to_body(network: BodyEstimator, found: Prediction, model: BodyModel) -> Body:
+    """Parameters of the first person of a prediction."""
+    pose = matrix_to_axis_angle(to_local(found.rotations.cpu()))[0]
+    betas = found.betas[0].cpu()
+    if model.digest != zoo.file_digest(FREE_BODY):
+        betas = transfer_shape(network.skeleton.cpu(), Skeleton(model.joint_template, model.joint_shapedirs).cpu(), betas)
+    pelvis_rest = model.joint_template[0].cpu() + model.joint_shapedirs[0, :, :10].cpu() @ betas
+    return dataclasses.replace(
+        Body.neutral(), betas=betas, global_orient=pose[0], body_pose=pose[1:], left_hand_pose=network.hands[0].cpu(),
+        right_hand_pose=network.hands[1].cpu(), transl=found.pelvis[0].cpu() - pelvis_rest,
+    )  # fmt: skip
+
+
+def keypoint_table(found: Prediction, window: Float[Tensor, "1 3"], size: int) -> dict[str, list[float]]:
+    """Joint name -> x, y in pixels of a picture of `size`, confidence in [0, 1]."""
+    points = (from_window(found.keypoints, window)[0] + 1) / 2 * size
+    confidence = torch.exp(-found.spread[0] / SPREAD_TO_CONFIDENCE)
+    table = torch.cat([points, confidence[:, None]], 1).cpu().tolist()
+    return {name: [round(value, 4) for value in row] for name, row in zip(KEYPOINT_NAMES, table, strict=True)}
+
+
+def transfer_shape(source: Skeleton, target: Skeleton, betas: Float[Tensor, " 10"], ridge: float = 0.02) -> Float[Tensor, " 10"]:
+    """Betas of another body model whose bones come closest to those of `source`; betas mean nothing across models.
+
+    Ridge regression on the bones' vectors in the T pose: `ridge` (metres per beta) keeps what bones do not tell at 0.
+    """
+    parents = target.parents
+
+    def bones(points: Tensor) -> Tensor:
+        return points[1:] - points[parents[1:]]
+
+    wanted = bones(source.rest(betas[None])[0]) - bones(target.template)
+    columns = bones(target.directions).reshape(-1, 10)
+    system = columns.T @ columns + ridge**2 * torch.eye(10)
+    return torch.linalg.solve(system, columns.T @ wanted.reshape(-1))

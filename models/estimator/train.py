@@ -1,0 +1,129 @@
+"""Train the estimator: `python -m models.estimator.train --data SINGLES --backgrounds FILE.npy --out FOLDER`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from models import zoo
+from models.body import BodyModel
+from models.estimator.crop import project_plane, to_window
+from models.estimator.dataset import Batch, Singles
+from models.estimator.kinematics import Skeleton, to_local
+from models.estimator.model import BodyEstimator, Prediction, heatmap_target
+from models.training import Trainer, add_arguments, config_from
+from pipeline.rotation import matrix_to_rot6d
+
+WEIGHTS = {"heat": 0.1, "keypoints": 0.15, "rotation": 1.0, "local": 0.3, "joints": 6.0, "absolute": 1.5, "plane": 2.0, "betas": 0.05}
+
+
+def estimator_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+    """Weighted sum of heatmaps, keypoints, rotations, joints (3D about the pelvis, 3D absolute, 2D) and shape."""
+    prediction: Prediction = network(batch.pixels, batch.window)
+    with torch.autocast("cpu", enabled=False):
+        terms = _terms(prediction, batch)
+    total = sum((WEIGHTS[name] * value for name, value in terms.items()), torch.zeros(()))
+    return total, {name: value.item() for name, value in terms.items()}
+
+
+def _terms(found: Prediction, batch: Batch) -> dict[str, Tensor]:
+    labels, window = batch.labels, batch.window
+    target = to_window(project_plane(labels.joints), window)
+    inside = (target.abs() < 1.1).all(-1)
+    entropy = -(heatmap_target(target, tuple(found.heatmaps.shape[-2:])) * found.heatmaps.flatten(2).log_softmax(-1)).sum(-1)
+    error = (found.keypoints - target).abs().sum(-1)
+    likelihood = error / found.spread + torch.log(found.spread)
+    relative, true = found.joints - found.pelvis[:, None], labels.joints - labels.joints[:, :1]
+    depth = torch.log(found.pelvis[:, 2] + 2.0) - torch.log(labels.joints[:, 0, 2] + 2.0)
+    return {
+        "heat": (entropy * inside).mean(),
+        "keypoints": (likelihood * inside).mean() + 4.0,
+        "rotation": (found.rotations - labels.rotations).square().sum((-1, -2)).add(1e-4).sqrt().mean(),
+        "local": (to_local(found.rotations) - to_local(labels.rotations)).square().sum((-1, -2)).mean(),
+        "joints": _length(relative - true).mean(),
+        "absolute": _length(found.joints - labels.joints).mean() + depth.abs().mean(),
+        "plane": _length(to_window(project_plane(found.joints), window) - target).clamp(max=1).mean(),
+        "betas": F.smooth_l1_loss(found.betas, labels.betas),
+    }
+
+
+def _length(vectors: Float[Tensor, "*b d"]) -> Float[Tensor, "*b"]:
+    return (vectors.square().sum(-1) + 1e-8).sqrt()
+
+
+def procrustes_error(found: Float[Tensor, "b k 3"], true: Float[Tensor, "b k 3"]) -> Float[Tensor, " b"]:
+    """Mean distance of joints after the best similarity transform (PA-MPJPE), metres."""
+    a, b = found - found.mean(1, keepdim=True), true - true.mean(1, keepdim=True)
+    u, s, vt = torch.linalg.svd(a.transpose(-1, -2) @ b)
+    sign = torch.ones_like(s)
+    sign[:, 2] = torch.det(u @ vt).sign()
+    rotation = (u * sign[:, None]) @ vt
+    scale = (s * sign).sum(-1) / a.square().sum((-1, -2))
+    return (scale[:, None, None] * a @ rotation - b).norm(dim=-1).mean(-1)
+
+
+def measure(network: nn.Module, batches: list[Batch]) -> dict[str, float]:
+    """Errors on held-out people, in millimetres, and of keypoints in pixels of a 512 px picture; 22 joints."""
+    network.eval()
+    sums: dict[str, list[Tensor]] = {}
+    for batch in batches:
+        found: Prediction = network(batch.pixels, batch.window)
+        joints, true = found.joints[:, :22], batch.labels.joints[:, :22]
+        target = to_window(project_plane(batch.labels.joints), batch.window)
+        pixels = (found.keypoints - target).norm(dim=-1) * batch.window[:, 2:] * 256
+        values = {
+            "mpjpe": (joints - joints[:, :1] - true + true[:, :1]).norm(dim=-1).mean(-1) * 1000,
+            "absolute": (joints - true).norm(dim=-1).mean(-1) * 1000,
+            "pa_mpjpe": procrustes_error(joints, true) * 1000,
+            "pelvis_depth": (joints[:, 0, 2] - true[:, 0, 2]).abs() * 1000,
+            "keypoint_px": pixels.mean(-1),
+            "keypoint_visible_px": (pixels * batch.labels.visible).sum(-1) / batch.labels.visible.sum(-1).clamp(min=1),
+            "pck_10px": (pixels < 10).float().mean(-1),
+            "betas": (found.betas - batch.labels.betas).abs().mean(-1),
+        }
+        for name, value in values.items():
+            sums.setdefault(name, []).append(value)
+    return {name: torch.cat(value).mean().item() for name, value in sums.items()}
+
+
+def new_estimator(data: Singles | None = None) -> BodyEstimator:
+    """An untrained network on the free body's skeleton, its pose biased to the mean of the data."""
+    model = BodyModel.load()
+    network = BodyEstimator(Skeleton(model.joint_template, model.joint_shapedirs))
+    if data is not None:
+        network.mean_pose.mul_(0.3).add_(matrix_to_rot6d(data.labels.rotations).mean(0))  # the rest keeps it away from zero
+        network.hands.copy_(data.mean_hands)
+    return network
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train, then write the averaged weights when `--save` is given."""
+    parser = add_arguments(
+        argparse.ArgumentParser(description=__doc__), batch=32, lr=1e-3, steps=20000, warmup=200, clip=10.0, ema=0.998, bf16=True
+    )
+    parser.add_argument("--backgrounds", type=Path, required=True, help="(n, s, s, 3) u8 .npy")
+    parser.add_argument("--save", default="", help="weight name (estimator) or file to write at the end")
+    options = parser.parse_args(arguments)
+    config = config_from(options)
+    data, held = Singles(options.data, "train"), Singles(options.data, "held")
+    backgrounds = np.load(options.backgrounds, mmap_mode="r")
+    network = new_estimator(data).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    trainer = Trainer(network, config)
+    chosen = np.random.default_rng(5).permutation(len(held))[:512]
+    batches = [held.plain(chosen[k : k + 64]) for k in range(0, len(chosen), 64)]
+    ema = trainer.run(
+        lambda step, rng: data.spoilt(config.batch, backgrounds, rng), estimator_loss, lambda net, step: measure(net, batches)
+    )
+    if options.save:
+        scores = {k: f"{v:.3f}" for k, v in measure(ema, batches).items()}
+        zoo.save_state(options.save, ema.state_dict(), {"steps": str(trainer.step), **scores})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Cutting a square out of a photo: where it lies, its pixels, and the person's own colours at soft edges."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from models.matting.people import Person
+
+HEIGHT, WIDTH = 0.70, 0.80  # share of the square that the person's box has, whichever makes the square larger
+PELVIS = 0.47  # of the box's height, from its top
+
+Square = tuple[float, float, float]  # x and y of the upper left corner and side, in pixels of the photo
+
+
+def frame_square(shape: tuple[int, ...]) -> Square:
+    """The whole frame, its shorter side padded equally on both ends."""
+    height, width = shape[:2]
+    side = max(height, width)
+    return (width - side) / 2, (height - side) / 2, float(side)
+
+
+def person_square(mask: Float[np.ndarray, "h w"], person: Person) -> Square:
+    """A square in which the person has the size and place that they have in front of the canonical camera.
+
+    The middle is the pelvis': PELVIS of the box from its top, and across where the hips are (the mask's mean column
+    between 38 and 58 % of the height), since stretched arms move the box but not the pelvis.
+    """
+    height, width = mask.shape
+    top, left, bottom, right = (share * full for share, full in zip(person.box, (height, width, height, width), strict=True))
+    tall = bottom - top
+    band = mask[round(top + 0.38 * tall) : max(round(top + 0.58 * tall), round(top + 0.38 * tall) + 1)].sum(0)
+    x = float((band * (np.arange(width) + 0.5)).sum() / band.sum()) if band.sum() > 0 else (left + right) / 2
+    y = top + PELVIS * tall
+    reach = 2 * max(right - x, x - left) / 0.96  # whatever is stretched out must stay inside
+    side = max(tall / HEIGHT, (right - left) / WIDTH, reach)
+    return x - side / 2, y - side / 2, side
+
+
+def cut_square(
+    pixels: Float[np.ndarray, "h w 3"], mask: Float[np.ndarray, "h w"], square: Square, size: int, *, straight: bool
+) -> tuple[Float[Tensor, "s s 3"], Float[Tensor, "s s"]]:
+    """Colours and mask of the square at `size` pixels; outside of the photo the mask is 0.
+
+    Args:
+        straight: the colours are the person's own even where the mask is soft (alpha channels). Otherwise they are
+            mixed with the background there and are replaced by those of the person nearby.
+    """
+    crop, window = _padded_crop(pixels, mask, square)
+    step = max(1, int(square[2] / size))
+    values = torch.cat([crop[:, :3] * crop[:, 3:], crop[:, 3:]], 1)
+    if step > 1:
+        values = F.avg_pool2d(values, step, ceil_mode=True, count_include_pad=False)
+    grid = _grid(window, (values.shape[-2] * step, values.shape[-1] * step), size)
+    values = F.grid_sample(values, grid, align_corners=False)[0]
+    alpha = values[3].clamp(0, 1)
+    colors = (values[:3] / alpha.clamp(min=1e-3)).clamp(0, 1)
+    return (colors if straight else own_colors(colors, alpha)).movedim(0, -1).contiguous(), alpha
+
+
+def _padded_crop(pixels: np.ndarray, mask: np.ndarray, square: Square) -> tuple[Float[Tensor, "1 4 k l"], Square]:
+    """The part of the photo under the square (edges repeated, mask 0 outside) and the square in its pixels."""
+    height, width = mask.shape
+    x, y, side = square
+    left, top, right, bottom = int(np.floor(x)) - 2, int(np.floor(y)) - 2, int(np.ceil(x + side)) + 2, int(np.ceil(y + side)) + 2
+    rows, columns = np.arange(top, bottom), np.arange(left, right)
+    colors = pixels[rows.clip(0, height - 1)][:, columns.clip(0, width - 1)]
+    inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
+    alpha = np.where(inside, mask[rows.clip(0, height - 1)][:, columns.clip(0, width - 1)], 0)
+    crop = np.concatenate([colors, alpha[..., None]], -1).astype(np.float32)
+    return torch.from_numpy(crop).movedim(-1, 0)[None], (x - left, y - top, side)
+
+
+def _grid(square: Square, shape: tuple[int, int], size: int) -> Float[Tensor, "1 s s 2"]:
+    """Where the square's pixels are sampled, in grid_sample's coordinates."""
+    x, y, side = square
+    steps = (torch.arange(size) + 0.5) / size * side
+    v, u = torch.meshgrid((steps + y) / shape[0] * 2 - 1, (steps + x) / shape[1] * 2 - 1, indexing="ij")
+    return torch.stack([u, v], -1)[None].float()
+
+
+def own_colors(colors: Float[Tensor, "3 h w"], alpha: Float[Tensor, "h w"], radius: int = 6) -> Float[Tensor, "3 h w"]:
+    """Foreground colours: where the mask is soft, the mean of what is surely the person within `radius` pixels."""
+    sure = (alpha > 0.95).float()[None, None]
+    total, weight = colors[None] * sure, sure
+    for width in (3, 2 * radius + 1):
+        near = F.avg_pool2d(weight, width, 1, width // 2)
+        mean = F.avg_pool2d(total, width, 1, width // 2) / near.clamp(min=1e-6)
+        new = (weight == 0) & (near > 0)
+        total, weight = torch.where(new, mean, total), torch.where(new, torch.ones(()), weight)
+    soft = ((1 - alpha) / 0.15).clamp(0, 1) * weight[0, 0]
+    return colors + soft * (total[0] - colors)

@@ -1,0 +1,77 @@
+"""Train the matting network: `python -m models.matting.train --data SINGLES --backgrounds FILE.npy --out FOLDER`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models import zoo
+from models.matting.compose import Composer, Composite, open_singles
+from models.matting.model import MattingNetwork
+from models.training import Trainer, add_arguments, config_from
+
+HELD_OUT = 0.05  # share of each chunk, from its end, that is only validated on
+
+
+def matting_loss(network: nn.Module, batch: Composite) -> tuple[Tensor, dict[str, float]]:
+    """Cross-entropy with the soft mask, L1, and one minus the soft overlap of each picture; edges count more."""
+    logits = network.logits(batch.image)  # type: ignore[operator]
+    mask, share = batch.mask, torch.sigmoid(logits)
+    edge = F.max_pool2d(mask, 7, 1, 3) + F.max_pool2d(1 - mask, 7, 1, 3) - 1
+    weight = batch.weight * (1 + 2 * edge)
+    entropy = (F.binary_cross_entropy_with_logits(logits, mask, reduction="none") * weight).mean()
+    absolute = ((share - mask).abs() * weight).mean()
+    both, either = (share * mask * batch.weight).sum((1, 2, 3)), ((share + mask - share * mask) * batch.weight).sum((1, 2, 3))
+    overlap = 1 - ((both + 20) / (either + 20)).mean()
+    loss = entropy + absolute + 0.3 * overlap
+    return loss, {"entropy": entropy.item(), "l1": absolute.item(), "overlap": overlap.item()}
+
+
+def validate_on(composer: Composer, batches: int = 8, batch: int = 16):
+    """A function (network, step) -> intersection over union and mean absolute error on fixed composites."""
+
+    def validate(network: nn.Module, step: int) -> dict[str, float]:
+        network.eval()
+        overlaps, errors = [], []
+        for k in range(batches):
+            data = composer(batch, np.random.default_rng((987, k)))
+            found, true = network(data.image), data.mask
+            valid = data.weight > 0
+            both = ((found > 0.5) & (true > 0.5) & valid).sum((1, 2, 3)).float()
+            either = (((found > 0.5) | (true > 0.5)) & valid).sum((1, 2, 3)).float()
+            overlaps.append(both[either > 50] / either[either > 50])
+            errors.append(((found - true).abs() * valid).mean())
+        values = torch.cat(overlaps)
+        return {"iou": values.mean().item(), "iou_low": values.quantile(0.1).item(), "mae": torch.stack(errors).mean().item()}
+
+    return validate
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train, then write the averaged weights when `--save` is given."""
+    parser = add_arguments(argparse.ArgumentParser(description=__doc__), batch=16, lr=2e-3, steps=6000, bf16=True)
+    parser.add_argument("--backgrounds", type=Path, required=True, help="(n, s, s, 3) u8 .npy")
+    parser.add_argument("--save", default="", help="weight name (matting) or file to write at the end")
+    options = parser.parse_args(arguments)
+    config = config_from(options)
+    people, backgrounds = open_singles(options.data), np.load(options.backgrounds, mmap_mode="r")
+    cut = [int(len(p) * (1 - HELD_OUT)) for p in people]
+    held_backgrounds = max(1, len(backgrounds) // 20)
+    train = Composer([p[:n] for p, n in zip(people, cut, strict=True)], backgrounds[:-held_backgrounds])
+    held = Composer([p[n:] for p, n in zip(people, cut, strict=True)], backgrounds[-held_backgrounds:])
+    network = MattingNetwork().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    trainer = Trainer(network, config)
+    validate = validate_on(held)
+    ema = trainer.run(lambda step, rng: train(config.batch, rng), matting_loss, validate)
+    if options.save:
+        scores = {k: f"{v:.4f}" for k, v in validate(ema, trainer.step).items()}
+        zoo.save_state(options.save, ema.state_dict(), {"steps": str(trainer.step), **scores})
+
+
+if __name__ == "__main__":
+    main()

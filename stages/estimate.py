@@ -1,0 +1,87 @@
+"""Stage 02: the SMPL-X body and the 2D joints of the person in the view."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from pipeline.stage import Stage, StageConfig, StageError
+
+if TYPE_CHECKING:
+    import torch
+
+    from models.body import BodyModel
+    from pipeline.types import Body, View
+
+log = logging.getLogger(__name__)
+
+
+class EstimateConfig(StageConfig):
+    """Settings of `estimate`."""
+
+    provider: Literal["auto", "embedded", "given"] = Field(
+        "auto", description="auto: the SMPL-X file beside the photo where there is one, else the network"
+    )
+    weights: str = Field("estimator", description="embedded weight, or the path of a safetensors file")
+    body: str = Field("body", description="body model: 'body' is the free one, else the path of SMPLX_NEUTRAL.npz")
+    fit_keypoints: bool = Field(True, description="move the network's body onto its own 2D joints")
+    person: int = Field(0, ge=0, description="which body of the file beside the photo")
+    axes: Literal["auto", "opencv", "opengl"] = Field("auto", description="axes of a given body; auto: those in which it is upright")
+    placement: Literal["auto", "file", "fit"] = Field(
+        "auto", description="position of a given body: the file's, or fitted to the mask; auto: the file's where it covers the mask"
+    )
+
+
+class Estimate(Stage[EstimateConfig]):
+    """Finds the body."""
+
+    name, version = "estimate", 1
+    needs = {"view": "prepare.view", "given": "photo.body"}
+    makes = {"body": "Body", "keypoints": "Trace", "overlay": "Image"}
+    device = "gpu"
+    Config = EstimateConfig
+
+    def weights(self) -> tuple[str, ...]:
+        """The estimator, whose keypoints are used beside a given body too, and the body model."""
+        return (self.config.weights, self.config.body)
+
+    def run(self, *, device: torch.device, view: View, given: bytes | None) -> dict[str, Any]:
+        """Values of `makes`; StageError for a body file that cannot be understood."""
+        from models.body import BodyModel
+        from models.estimator import estimate_body, load_estimator
+        from models.estimator.picture import body_overlay
+
+        config = self.config
+        if config.provider == "given" and given is None:
+            raise StageError("provider=given, but there is no SMPL-X file beside the photo (NAME.smplx.npz, .json or .pkl)")
+        from pathlib import Path
+
+        model = BodyModel.load(None if config.body == "body" else Path(config.body))
+        network = load_estimator(config.weights).to(device)
+        body, keypoints = estimate_body(network, view, model, fit_keypoints=config.fit_keypoints)
+        if given is not None and config.provider != "embedded":
+            body = self._read(given, model, view)
+        return {"body": body, "keypoints": keypoints, "overlay": body_overlay(model, body, keypoints, view)}
+
+    def _read(self, data: bytes, model: BodyModel, view: View) -> Body:
+        """The body of the sidecar file, turned and placed."""
+        from models.estimator.given import UnknownBody, read_body, upright
+        from models.estimator.placing import box_overlap, mask_box, place_body, projected_box, turn_upright
+
+        config = self.config
+        try:
+            body, placed = read_body(data, config.person)
+        except UnknownBody as error:
+            raise StageError(f"{error}; or remove the file beside the photo to let the network estimate the body") from error
+        if config.axes == "opengl" or (config.axes == "auto" and not upright(body)):
+            log.warning("the given body is turned by 180 degrees about x (its axes point y up)")
+            body = turn_upright(body)
+        if config.placement == "file":
+            return body
+        overlap = box_overlap(projected_box(model, body, view), mask_box(view)) if placed else 0.0
+        if config.placement == "auto" and overlap > 0.6:
+            return body
+        log.warning("the given body is placed by the mask (its own position covers %.0f %% of it)", 100 * overlap)
+        return place_body(model, body, view)
