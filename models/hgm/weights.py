@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from models import zoo
+from models import sparse_cuda, zoo
 from models.body import BodyModel
 from models.hgm.model import HGM
 
@@ -40,6 +40,8 @@ def _load(weights: str, _digest: str, body: str, _body_digest: str, device: str)
     model = HGM.load(weights, device, given)
     if trained != given.digest and model.config.body_branch:
         move_tokens(model, _home(trained, weights))
+    if torch.device(device).type == "cuda" and sparse_cuda.available():
+        sparse_cuda.accelerate(model)
     return model
 
 
@@ -48,8 +50,8 @@ def _home(digest: str, weights: str) -> BodyModel:
     embedded = BodyModel.load()
     if embedded.digest != digest:
         raise ValueError(
-            f"weights {weights!r} were trained with the body model of sha256 {digest[:12]}, which is neither the given one nor the embedded "
-            f"one ({embedded.digest[:12]}): give that body, or train again with `python -m models.hgm.train`"
+            f"weights {weights!r} were trained with the body model of sha256 {digest[:12]}, which is neither the given one nor "
+            f"the embedded one ({embedded.digest[:12]}): give that body, or train again with `python -m models.hgm.train`"
         )
     return embedded
 
