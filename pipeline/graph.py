@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
@@ -16,6 +17,7 @@ from pipeline.source import Photo
 from pipeline.stage import PHOTO, Stage
 from pipeline.store import Record, Store
 
+DeviceFor = Callable[[Stage[Any]], AbstractContextManager[Any]]
 State = Literal["FRESH", "MISSING", "FAILED", "STALE"]
 _PACKAGES = ("turnaround", "torch", "numpy", "pillow", "diffusers", "transformers", "open3d", "smplx", "gsplat")
 
@@ -95,10 +97,10 @@ class Outcome:
     fresh: bool
 
 
-def run_stage(stage: Stage[Any], subject: Subject, device: Callable[[Stage[Any]], Any], *, force: bool = False) -> Outcome:
+def run_stage(stage: Stage[Any], subject: Subject, device: DeviceFor, *, force: bool = False) -> Outcome:
     """Find or compute one stage of one subject, and note it in `subject.done`.
 
-    device: gives the torch.device of a stage, called only when something has to be computed.
+    device: lends a torch.device to a stage; asked only when something has to be computed.
     Raises StageError, StoreError, and whatever the stage raises; nothing is published then.
     """
     recipe = subject.recipe(stage)
@@ -110,7 +112,8 @@ def run_stage(stage: Stage[Any], subject: Subject, device: Callable[[Stage[Any]]
     with store.lock(stage.name, recipe.key):
         found = None if force else store.find(stage.name, recipe.key)  # another process may have made it meanwhile
         if found is None:
-            record, fresh = _compute(stage, recipe, subject, device(stage)), False
+            with device(stage) as chosen:
+                record, fresh = _compute(stage, recipe, subject, chosen), False
         else:
             record, fresh = found, True
     subject.done[stage.name] = record

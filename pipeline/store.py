@@ -179,18 +179,20 @@ class Store:
         folder = self.subject(subject)
         folder.mkdir(parents=True, exist_ok=True)
         name = f"{position:02d}_{record.manifest['stage']}"
-        for other in folder.glob(f"[0-9][0-9]_{record.manifest['stage']}*"):
+        for other in self._links(subject, record.manifest["stage"]):  # the stage had another position before
             if other.name.removesuffix(links.SUFFIX) != name:
                 other.unlink()
         links.replace(folder / name, record.path)
 
     def linked(self, subject: str, stage: str) -> Record | None:
         """The run that a subject's link points at, or None."""
-        for link in sorted(self.subject(subject).glob(f"[0-9][0-9]_{stage}*")):
-            target = links.target(link)
-            if link.name.removesuffix(links.SUFFIX)[3:] == stage and target is not None:
-                return self.read(target)
-        return None
+        targets = (links.target(link) for link in self._links(subject, stage))
+        target = next((target for target in targets if target is not None), None)
+        return None if target is None else self.read(target)
+
+    def _links(self, subject: str, stage: str) -> list[Path]:
+        found = sorted(self.subject(subject).glob(f"[0-9][0-9]_{stage}*"))
+        return [link for link in found if link.name.removesuffix(links.SUFFIX)[3:] == stage]
 
     def subject(self, name: str) -> Path:
         """The folder of a subject."""
