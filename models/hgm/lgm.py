@@ -58,10 +58,9 @@ def _compare(found: dict[str, tuple[int, ...]], wanted: dict[str, tuple[int, ...
     if found == wanted:
         return
     missing, unknown = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
-    differ = [f"{n} is {found[n]}, expected {wanted[n]}" for n in sorted(set(found) & set(wanted)) if found[n] != wanted[n]]
-    faults = [
-        f"{len(names)} tensors {kind}, e.g. {names[0]}" for names, kind in ((missing, "are missing"), (unknown, "are unknown")) if names
-    ]
-    raise ValueError(
-        f"{file} is not LGM 'big' for this model: {'; '.join(faults + differ[:3])}; use hgm_config('paper'). Nothing was loaded"
-    )
+    faults = [f"{n} is {found[n]}, expected {wanted[n]}" for n in sorted(set(found) & set(wanted)) if found[n] != wanted[n]][:3]
+    if unknown:
+        faults.insert(0, f"{len(unknown)} tensors are unknown, e.g. {unknown[0]}")
+    if missing:
+        faults.insert(0, f"{len(missing)} tensors are missing, e.g. {missing[0]}")
+    raise ValueError(f"{file} is not LGM 'big' for this model: {'; '.join(faults)}; use hgm_config('paper'). Nothing was loaded")
