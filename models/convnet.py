@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import torch
@@ -14,6 +14,26 @@ from torch import Tensor, nn
 def conv_norm(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
     """Convolution without bias and batch normalisation; 3x3 convolutions reach the CPU's peak, depthwise ones do not."""
     return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs))
+
+
+@torch.no_grad()
+def recalibrate(network: nn.Module, forward: Iterable[object]) -> None:
+    """Set the running statistics of batch normalisation to those of the network's present weights.
+
+    Averaged weights (EMA) never saw a batch: statistics of the weights they were averaged from do not fit them. Consuming
+    `forward` must run training batches through the network, which is left in evaluation mode.
+    """
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
+    network.train()
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None  # a plain mean over the batches
+    for _ in forward:
+        pass
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
+    network.eval()
 
 
 class ResidualBlock(nn.Module):

@@ -7,6 +7,7 @@ that it covers the front silhouette. Vectors are in the world frame, which is th
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -42,7 +43,10 @@ class NormalNetwork(nn.Module):
     def forward(
         self, image: Float[Tensor, "b 3 h w"], mask: Float[Tensor, "b 1 h w"], body: Float[Tensor, "b 6 h w"]
     ) -> Float[Tensor, "b 6 h w"]:
-        """Front and back on the front's grid; where the body is not seen, the base is a normal towards each camera."""
+        """Front and back on the front's grid; where the body is not seen, the base is a normal towards each camera.
+
+        It is trained with bodies that are wrong and with none at all (zeros), so that it corrects the body by the photo.
+        """
         towards = torch.tensor([0.0, 0, -1, 0, 0, 1], device=body.device).view(1, 6, 1, 1)
         seen = body.unflatten(1, (2, 3)).square().sum(2, keepdim=True).expand(-1, -1, 3, -1, -1).flatten(1, 2) > 0.25
         base = torch.where(seen, body, towards)
@@ -78,18 +82,33 @@ def from_front_grid(channels: Float[Tensor, "*b 6 h w"]) -> NormalPair:
 
 
 @torch.no_grad()
-def predict_normals(network: NormalNetwork, view: View, body: NormalPair) -> NormalPair:
-    """Clothed normals at the size of `body`'s maps, masked by the view's silhouette (mirrored for the back).
+def predict_normals(network: NormalNetwork, view: View, body: NormalPair | None, size: int = SIZE) -> NormalPair:
+    """Clothed normals, zero off the view's silhouette (mirrored for the back).
 
     Args:
         view: the input picture over white; resized to the maps.
-        body: `body_normals` of the current estimate.
+        body: `body_normals` of the current estimate; None: from the photo alone.
+        size: pixels of the result where `body` is None.
     """
-    size = body.front.shape[-3:-1]
-    pixels = torch.cat([view.image, view.mask[..., None]], -1).movedim(-1, 0)[None]
-    pixels = F.interpolate(pixels, size, mode="bilinear", antialias=True, align_corners=False)
-    channels = network(pixels[:, :3], pixels[:, 3:], on_front_grid(body)[None])[0]
-    return from_front_grid(torch.where(pixels[0, 3:] > 0.5, channels, torch.zeros(())))
+    device = next(network.parameters()).device
+    shape = (size, size) if body is None else tuple(body.front.shape[:2])
+    pixels = torch.cat([view.image, view.mask[..., None]], -1).movedim(-1, 0)[None].to(device)
+    pixels = F.interpolate(pixels, shape, mode="bilinear", antialias=True, align_corners=False)
+    maps = torch.zeros(1, 6, *shape, device=device) if body is None else on_front_grid(body)[None].to(device)
+    channels = network(pixels[:, :3], pixels[:, 3:], maps)[0]
+    return from_front_grid(torch.where(pixels[0, 3:] > 0.5, channels, torch.zeros_like(channels)))
+
+
+def normal_model(
+    network: NormalNetwork, view: View, model: BodyModel, size: int = SIZE
+) -> Callable[[Body | None], Float[Tensor, "2 s s 3"]]:
+    """The function that the refinement calls: body (None: the photo alone) -> front and back, world frame."""
+
+    def normals(body: Body | None) -> Float[Tensor, "2 s s 3"]:
+        pair = predict_normals(network, view, None if body is None else body_normals(model, body, size), size)
+        return torch.stack([pair.front, pair.back])
+
+    return normals
 
 
 def load_normal_maps(front: Float[Tensor, "h w 3"], back: Float[Tensor, "h w 3"]) -> NormalPair:
@@ -120,12 +139,21 @@ def load_normal_maps(front: Float[Tensor, "h w 3"], back: Float[Tensor, "h w 3"]
 
 
 def disturbed(body: Body, generator: torch.Generator, amount: float) -> Body:
-    """A body as an estimator would give it: joints turned by about 0.1 * amount rad, moved by 2 cm * amount."""
+    """A body as an estimator would give it: wrong mostly in depth, where bent knees, lean and reach are hard to see.
+
+    Joints turn by about 0.05 * amount rad each, and by three times that about the picture's x axis at hips, knees, spine and
+    shoulders together; an amount of 1 is about 65 mm.
+    """
 
     def noise(like: Tensor, scale: float) -> Tensor:
         return torch.randn(like.shape, generator=generator) * scale * amount
 
+    pose = body.body_pose + noise(body.body_pose, 0.05)
+    swing = torch.zeros_like(pose)
+    for joints in ((0, 3), (1, 4), (2, 5, 8), (15, 17), (16, 18)):  # body_pose indices: legs, spine, arms
+        turn = torch.randn(len(joints), generator=generator) * 0.12 * amount
+        swing[list(joints), 0] = turn * torch.tensor([1.0, -1.0, 1.0])[: len(joints)]
     return dataclasses.replace(
-        body, body_pose=body.body_pose + noise(body.body_pose, 0.1), global_orient=body.global_orient + noise(body.global_orient, 0.04),
-        transl=body.transl + noise(body.transl, 0.02), betas=body.betas + noise(body.betas, 0.5),
+        body, body_pose=pose + swing, global_orient=body.global_orient + noise(body.global_orient, 0.05),
+        transl=body.transl + noise(body.transl, 0.015), betas=body.betas + noise(body.betas, 0.5),
     )  # fmt: skip

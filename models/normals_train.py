@@ -8,18 +8,26 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int8, UInt8
 from torch import Tensor, nn
 
 from models import zoo
 from models.body import BodyModel
-from models.normals import NormalNetwork, NormalPair, body_normals, disturbed, on_front_grid
+from models.convnet import recalibrate
+from models.normals import NormalNetwork, NormalPair, disturbed, on_front_grid
 from models.photometric import color_jitter
+from models.silhouette import normal_maps
 from models.training import Trainer, add_arguments, config_from
+from pipeline.camera import orbit_cameras
 from pipeline.types import Body
 
 PATCH = 160  # pixels of the training crops; they contain the person's middle
-FRONT, BACK = 0, 6  # views of the set
+PAIRS = 4  # pairs of views read of each person
+CROPS = 2  # of each person in a batch: rendering the body costs more than the network
+DROPPED = 0.25  # share of samples without a body
+STRONGEST = 2.0  # of the disturbances, see `disturbed`
+NO_BODY = -1.0
+CASES = {"alone": NO_BODY, "wrong": 0.9, "true": 0.0}  # what is validated: no body, an estimator's, the true one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +41,18 @@ class Sample:
     known: Float[Tensor, "b 2 s s"]
 
 
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """One person seen from two opposite sides, and their vertices, in the world of the first camera."""
+
+    rgba: UInt8[np.ndarray, "s s 4"]
+    normals: Int8[np.ndarray, "2 s s 3"]  # times 127
+    body: Body
+    R_front_world: Float[Tensor, "3 3"]  # from the set's world to that of the front camera
+
+
 class Views:
-    """Reads people of a views set; the last 5 % (at least one) are held out."""
+    """People of a views set, each from PAIRS opposite pairs of cameras; the last 5 % (at least one) are held out."""
 
     def __init__(self, folder: Path, part: str) -> None:
         files = sorted(folder.glob("*.npz"))
@@ -43,29 +61,46 @@ class Views:
                 f"{folder} holds {len(files)} people (*.npz), at least 2 are needed: make them with `turnaround data people`"
             )
         held = max(1, len(files) // 20)
-        self.files = files[:-held] if part == "train" else files[-held:]
+        train = part == "train"
+        self.pairs = [pair for file in (files[:-held] if train else files[-held:]) for pair in read_pairs(file, PAIRS if train else 1)]
         self.model = BodyModel.load()
 
-    def sample(self, index: int, seed: int) -> Sample:
-        """One person at full size, with a body disturbed by a random amount."""
-        with np.load(self.files[index]) as person:
-            rgb, mask = person["rgb"][FRONT], person["mask"][FRONT]
-            normals = [person["normal"][view].astype(np.float32) / 127 for view in (FRONT, BACK)]
-            body = Body(**{field.name: torch.from_numpy(person[f"body_{field.name}"]) for field in dataclasses.fields(Body)})
-        generator = torch.Generator().manual_seed(seed)
-        amount = float(torch.rand(1, generator=generator)) ** 1.5
-        rendered = body_normals(self.model, disturbed(body, generator, amount), rgb.shape[0])
-        target = on_front_grid(NormalPair(torch.from_numpy(normals[0]), torch.from_numpy(normals[1])))
+    def sample(self, index: int, seed: int, amount: float | None = None) -> Sample:
+        """One person at full size, with a body disturbed by `amount`; None: by a random one, DROPPED times without any."""
+        pair, generator = self.pairs[index], torch.Generator().manual_seed(seed)
+        draw, strength = torch.rand(2, generator=generator).tolist()
+        without = (amount is None and draw < DROPPED) or amount == NO_BODY
+        size = pair.rgba.shape[0]
+        if without:
+            maps = torch.zeros(6, size, size)
+        else:
+            body = disturbed(pair.body, generator, STRONGEST * strength if amount is None else amount)
+            vertices = self.model(body).vertices @ pair.R_front_world.T
+            rendered = normal_maps(vertices, self.model.skin_faces.numpy(), orbit_cameras([0.0, 180.0], size))
+            maps = on_front_grid(NormalPair(rendered[0], rendered[1]))
+        sides = torch.from_numpy(pair.normals).float() / 127 @ pair.R_front_world.T
+        target = on_front_grid(NormalPair(sides[0], sides[1]))
         known = target.unflatten(0, (2, 3)).square().sum(1) > 0.25
-        image = torch.from_numpy(rgb).movedim(-1, 0).float() / 255
-        return Sample(image, torch.from_numpy(mask).float()[None] / 255, on_front_grid(rendered), target, known.float())
+        rgba = torch.from_numpy(pair.rgba).movedim(-1, 0).float() / 255
+        return Sample(rgba[:3], rgba[3:], maps, target, known.float())
 
     def batch(self, size: int, rng: np.random.Generator) -> Sample:
-        """Random people, colours and crops."""
-        samples = [self.sample(int(rng.integers(len(self.files))), int(rng.integers(2**31))) for _ in range(size)]
-        crops = [_crop(sample, rng) for sample in samples]
+        """Random people, CROPS crops of each, colours changed."""
+        people = [self.sample(int(rng.integers(len(self.pairs))), int(rng.integers(2**31))) for _ in range(max(1, size // CROPS))]
+        crops = [_crop(sample, rng) for sample in people for _ in range(CROPS)]
         whole = Sample(**{f.name: torch.stack([getattr(c, f.name) for c in crops]) for f in dataclasses.fields(Sample)})
-        return dataclasses.replace(whole, image=color_jitter(whole.image, rng, 0.7) * whole.mask + 1 - whole.mask)
+        return dataclasses.replace(whole, image=color_jitter(whole.image, rng, 0.8) * whole.mask + 1 - whole.mask)
+
+
+def read_pairs(file: Path, count: int) -> list[Pair]:
+    """`count` pairs of a person: from the front first, then evenly around."""
+    with np.load(file) as person:
+        rgb, mask, normal, azimuths = person["rgb"], person["mask"], person["normal"], person["azimuths"]
+        body = Body(**{field.name: torch.from_numpy(person[f"body_{field.name}"]) for field in dataclasses.fields(Body)})
+    views = len(azimuths)
+    turns = orbit_cameras(azimuths.tolist(), rgb.shape[1]).T_camera_world[:, :3, :3]
+    fronts = [(k * views // count + (int(file.stem) % 3 if k else 0)) % views for k in range(count)]
+    return [Pair(np.concatenate([rgb[k], mask[k, ..., None]], -1), normal[[k, (k + views // 2) % views]], body, turns[k]) for k in fronts]
 
 
 def _crop(sample: Sample, rng: np.random.Generator) -> Sample:
@@ -88,18 +123,19 @@ def normal_loss(network: nn.Module, batch: Sample) -> tuple[Tensor, dict[str, fl
     return absolute + cosine, {"l1": absolute.item(), "cosine": cosine.item()}
 
 
-def measure(network: nn.Module, samples: list[Sample]) -> dict[str, float]:
-    """Mean angle to the truth in degrees, of the network and of the disturbed body alone."""
+def measure(network: nn.Module, held: dict[str, list[Sample]]) -> dict[str, float]:
+    """Mean angle to the truth in degrees by case and side, of the network and of the body's maps themselves."""
     network.eval()
     values: dict[str, list[float]] = {}
-    for sample in samples:
-        found = network(sample.image[None], sample.mask[None], sample.body[None])[0]
-        for name, maps in (("net", found), ("body", sample.body)):
-            cosine = (maps.unflatten(0, (2, 3)) * sample.target.unflatten(0, (2, 3))).sum(1).clamp(-1, 1)
-            for side, label in enumerate(("front", "back")):
-                valid = sample.known[side] > 0
-                values.setdefault(f"{name}_{label}_deg", []).append(torch.rad2deg(torch.acos(cosine[side][valid])).mean().item())
-    return {name: float(np.mean(value)) for name, value in values.items()}
+    for case, samples in held.items():
+        for sample in samples:
+            found = network(sample.image[None], sample.mask[None], sample.body[None])[0]
+            for name, maps in (("net", found), ("body", sample.body)):
+                cosine = (maps.unflatten(0, (2, 3)) * sample.target.unflatten(0, (2, 3))).sum(1).clamp(-1, 1)
+                for side, label in enumerate(("front", "back")):
+                    angles = torch.rad2deg(torch.acos(cosine[side][sample.known[side] > 0]))
+                    values.setdefault(f"{name}_{case}_{label}", []).append(angles.mean().item())
+    return {name: float(np.mean(value)) for name, value in values.items() if name != "body_alone"}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -109,12 +145,18 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     config = config_from(options)
     train, held = Views(options.data, "train"), Views(options.data, "held")
-    samples = [held.sample(k, k) for k in range(min(24, len(held.files)))]
+    samples = {case: [held.sample(k, k, amount) for k in range(min(16, len(held.pairs)))] for case, amount in CASES.items()}
     network = NormalNetwork().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     trainer = Trainer(network, config)
-    ema = trainer.run(lambda step, rng: train.batch(config.batch, rng), normal_loss, lambda net, step: measure(net, samples))
+
+    def validate(averaged: nn.Module, step: int) -> dict[str, float]:
+        fresh = (train.batch(12, np.random.default_rng((3, k))) for k in range(8))
+        recalibrate(averaged, (averaged(batch.image, batch.mask, batch.body) for batch in fresh))
+        return measure(averaged, samples)
+
+    ema = trainer.run(lambda step, rng: train.batch(config.batch, rng), normal_loss, validate)
     if options.save:
-        scores = {k: f"{v:.2f}" for k, v in measure(ema, samples).items()}
+        scores = {k: f"{v:.2f}" for k, v in validate(ema, trainer.step).items()}
         zoo.save_state(options.save, ema.state_dict(), {"steps": str(trainer.step), **scores})
 
 

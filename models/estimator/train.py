@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from models import zoo
 from models.body import BodyModel
+from models.convnet import recalibrate
 from models.estimator.crop import project_plane, to_window
 from models.estimator.dataset import Batch, Singles
 from models.estimator.kinematics import Skeleton, to_local
@@ -117,11 +118,15 @@ def main(arguments: list[str] | None = None) -> None:
     trainer = Trainer(network, config)
     chosen = np.random.default_rng(5).permutation(len(held))[:512]
     batches = [held.plain(chosen[k : k + 64]) for k in range(0, len(chosen), 64)]
-    ema = trainer.run(
-        lambda step, rng: data.spoilt(config.batch, backgrounds, rng), estimator_loss, lambda net, step: measure(net, batches)
-    )
+
+    def validate(averaged: nn.Module, step: int) -> dict[str, float]:
+        fresh = (data.spoilt(64, backgrounds, np.random.default_rng((3, k))) for k in range(8))
+        recalibrate(averaged, (averaged(batch.pixels, batch.window) for batch in fresh))
+        return measure(averaged, batches)
+
+    ema = trainer.run(lambda step, rng: data.spoilt(config.batch, backgrounds, rng), estimator_loss, validate)
     if options.save:
-        scores = {k: f"{v:.3f}" for k, v in measure(ema, batches).items()}
+        scores = {k: f"{v:.3f}" for k, v in validate(ema, trainer.step).items()}
         zoo.save_state(options.save, ema.state_dict(), {"steps": str(trainer.step), **scores})
 
 

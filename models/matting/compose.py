@@ -48,17 +48,24 @@ class Composer:
         person = self._person(batch, rng, (0.45, 1.45), 0.35)
         size = person.shape[-1]
         scene = random_backgrounds(self.backgrounds, batch, size, rng)
-        scene, unsure = self._far_people(scene, rng)
-        if rng.random() < 0.5:
-            scene = self._pieces(scene, rng)
-        scene = self._shadow(scene, person, rng)
-        other = self._person(batch, rng, (0.5, 1.2), 0.9) * _chance(batch, 0.15, rng)
+        unsure = torch.zeros(batch, 1, size, size)
+        far = _some(batch, 0.15, rng)
+        scene[far], unsure[far] = self._far_people(scene[far], rng)
+        pieces = _some(batch, 0.2, rng)
+        scene[pieces] = self._pieces(scene[pieces], rng)
+        shaded = _some(batch, 0.5, rng)
+        scene[shaded] = self._shadow(scene[shaded], person[shaded], rng)
         image, mask = scene, torch.zeros(batch, 1, size, size)
-        for layer in (other, person * _chance(batch, 0.97, rng)):
-            image = image * (1 - layer[:, 3:]) + layer[:, :3]
-            mask = mask * (1 - layer[:, 3:]) + layer[:, 3:]
-        image, mask = self._objects(image, mask, rng)
-        return Composite(spoil(image, rng), mask, (1 - unsure) * 1.0)
+        second = _some(batch, 0.15, rng)
+        if len(second):
+            other = self._person(len(second), rng, (0.5, 1.2), 0.9)
+            image[second], mask[second] = _over(other, image[second], mask[second])
+        empty = _some(batch, 0.03, rng)
+        person[empty] = 0
+        image, mask = _over(person, image, mask)
+        covered = _some(batch, 0.4, rng)
+        image[covered], mask[covered] = self._objects(image[covered], mask[covered], rng)
+        return Composite(spoil(image, rng), mask, 1 - unsure)
 
     def _person(self, batch: int, rng: np.random.Generator, scales: tuple[float, float], spread: float) -> Float[Tensor, "b 4 s s"]:
         """Premultiplied cut-outs of random people, recoloured, turned, moved and mirrored."""
@@ -76,43 +83,59 @@ class Composer:
 
     def _far_people(self, scene: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Small people behind: passers-by, whom either answer suits."""
-        far = self._person(len(scene), rng, (0.08, 0.3), 0.9) * _chance(len(scene), 0.15, rng)
+        if not len(scene):
+            return scene, scene[:, :1]
+        far = self._person(len(scene), rng, (0.08, 0.3), 0.9)
         return scene * (1 - far[:, 3:]) + far[:, :3], (F.max_pool2d(far[:, 3:], 3, 1, 1) > 0.02).float()
 
     def _pieces(self, scene: Tensor, rng: np.random.Generator) -> Tensor:
         """Blobs with the colours of people are background: clothes on a line, posters, cushions."""
+        if not len(scene):
+            return scene
         texture = self._person(len(scene), rng, (2.0, 4.0), 0.3)
-        blobs = random_blobs(len(scene), scene.shape[-1], rng) * texture[:, 3:] * _chance(len(scene), 0.4, rng)
+        blobs = random_blobs(len(scene), scene.shape[-1], rng) * texture[:, 3:]
         return scene * (1 - blobs) + texture[:, :3] * blobs
 
     def _shadow(self, scene: Tensor, person: Tensor, rng: np.random.Generator) -> Tensor:
         """The person's sheared shadow, more or less soft, on what is behind."""
         batch = len(scene)
+        if not batch:
+            return scene
         shift = torch.stack([_uniform(batch, -0.3, 0.3, rng), _uniform(batch, 0.1, 0.5, rng)], -1)
         shadow = place(person[:, 3:], torch.ones(batch), torch.zeros(batch), shift, _uniform(batch, -1.5, 1.5, rng))
         shadow = gaussian_blur(shadow, float(rng.uniform(0.5, 5)))
-        return scene * (1 - shadow * _uniform(batch, 0.2, 0.75, rng).view(-1, 1, 1, 1) * _chance(batch, 0.5, rng))
+        return scene * (1 - shadow * _uniform(batch, 0.2, 0.75, rng).view(-1, 1, 1, 1))
 
     def _objects(self, image: Tensor, mask: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Bars and blobs before the person: what is held or stands in front is not the person."""
+        """Bars or blobs before the person: what is held or stands in front is not the person."""
         batch, size = len(image), image.shape[-1]
-        cover = torch.maximum(
-            random_bars(batch, size, rng) * _chance(batch, 0.25, rng),
-            random_blobs(batch, size, rng, (0.03, 0.14)) * _chance(batch, 0.2, rng),
-        )
-        texture = color_jitter(random_backgrounds(self.backgrounds, batch, size, rng), rng, 1.0)
+        if not batch:
+            return image, mask
+        cover = random_bars(batch, size, rng) if rng.random() < 0.5 else random_blobs(batch, size, rng, (0.03, 0.14))
+        texture = random_backgrounds(self.backgrounds, batch, size, rng)
         return image * (1 - cover) + texture * cover, mask * (1 - cover)
+
+
+def _over(layer: Float[Tensor, "b 4 s s"], image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """A premultiplied layer on top."""
+    return image * (1 - layer[:, 3:]) + layer[:, :3], mask * (1 - layer[:, 3:]) + layer[:, 3:]
+
+
+def _some(batch: int, share: float, rng: np.random.Generator) -> Tensor:
+    """Indices of about a `share` of the batch."""
+    return torch.from_numpy(np.flatnonzero(rng.random(batch) < share))
 
 
 def spoil(image: Float[Tensor, "b 3 s s"], rng: np.random.Generator) -> Float[Tensor, "b 3 s s"]:
     """What a camera does: uneven light, exposure, blur, noise, compression."""
-    image = image * light_field(len(image), image.shape[-1], rng)
+    image = image * light_field(len(image), image.shape[-1], rng) if rng.random() < 0.6 else image
     image = color_jitter(image, rng, 0.5)
     if rng.random() < 0.4:
         image = gaussian_blur(image, float(rng.uniform(0.3, 1.5)))
-    noise = torch.from_numpy(rng.standard_normal(image.shape, dtype=np.float32))
-    image = (image + noise * float(rng.uniform(0, 0.05))).clamp(0, 1)
-    return jpeg(image, float(rng.uniform(0.01, 0.12))) if rng.random() < 0.5 else image
+    if rng.random() < 0.6:
+        image = image + torch.from_numpy(rng.standard_normal(image.shape, dtype=np.float32)) * float(rng.uniform(0, 0.05))
+    image = image.clamp(0, 1)
+    return jpeg(image, float(rng.uniform(0.01, 0.12))) if rng.random() < 0.35 else image
 
 
 def _uniform(batch: int, low: float, high: float, rng: np.random.Generator) -> Float[Tensor, " b"]:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models import zoo
+from models.convnet import recalibrate
 from models.matting.compose import Composer, Composite, open_singles
 from models.matting.model import MattingNetwork
 from models.training import Trainer, add_arguments, config_from
@@ -66,7 +67,12 @@ def main(arguments: list[str] | None = None) -> None:
     held = Composer([p[n:] for p, n in zip(people, cut, strict=True)], backgrounds[-held_backgrounds:])
     network = MattingNetwork().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     trainer = Trainer(network, config)
-    validate = validate_on(held)
+    score = validate_on(held)
+
+    def validate(averaged: nn.Module, step: int) -> dict[str, float]:
+        recalibrate(averaged, (averaged(train(16, np.random.default_rng((3, k))).image) for k in range(8)))
+        return score(averaged, step)
+
     ema = trainer.run(lambda step, rng: train(config.batch, rng), matting_loss, validate)
     if options.save:
         scores = {k: f"{v:.4f}" for k, v in validate(ema, trainer.step).items()}
