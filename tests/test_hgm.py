@@ -16,6 +16,7 @@ from models.hgm.inputs import HGMInput, prepare, stack, unpremultiply
 from models.hgm.model import HGM
 from models.hgm.rendering import back_view, orbit_views
 from models.hgm.surface import BodySurface
+from models.hgm.unet import UNetConfig
 from models.hgm.weights import load_hgm, move_tokens
 from models.silhouette import body_masks
 from pipeline.camera import camera_center, canonical_camera, orbit_cameras, project, rays
@@ -257,7 +258,7 @@ ABLATIONS = {
         "shrink": 2,
         "patch_level": 0,
         "unet": UNetConfig(9, 14, (8, 16, 16), (False, False, True), (16, 16), (True, False), 1, 2, 4),
-    },  # fmt: skip
+    },
 }
 
 
