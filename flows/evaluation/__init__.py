@@ -1,0 +1,1 @@
+"""Evaluation: test people, what is measured on each, baselines, summary and page."""

@@ -1,0 +1,102 @@
+"""What is measured on one person: novel views, geometry, body, back view. Means over people are in summary.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from data.sets import AZIMUTHS
+from flows.evaluation.people import TestPerson
+from models.metrics import body as body_metrics
+from models.metrics import image as image_metrics
+from models.metrics import mesh as mesh_metrics
+from models.splat import rasterize
+from pipeline.camera import orbit_cameras
+from pipeline.types import Gaussians, Mesh
+
+BACK = AZIMUTHS.index(180)
+# the azimuths of the report's columns; "all" is everything but the input
+SPLITS = {
+    "all": tuple(a for a in AZIMUTHS if a != 0),
+    "input": (0,),
+    "front": (30, 60, 300, 330),
+    "side": (90, 270),
+    "back": (120, 150, 180, 210, 240),
+}
+HGM_VIEWS = (0, 90, 180, 270)  # the released script's views, the input among them
+Pictures = tuple[Float[Tensor, "12 h w 3"], Float[Tensor, "12 h w"]]
+
+
+def render_turn(gaussians: Gaussians, size: int) -> Pictures:
+    """Pictures over white and soft masks from the suite's twelve cameras."""
+    out = rasterize(gaussians, orbit_cameras(AZIMUTHS, size), outputs=("rgb", "alpha"))
+    return out.rgb.clamp(0, 1), out.alpha
+
+
+def novel_views(pictures: Pictures, person: TestPerson) -> dict[str, dict[str, float | None]]:
+    """psnr, ssim, lpips, iou and psnr_person, for each split."""
+    images, masks = pictures
+    lpips = image_metrics.lpips(images, person.images)
+    per_view = {
+        "psnr": image_metrics.psnr(images, person.images),
+        "ssim": image_metrics.ssim(images, person.images),
+        "lpips": lpips,
+        "iou": image_metrics.iou(masks, person.masks),
+        "psnr_person": image_metrics.psnr_inside(images, person.images, torch.maximum(masks, person.masks)),
+    }
+    chosen = {split: [AZIMUTHS.index(a) for a in azimuths] for split, azimuths in SPLITS.items()}
+    return {
+        split: {name: None if values is None else values[views].mean().item() for name, values in per_view.items()}
+        for split, views in chosen.items()
+    }
+
+
+def hgm_protocol(pictures: Pictures, person: TestPerson) -> dict[str, float | None]:
+    """The released HGM script's figures: four views with the input, MS-SSIM with range 2 (pictures of 176 pixels at least)."""
+    views = [AZIMUTHS.index(a) for a in HGM_VIEWS]
+    images, truth = pictures[0][views], person.images[views]
+    similar = image_metrics.ms_ssim(images, truth).mean().item() if person.size >= 176 else None
+    return {"psnr": image_metrics.psnr(images, truth).mean().item(), "ms_ssim_range2": similar}
+
+
+def geometry(mesh: Mesh, truth: mesh_metrics.Surface) -> dict[str, dict[str, float]]:
+    """Distances in centimetres as predicted and after rigid and similarity ICP."""
+    return mesh_metrics.evaluate_mesh(mesh_metrics.sample_surface(mesh.vertices.numpy(), mesh.faces.numpy()), truth)
+
+
+def true_surface(person: TestPerson) -> mesh_metrics.Surface:
+    """Samples of the dressed person."""
+    return mesh_metrics.sample_surface(person.vertices, np.asarray(person.faces, np.int64), seed=1)
+
+
+def body_errors(initial: Float[Tensor, "55 3"], refined: Float[Tensor, "55 3"], person: TestPerson) -> dict[str, float]:
+    """Joint errors before and after refinement, millimetres."""
+    errors = {}
+    for name, joints in (("initial", initial), ("refined", refined)):
+        errors[f"mpjpe_{name}_mm"] = body_metrics.mpjpe_mm(joints, person.joints)
+        errors[f"pa_mpjpe_{name}_mm"] = body_metrics.pa_mpjpe_mm(joints, person.joints)
+        errors[f"pelvis_{name}_mm"] = body_metrics.pelvis_mm(joints, person.joints)
+    return errors
+
+
+def back_view(image: Float[Tensor, "h w c"], person: TestPerson) -> dict[str, float | None]:
+    """A picture of the back against the true one, at the suite's resolution."""
+    white = image[..., :3] * image[..., 3:] + 1 - image[..., 3:] if image.shape[-1] == 4 else image
+    small = resized(white, person.size)[None]
+    truth = person.images[BACK : BACK + 1]
+    lpips = image_metrics.lpips(small, truth)
+    values: dict[str, Any] = {"psnr": image_metrics.psnr(small, truth), "ssim": image_metrics.ssim(small, truth), "lpips": lpips}
+    return {name: None if value is None else value.mean().item() for name, value in values.items()}
+
+
+def resized(image: Float[Tensor, "h w 3"], size: int) -> Float[Tensor, "s s 3"]:
+    """The picture at another size, without aliasing."""
+    if image.shape[0] == size:
+        return image
+    channels = image.movedim(-1, 0)[None]
+    return F.interpolate(channels, (size, size), mode="bilinear", antialias=True, align_corners=False)[0].movedim(0, -1).clamp(0, 1)

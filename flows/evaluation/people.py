@@ -1,0 +1,116 @@
+"""The suite `people-test`: synthetic people that nothing trained has seen, made on the fly and kept in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from PIL import Image
+from torch import Tensor
+
+from data.archive import save_npz
+from data.closet import Closet
+from data.people import FIELDS, TEST_SEED, Figure
+from data.sets import AZIMUTHS, figure_for_views
+from models.zbuffer import rasterize_views
+from pipeline.camera import canonical_camera, orbit_cameras, project
+from pipeline.types import Body
+
+PHOTO_SIZE = 512  # pixels of the input picture
+SUITES = ("people-test",)
+
+
+@dataclass(frozen=True)
+class TestPerson:
+    """One person with everything that is compared with them; the world is that of pipeline/camera.py."""
+
+    name: str
+    photo: Path  # RGBA, view 0 at the canonical camera
+    images: Float[Tensor, "12 h w 3"]  # sRGB over white, at the azimuths of data.sets.AZIMUTHS
+    masks: Float[Tensor, "12 h w"]
+    vertices: Float[np.ndarray, "v 3"]  # the dressed person, metres
+    faces: Int[np.ndarray, "f 3"]  # those that can be seen from outside
+    joints: Float[Tensor, "55 3"]
+    body: Body
+
+    __test__ = False  # not a test, whatever its name
+
+    @property
+    def size(self) -> int:
+        """Pixels of the pictures."""
+        return self.images.shape[1]
+
+
+def people(suite: str, limit: int, folder: Path, size: int) -> Iterator[TestPerson]:
+    """The first `limit` people of a suite, from `folder` where they have been made before.
+
+    Raises:
+        ValueError: an unknown suite, or no wardrobe in the user's cache: people in other clothes are another suite.
+    """
+    if suite not in SUITES:
+        raise ValueError(f"--suite {suite}: expected one of {', '.join(SUITES)}")
+    if limit < 1:
+        raise ValueError(f"--limit {limit}: expected at least 1 person")
+    if Closet.open("test").wardrobe is None:
+        raise ValueError(f"suite {suite} dresses its people from the wardrobe, which is not in the cache: run `turnaround data wardrobe`")
+    for seed in range(TEST_SEED, TEST_SEED + limit):
+        yield _person(seed, folder, size)
+
+
+def _person(seed: int, folder: Path, size: int) -> TestPerson:
+    file, photo = folder / f"views_{size}" / f"{seed}.npz", folder / "photos" / f"{seed}.png"
+    if not (file.is_file() and photo.is_file()):
+        _make(seed, file, photo, size)
+    with np.load(file, allow_pickle=False) as data:
+        values = {name: data[name] for name in data.files}
+    return TestPerson(
+        name=str(seed),
+        photo=photo,
+        images=torch.from_numpy(values["rgb"]).float() / 255,
+        masks=torch.from_numpy(values["mask"]).float() / 255,
+        vertices=values["vertices"],
+        faces=values["faces"],
+        joints=torch.from_numpy(values["joints"]),
+        body=Body(**{name: torch.from_numpy(values[f"body_{name}"]) for name in FIELDS}),
+    )
+
+
+def _make(seed: int, file: Path, photo: Path, size: int) -> None:
+    figure = figure_for_views(seed, "test")
+    cameras = orbit_cameras(AZIMUTHS, size)
+    views = [figure.seen_from(K, T, size) for K, T in zip(cameras.K.numpy(), cameras.T_camera_world.numpy(), strict=True)]
+    front = canonical_camera(PHOTO_SIZE)
+    picture = figure.seen_from(front.K.numpy(), front.T_camera_world.numpy(), PHOTO_SIZE)
+    for path in (file, photo):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = photo.with_suffix(".part")
+    Image.fromarray(np.concatenate([picture.color, picture.alpha[..., None]], -1)).save(temporary, "PNG")
+    temporary.replace(photo)
+    arrays = {
+        "rgb": np.stack([view.over_white() for view in views]),
+        "mask": np.stack([view.alpha for view in views]),
+        "vertices": figure.vertices,
+        "faces": seen_faces(figure),
+        "joints": figure.joints,
+        **{f"body_{name}": figure.body[name] for name in FIELDS},
+    }
+    save_npz(file, arrays, level=1)
+
+
+def seen_faces(figure: Figure, size: int = 512) -> Int[np.ndarray, "f 3"]:
+    """The faces of the dressed surface that some camera around it sees, and their neighbours.
+
+    What lies under the clothes and inside the mouth is no surface that a reconstruction could have.
+    """
+    cameras = orbit_cameras([*AZIMUTHS] * 3, size, elevation=[0.0] * 12 + [45.0] * 12 + [-45.0] * 12)
+    pixels, depth = project(torch.from_numpy(figure.vertices)[None], cameras)
+    faces = figure.person.dressed.surface.faces
+    face_id, _, _ = rasterize_views(torch.cat([pixels, depth[..., None]], -1).numpy(), faces, size, size)
+    # a face smaller than a pixel may be missed by every centre: one that shares a corner with a seen one counts
+    corner_seen = np.zeros(len(figure.vertices), bool)
+    corner_seen[faces[np.unique(face_id[face_id >= 0])]] = True
+    return faces[corner_seen[faces].any(1)]
