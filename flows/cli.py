@@ -1,0 +1,258 @@
+"""The command line `turnaround`. Commands import what they need when they run, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+os.environ.setdefault("DO_NOT_TRACK", "1")
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+data_app = typer.Typer(no_args_is_help=True, help="Synthetic people to learn from and to test on.", rich_markup_mode=None)
+app.add_typer(data_app, name="data")
+
+Work = Annotated[Path, typer.Option("--work", help="folder of all results")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="a setting, e.g. stages.back_view.seed=7; again for more")]
+Config = Annotated[str, typer.Option("--config", help="preset in configs/ (default, tiny, paper) or a yaml file")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N")]
+Runner = Annotated[str, typer.Option("--runner", help="threads, processes, dask or ray")]
+Workers = Annotated[int, typer.Option("--workers", min=0, help="photos at a time; 0 = by the cores")]
+Direct = Annotated[bool, typer.Option("--direct", help="without Prefect")]
+Json = Annotated[bool, typer.Option("--json", help="for programs")]
+_USAGE: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")  # typer brings its own click
+_PASS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+@app.callback()
+def logs(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="log what happens")] = False) -> None:
+    """One photo of a person to 3D Gaussians, a mesh and a video, with every intermediate on disk."""
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(message)s")
+    if verbose:
+        for name in ("pipeline", "models", "stages", "flows", "data"):
+            logging.getLogger(name).setLevel(logging.DEBUG)
+
+
+@app.command()
+def run(
+    photos: Annotated[list[Path], typer.Argument(help="photos, or folders of photos")],
+    work: Work = Path("work"),
+    config: Config = "default",
+    set_: Set = None,
+    device: Device = "auto",
+    runner: Runner = "threads",
+    workers: Workers = 0,
+    direct: Direct = False,
+    until: Annotated[str | None, typer.Option("--until", help="the last stage to do")] = None,
+) -> None:
+    """Reconstruct every photo; what is already there is not done again."""
+    from flows.project import Project
+    from flows.running import Request
+    from flows.running import run as run_all
+    from pipeline.source import find_photos
+
+    request = Request(find_photos(photos), work, config, tuple(set_ or ()), device, runner, workers, direct, until)
+    results = run_all(request, Project())
+    raise typer.Exit(0 if all(result.ok for result in results) else 1)
+
+
+@app.command()
+def rerun(
+    stage: Annotated[str, typer.Argument(help="the stage to do again")],
+    subject: Annotated[list[str] | None, typer.Option("--subject", "-s", help="whose; all by default")] = None,
+    only: Annotated[bool, typer.Option("--only", help="not what comes after it")] = False,
+    set_: Set = None,
+    work: Work = Path("work"),
+    device: Device = "auto",
+) -> None:
+    """Do a stage again, with other settings if given, and what comes after it as far as its outputs changed."""
+    from flows.project import Project
+    from flows.rerunning import rerun_stage
+
+    results = rerun_stage(work, stage, subject or [], only, tuple(set_ or ()), device, Project())
+    raise typer.Exit(0 if all(result.ok for result in results) else 1)
+
+
+@app.command()
+def status(
+    subject: Annotated[str | None, typer.Argument(help="all by default")] = None, work: Work = Path("work"), json: Json = False
+) -> None:
+    """FRESH, MISSING, FAILED or STALE(cause) for every stage of every subject."""
+    from flows.looking import show_status
+    from flows.project import Project
+
+    typer.echo(show_status(Project(), work, subject, as_json=json))
+
+
+@app.command()
+def why(target: Annotated[str, typer.Argument(help="SUBJECT/STAGE")], work: Work = Path("work")) -> None:
+    """Why a stage would run again: every changed setting, input, weight or version, old -> new."""
+    from flows.looking import show_why
+    from flows.project import Project
+
+    typer.echo(show_why(Project(), work, target))
+
+
+@app.command()
+def inspect(
+    target: Annotated[str, typer.Argument(help="SUBJECT or SUBJECT/STAGE")],
+    work: Work = Path("work"),
+    json: Json = False,
+    verify: Annotated[bool, typer.Option("--verify", help="compare the bytes of every file with its digest")] = False,
+) -> None:
+    """Files, digests, sizes, seconds and settings of what was made."""
+    from flows.looking import show_inspect
+    from flows.project import Project
+
+    text, intact = show_inspect(Project(), work, target, as_json=json, verify=verify)
+    typer.echo(text)
+    raise typer.Exit(0 if intact else 1)
+
+
+@app.command()
+def graph(markdown: Annotated[bool, typer.Option("--markdown", help="the README's table")] = False) -> None:
+    """The stages, what they need and what they make, from their declarations."""
+    from flows.describing import graph_markdown, graph_text
+    from flows.project import Project
+
+    typer.echo((graph_markdown if markdown else graph_text)(Project().classes()))
+
+
+@app.command()
+def config(config: Config = "default", set_: Set = None, described: Annotated[bool, typer.Option("--describe")] = False) -> None:
+    """Every setting of a preset, as yaml; with --describe what each means."""
+    from flows.describing import settings_described, settings_yaml
+    from flows.project import Project
+
+    project = Project()
+    settings = project.settings(config, set_ or ())
+    typer.echo(settings_described(settings) if described else settings_yaml(settings))
+
+
+@app.command()
+def doctor(work: Work = Path("work"), json: Json = False) -> None:
+    """This machine, its backends, the weights with licence and remedy, versions and disk."""
+    from flows.doctor import examine, render
+
+    found = examine(work)
+    typer.echo(render(found, as_json=json))
+    raise typer.Exit(0 if found["ok"] else 1)
+
+
+@app.command()
+def export(
+    subject: str,
+    to: Annotated[str, typer.Option("--to", help="ply, glb, obj or mp4")],
+    out: Annotated[Path | None, typer.Option("--out", help="file to write; SUBJECT.ply here by default")] = None,
+    work: Work = Path("work"),
+) -> None:
+    """Copy a result to where you want it."""
+    from flows.looking import export_file
+
+    typer.echo(str(export_file(work, subject, to, out)))
+
+
+@app.command()
+def gc(work: Work = Path("work"), dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would go")] = False) -> None:
+    """Delete runs that no subject points at, damaged ones, and what killed runs left behind."""
+    from flows.cleaning import collect
+
+    typer.echo(collect(work, dry_run=dry_run))
+
+
+@app.command(context_settings=_PASS)
+def train(context: typer.Context, network: Annotated[str, typer.Argument(help="`turnaround train list` names them")]) -> None:
+    """Train a network; all further options are its own (`turnaround train hgm --help`)."""
+    from flows.training import find_training, trainings
+
+    if network in ("list", "--help"):
+        typer.echo("\n".join(f"{name:12} {module}" for name, module in trainings().items()))
+        return
+    find_training(network)(context.args)
+
+
+@app.command()
+def evaluate(
+    suite: Annotated[str, typer.Option("--suite", help="which people")] = "people-test",
+    limit: Annotated[int, typer.Option("--limit", min=1, help="how many of them")] = 24,
+    json: Annotated[Path | None, typer.Option("--json", help="write the report here, anew after each person")] = None,
+    ablations: Annotated[bool, typer.Option("--ablations", help="also without each part")] = False,
+    config: Config = "default",
+    set_: Set = None,
+    work: Work = Path("work/evaluate"),
+    device: Device = "auto",
+) -> None:
+    """Measure quality on synthetic people whose truth is known, through the same stages as `run`."""
+    from json import dumps
+
+    from flows.evaluate import evaluate as run_suite
+
+    def told(done: int, total: int, line: str) -> None:
+        typer.echo(f"{done} of {total}: {line}", err=True)
+
+    report = run_suite(
+        suite, limit, json, config=config, overrides=set_ or (), work=work, device=device, ablations=ablations, progress=told
+    )
+    typer.echo(dumps({name: value for name, value in report.items() if name != "subjects"}, indent=1))
+
+
+@data_app.command(context_settings=_PASS)
+def people(context: typer.Context) -> None:
+    """Make a set of dressed synthetic people (`--help` for its options)."""
+    from data.people import main as make_people
+
+    make_people(context.args)
+
+
+@data_app.command()
+def wardrobe() -> None:
+    """Fetch the clothes (CC0) that synthetic people wear."""
+    from data.wardrobe import fetch
+
+    typer.echo(str(fetch()))
+
+
+def main() -> None:
+    """Entry point: 0 all done, 1 some photos failed, 2 a wrong call, 130 interrupted."""
+    sys.exit(guarded(lambda: app(standalone_mode=False)))
+
+
+def guarded(call: Callable[[], object]) -> int:
+    """Run a command; faults of the call become a message and an exit code, interrupts end at once."""
+    try:
+        code = call()
+    except (KeyboardInterrupt, typer.Abort):
+        return _interrupted()
+    except typer.Exit as stop:
+        return stop.exit_code
+    except BrokenPipeError:
+        return 0
+    except _USAGE as error:
+        error.show()
+        return 2
+    except (ValueError, RuntimeError, OSError) as error:
+        if type(error).__name__ not in ("ConfigError", "StoreError", "MissingWeight", "ValueError", "StageError"):
+            raise
+        typer.echo(f"turnaround: {error}", err=True)
+        return 2
+    return code if isinstance(code, int) else 0
+
+
+def _interrupted() -> int:
+    """Say how to go on and end without waiting for threads; finished stages are in the store, half-written ones are not."""
+    import atexit
+
+    typer.echo("\ninterrupted; the same command goes on where this one stopped", err=True)
+    atexit._run_exitfuncs()  # stops Prefect's server, which would outlive us
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""What a command works with: the stages with their settings, the work folder, and a subject's status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import stages
+from flows import subjects
+from models import zoo
+from pipeline.config import Settings, load_settings
+from pipeline.graph import Status, Subject, ordered, statuses
+from pipeline.stage import Stage
+from pipeline.store import Store
+
+StageClasses = Sequence[type[Stage[Any]]]
+
+
+@dataclass(frozen=True)
+class Project:
+    """The stage classes and where weights come from; tests put toys here."""
+
+    classes: Callable[[], StageClasses] = stages.classes
+    weight_digest: Callable[[str], str] = zoo.digest
+
+    def settings(self, config: str, overrides: Sequence[str]) -> Settings:
+        """Checked settings of all stages."""
+        return load_settings(config, self.classes(), overrides)
+
+    def build(self, settings: Settings) -> tuple[Stage[Any], ...]:
+        """The stages in order."""
+        return tuple(ordered(settings.build(self.classes())))
+
+    def check_weights(self, chosen: Sequence[Stage[Any]]) -> None:
+        """Raise for the first weight that is missing, before anything is computed."""
+        for stage in chosen:
+            for name in stage.weights():
+                self.weight_digest(name)
+
+    def status(self, root: Path, name: str) -> list[Status]:
+        """Every stage of a subject under the settings of its last run."""
+        memory = subjects.recall(root, name)
+        chosen = self.build(self.settings(memory.config, memory.overrides))
+        return statuses(chosen, self.open(root, name), memory.failures)
+
+    def open(self, root: Path, name: str) -> Subject:
+        """A subject of the work folder; ValueError where its photo is gone."""
+        photo = subjects.recall(root, name).photo()
+        try:
+            return Subject.open(photo, Store(root), self.weight_digest)
+        except OSError as error:
+            raise ValueError(
+                f"the photo of {name}, {photo.image}, cannot be read ({error.strerror}); put it back or run another"
+            ) from error
+
+
+def up_to(chosen: Sequence[Stage[Any]], until: str | None) -> tuple[Stage[Any], ...]:
+    """The stages up to and with `until`; ValueError for a stage that does not exist."""
+    names = [stage.name for stage in chosen]
+    if until is None:
+        return tuple(chosen)
+    if until not in names:
+        raise ValueError(f"no stage is called {until!r}; there are {', '.join(names)}")
+    return tuple(chosen[: names.index(until) + 1])
