@@ -36,6 +36,9 @@ def save_image(value: Any, path: Path) -> None:
     """An Image, (h, w), (h, w, 3) or (h, w, 4) in [0, 1], as an 8-bit PNG; values outside are clipped."""
     from PIL import Image
 
+    kind = str(getattr(value, "dtype", ""))
+    if "int" in kind:
+        raise ValueError(f"{path.name}: a picture holds floats in [0, 1], got {kind}; divide by 255 first")
     array = as_array(value)
     if array.ndim != 2 and (array.ndim != 3 or array.shape[2] not in (3, 4)):
         raise ValueError(f"{path.name}: a picture has shape (h, w), (h, w, 3) or (h, w, 4), got {array.shape}")
@@ -79,7 +82,7 @@ def _load_images(path: Path) -> dict[str, Any]:
 
 
 def _save_body(value: Any, path: Path) -> None:
-    fields = {name: as_array(tensor) for name, tensor in vars(value).items()}
+    fields = {name: as_array(tensor).copy("C") for name, tensor in vars(value).items()}  # strides would change the bytes
     broken = [name for name, array in fields.items() if not np.isfinite(array).all()]
     if broken:
         raise ValueError(f"{path.name}: {', '.join(broken)} of the body are not finite")

@@ -45,8 +45,12 @@ def load_settings(config: str | Path, stages: Sequence[type[Stage[Any]]], overri
     for override in overrides:
         _assign(values, override)
     _check_keys(values, known)
-    body = values.get("body", "body")
-    made = {stage.name: _make(stage, (values.get("stages") or {}).get(stage.name) or {}, body) for stage in stages}
+    body, given = values.get("body", "body"), values.get("stages") or {}
+    if not isinstance(body, str):
+        raise ConfigError(f"body: expected an embedded weight's name or a file, got {body!r}")
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"stages: expected names of stages with their settings, got {given!r}")
+    made = {stage.name: _make(stage, given.get(stage.name) or {}, body) for stage in stages}
     return Settings(Path(config).stem, made, body)
 
 
@@ -82,6 +86,8 @@ def _read(file: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
     parent = values.pop("extends", None)
     if parent is None:
         return values
+    if not isinstance(parent, str):
+        raise ConfigError(f"{file}: extends: expected the name of one preset, got {parent!r}")
     beside = file.parent / f"{parent}.yaml"
     return _merge(_read(beside if beside.is_file() else _locate(parent), (*chain, file)), values)
 

@@ -7,10 +7,13 @@ import json
 import logging
 import os
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 log = logging.getLogger(__name__)
+
+_SETTLED = 1.0  # seconds; a file changed later than this may change again without its times showing it
 
 
 def bytes_digest(data: bytes) -> str:
@@ -32,7 +35,7 @@ def combined(digests: Mapping[str, str]) -> str:
 
 
 class DigestMemo:
-    """Digests remembered by (inode, modification time, size), kept in one json file that may be deleted at any time."""
+    """Digests remembered by (inode, times of change, size), kept in one json file that may be deleted at any time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -48,11 +51,13 @@ class DigestMemo:
     def digest(self, file: Path) -> str:
         """sha256 of `file`; read only when it changed."""
         status = file.stat()
-        key = f"{status.st_dev}:{status.st_ino}:{status.st_mtime_ns}:{status.st_size}"
+        key = f"{status.st_dev}:{status.st_ino}:{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_size}"
         with self._lock:
             found = self._known.get(key)
         if found is None:
             found = file_digest(file)
+            if time.time() - max(status.st_mtime, status.st_ctime) < _SETTLED:
+                return found
             with self._lock:
                 self._known[key] = found
                 self._save()

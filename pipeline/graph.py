@@ -39,10 +39,11 @@ def ordered(stages: Sequence[Stage[Any]]) -> list[Stage[Any]]:
     except CycleError as error:
         raise ValueError(f"the stages need each other in a circle: {' -> '.join(error.args[1])}") from error
     order: list[Stage[Any]] = []
-    while sorter.is_active():
-        ready = set(sorter.get_ready())
-        order += [stage for stage in stages if stage.name in ready]
-        sorter.done(*ready)
+    waiting = list(stages)
+    while waiting:
+        done = {stage.name for stage in order}
+        order.append(next(stage for stage in waiting if done.issuperset(upstream(stage))))
+        waiting.remove(order[-1])
     return order
 
 

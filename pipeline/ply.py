@@ -50,20 +50,14 @@ def encode(gaussians: Gaussians) -> bytes:
 
 def decode(data: bytes) -> Gaussians:
     """Gaussians of a 3DGS PLY with float properties; view-dependent coefficients are ignored. ValueError on any other file."""
-    header, end, body = data.partition(b"end_header\n")
-    lines = header.decode("ascii", "replace").split("\n")
-    if not end or lines[0] != "ply" or "format binary_little_endian 1.0" not in lines:
-        raise ValueError("not a binary little-endian PLY")
-    count = next((int(line.split()[2]) for line in lines if line.startswith("element vertex ")), -1)
-    properties = [line.split() for line in lines if line.startswith("property ")]
-    names = [words[-1] for words in properties]
-    missing = [name for name in FIELDS if name not in names and name not in ("nx", "ny", "nz")]
-    if missing or any(words[1] not in ("float", "float32") for words in properties):
-        raise ValueError(f"not a Gaussian splat PLY: expected float properties, missing {missing}")
+    count, names, body = _parse_header(data)
     if len(body) < 4 * count * len(names):
         raise ValueError(f"PLY cut short: expected {count} vertices of {4 * len(names)} bytes, got {len(body)} bytes")
-    table = torch.from_numpy(np.frombuffer(body, "<f4", count * len(names)).reshape(count, -1).astype(np.float32))
-    column = {name: table[:, i] for i, name in enumerate(names)}
+    values = np.frombuffer(body, "<f4", count * len(names)).reshape(count, len(names)).astype(np.float32)
+    column = {name: torch.from_numpy(values[:, i].copy()) for i, name in enumerate(names)}
+    broken = [name for name in FIELDS if name in column and not column[name].isfinite().all()]
+    if broken:
+        raise ValueError(f"PLY with values that are not finite: {', '.join(broken)}")
 
     def stack(prefix: str, n: int) -> torch.Tensor:
         return torch.stack([column[f"{prefix}{i}"] for i in range(n)], -1)
@@ -75,6 +69,23 @@ def decode(data: bytes) -> Gaussians:
         opacities=torch.sigmoid(column["opacity"]),
         colors=stack("f_dc_", 3) * SH_C0 + 0.5,
     )
+
+
+def _parse_header(data: bytes) -> tuple[int, list[str], bytes]:
+    """Number of vertices, names of their float properties, and the bytes that follow; ValueError on any other layout."""
+    header, end, body = data.partition(b"end_header\n")
+    lines = [line.split() for line in header.decode("ascii", "replace").split("\n")]
+    if not end or lines[0] != ["ply"] or "format binary_little_endian 1.0".split() not in lines:
+        raise ValueError("not a binary little-endian PLY")
+    elements = [words[1:] for words in lines if words[:1] == ["element"]]
+    if len(elements) != 1 or elements[0][:1] != ["vertex"] or len(elements[0]) != 2 or not elements[0][1].isdecimal():
+        raise ValueError(f"not a Gaussian splat PLY: expected the one element `vertex COUNT`, got {elements}")
+    properties = [words[1:] for words in lines if words[:1] == ["property"]]
+    names = [words[-1] for words in properties if len(words) == 2 and words[0] in ("float", "float32")]
+    missing = [name for name in FIELDS if name not in names and name not in ("nx", "ny", "nz")]
+    if missing or len(names) != len(properties) or len(set(names)) != len(names):
+        raise ValueError(f"not a Gaussian splat PLY: expected float properties, each once, missing {missing}")
+    return int(elements[0][1]), names, body
 
 
 def save(gaussians: Gaussians, path: Path) -> None:

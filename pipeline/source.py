@@ -60,6 +60,8 @@ def find_photos(paths: Iterable[Path]) -> list[Photo]:
     for path in paths:
         for file in _pictures(path):
             photo = Photo.at(file)
+            if photo.name.startswith("."):  # "...jpg" would be the subject ".."
+                raise ValueError(f"{file} would be subject {photo.name!r}, which cannot be a folder; rename it")
             other = found.get(photo.name)
             if other is not None and other.image.resolve() != file.resolve():
                 raise ValueError(f"{other.image} and {file} would both be subject {photo.name!r}; rename one of them")

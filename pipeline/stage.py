@@ -51,9 +51,12 @@ class StageError(RuntimeError):
 
 
 class StageConfig(BaseModel):
-    """Frozen, closed settings of a stage. Every field is part of the cache key and has a description."""
+    """Frozen, closed settings of a stage. Every field is part of the cache key and has a description.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Numbers are taken for text where text is asked for: yaml reads `person=0` and `--set` passes it on as a number.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
 
 ConfigT = TypeVar("ConfigT", bound=StageConfig)
@@ -102,7 +105,7 @@ def check_declaration(cls: type[Stage[Any]]) -> None:
             raise TypeError(f'{cls.__name__}.makes["{output}"] is {kind!r}: expected one of the strings {", ".join(KINDS)}')
     for argument, need in cls.needs.items():
         owner, _, output = need.partition(".")
-        if not output or (owner == PHOTO and output not in SOURCES):
+        if not output or "." in output or (owner == PHOTO and output not in SOURCES):
             raise TypeError(f'{cls.__name__}.needs["{argument}"] is {need!r}: expected "stage.output" or "photo.{"|".join(SOURCES)}"')
     accepted = inspect.signature(cls.run).parameters
     if not any(p.kind is p.VAR_KEYWORD for p in accepted.values()):

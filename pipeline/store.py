@@ -56,8 +56,14 @@ class Record:
         return self.path / self.manifest["outputs"][output]["file"]
 
     def load(self, output: str) -> Any:
-        """The value of one output, read from disk."""
-        return codec_for(self.manifest["outputs"][output]["kind"]).load(self.file(output))
+        """The value of one output, read from disk; StoreError where its file was damaged after it was written."""
+        file = self.file(output)
+        try:
+            return codec_for(self.manifest["outputs"][output]["kind"]).load(file)
+        except (ImportError, MemoryError):
+            raise
+        except Exception as error:  # readers of damaged files raise anything
+            raise StoreError(f"{file} cannot be read ({error}); delete the folder {self.path} and run again") from error
 
     def faults(self, *, content: bool = False) -> list[str]:
         """Files that are missing or differ in size, or with `content` in their bytes, from the manifest."""
@@ -90,7 +96,9 @@ class Store:
             with tempfile.NamedTemporaryFile(dir=self.root / "tmp"):
                 pass
         except OSError as error:
-            raise StoreError(f"work folder {self.root} cannot be written ({error.strerror}); choose another with --work") from error
+            raise StoreError(
+                f"work folder {self.root} cannot be written ({error.strerror or error}); choose another with --work"
+            ) from error
 
     def path(self, stage: str, key: str) -> Path:
         """Where a run is, or would be."""
@@ -150,7 +158,9 @@ class Store:
                 if error.errno in (errno.ENOSPC, errno.EDQUOT)
                 else "choose another with --work"
             )
-            raise StoreError(f"{self.root}: the outputs of {recipe.stage} cannot be written ({error.strerror}); {remedy}") from error
+            raise StoreError(
+                f"{self.root}: the outputs of {recipe.stage} cannot be written ({error.strerror or error}); {remedy}"
+            ) from error
 
     @contextmanager
     def _staging(self) -> Iterator[Path]:
