@@ -1,0 +1,111 @@
+"""Training losses of the VAE, the denoising UNet and the ControlNet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from diffusers import UNet2DConditionModel
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from models.back_view import networks
+from models.back_view.coarse import blur
+from models.back_view.patches import Patches
+
+KL = 1e-5  # weight of the mean KL divergence a latent number
+SSIM = 0.05
+CHROMA = 2.0  # weight of the L1 of opponent colours; without it small VAEs stay grey for a long time
+HARDEST = 800  # largest timestep that the ControlNet is trained for; strengths beyond 0.8 are not offered
+
+
+@dataclass(frozen=True)
+class Latents:
+    """A batch: latents of the truth and of what inference starts from, the control picture, weights of latent pixels."""
+
+    true: Float[Tensor, "b 4 h w"]
+    start: Float[Tensor, "b 4 h w"]
+    control: Float[Tensor, "b 3 ph pw"] | None
+    weight: Float[Tensor, "b 1 h w"]
+
+
+def vae_loss(vae: nn.Module, batch: Patches) -> tuple[Tensor, dict[str, float]]:
+    """Weighted L1 + opponent colours + 0.05 (1 - SSIM) + small KL."""
+    posterior = vae.encode(batch.image * 2 - 1).latent_dist  # type: ignore[operator]
+    found = vae.decode(posterior.sample()).sample.float() * 0.5 + 0.5  # type: ignore[operator]
+    error = found - batch.image
+    absolute = (error.abs() * batch.weight).mean()
+    chroma = ((error - error.roll(1, 1)).abs() * batch.weight).mean() / 2
+    structure = ((1 - ssim_map(found, batch.image)) * batch.weight).mean()
+    divergence = 0.5 * (posterior.mean.float() ** 2 + posterior.var.float() - 1 - posterior.logvar.float()).mean()
+    loss = absolute + CHROMA * chroma + SSIM * structure + KL * divergence
+    return loss, {"l1": absolute.item(), "chroma": chroma.item(), "dssim": structure.item(), "kl": divergence.item()}
+
+
+def ssim_map(a: Float[Tensor, "b c h w"], b: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """Structural similarity a pixel (Gaussian window, sigma 1.5, range 1), in float32: variances cancel."""
+    with torch.autocast(a.device.type, enabled=False):
+        return _ssim_map(a.float(), b.float())
+
+
+def _ssim_map(a: Tensor, b: Tensor) -> Tensor:
+    mean_a, mean_b = blur(a, 1.5), blur(b, 1.5)
+    var_a, var_b = blur(a * a, 1.5) - mean_a**2, blur(b * b, 1.5) - mean_b**2
+    covariance = blur(a * b, 1.5) - mean_a * mean_b
+    c1, c2 = 0.01**2, 0.03**2
+    return (2 * mean_a * mean_b + c1) * (2 * covariance + c2) / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
+
+
+class _Noise:
+    """The noise schedule, and v targets (Salimans & Ho 2022, appendix D)."""
+
+    def __init__(self) -> None:
+        self.alphas = networks.build_scheduler().alphas_cumprod
+
+    def coefficients(self, t: Int[Tensor, " b"]) -> tuple[Tensor, Tensor]:
+        """Signal and noise amplitudes (b, 1, 1, 1) of timesteps."""
+        share = self.alphas[t][:, None, None, None]
+        return share.sqrt(), (1 - share).sqrt()
+
+
+class NoiseLoss(_Noise):
+    """v-prediction of the denoiser on latents of true pictures."""
+
+    def __call__(self, unet: nn.Module, batch: Latents) -> tuple[Tensor, dict[str, float]]:
+        """Weighted squared error of v over random timesteps."""
+        t = torch.randint(0, len(self.alphas), (len(batch.true),))
+        signal, noise_share = self.coefficients(t)
+        noise = torch.randn_like(batch.true)
+        noised, target = signal * batch.true + noise_share * noise, signal * noise - noise_share * batch.true
+        found = unet(noised, t, networks.empty_prompt(len(t))).sample.float()
+        loss = ((found - target) ** 2 * batch.weight).sum() / (batch.weight.sum() * found.shape[1])
+        return loss, {"v": loss.item()}
+
+
+class ControlLoss(_Noise):
+    """Restoration under control: from noised latents between the coarse picture's and the truth's to the truth.
+
+    Image-to-image starts from the noised *coarse* latents; trained only on noised true latents, a denoiser would take
+    the coarse picture's blur for content and keep it. The error is that of the clean latents it implies.
+    """
+
+    def __init__(self, unet: UNet2DConditionModel) -> None:
+        super().__init__()
+        self.unet = unet
+
+    def __call__(self, controlnet: nn.Module, batch: Latents) -> tuple[Tensor, dict[str, float]]:
+        """Weighted squared error of the clean latents; also that of the coarse ones, for comparison."""
+        count = len(batch.true)
+        t = torch.randint(0, HARDEST, (count,))
+        signal, noise_share = self.coefficients(t)
+        blend = torch.rand(count, 1, 1, 1) * 1.5
+        start = torch.lerp(batch.true, batch.start, blend.clamp(max=1))
+        noised = signal * start + noise_share * torch.randn_like(start)
+        prompt = networks.empty_prompt(count)
+        down, middle = controlnet(noised, t, prompt, controlnet_cond=batch.control, return_dict=False)
+        v = self.unet(noised, t, prompt, down_block_additional_residuals=down, mid_block_additional_residual=middle).sample.float()
+        clean = signal * noised - noise_share * v
+        total = batch.weight.sum() * clean.shape[1]
+        loss = ((clean - batch.true) ** 2 * batch.weight).sum() / total
+        before = ((batch.start - batch.true) ** 2 * batch.weight).sum() / total
+        return loss, {"clean": loss.item(), "coarse": before.item()}

@@ -1,0 +1,95 @@
+"""Training pictures of the back view networks: people cut out of a folder of rendered views, and random patches of them.
+
+A file of the folder holds the 12 views of a person: rgb u8 (12, s, s, 3) over white, mask u8 (12, s, s), azimuths (12,).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+BACK_AZIMUTHS = (120.0, 240.0)  # degrees; the views that count as back views
+MARGIN = 12  # pixels kept around a person
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A person cut out of a view: rgb u8 (h, w, 3) over white and mask u8 (h, w)."""
+
+    rgb: np.ndarray
+    mask: np.ndarray
+
+
+def read_pictures(files: list[Path], backs_only: bool) -> list[Picture]:
+    """The views of all people in `files`, or only those from behind, cut to the person."""
+    pictures = []
+    for file in files:
+        with np.load(file) as data:
+            azimuths = data["azimuths"] % 360
+            chosen = (azimuths >= BACK_AZIMUTHS[0]) & (azimuths <= BACK_AZIMUTHS[1]) if backs_only else azimuths >= 0
+            pictures += [cut_out(rgb, mask) for rgb, mask in zip(data["rgb"][chosen], data["mask"][chosen], strict=True) if mask.any()]
+    if not pictures:
+        raise ValueError(f"no picture with a person in {len(files)} files; expected .npz files of rendered views")
+    return pictures
+
+
+def split_people(folder: Path, held_out: float = 0.05, limit: int = 0) -> tuple[list[Path], list[Path]]:
+    """Files to train on and to validate on; whole people, the last ones by name are held out."""
+    files = sorted(folder.glob("*.npz"))
+    if len(files) < 2:
+        raise ValueError(f"{folder} holds {len(files)} .npz files, at least 2 are needed; make some with `turnaround data people`")
+    held = max(1, round(len(files) * held_out))
+    train = files[:-held]
+    return train[:limit] if limit else train, files[-held:]
+
+
+def cut_out(rgb: np.ndarray, mask: np.ndarray) -> Picture:
+    """The box around the mask with a margin."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    r0, r1 = max(rows[0] - MARGIN, 0), rows[-1] + 1 + MARGIN
+    c0, c1 = max(columns[0] - MARGIN, 0), columns[-1] + 1 + MARGIN
+    return Picture(rgb[r0:r1, c0:c1].copy(), mask[r0:r1, c0:c1].copy())
+
+
+@dataclass(frozen=True)
+class Patches:
+    """A batch of patches: image (b, 3, h, w) in [0, 1] over white, mask (b, 1, h, w) in [0, 1]."""
+
+    image: Float[Tensor, "b 3 h w"]
+    mask: Float[Tensor, "b 1 h w"]
+
+    @property
+    def weight(self) -> Float[Tensor, "b 1 h w"]:
+        """1 on the person and near its outline, 0.1 on the white elsewhere."""
+        return 0.1 + 0.9 * torch.nn.functional.max_pool2d(self.mask, 9, 1, 4)
+
+
+def sample_patches(pictures: list[Picture], count: int, size: tuple[int, int], rng: np.random.Generator) -> Patches:
+    """`count` random patches of `size` (h, w) pixels that touch a person, half of them mirrored."""
+    images, masks = [], []
+    for index in rng.integers(len(pictures), size=count):
+        image, mask = _patch(pictures[index], size, rng)
+        if rng.random() < 0.5:
+            image, mask = image[:, ::-1], mask[:, ::-1]
+        images.append(image)
+        masks.append(mask)
+    image = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
+    return Patches(image.contiguous(), torch.from_numpy(np.stack(masks))[:, None].float() / 255)
+
+
+def _patch(picture: Picture, size: tuple[int, int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """A window whose centre lies on the picture, padded with white."""
+    height, width = size
+    rows, columns = picture.mask.shape
+    top = int(rng.integers(-height // 8, max(rows - height + height // 8, 0) + 1)) if rows > height else (rows - height) // 2
+    left = int(rng.integers(-width // 8, max(columns - width + width // 8, 0) + 1)) if columns > width else (columns - width) // 2
+    image, mask = np.full((height, width, 3), 255, np.uint8), np.zeros((height, width), np.uint8)
+    r0, r1, c0, c1 = max(top, 0), min(top + height, rows), max(left, 0), min(left + width, columns)
+    image[r0 - top : r1 - top, c0 - left : c1 - left] = picture.rgb[r0:r1, c0:c1]
+    mask[r0 - top : r1 - top, c0 - left : c1 - left] = picture.mask[r0:r1, c0:c1]
+    return image, mask

@@ -1,0 +1,94 @@
+"""Stage 07: fused Gaussians -> depth views -> TSDF -> closed mesh, refined against the normals and painted (section 3.5)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from pipeline.stage import Stage, StageConfig, StageError
+
+if TYPE_CHECKING:
+    import torch
+
+    from models.mesh_refine import NormalTargets
+    from models.surface import Surface
+    from models.tsdf import DepthViews
+    from pipeline.types import Gaussians
+
+PREVIEW_AZIMUTHS = (0, 90, 180, 270)
+
+
+class MeshConfig(StageConfig):
+    """Settings of `mesh`; lengths in metres."""
+
+    depth_size: int = Field(384, ge=64, le=1024, description="pixels of the 64 depth views")
+    layers: int = Field(3, ge=1, description="the Gaussians count as opaque as so many of them: depth of the first surface, not a mean")
+    voxel: float = Field(0.008, gt=0, description="edge of a voxel")
+    truncation: float = Field(0.03, gt=0, description="distance to the surface at which the signed distance is cut")
+    smoothing: int = Field(4, ge=0, description="iterations of Taubin smoothing")
+    faces: int = Field(60000, ge=100, description="number of faces after decimation")
+    normals: bool = Field(True, description="refine against the normals of front and back")
+    iterations: int = Field(30, ge=0, description="steps of that refinement")
+    laplacian: float = Field(400.0, ge=0, description="weight of the Laplacian of the displacement")
+    preview_size: int = Field(512, ge=64, description="pixels of the previews")
+
+
+class MeshStage(Stage[MeshConfig]):
+    """Mesh extraction and refinement."""
+
+    name, version = "mesh", 1
+    needs = {"gaussians": "fuse.gaussians", "normals_front": "refine.normals_front", "normals_back": "refine.normals_back"}
+    makes = {"mesh": "Mesh", "previews": "Images", "report": "Trace"}
+    device = "gpu"
+    Config = MeshConfig
+
+    def run(self, *, device: torch.device, gaussians: Gaussians, normals_front: torch.Tensor, normals_back: torch.Tensor) -> dict[str, Any]:
+        """The mesh, pictures of it, and a report: holes, components, faces, watertight, volume."""
+        import torch
+
+        from models.mesh_refine import paint, refine_to_normals
+        from models.mesh_render import preview_pictures
+        from models.surface import describe
+        from models.tsdf import render_depth_views
+        from pipeline.types import Mesh
+
+        config = self.config
+        views = render_depth_views(gaussians.to(device), config.depth_size, layers=config.layers)
+        surface, report = self._extract(views)
+        if config.normals and config.iterations:
+            targets = normal_targets(normals_front, normals_back)
+            surface, trace = refine_to_normals(surface, targets, iterations=config.iterations, laplacian=config.laplacian)
+            report["normal_l1"] = [trace[0], trace[-1]]
+        mesh = Mesh(torch.from_numpy(surface.vertices).float(), torch.from_numpy(surface.faces), paint(surface, views))
+        report = {**describe(surface), **report}
+        return {"mesh": mesh, "previews": preview_pictures(mesh, PREVIEW_AZIMUTHS, config.preview_size), "report": report}
+
+    def _extract(self, views: DepthViews) -> tuple[Surface, dict[str, Any]]:
+        from models.surface import decimate, describe, fill_holes, largest_component, smooth
+        from models.tsdf import fuse_depth
+
+        try:
+            raw = fuse_depth(views, voxel=self.config.voxel, truncation=self.config.truncation)
+        except ValueError as error:
+            raise StageError(f"no mesh: {error} Look at 06_fuse/views.") from error
+        closed, filled = fill_holes(largest_component(raw))
+        surface = decimate(smooth(closed, self.config.smoothing), self.config.faces)
+        before = describe(raw)
+        extracted = {name: before[name] for name in ("faces", "components", "holes")}
+        return surface, {"extracted": extracted, "holes_filled": filled}
+
+
+def normal_targets(front: torch.Tensor, back: torch.Tensor) -> NormalTargets:
+    """The normal pictures of `refine`, (h, w, 4) as `encode_normals` writes them, in front of their cameras at 0 and 180 degrees."""
+    import torch
+
+    from models.mesh_refine import NormalTargets
+    from pipeline.camera import orbit_cameras
+    from pipeline.normal_image import decode_normals
+
+    if front.shape != back.shape or front.ndim != 3 or front.shape[-1] != 4:
+        raise StageError(f"normal pictures must both be (h, w, 4), got {tuple(front.shape)} and {tuple(back.shape)}")
+    cameras = orbit_cameras([0.0, 180.0], front.shape[0])
+    decoded = [decode_normals(picture, camera) for picture, camera in zip((front, back), (cameras[0], cameras[1]), strict=True)]
+    return NormalTargets(cameras, torch.stack([normals for normals, _ in decoded]), torch.stack([alpha for _, alpha in decoded]))
