@@ -16,11 +16,11 @@ from pipeline.camera import DISTANCE
 from pipeline.rotation import axis_angle_to_matrix
 
 STEPS = 4
-TURN = 0.2  # radians: how far a joint's rotation is trusted
-SHAPE = 0.5  # betas
-SHIFT = (0.05, 0.05, 0.03)  # metres: the pelvis, about where `likely_depth` puts it
-LEAST = 0.02  # half windows: no keypoint is trusted more than this
-USUAL = 0.25  # metres: a pelvis about this near to the world's origin is meant to be there
+TURN = 0.06  # radians: how far a joint's rotation is trusted
+SHAPE = 1.5  # betas: one picture tells the size of bones only together with the distance
+SHIFT = (0.05, 0.05, 0.01)  # metres: the pelvis, about where `likely_depth` puts it
+LEAST = 0.03  # half windows: no keypoint is trusted more than this
+USUAL = 0.35  # metres: a pelvis about this near to the world's origin is meant to be there
 TURNS = 3 * POSED
 
 
@@ -59,7 +59,7 @@ def likely_depth(pelvis: Float[Tensor, "b 3"]) -> Float[Tensor, "b 3"]:
     it is taken to be that; a crouching person who fills a window is really nearer, and stays so.
     """
     depth = pelvis[:, 2:] + DISTANCE
-    share = 0.9 * torch.exp(-0.5 * (pelvis[:, 2:] / USUAL) ** 4)
+    share = 0.95 * torch.exp(-0.5 * (pelvis[:, 2:] / USUAL) ** 4)
     return torch.cat([pelvis[:, :2] / depth, torch.ones_like(depth)], 1) * (depth - share * pelvis[:, 2:]) - torch.tensor(
         [0, 0, DISTANCE], device=pelvis.device
     )

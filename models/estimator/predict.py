@@ -10,7 +10,8 @@ from torch import Tensor
 
 from models import zoo
 from models.body import FREE_BODY, BodyModel
-from models.estimator.crop import cut, from_window, mask_window
+from models.estimator.averaging import LOOKS, look
+from models.estimator.crop import from_window
 from models.estimator.kinematics import KEYPOINT_NAMES, Skeleton, to_local
 from models.estimator.model import BodyEstimator, Prediction
 from models.estimator.polish import polish
@@ -31,7 +32,7 @@ def load_estimator(name_or_path: str = "estimator") -> BodyEstimator:
 
 @torch.no_grad()
 def estimate_body(
-    network: BodyEstimator, view: View, model: BodyModel, *, fit_keypoints: bool = True
+    network: BodyEstimator, view: View, model: BodyModel, *, fit_keypoints: bool = True, average: bool = True
 ) -> tuple[Body, dict[str, list[float]]]:
     """The SMPL-X body in a view of the canonical camera, and 2D joints.
 
@@ -39,15 +40,14 @@ def estimate_body(
         model: the body model whose parameters are wanted; another than the free body gets betas that make its bones
             as long (`transfer_shape`).
         fit_keypoints: let the body follow the network's own 2D joints, which are more exact than its angles.
+        average: over several looks (mirrored, turned, larger); False is one pass.
 
     Returns:
         The body, and joint name -> [x, y, confidence] in pixels of the view.
     """
     device = next(network.parameters()).device
     pixels = torch.cat([view.image, view.mask[..., None]], -1).movedim(-1, 0)[None].to(device)
-    window = mask_window(pixels[:, 3])
-    crop = cut(torch.cat([pixels[:, :3] - 1, pixels[:, 3:]], 1), window)  # beyond the picture it is white
-    found = network(torch.cat([crop[:, :3] + 1, crop[:, 3:]], 1), window)
+    found, window = look(network, pixels, LOOKS if average else ())
     if fit_keypoints:
         found = polish(network.skeleton, found, window)
     return to_body(network, found, model), keypoint_table(found, window, view.camera.width)

@@ -13,7 +13,25 @@ from models.matting.people import Person
 HEIGHT, WIDTH = 0.70, 0.80  # share of the square that the person's box has, whichever makes the square larger
 PELVIS = 0.47  # of the box's height, from its top
 
+LARGEST = 2560  # pixels of the longer side of what a photo is reduced to; views are far smaller
+
 Square = tuple[float, float, float]  # x and y of the upper left corner and side, in pixels of the photo
+
+
+def limited(
+    pixels: Float[np.ndarray, "h w 3"], alpha: Float[np.ndarray, "h w"] | None
+) -> tuple[Float[np.ndarray, "k l 3"], Float[np.ndarray, "k l"] | None]:
+    """Large photos averaged down by a whole factor, so that no stage spends seconds on pixels that nobody will see."""
+    factor = -(-max(pixels.shape[:2]) // LARGEST)
+    if factor == 1:
+        return pixels, alpha
+    height, width = (side // factor * factor for side in pixels.shape[:2])
+    blocks = (height // factor, factor, width // factor, factor)
+    if alpha is None:
+        return pixels[:height, :width].reshape(*blocks, 3).mean((1, 3)), None
+    weight = alpha[:height, :width, None] + 1e-4
+    reduced = (pixels[:height, :width] * weight).reshape(*blocks, 3).mean((1, 3)) / weight.reshape(*blocks, 1).mean((1, 3))
+    return reduced, alpha[:height, :width].reshape(blocks).mean((1, 3))
 
 
 def frame_square(shape: tuple[int, ...]) -> Square:
@@ -41,11 +59,12 @@ def person_square(mask: Float[np.ndarray, "h w"], person: Person) -> Square:
 
 
 def cut_square(
-    pixels: Float[np.ndarray, "h w 3"], mask: Float[np.ndarray, "h w"], square: Square, size: int, *, straight: bool
+    pixels: Float[np.ndarray, "h w 3"], mask: Float[np.ndarray, "h w"] | None, square: Square, size: int, *, straight: bool
 ) -> tuple[Float[Tensor, "s s 3"], Float[Tensor, "s s"]]:
     """Colours and mask of the square at `size` pixels; outside of the photo the mask is 0.
 
     Args:
+        mask: None: the whole photo, whose outermost colours go on beyond it.
         straight: the colours are the person's own even where the mask is soft (alpha channels). Otherwise they are
             mixed with the background there and are replaced by those of the person nearby.
     """
@@ -61,15 +80,18 @@ def cut_square(
     return (colors if straight else own_colors(colors, alpha)).movedim(0, -1).contiguous(), alpha
 
 
-def _padded_crop(pixels: np.ndarray, mask: np.ndarray, square: Square) -> tuple[Float[Tensor, "1 4 k l"], Square]:
+def _padded_crop(pixels: np.ndarray, mask: np.ndarray | None, square: Square) -> tuple[Float[Tensor, "1 4 k l"], Square]:
     """The part of the photo under the square (edges repeated, mask 0 outside) and the square in its pixels."""
-    height, width = mask.shape
+    height, width = pixels.shape[:2]
     x, y, side = square
     left, top, right, bottom = int(np.floor(x)) - 2, int(np.floor(y)) - 2, int(np.ceil(x + side)) + 2, int(np.ceil(y + side)) + 2
     rows, columns = np.arange(top, bottom), np.arange(left, right)
     colors = pixels[rows.clip(0, height - 1)][:, columns.clip(0, width - 1)]
     inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
-    alpha = np.where(inside, mask[rows.clip(0, height - 1)][:, columns.clip(0, width - 1)], 0)
+    if mask is None:
+        alpha = np.ones(colors.shape[:2], np.float32)
+    else:
+        alpha = np.where(inside, mask[rows.clip(0, height - 1)][:, columns.clip(0, width - 1)], 0)
     crop = np.concatenate([colors, alpha[..., None]], -1).astype(np.float32)
     return torch.from_numpy(crop).movedim(-1, 0)[None], (x - left, y - top, side)
 
