@@ -54,7 +54,7 @@ def _sample(image: Float[Tensor, "h w c"], pixels: Float[Tensor, "v 2"], mode: s
     return F.grid_sample(image.movedim(-1, 0)[None], grid, mode=mode, padding_mode="border", align_corners=False)[0, :, 0].T
 
 
-def render_mesh(mesh: Mesh, size: int, supersampling: int = 3) -> Pictures:
+def render_mesh(mesh: Mesh, size: int, supersampling: int = 2) -> Pictures:
     """Pictures over white and masks of a mesh with vertex colours from the suite's twelve cameras."""
     fine = size * supersampling
     pixels, depth = project(mesh.vertices[None], orbit_cameras(AZIMUTHS, fine))

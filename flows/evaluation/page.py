@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from data.sets import AZIMUTHS
-from flows.evaluation.measure import Pictures
+from flows.evaluation.measure import Pictures, resized
 from flows.evaluation.people import TestPerson
 from flows.evaluation.summary import worst_first
 from pipeline.codecs import load_image
@@ -28,13 +28,22 @@ _STYLE = (
 def write_strip(folder: Path, person: TestPerson, photo: Float[Tensor, "h w 3"], ours: Pictures) -> Path:
     """Two rows: the input and ours at eight azimuths; below, the truth."""
     views = [AZIMUTHS.index(a) for a in SHOWN]
-    empty = torch.ones_like(person.images[0])
-    upper, lower = [photo, *ours[0][views]], [empty, *person.images[views]]
+    cells = [resized(photo, person.size), *ours[0][views], torch.ones_like(person.images[0]), *person.images[views]]
+    rows, columns = _window(torch.maximum(ours[1], person.masks).amax(0))
     labels = [f"{person.name} input", *(f"ours {a}" for a in SHOWN), "", *(f"true {a}" for a in SHOWN)]
     path = folder / f"{person.name}.png"
     folder.mkdir(parents=True, exist_ok=True)
-    to_pil(contact_sheet([*upper, *lower], labels, columns=len(upper), size=160)).save(path)
+    to_pil(contact_sheet([cell[rows, columns] for cell in cells], labels, columns=1 + len(views), size=160)).save(path)
     return path
+
+
+def _window(mask: Float[Tensor, "h w"]) -> tuple[slice, slice]:
+    """The smallest square around the picture's middle that holds the mask, so that the person fills the cell."""
+    size = mask.shape[0]
+    where = (mask > 0.05).nonzero()
+    half = (where + 0.5 - size / 2).abs().max().item() + 4 if len(where) else size / 2
+    edge = max(0, int(size / 2 - half))
+    return slice(edge, size - edge), slice(edge, size - edge)
 
 
 def write_page(folder: Path, report: Mapping[str, Any], subjects: Sequence[Mapping[str, Any]]) -> Path:

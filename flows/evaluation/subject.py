@@ -74,8 +74,7 @@ def evaluate_person(person: TestPerson, setting: Setting, ablations: Sequence[st
         "keys": {stage: record.key for stage, record in records.items()},
     }
     model = setting.body_model()
-    bodies = {"initial": records["estimate"].load("body"), "refined": records["refine"].load("body")}
-    report["body"] = measure.body_errors(*(model(body).joints.detach() for body in bodies.values()), person)
+    report["body"] = _body_errors(model, records, person)
     report["baselines"] = _baselines(person, records, model, truth)
     report["ablations"] = {name: _ablation(name, person, setting, model, truth) for name in ablations}
     return report
@@ -90,6 +89,11 @@ def _run(image: Path, setting: Setting, extra: Sequence[str] = ()) -> tuple[Resu
         if record is not None:
             records[stage] = record
     return result, records
+
+
+def _body_errors(model: BodyModel, records: dict[str, Record], person: TestPerson) -> dict[str, float]:
+    initial, refined = (model(records[stage].load("body")).joints.detach() for stage in ("estimate", "refine"))
+    return measure.body_errors(initial, refined, person)
 
 
 def _baselines(person: TestPerson, records: dict[str, Record], model: BodyModel, truth: Any) -> dict[str, Any]:
@@ -113,9 +117,8 @@ def _ablation(name: str, person: TestPerson, setting: Setting, model: BodyModel,
     if not result.ok:
         return {"failed": result.failed, "message": result.message}
     pictures = measure.render_turn(records["fuse"].load("gaussians"), person.size)
-    joints = [model(records[stage].load("body")).joints.detach() for stage in ("estimate", "refine")]
     return {
         "novel": measure.novel_views(pictures, person),
         "geometry": measure.geometry(records["mesh"].load("mesh"), truth),
-        "body": measure.body_errors(joints[0], joints[1], person),
+        "body": _body_errors(model, records, person),
     }

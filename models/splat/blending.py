@@ -51,7 +51,7 @@ def _channels(row, template):
     """The splat's channels as a tuple like `template`, whose length the compiler knows."""
     values = template
     for q in range(len(template)):
-        values = tuple_setitem(values, q, row[FIXED + q])
+        values = tuple_setitem(values, q, row[FIXED + q])  # pyright: ignore[reportCallIssue] (a numba intrinsic)
     return values
 
 

@@ -26,18 +26,18 @@ class _Splat(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, means, quats, scales, opacities, colors, T_camera_world, K, width, height, geometry):  # type: ignore[override]
-        inputs = [_array(x) for x in (means, quats, scales, opacities, colors)]
-        cameras = [np.ascontiguousarray(x.detach().double().numpy()) for x in (K, T_camera_world)]
+        m, q, s, o, rgb = (_array(x) for x in (means, quats, scales, opacities, colors))
+        K, T = (np.ascontiguousarray(x.detach().double().numpy()) for x in (K, T_camera_world))
         count, views, row = len(means), len(K), FIXED + (7 if geometry else 3)
         splats = np.empty((views, count, row), np.float32)
         depths, reach = np.empty((views, count), np.float32), np.empty((views, count, 2), np.float32)
         boxes = np.empty((views, count, 4), np.int32)
-        project(*inputs, *cameras, width, height, splats, depths, reach, boxes)
+        project(m, q, s, o, rgb, K, T, width, height, splats, depths, reach, boxes)
         starts, ids = bin_splats(depths, boxes, width, height)
         image = np.zeros((views, height, width, row - FIXED), np.float32)
         alpha, ends = np.zeros((views, height, width), np.float32), np.empty(starts.size - 1, np.int64)
         blend(splats, reach, starts, ids, width, height, _template(image), image, alpha, ends)
-        ctx.saved = (inputs, cameras, splats, reach, boxes, starts, ids, ends, image, alpha)
+        ctx.saved = (m, q, s, K, T, splats, reach, boxes, starts, ids, ends, image, alpha)
         ctx.versions = [(x, x._version) for x in (means, quats, scales, opacities, colors)]
         return torch.from_numpy(image), torch.from_numpy(alpha)
 
@@ -45,7 +45,7 @@ class _Splat(torch.autograd.Function):
     def backward(ctx, v_image, v_alpha):  # type: ignore[override]
         if any(tensor._version != version for tensor, version in ctx.versions):
             raise RuntimeError("a Gaussian field was changed in place between the rendering and its backward pass")
-        inputs, cameras, splats, reach, boxes, starts, ids, ends, image, alpha = ctx.saved
+        m, q, s, K, T, splats, reach, boxes, starts, ids, ends, image, alpha = ctx.saved
         height, width = alpha.shape[1:]
         v_pairs = np.empty((ids.size, splats.shape[-1]), np.float32)
         blend_vjp(
@@ -55,7 +55,7 @@ class _Splat(torch.autograd.Function):
         gather_pairs(starts, ids, ends, v_pairs, v_splats)
         v = np.zeros((splats.shape[1], 14), np.float32)
         v_T = np.zeros((CHUNKS, splats.shape[0], 4, 4))
-        project_vjp(*inputs[:3], *cameras, width, height, splats, boxes, v_splats, v, v_T)
+        project_vjp(m, q, s, K, T, width, height, splats, boxes, v_splats, v, v_T)
         fields = [torch.from_numpy(np.ascontiguousarray(v[:, k])) for k in (slice(0, 3), slice(3, 7), slice(7, 10), 10, slice(11, 14))]
         return *fields, torch.from_numpy(v_T.sum(0)).float(), None, None, None, None
 

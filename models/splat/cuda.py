@@ -17,7 +17,7 @@ def render(gaussians: Gaussians, cameras: Camera, geometry: bool) -> tuple[Float
         ImportError: gsplat is not installed.
     """
     try:
-        from gsplat import rasterization
+        from gsplat import rasterization  # type: ignore[import-not-found]
     except ImportError as error:
         raise ImportError(
             "rendering on CUDA needs gsplat: pip install 'turnaround[cuda]', or move the Gaussians and cameras to the CPU"

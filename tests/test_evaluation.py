@@ -1,0 +1,185 @@
+"""Evaluation: what is measured on a known answer, and the whole command over stages whose outcome is known."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from functools import partial
+
+import pytest
+import torch
+
+from flows.evaluate import evaluate
+from flows.evaluation import baselines, measure, page, people, subject, summary
+from models.body import BodyModel
+from pipeline.camera import canonical_camera
+from pipeline.photo import decode
+from pipeline.stage import Stage, StageConfig, StageError
+from pipeline.types import Gaussians, Mesh, View
+
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def person(tmp_path_factory) -> people.TestPerson:
+    # not `people.people`, which wants the wardrobe: any clothes will do here
+    return people._person(900000, tmp_path_factory.mktemp("people"), SIZE)
+
+
+@pytest.fixture(scope="module")
+def model() -> BodyModel:
+    return BodyModel.load()
+
+
+def view_of(person: people.TestPerson, size: int = 128) -> View:
+    pixels, alpha = decode(person.photo.read_bytes(), "photo")
+    image, mask = torch.as_tensor(pixels), torch.as_tensor(alpha)
+    white = image * mask[..., None] + 1 - mask[..., None]
+    small = measure.resized(torch.cat([white, mask[..., None].expand(-1, -1, 3)], -1), size)
+    return View(small[..., :3], small[..., 3], canonical_camera(size))
+
+
+def splats(mesh: Mesh) -> Gaussians:
+    n = len(mesh.vertices)
+    return Gaussians(
+        mesh.vertices, torch.tensor([[1.0, 0, 0, 0]]).expand(n, 4), torch.full((n, 3), 0.006), torch.full((n,), 0.95), mesh.colors
+    )
+
+
+def test_the_truth_measures_as_perfect(person):
+    novel = measure.novel_views((person.images, person.masks), person)
+    for split in measure.SPLITS:
+        assert novel[split]["psnr"] > 90 and novel[split]["ssim"] == pytest.approx(1) and novel[split]["iou"] == 1
+    back = measure.back_view(person.images[measure.BACK], person)
+    assert back["psnr"] > 90
+    errors = measure.body_errors(person.joints, person.joints + torch.tensor([0.03, 0, 0]), person)
+    assert errors["pelvis_refined_mm"] == pytest.approx(30, abs=1e-3) and errors["mpjpe_refined_mm"] == pytest.approx(0, abs=1e-3)
+
+
+def test_the_photo_is_the_view_at_azimuth_zero(person):
+    small = measure.resized(view_of(person, 512).image, SIZE)
+    assert (small - person.images[0]).abs().mean() < 0.01
+
+
+def test_the_body_of_the_format_is_the_body_in_the_picture(person, model):
+    torch.testing.assert_close(model(person.body).joints, person.joints, atol=1e-4, rtol=0)
+
+
+def test_splits_cover_the_views_once():
+    parts = [a for name in ("input", "front", "side", "back") for a in measure.SPLITS[name]]
+    assert sorted(parts) == sorted([0, *measure.SPLITS["all"]]) == list(range(0, 360, 30))
+
+
+def test_a_painted_body_beats_white_and_a_turned_one(person, model):
+    mesh = baselines.painted_body(model, person.body, view_of(person))
+    painted = measure.novel_views(baselines.render_mesh(mesh, SIZE), person)["all"]
+    empty = measure.novel_views(baselines.white(SIZE), person)["all"]
+    turned = dataclasses.replace(mesh, vertices=mesh.vertices * torch.tensor([-1.0, 1, -1]))
+    behind = measure.novel_views(baselines.render_mesh(turned, SIZE), person)["all"]
+    assert painted["psnr"] > empty["psnr"] + 2 and painted["iou"] > 0.4 > empty["iou"]
+    assert painted["iou"] > behind["iou"]
+
+
+def test_a_body_elsewhere_cannot_be_painted(person, model):
+    elsewhere = dataclasses.replace(person.body, transl=person.body.transl + torch.tensor([5.0, 0, 0]))
+    with pytest.raises(ValueError, match="not where the person is"):
+        baselines.painted_body(model, elsewhere, view_of(person))
+
+
+def test_means_leave_out_what_is_not_known():
+    trees = [{"a": {"x": 1.0, "y": None}, "b": 2}, {"a": {"x": 3.0, "y": float("nan")}, "b": None}, None]
+    assert summary.means(trees) == {"a": {"x": 2.0, "y": None}, "b": 2.0}
+    assert summary.rounded({"x": float("inf"), "y": [0.123456]}) == {"x": None, "y": [0.1235]}
+
+
+@pytest.mark.parametrize(("arguments", "message"), [({"suite": "thuman"}, "people-test"), ({"ablations": ["no_head"]}, "no_head")])
+def test_wrong_calls_are_named(arguments, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        evaluate(work=tmp_path, limit=1, **arguments)
+
+
+# ---------------------------------------------------------------- the command over known stages
+
+
+def known_stages(person: people.TestPerson, model: BodyModel) -> tuple[type[Stage], ...]:
+    """Eight stages that paint the true body; the estimate is 50 mm of bent arm off, `refine.enabled` mends it."""
+    bent = dataclasses.replace(person.body, body_pose=person.body.body_pose + 0.15)
+
+    def stage(stage_name, needs, makes, work, **settings):
+        config = type("Config", (StageConfig,), {"__annotations__": {k: type(v) for k, v in settings.items()}, **settings})
+        names = ", ".join(needs)
+        scope: dict = {"work": work}
+        exec(f"def run(self, *, device, {names}):\n    return work(self.config, {names})", scope)
+        body = {"name": stage_name, "version": 1, "needs": needs, "makes": makes, "Config": config, "run": scope["run"]}
+        return type(stage_name.title(), (Stage,), {**body, "device": "cpu", "weights": lambda self: ()})
+
+    def painted(view, body):
+        return baselines.painted_body(model, body, view)
+
+    def prepare(config, image):
+        if config.fail:
+            raise StageError("no person was found")
+        return {"view": view_of(person)}
+
+    white = torch.ones(32, 32, 3)
+    backs = {"coarse": white, "refined": white}
+    return (
+        stage("prepare", {"image": "photo.image"}, {"view": "View"}, prepare, framing="auto", fail=False),
+        stage("estimate", {"view": "prepare.view"}, {"body": "Body"}, lambda c, v: {"body": bent}),
+        stage("coarse", {"view": "prepare.view", "body": "estimate.body"}, {"gaussians": "Gaussians"},
+              lambda c, v, b: {"gaussians": splats(painted(v, b))}, use_body=True),
+        stage("refine", {"body": "estimate.body"}, {"body": "Body"}, lambda c, b: {"body": person.body if c.enabled else b}, enabled=True),
+        stage("back_view", {"view": "prepare.view"}, {"coarse": "Image", "refined": "Image"}, lambda c, v: backs),
+        stage("fuse", {"view": "prepare.view", "body": "refine.body"}, {"gaussians": "Gaussians"},
+              lambda c, v, b: {"gaussians": splats(painted(v, b))}),
+        stage("mesh", {"view": "prepare.view", "body": "refine.body"}, {"mesh": "Mesh"}, lambda c, v, b: {"mesh": painted(v, b)}),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def known(person, model, monkeypatch):
+    stages = known_stages(person, model)
+    monkeypatch.setattr(subject, "classes", lambda: stages)
+    monkeypatch.setattr(measure.mesh_metrics, "sample_surface", partial(measure.mesh_metrics.sample_surface, count=4000))
+    monkeypatch.setattr(people, "people", lambda suite, limit, folder, size: iter([person]))
+    return person
+
+
+def test_the_command_measures_and_writes_everything(known, tmp_path):
+    report = evaluate(limit=1, json_path=tmp_path / "out.json", work=tmp_path / "work", size=SIZE, ablations=["no_refinement"])
+    assert report == json.loads((tmp_path / "out.json").read_text())
+    wanted = {"suite", "count", "resolution", "config", "commit", "device", "novel", "geometry", "body", "back_view", "seconds"}
+    assert wanted | {"peak_memory_gb", "ablations", "subjects", "baselines"} <= set(report)
+    assert set(report["novel"]) == {"all", "input", "front", "side", "back"}
+    assert set(report["novel"]["all"]) == {"psnr", "ssim", "lpips", "iou", "psnr_person"}
+    assert set(report["geometry"]["raw"]) == {"chamfer_cm", "p2s_cm", "s2p_cm", "normal_consistency", "fscore_1cm"}
+    assert report["count"] == 1 and report["body"]["mpjpe_refined_mm"] < 0.1 < report["body"]["mpjpe_initial_mm"]
+    ablated = report["ablations"]["no_refinement"]
+    assert ablated["body"]["mpjpe_refined_mm"] == pytest.approx(report["body"]["mpjpe_initial_mm"], abs=1e-3)
+    assert ablated["geometry"]["raw"]["chamfer_cm"] > report["geometry"]["raw"]["chamfer_cm"]
+    assert report["baselines"]["white"]["novel"]["all"]["psnr"] < report["novel"]["all"]["psnr"]
+    folder = tmp_path / "work" / "evaluation"
+    assert (folder / "sheet.png").is_file() and f"people/{known.name}.png" in (folder / "index.html").read_text()
+
+
+def test_when_nobody_can_be_reconstructed_the_cause_is_told(known, tmp_path):
+    with pytest.raises(RuntimeError, match=r"failed in prepare.*no person was found"):
+        evaluate(limit=1, work=tmp_path, size=SIZE, overrides=["stages.prepare.fail=true"])
+
+
+def test_every_ablation_names_settings_that_exist():
+    setting = subject.Setting("default", (), None, "cpu")  # type: ignore[arg-type]
+    from pipeline.config import load_settings
+    from stages import classes
+
+    for overrides in subject.ABLATIONS.values():
+        load_settings(setting.config, classes(), (*subject.FIXED, *overrides))
+
+
+def test_the_page_shows_the_worst_first(tmp_path):
+    figures = lambda name, psnr: {"name": name, "novel": {"all": {"psnr": psnr}}}  # noqa: E731
+    assert [s["name"] for s in summary.worst_first([figures("good", 25.0), figures("bad", 15.0), {"name": "x", "failed": "mesh"}])] == [
+        "bad",
+        "good",
+    ]
+    assert page._number(None) == "-" and page._number(1234.5) == "1234.5"
