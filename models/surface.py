@@ -100,7 +100,7 @@ def decimate(surface: Surface, faces: int) -> Surface:
 def describe(surface: Surface) -> dict[str, Any]:
     """Counts a user asks of a mesh: vertices, faces, components, holes, watertight, volume in litres, area in square metres."""
     edges = _directed_edges(surface.faces)
-    keys, counts = np.unique(np.sort(edges, 1), axis=0, return_counts=True)
+    _, counts = np.unique(np.sort(edges, 1), axis=0, return_counts=True)
     # watertight: every edge has two faces, which pass it in opposite directions
     directions = np.unique(edges, axis=0)
     watertight = bool((counts == 2).all() and len(directions) == len(edges))

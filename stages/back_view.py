@@ -21,11 +21,12 @@ EMBEDDED_STRENGTH, HUB_STRENGTH = 0.5, 0.2
 class BackViewConfig(StageConfig):
     """Settings of `back_view`."""
 
-    provider: Literal["embedded", "hub", "none"] = Field(
+    enabled: bool = Field(True, description="false: the coarse view goes on as it is (an ablation)")
+    provider: Literal["embedded", "hub"] = Field(
         "embedded",
         description="embedded: our small diffusion model; hub: Stable Diffusion 1.5 + ControlNet tile; none: the coarse view as it is",
     )
-    strength: float = Field(-1.0, le=1, description="share of the noise schedule; -1: 0.2 for hub (the paper's), 0.5 for embedded")
+    strength: float = Field(-1.0, le=1, description="share of the noise schedule; -1: 0.2 for hub, 0.5 for embedded")
     steps: int = Field(10, ge=1, description="steps of the whole schedule, of which strength x steps are run; the paper's code has 100")
     guidance: float = Field(5.0, ge=1, description="classifier-free guidance of the hub model")
     control: float = Field(1.0, ge=0, description="weight of the ControlNet")
@@ -52,11 +53,11 @@ class BackView(Stage[BackViewConfig]):
     def weights(self) -> tuple[str, ...]:
         """The embedded networks', or those folders of the hub model that are on this machine."""
         c = self.config
+        if not c.enabled:
+            return ()
         if c.provider == "embedded":
             return (c.vae_weights, c.unet_weights, c.controlnet_weights)
-        if c.provider == "hub":
-            return tuple(source for source in (c.base, c.controlnet) if Path(source).expanduser().is_dir())
-        return ()
+        return tuple(source for source in (c.base, c.controlnet) if Path(source).expanduser().is_dir())
 
     def run(self, *, device: torch.device, gaussians: Gaussians, given: bytes | None) -> dict[str, Any]:
         """The coarse view, the refined one over white, and it with mask and camera."""
@@ -69,7 +70,7 @@ class BackView(Stage[BackViewConfig]):
         coarse = back_view(gaussians.to(device), config.size)
         if given is not None:
             view = given_view(given, coarse)
-        elif config.provider == "none":
+        elif not config.enabled:
             view = coarse
         else:
             refined = self._refiner(device)(coarse.image, self.settings())

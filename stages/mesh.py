@@ -48,7 +48,6 @@ class MeshStage(Stage[MeshConfig]):
         import torch
 
         from models.mesh_refine import paint, refine_to_normals
-        from models.mesh_render import preview_pictures
         from models.surface import describe
         from models.tsdf import render_depth_views
         from pipeline.types import Mesh
@@ -62,7 +61,18 @@ class MeshStage(Stage[MeshConfig]):
             report["normal_l1"] = [trace[0], trace[-1]]
         mesh = Mesh(torch.from_numpy(surface.vertices).float(), torch.from_numpy(surface.faces), paint(surface, views))
         report = {**describe(surface), **report}
-        return {"mesh": mesh, "previews": preview_pictures(mesh, PREVIEW_AZIMUTHS, config.preview_size), "report": report}
+        return {"mesh": mesh, "previews": self._previews(mesh), "report": report}
+
+    def _previews(self, mesh: Mesh) -> dict[str, torch.Tensor]:
+        from models.mesh_view import mesh_pictures
+        from pipeline.camera import orbit_cameras
+
+        cameras = orbit_cameras(PREVIEW_AZIMUTHS, self.config.preview_size)
+        pictures = {}
+        for look in ("color", "normals"):
+            images = mesh_pictures(mesh, cameras, look)
+            pictures |= {f"{look}_{azimuth:03d}": image for azimuth, image in zip(PREVIEW_AZIMUTHS, images, strict=True)}
+        return pictures
 
     def _extract(self, views: DepthViews) -> tuple[Surface, dict[str, Any]]:
         from models.surface import decimate, describe, fill_holes, largest_component, smooth
