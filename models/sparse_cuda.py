@@ -35,7 +35,7 @@ class SpconvConv3d(SparseConv3d):
 
     def _module(self) -> Any:
         """spconv's layer around this layer's own weight; made at each call, since it holds nothing else."""
-        import spconv.pytorch as spconv
+        import spconv.pytorch as spconv  # pyright: ignore[reportMissingImports]
 
         # Native is the one algorithm that runs on both devices; the implicit GEMMs are for CUDA alone
         algo = None if self.weight.device.type == "cuda" else spconv.ConvAlgo.Native
@@ -59,7 +59,7 @@ def accelerate(model: nn.Module) -> int:
 
 
 def _tensor(voxels: SparseVoxels) -> Any:
-    import spconv.pytorch as spconv
+    import spconv.pytorch as spconv  # pyright: ignore[reportMissingImports]
 
     return spconv.SparseConvTensor(voxels.features.float(), voxels.coordinates.int().contiguous(), list(voxels.shape), voxels.batch)
 
