@@ -26,6 +26,7 @@ Workers = Annotated[int, typer.Option("--workers", min=0, help="photos at a time
 Direct = Annotated[bool, typer.Option("--direct", help="without Prefect")]
 Json = Annotated[bool, typer.Option("--json", help="for programs")]
 _USAGE: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")  # typer brings its own click
+_INTERRUPTED = 130
 _PASS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
@@ -240,6 +241,8 @@ def guarded(call: Callable[[], object]) -> int:
             raise
         typer.echo(f"turnaround: {error}", err=True)
         return 2
+    if code == _INTERRUPTED:  # typer turns KeyboardInterrupt into this code
+        return _interrupted()
     return code if isinstance(code, int) else 0
 
 
@@ -251,7 +254,7 @@ def _interrupted() -> int:
     atexit._run_exitfuncs()  # stops Prefect's server, which would outlive us
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(130)
+    os._exit(_INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,14 @@ from pathlib import Path
 
 import models
 
+_PARTS: dict[str, tuple[str, list[str]]] = {  # weights that share a training program
+    "hgm-coarse": ("hgm", ["--views", "1"]),
+    "hgm-fusion": ("hgm", ["--views", "2"]),
+    "back-view-vae": ("back-view", ["vae"]),
+    "back-view-unet": ("back-view", ["unet"]),
+    "back-view-controlnet": ("back-view", ["controlnet"]),
+}
+
 
 def trainings() -> dict[str, str]:
     """Network -> module: `models/hgm/train.py` is `hgm`, `models/normals_train.py` is `normals`."""
@@ -18,9 +26,10 @@ def trainings() -> dict[str, str]:
 
 
 def find_training(network: str) -> Callable[[list[str]], object]:
-    """The `main(arguments)` of a network's training; ValueError for an unknown network."""
+    """The `main(arguments)` of a network's training, by its name or that of a weight; ValueError for an unknown one."""
     known = trainings()
-    wanted = network.replace("_", "-")
+    wanted, first = _PARTS.get(network.replace("_", "-"), (network.replace("_", "-"), []))
     if wanted not in known:
-        raise ValueError(f"no training is called {network!r}; there are {', '.join(known)}")
-    return importlib.import_module(known[wanted]).main
+        raise ValueError(f"no training is called {network!r}; there are {', '.join([*known, *_PARTS])}")
+    program = importlib.import_module(known[wanted]).main
+    return lambda arguments: program([*first, *arguments])
