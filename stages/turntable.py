@@ -1,4 +1,4 @@
-"""Stage 08: a film of the Gaussians beside the mesh, turning once, and a sheet of both from eight sides."""
+"""Stage 08: a film of the Gaussians and the mesh turning side by side, and a contact sheet of both."""
 
 from __future__ import annotations
 
@@ -11,21 +11,24 @@ from pipeline.stage import Stage, StageConfig
 if TYPE_CHECKING:
     import torch
 
-    from pipeline.types import Gaussians, Mesh
+    from pipeline.types import Camera, Gaussians, Mesh
+
+CHUNK = 12  # frames that are in memory at a time
 
 
 class TurntableConfig(StageConfig):
     """Settings of `turntable`."""
 
-    frames: int = Field(72, ge=2, description="pictures of one turn")
-    fps: int = Field(24, ge=1, description="pictures a second")
-    size: int = Field(512, ge=64, description="pixels of a side of each half of the film; made even")
-    quality: int = Field(20, ge=0, le=51, description="H.264 constant rate factor, less is better")
-    sheet_size: int = Field(256, ge=32, description="pixels of a picture of the sheet")
+    frames: int = Field(72, ge=2, le=1440, description="frames of one turn")
+    fps: int = Field(24, ge=1, le=120, description="frames a second")
+    size: int = Field(512, ge=64, le=2048, description="pixels of each half of the picture")
+    elevation: float = Field(5.0, ge=-60, le=60, description="degrees from which the camera looks down")
+    sheet_size: int = Field(256, ge=64, le=1024, description="pixels of a cell of the contact sheet")
+    sheet_views: int = Field(8, ge=1, le=24, description="azimuths of the contact sheet")
 
 
 class Turntable(Stage[TurntableConfig]):
-    """Film and contact sheet."""
+    """Shows the result from all sides."""
 
     name, version = "turntable", 1
     needs = {"gaussians": "fuse.gaussians", "mesh": "mesh.mesh"}
@@ -34,11 +37,42 @@ class Turntable(Stage[TurntableConfig]):
     Config = TurntableConfig
 
     def run(self, *, device: torch.device, gaussians: Gaussians, mesh: Mesh) -> dict[str, Any]:
-        """An H.264 film in an MP4, and the sheet: Gaussians, mesh in colour, mesh normals."""
-        from models.film import encode_mp4, sheet, turn
+        """The MP4 and the sheet (rows: Gaussians, mesh in its colours, its normals)."""
+        from pipeline.video import encode
+
+        return {
+            "turntable": encode(self._frames(device, gaussians, mesh), fps=self.config.fps),
+            "sheet": self._sheet(device, gaussians, mesh),
+        }
+
+    def _frames(self, device: torch.device, gaussians: Gaussians, mesh: Mesh):
+        import torch
+
+        from models.mesh_view import mesh_pictures
+        from pipeline.camera import orbit_cameras
 
         config = self.config
-        size = config.size + config.size % 2
-        frames = turn(gaussians.to(device), mesh, config.frames, size)
-        film = encode_mp4(frames, fps=config.fps, quality=config.quality)
-        return {"turntable": film, "sheet": sheet(gaussians.to(device), mesh, config.sheet_size)}
+        azimuths = [360.0 * k / config.frames for k in range(config.frames)]
+        for start in range(0, config.frames, CHUNK):
+            cameras = orbit_cameras(azimuths[start : start + CHUNK], config.size, elevation=config.elevation)
+            splats, solid = _splat(gaussians, cameras, device), mesh_pictures(mesh, cameras, supersample=1)
+            yield from torch.cat([splats, solid], 2)
+
+    def _sheet(self, device: torch.device, gaussians: Gaussians, mesh: Mesh) -> torch.Tensor:
+        from models.mesh_view import mesh_pictures
+        from pipeline.camera import orbit_cameras
+        from pipeline.preview import contact_sheet
+
+        count = self.config.sheet_views
+        azimuths = [360.0 * k / count for k in range(count)]
+        cameras = orbit_cameras(azimuths, self.config.sheet_size)
+        rows = {"Gaussians": _splat(gaussians, cameras, device), "mesh": mesh_pictures(mesh, cameras, "color")}
+        rows["normals"] = mesh_pictures(mesh, cameras, "normals")
+        labels = [f"{row} {azimuth:.0f}" for row in rows for azimuth in azimuths]
+        return contact_sheet([picture for row in rows.values() for picture in row], labels, columns=count)
+
+
+def _splat(gaussians: Gaussians, cameras: Camera, device: torch.device) -> torch.Tensor:
+    from models.splat import rasterize
+
+    return rasterize(gaussians.to(device), cameras.to(device), outputs=("rgb",)).rgb.clamp(0, 1).cpu()
