@@ -13,6 +13,7 @@ from typing import Any
 from flows.evaluation import page, people
 from flows.evaluation.subject import ABLATIONS, Setting, evaluate_person
 from flows.evaluation.summary import rounded, summarize
+from pipeline.stage import StageError
 from pipeline.store import Store
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ def evaluate(
 
     Raises:
         ValueError: an unknown suite, ablation or setting, or no wardrobe.
-        RuntimeError: not one person could be reconstructed.
+        StageError: not one person could be reconstructed.
     """
     chosen = tuple(ABLATIONS) if ablations is True else tuple(ablations or ())
     unknown = [name for name in chosen if name not in ABLATIONS]
@@ -67,7 +68,7 @@ def evaluate(
             progress(len(subjects), limit, line)
     if report["count"] == 0:
         first = subjects[0]
-        raise RuntimeError(
+        raise StageError(
             f"none of {len(subjects)} people could be reconstructed; {first['name']} failed in {first['failed']}: {first['message']}"
         )
     log.info("pictures: %s", page.write_page(folder, report, subjects))

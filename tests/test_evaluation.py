@@ -163,7 +163,7 @@ def test_the_command_measures_and_writes_everything(known, tmp_path):
 
 
 def test_when_nobody_can_be_reconstructed_the_cause_is_told(known, tmp_path):
-    with pytest.raises(RuntimeError, match=r"failed in prepare.*no person was found"):
+    with pytest.raises(StageError, match=r"failed in prepare.*no person was found"):
         evaluate(limit=1, work=tmp_path, size=SIZE, overrides=["stages.prepare.fail=true"])
 
 
