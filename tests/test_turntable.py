@@ -13,8 +13,8 @@ from pipeline.video import encode
 from stages.turntable import Turntable
 
 
-def ball(radius=0.4):
-    sphere = trimesh.creation.icosphere(subdivisions=3, radius=radius)
+def ball(radius=0.4, subdivisions=4):
+    sphere = trimesh.creation.icosphere(subdivisions=subdivisions, radius=radius)
     vertices = torch.tensor(np.asarray(sphere.vertices), dtype=torch.float32)
     colors = torch.where(vertices[:, :1] > 0, torch.tensor([[1.0, 0, 0]]), torch.tensor([[0, 0, 1.0]]))
     return Mesh(vertices, torch.tensor(np.asarray(sphere.faces)).long(), colors)
@@ -24,7 +24,7 @@ def splats(mesh):
     n = len(mesh.vertices)
     quats = torch.zeros(n, 4)
     quats[:, 0] = 1
-    return Gaussians(mesh.vertices, quats, torch.full((n, 3), 0.02), torch.full((n,), 0.95), mesh.colors)
+    return Gaussians(mesh.vertices, quats, torch.full((n, 3), 0.01), torch.full((n,), 0.95), mesh.colors)
 
 
 def decoded(film, tmp_path):
