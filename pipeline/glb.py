@@ -46,6 +46,8 @@ def _arrays(mesh: Mesh) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     m = mesh.detach().to("cpu")
     vertices = m.vertices.numpy().astype(np.float32)
     faces = m.faces.numpy().astype(np.uint32)
+    if not len(vertices):
+        raise ValueError("the mesh has no vertices")
     if not np.isfinite(vertices).all():
         raise ValueError("the mesh has vertices that are not finite")
     if len(faces) and (m.faces.min() < 0 or m.faces.max() >= len(vertices)):
@@ -63,8 +65,7 @@ def encode(mesh: Mesh) -> bytes:
         views.append({"buffer": 0, "byteLength": part.nbytes, "byteOffset": offset, "target": target})
         offset += part.nbytes
     accessors = [{"bufferView": i, "componentType": _FLOAT, "count": len(p), "type": "VEC3"} for i, p in enumerate(parts[:3])]
-    if len(vertices):
-        accessors[0] |= {"min": vertices.min(0).tolist(), "max": vertices.max(0).tolist()}
+    accessors[0] |= {"min": vertices.min(0).tolist(), "max": vertices.max(0).tolist()}
     accessors.append({"bufferView": 3, "componentType": _UINT, "count": faces.size, "type": "SCALAR"})
     primitive = {"attributes": {"POSITION": 0, "NORMAL": 1, "COLOR_0": 2}, "indices": 3, "material": 0}
     document = {
@@ -94,11 +95,11 @@ def decode(data: bytes) -> Mesh:
         view = document["bufferViews"][index]
         return np.frombuffer(binary, kind, view["byteLength"] // 4, view["byteOffset"]).reshape(-1, 3)
 
-    return Mesh(
-        vertices=torch.from_numpy(read(0, "<f4") * _TURN),
-        faces=torch.from_numpy(read(3, "<u4").astype(np.int64)),
-        colors=torch.from_numpy(to_srgb(read(2, "<f4").astype(np.float64)).astype(np.float32)),
-    )
+    vertices, colors, faces = read(0, "<f4"), read(2, "<f4").astype(np.float64), read(3, "<u4").astype(np.int64)
+    if len(colors) != len(vertices) or faces.max(initial=0) >= len(vertices) or not np.isfinite(vertices).all():
+        raise ValueError(f"a GLB whose {len(vertices)} vertices do not fit its faces or colours")
+    srgb = to_srgb(colors).astype(np.float32)
+    return Mesh(torch.from_numpy(vertices * _TURN), torch.from_numpy(faces), torch.from_numpy(srgb))
 
 
 def encode_obj(mesh: Mesh) -> bytes:
@@ -120,5 +121,5 @@ def load(path: Path) -> Mesh:
     """Read a GLB; ValueError names the file."""
     try:
         return decode(path.read_bytes())
-    except (ValueError, KeyError, IndexError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, struct.error) as error:  # a document of another shape
         raise ValueError(f"{path}: {error}") from error

@@ -83,7 +83,7 @@ def _opened(data: bytes, name: str) -> Image.Image:
 
 
 def _to_8_bit(image: Image.Image, name: str) -> Image.Image:
-    """16-bit grey scaled to 8 bits (Pillow's own conversion clips it); other deep modes are refused."""
+    """16-bit grey, with alpha where a value is transparent, scaled to 8 bits (Pillow's own conversion clips it); floats are refused."""
     if image.mode == "F":
         raise StageError(f"{name}: a picture of 32-bit floats has no defined white; save it with 8 or 16 bits a channel")
     if image.mode != "I" and not image.mode.startswith("I;16"):
@@ -91,6 +91,9 @@ def _to_8_bit(image: Image.Image, name: str) -> Image.Image:
     values = np.asarray(image).astype(np.float64)
     scaled = Image.fromarray(np.clip(np.round(values / 257), 0, 255).astype(np.uint8))
     scaled.info.update(image.info)
+    invisible = scaled.info.pop("transparency", None)  # the value of 16 bits that stands for "nothing here"
+    if isinstance(invisible, int):
+        scaled.putalpha(Image.fromarray(np.where(values == invisible, 0, 255).astype(np.uint8)))
     scaled.getexif().update(image.getexif())
     return scaled
 

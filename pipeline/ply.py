@@ -75,7 +75,7 @@ def _parse_header(data: bytes) -> tuple[int, list[str], bytes]:
     """Number of vertices, names of their float properties, and the bytes that follow; ValueError on any other layout."""
     header, end, body = data.partition(b"end_header\n")
     lines = [line.split() for line in header.decode("ascii", "replace").split("\n")]
-    if not end or lines[0] != ["ply"] or "format binary_little_endian 1.0".split() not in lines:
+    if not end or lines[0] != ["ply"] or ["format", "binary_little_endian", "1.0"] not in lines:
         raise ValueError("not a binary little-endian PLY")
     elements = [words[1:] for words in lines if words[:1] == ["element"]]
     if len(elements) != 1 or elements[0][:1] != ["vertex"] or len(elements[0]) != 2 or not elements[0][1].isdecimal():
