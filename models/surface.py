@@ -20,7 +20,7 @@ class Surface:
 
 def components(surface: Surface) -> Int[np.ndarray, " v"]:
     """Number of the connected component of each vertex."""
-    return sparse.csgraph.connected_components(_adjacency(surface), directed=False)[1]
+    return sparse.csgraph.connected_components(adjacency(surface), directed=False)[1]
 
 
 def largest_component(surface: Surface) -> Surface:
@@ -76,8 +76,8 @@ def _loops(edges: Int[np.ndarray, "e 2"]) -> list[Int[np.ndarray, " n"]]:
 
 def smooth(surface: Surface, iterations: int) -> Surface:
     """Taubin smoothing (1995): a step of +0.5 and one of -0.53 of the Laplacian an iteration, which does not shrink."""
-    adjacency = _adjacency(surface)
-    mean = sparse.diags(1 / np.maximum(np.asarray(adjacency.sum(1))[:, 0], 1)) @ adjacency
+    neighbours = adjacency(surface)
+    mean = sparse.diags(1 / np.maximum(np.asarray(neighbours.sum(1))[:, 0], 1)) @ neighbours
     vertices = surface.vertices
     for factor in (0.5, -0.53) * iterations:
         vertices = vertices + factor * (mean @ vertices - vertices)
@@ -127,7 +127,8 @@ def _directed_edges(faces: Int[np.ndarray, "f 3"]) -> Int[np.ndarray, "e 2"]:
     return np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
 
 
-def _adjacency(surface: Surface) -> sparse.csr_matrix:
+def adjacency(surface: Surface) -> sparse.csr_matrix:
+    """Symmetric (v, v) matrix with 1 where two vertices share an edge."""
     edges = _directed_edges(surface.faces)
     n = len(surface.vertices)
     both = np.concatenate([edges, edges[:, ::-1]])
