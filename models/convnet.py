@@ -41,9 +41,10 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__()
-        self.body = nn.Sequential(conv_norm(inputs, outputs, 3, stride), nn.ReLU(inplace=True), conv_norm(outputs, outputs))
+        last = conv_norm(outputs, outputs)
+        self.body = nn.Sequential(conv_norm(inputs, outputs, 3, stride), nn.ReLU(inplace=True), last)
         self.shortcut = nn.Identity() if (inputs, stride) == (outputs, 1) else conv_norm(inputs, outputs, 1, stride)
-        nn.init.zeros_(self.body[2][1].weight)
+        nn.init.zeros_(last[1].weight)  # type: ignore[arg-type]
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d k l"]:
         """Stride 2 halves the resolution (rounded up)."""

@@ -49,6 +49,8 @@ class Estimate(Stage[EstimateConfig]):
 
     def run(self, *, device: torch.device, view: View, given: bytes | None) -> dict[str, Any]:
         """Values of `makes`; StageError for a body file that cannot be understood."""
+        from pathlib import Path
+
         from models.body import BodyModel
         from models.estimator import estimate_body, load_estimator
         from models.estimator.picture import body_overlay
@@ -56,10 +58,9 @@ class Estimate(Stage[EstimateConfig]):
         config = self.config
         if config.provider == "given" and given is None:
             raise StageError("provider=given, but there is no SMPL-X file beside the photo (NAME.smplx.npz, .json or .pkl)")
-        from pathlib import Path
-
-        model = BodyModel.load(None if config.body == "body" else Path(config.body))
-        network = load_estimator(config.weights).to(device)
+        free = config.body == "body"
+        model = BodyModel.load(None if free else Path(config.body))
+        network = load_estimator(config.weights, model if free else None).to(device)
         body, keypoints = estimate_body(network, view, model, fit_keypoints=config.fit_keypoints)
         if given is not None and config.provider != "embedded":
             body = self._read(given, model, view)

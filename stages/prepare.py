@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LIMITS = {"top": 0.3, "bottom": 0.35, "left": 0.2, "right": 0.2}  # contact with a border above which a person is cut off
-COMPARABLE = 0.4  # of the largest person's area
 
 
 class PrepareConfig(StageConfig):
@@ -95,7 +94,7 @@ class Prepare(Stage[PrepareConfig]):
 
     def _choose(self, soft: np.ndarray) -> Person:
         """The person that the configuration asks for."""
-        from models.matting.people import find_people
+        from models.matting.people import find_people, rivals
 
         people = find_people(soft)
         if not people:
@@ -105,10 +104,10 @@ class Prepare(Stage[PrepareConfig]):
         in_order = sorted(people, key=lambda person: person.centre_x)
         wanted = self.config.person
         if wanted == "auto":
-            rivals = [p for p in people[1:] if p.area >= COMPARABLE * people[0].area]
-            if rivals:
+            others = len(rivals(people))
+            if others:
                 raise StageError(
-                    f"{len(rivals) + 1} people of comparable size are in the photo; choose one with "
+                    f"{others + 1} people of comparable size are in the photo; choose one with "
                     f"--set stages.prepare.person=largest|left|right|0..{len(in_order) - 1}"
                 )
             return people[0]

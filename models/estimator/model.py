@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from models.convnet import conv_norm, residual_stage
-from models.estimator.crop import SIZE, lift, to_window
+from models.estimator.crop import SIZE, lift
 from models.estimator.kinematics import KEYPOINTS, POSED, Skeleton
 from pipeline.rotation import matrix_to_rot6d, rot6d_to_matrix
 
@@ -149,14 +149,7 @@ def cell_centres(shape: tuple[int, int] | torch.Size, device: torch.device) -> F
     return torch.stack([x, y], -1).reshape(-1, 2)
 
 
-def reprojection(joints: Float[Tensor, "b k 3"], window: Float[Tensor, "b 3"]) -> Float[Tensor, "b k 2"]:
-    """World joints in the window's coordinates."""
-    from models.estimator.crop import project_plane
-
-    return to_window(project_plane(joints), window)
-
-
-def heatmap_target(keypoints: Float[Tensor, "b k 2"], shape: tuple[int, int], sigma: float = 1.0) -> Float[Tensor, "b k n"]:
+def heatmap_target(keypoints: Float[Tensor, "b k 2"], shape: tuple[int, int] | torch.Size, sigma: float = 1.0) -> Float[Tensor, "b k n"]:
     """Gaussians of `sigma` cells about the keypoints, as distributions over the cells; far outside: uniform rest."""
     centres = cell_centres(shape, keypoints.device)
     distance = (keypoints[:, :, None] - centres).square().sum(-1)

@@ -21,10 +21,10 @@ from pipeline.types import Body, View
 SPREAD_TO_CONFIDENCE = 0.06  # half windows; an expected error of this much has a confidence of 1/e
 
 
-def load_estimator(name_or_path: str = "estimator") -> BodyEstimator:
-    """The trained network on the free body's skeleton, which it was trained with."""
+def load_estimator(name_or_path: str = "estimator", free_body: BodyModel | None = None) -> BodyEstimator:
+    """The trained network on the free body's skeleton, which it was trained with (`free_body` saves reading it again)."""
     state, _ = zoo.load_state(name_or_path)
-    model = BodyModel.load()
+    model = free_body if free_body is not None else BodyModel.load()
     network = BodyEstimator(Skeleton(model.joint_template, model.joint_shapedirs))
     network.load_state_dict(state)
     return network.eval()

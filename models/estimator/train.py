@@ -37,7 +37,7 @@ def _terms(found: Prediction, batch: Batch) -> dict[str, Tensor]:
     labels, window = batch.labels, batch.window
     target = to_window(project_plane(labels.joints), window)
     inside = (target.abs() < 1.1).all(-1)
-    entropy = -(heatmap_target(target, tuple(found.heatmaps.shape[-2:])) * found.heatmaps.flatten(2).log_softmax(-1)).sum(-1)
+    entropy = -(heatmap_target(target, found.heatmaps.shape[-2:]) * found.heatmaps.flatten(2).log_softmax(-1)).sum(-1)
     error = (found.keypoints - target).abs().sum(-1)
     likelihood = error / found.spread + torch.log(found.spread)
     relative, true = found.joints - found.pelvis[:, None], labels.joints - labels.joints[:, :1]

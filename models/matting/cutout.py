@@ -13,7 +13,7 @@ from models.matting.people import Person
 HEIGHT, WIDTH = 0.70, 0.80  # share of the square that the person's box has, whichever makes the square larger
 PELVIS = 0.47  # of the box's height, from its top
 
-LARGEST = 2560  # pixels of the longer side of what a photo is reduced to; views are far smaller
+LARGEST = 2048  # pixels of the longer side of what a photo is reduced to; views are far smaller
 
 Square = tuple[float, float, float]  # x and y of the upper left corner and side, in pixels of the photo
 
@@ -64,7 +64,7 @@ def cut_square(
     """Colours and mask of the square at `size` pixels; outside of the photo the mask is 0.
 
     Args:
-        mask: None: the whole photo, whose outermost colours go on beyond it.
+        mask: None: the whole photo; beyond it is white, and so is the mask.
         straight: the colours are the person's own even where the mask is soft (alpha channels). Otherwise they are
             mixed with the background there and are replaced by those of the person nearby.
     """
@@ -89,7 +89,7 @@ def _padded_crop(pixels: np.ndarray, mask: np.ndarray | None, square: Square) ->
     colors = pixels[rows.clip(0, height - 1)][:, columns.clip(0, width - 1)]
     inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
     if mask is None:
-        alpha = np.ones(colors.shape[:2], np.float32)
+        colors, alpha = np.where(inside[..., None], colors, 1), np.ones(inside.shape)
     else:
         alpha = np.where(inside, mask[rows.clip(0, height - 1)][:, columns.clip(0, width - 1)], 0)
     crop = np.concatenate([colors, alpha[..., None]], -1).astype(np.float32)

@@ -15,6 +15,9 @@ from models.zoo import MissingWeight
 class HubMatting(nn.Module):
     """RGB in [0, 1] -> probability of a person, by any semantic segmentation model with such a label."""
 
+    mean: Float[Tensor, "1 3 1 1"]
+    std: Float[Tensor, "1 3 1 1"]
+
     def __init__(self, network: nn.Module, labels: list[int], mean: list[float], std: list[float], size: int) -> None:
         super().__init__()
         self.network, self.labels, self.size = network.eval(), labels, size

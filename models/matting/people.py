@@ -13,6 +13,8 @@ SPECK = 0.03  # of the largest piece's area: smaller ones that are not near it a
 NEAR = 0.04  # of the picture's person height: a small piece this near belongs to the person
 SMALL = 0.25  # of the person's area: a piece beside it is a piece of it only when smaller
 SMALLEST = 0.002  # of the picture's area: less is nobody
+COMPARABLE = 0.4  # of the largest person's area and height
+CERTAIN = 0.8  # mean of a mask that is no guess
 HOLE = 0.004  # of the person's area: smaller holes in a network's mask are errors
 
 
@@ -23,6 +25,7 @@ class Person:
     mask: Bool[np.ndarray, "h w"]  # at the working size
     area: float  # share of the picture
     box: tuple[float, float, float, float]  # top, left, bottom, right as shares of the picture's height and width
+    certainty: float  # mean of the soft mask on them
 
     @property
     def centre_x(self) -> float:
@@ -36,7 +39,8 @@ def find_people(mask: Float[np.ndarray, "h w"]) -> list[Person]:
     Connected pieces are joined where one person is cut in two by something before them: one piece above the other,
     close together, or a small piece close to a large one.
     """
-    solid = _reduced(mask) > 0.5
+    soft = _reduced(mask)
+    solid = soft > 0.5
     labels, count = ndimage.label(solid, structure=np.ones((3, 3)))  # type: ignore[misc]
     if count == 0:
         return []
@@ -49,7 +53,7 @@ def find_people(mask: Float[np.ndarray, "h w"]) -> list[Person]:
             people.append(piece)
         else:
             people[owner] = people[owner] | piece
-    found = sorted((_person(piece) for piece in people), key=lambda person: -person.area)
+    found = sorted((_person(piece, soft) for piece in people), key=lambda person: -person.area)
     return [person for person in found if person.area >= max(SMALLEST, SPECK * found[0].area)]
 
 
@@ -68,13 +72,27 @@ def _same_person(person: Bool[np.ndarray, "h w"], piece: Bool[np.ndarray, "h w"]
         return True
     if piece.sum() > SMALL * person.sum() or max(gap_x, gap_y) > NEAR * height:
         return False
-    return bool(ndimage.distance_transform_edt(~person)[piece].min() <= NEAR * height)  # type: ignore[index]
+    distance = np.asarray(ndimage.distance_transform_edt(~person))
+    return bool(distance[piece].min() <= NEAR * height)
 
 
-def _person(mask: Bool[np.ndarray, "h w"]) -> Person:
+def _person(mask: Bool[np.ndarray, "h w"], soft: Float[np.ndarray, "h w"]) -> Person:
     top, left, bottom, right = _box(mask)
     height, width = mask.shape
-    return Person(mask, float(mask.mean()), (top / height, left / width, bottom / height, right / width))
+    box = (top / height, left / width, bottom / height, right / width)
+    return Person(mask, float(mask.mean()), box, float(soft[mask].mean()))
+
+
+def rivals(people: list[Person]) -> list[Person]:
+    """Those who could be meant as well as the largest: of comparable area and height, and surely people."""
+    largest = people[0]
+    return [
+        person
+        for person in people[1:]
+        if person.area >= COMPARABLE * largest.area
+        and person.box[2] - person.box[0] >= COMPARABLE * (largest.box[2] - largest.box[0])
+        and person.certainty > CERTAIN
+    ]
 
 
 def _box(mask: Bool[np.ndarray, "h w"]) -> tuple[int, int, int, int]:
@@ -102,7 +120,7 @@ def only(person: Person, mask: Float[np.ndarray, "h w"], *, fill_holes: bool) ->
     if not fill_holes:
         return result
     holes, count = ndimage.label(~person.mask)  # type: ignore[misc]
-    areas = ndimage.sum_labels(~person.mask, holes, np.arange(count + 1))
+    areas = np.bincount(holes.ravel(), minlength=count + 1) * 1.0
     small = areas[holes] < HOLE * person.mask.sum()
     return np.where((small & ~person.mask)[rows][:, columns], 1.0, result).astype(np.float32)
 
