@@ -106,10 +106,10 @@ def hub_refiner(base: str, controlnet: str, size: int = 512, device: torch.devic
         FileNotFoundError: one of the two cannot be read; says which, and what to give instead.
     """
     dtype = torch.float32
-    control = _pretrained(ControlNetModel, controlnet, "stages.back_view.controlnet", torch_dtype=dtype)
+    control = _pretrained(ControlNetModel, controlnet, "stages.back_view.controlnet", dtype=dtype)
     pipeline = _pretrained(
         StableDiffusionControlNetImg2ImgPipeline, base, "stages.back_view.base",
-        controlnet=control, torch_dtype=dtype, safety_checker=None, requires_safety_checker=False,
+        controlnet=control, dtype=dtype, safety_checker=None, requires_safety_checker=False,
     )  # fmt: skip
     factor = pipeline.vae_scale_factor * 2 ** (len(pipeline.unet.config.block_out_channels) - 1)
     return DiffusionRefiner(pipeline.to(device), size, factor, prompted=True)

@@ -23,8 +23,8 @@ from models.back_view.losses import ControlLoss, Latents, NoiseLoss, vae_loss
 from models.back_view.patches import Picture, read_pictures, sample_patches, split_people
 from models.training import Trainer, add_arguments, config_from
 
-PATCH = {"vae": (64, 64), "unet": (128, 96), "controlnet": (128, 96)}  # pixels (h, w)
-DEFAULTS = {"vae": {"batch": 8, "lr": 2e-3}, "unet": {"batch": 12, "lr": 1.5e-3}, "controlnet": {"batch": 12, "lr": 1e-3}}
+PATCH = {"vae": (128, 96), "unet": (128, 96), "controlnet": (128, 96)}  # pixels (h, w)
+DEFAULTS = {"vae": {"batch": 4, "lr": 2e-3}, "unet": {"batch": 12, "lr": 1.5e-3}, "controlnet": {"batch": 12, "lr": 1e-3}}
 SCALE_PATCHES = 64  # patches that measure the latents' standard deviation
 
 
@@ -46,7 +46,7 @@ def latent_batches(vae: AutoencoderKL, pictures: list[Picture], count: int, coar
 
 def validate_vae(pictures: list[Picture]) -> Callable[[nn.Module, int], dict[str, float]]:
     """PSNR of reconstruction on the person, held-out people."""
-    patches = sample_patches(pictures, 32, (96, 96), np.random.default_rng(7))
+    patches = sample_patches(pictures, 16, (176, 112), np.random.default_rng(7))
 
     def validate(vae: nn.Module, _step: int) -> dict[str, float]:
         found = networks.decode(vae, networks.encode(vae, patches.image)).clamp(0, 1)  # type: ignore[arg-type]
