@@ -37,7 +37,10 @@ class Project:
         """Raise for the first weight that is missing, before anything is computed."""
         for stage in chosen:
             for name in stage.weights():
-                self.weight_digest(name)
+                try:
+                    self.weight_digest(name)
+                except zoo.MissingWeight as error:
+                    raise zoo.MissingWeight(f"stage {stage.name}: {error}{_remedy(name)}") from error
 
     def status(self, root: Path, name: str) -> list[Status]:
         """Every stage of a subject under the settings of its last run."""
@@ -54,6 +57,12 @@ class Project:
             raise ValueError(
                 f"the photo of {name}, {photo.image}, cannot be read ({error.strerror}); put it back or run another"
             ) from error
+
+
+def _remedy(name: str) -> str:
+    """Licence and origin of a file of that name, where the project knows it."""
+    known = next((weight for weight in zoo.WEIGHTS.values() if weight.file == Path(name).name and not weight.embedded), None)
+    return "" if known is None else f". {known.file} is {known.purpose} ({known.licence}): {known.source}; without it: {known.instead}"
 
 
 def up_to(chosen: Sequence[Stage[Any]], until: str | None) -> tuple[Stage[Any], ...]:
