@@ -82,7 +82,8 @@ class SparseConv3d(nn.Module):
 
 def coarser(voxels: SparseVoxels) -> SparseVoxels:
     """The voxels of half the resolution that any active voxel reaches with kernel 3, stride 2, padding 1."""
-    shape = tuple((side + 1) // 2 for side in voxels.shape)
+    x, y, z = voxels.shape
+    shape = ((x + 1) // 2, (y + 1) // 2, (z + 1) // 2)
     xyz = voxels.coordinates[:, 1:]
     # input i feeds the outputs o with 2 o - 1 <= i <= 2 o + 1
     low, high = xyz // 2, (xyz + 1) // 2
@@ -124,7 +125,7 @@ def sample(voxels: SparseVoxels, points: Float[Tensor, "n 3"], which: Int[Tensor
     fraction = at - low
     low = low.long() + 1  # the index is padded by one
     padded = torch.cat([voxels.features, voxels.features.new_zeros(1, voxels.features.shape[1])])
-    result = 0
+    result = torch.zeros(len(points), padded.shape[1], dtype=padded.dtype, device=padded.device)
     for corner in range(8):
         pick = torch.tensor([(corner >> k) & 1 for k in range(3)], device=points.device)
         at_corner = low + pick

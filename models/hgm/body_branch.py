@@ -47,6 +47,7 @@ class CrossAttention(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
 
     def forward(self, tokens: Float[Tensor, "b n c"], patches: Float[Tensor, "b v p h w"]) -> Float[Tensor, "b n c"]:
+        """Every token reads every patch of every view."""
         b, v, _, h, w = patches.shape
         y, x = torch.meshgrid(torch.linspace(-1, 1, h), torch.linspace(-1, 1, w), indexing="ij")
         place = torch.stack([x, y], -1).to(patches).expand(b, v, h, w, 2)
@@ -74,6 +75,7 @@ class BodyBranch(nn.Module):
         self.mix = nn.Sequential(nn.Linear(2 * read + 2 * width + 13, 2 * width), nn.SiLU(), nn.Linear(2 * width, width), nn.SiLU())
 
     def forward(self, features: Float[Tensor, "b v c h w"], patches: Float[Tensor, "b v p q r"], inputs: HGMInput) -> BodyCode:
+        """Codes of all points; `features` may be coarser than the pictures, `patches` are the attended ones."""
         read, seen = self._read(features, inputs)
         mirror = self.surface.mirror
         place = torch.cat([self.surface.rest.expand_as(inputs.points), inputs.points, inputs.normals], -1)

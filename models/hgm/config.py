@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from models.hgm.unet import UNetConfig
 
@@ -65,3 +67,18 @@ def hgm_config(size: Size) -> HGMConfig:
 def _stem_channels(stem: int) -> int:
     """RGB and mask at full resolution, rays once a patch, body maps at half resolution."""
     return 4 * stem * stem + 6 + 5 * (stem // 2) ** 2
+
+
+def config_from_json(text: str) -> HGMConfig:
+    """The configuration stored beside weights; ValueError where its fields are not this version's."""
+    values = json.loads(text)
+    return HGMConfig(**_fields(HGMConfig, values | {"unet": UNetConfig(**_fields(UNetConfig, values.get("unet", {})))}))
+
+
+def _fields(kind: type, values: dict[str, Any]) -> dict[str, Any]:
+    known = {f.name for f in dataclasses.fields(kind)}
+    if set(values) != known:
+        raise ValueError(
+            f"the weights' {kind.__name__} and this version's differ in {sorted(set(values) ^ known)}: train again, or use their version"
+        )
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

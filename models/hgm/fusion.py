@@ -37,6 +37,7 @@ class WindowAttention(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
 
     def forward(self, x: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
+        """Tokens in the order of the curve; any number of them."""
         n, c = x.shape
         front = self.shift
         back = -(n + front) % self.window
@@ -58,6 +59,7 @@ class FusionTransformer(nn.Module):
         self.layers = nn.ModuleList(WindowAttention(width, heads, window, shift=bool(i % 2)) for i in range(layers))
 
     def forward(self, tokens: Float[Tensor, "n c"], centres: Float[Tensor, "n 3"]) -> Float[Tensor, "n c"]:
+        """Does not depend on the order of the Gaussians (up to ties within a cell of the curve)."""
         order = morton_order(centres)
         x = tokens[order]
         for layer in self.layers:

@@ -13,7 +13,6 @@ from pipeline.types import Gaussians
 
 IMAGE_CHANNELS = 14
 BODY_CHANNELS = 18
-PIXEL_BIAS = (0.0, 0.0, 0.0, 0.0, 1.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def absolute_gaussians(raw: Float[Tensor, "n 14"]) -> Gaussians:

@@ -115,7 +115,7 @@ def fill_nearest(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """The values with every invalid pixel replaced by the nearest valid one; 2 m where nothing is valid."""
     if not valid.any():
         return np.full_like(values, 2.0)
-    rows, columns = distance_transform_edt(~valid, return_distances=False, return_indices=True)
+    rows, columns = distance_transform_edt(~valid, return_distances=False, return_indices=True)  # type: ignore[misc]
     return values[rows, columns]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 from dataclasses import dataclass
@@ -16,12 +17,12 @@ from torch import Tensor, nn
 from models import zoo
 from models.body import BodyModel
 from models.hgm.body_branch import BodyBranch, BodyCode
-from models.hgm.config import HGMConfig
+from models.hgm.config import HGMConfig, config_from_json
 from models.hgm.fusion import FusionTransformer
 from models.hgm.heads import BODY_CHANNELS, IMAGE_CHANNELS, absolute_gaussians, body_gaussians, ray_depth, ray_gaussians
 from models.hgm.inputs import HGMInput, prepare
 from models.hgm.surface import BodySurface
-from models.hgm.unet import UNet, UNetConfig
+from models.hgm.unet import UNet
 from models.hgm.volume import BodyVolume
 from pipeline.camera import camera_center, plucker, rays, resize
 from pipeline.types import Body, Gaussians, View
@@ -58,8 +59,9 @@ class HGM(nn.Module):
             raise ValueError(
                 f"conv_out has {config.unet.out_channels} channels, expected {IMAGE_CHANNELS} for each of {per_pixel} Gaussians"
             )
-        surface = BodySurface(self.body_model, config.points or self.body_model.num_vertices)
+        surface = BodySurface(self.body_model, config.points)
         self.surface = surface
+        self._copies: tuple[BodyModel, BodySurface] | None = None  # a tuple: not moved with the module
         self.spacing = (1.9 / len(surface.rest)) ** 0.5 * 0.65  # metres; 1.9 square metres of skin
         patch_channels = config.unet.down_channels[-1] if config.patch_level == 0 else up[config.patch_level - 1]
         if config.body_branch:
@@ -92,16 +94,17 @@ class HGM(nn.Module):
         if len(views) not in (1, 2):
             raise ValueError(f"the model takes one view or two (front, back), got {len(views)}")
         device = self.view.device
-        inputs = prepare(
-            [v.to("cpu") for v in views], None if body is None else body.to("cpu"), self._cpu_body(), self._cpu_surface(), self.config.size
-        )
+        body_model, surface = self._on_cpu()
+        inputs = prepare([v.to("cpu") for v in views], None if body is None else body.to("cpu"), body_model, surface, self.config.size)
         return self.eval()(inputs.to(device))[0]
 
-    def _cpu_body(self) -> BodyModel:
-        return self.body_model.to("cpu")
-
-    def _cpu_surface(self) -> BodySurface:
-        return self.surface if self.surface.rest.device.type == "cpu" else BodySurface(self.body_model, len(self.surface.rest))
+    def _on_cpu(self) -> tuple[BodyModel, BodySurface]:
+        """Body and surface where the z-buffer runs; copies are made once where the model lives on a GPU."""
+        if self.view.device.type == "cpu":
+            return self.body_model, self.surface
+        if self._copies is None:
+            self._copies = (copy.deepcopy(self.body_model).cpu(), copy.deepcopy(self.surface).cpu())
+        return self._copies
 
     def _image_branch(self, inputs: HGMInput) -> tuple[Tensor, Tensor, Tensor]:
         """Features (b, v, c, h, w), raw Gaussians (b, v, 14, g, g) and patch features (b, v, p, q, r)."""
@@ -229,9 +232,7 @@ class HGM(nn.Module):
         state, metadata = zoo.load_state(name_or_path)
         if "config" not in metadata:
             raise ValueError(f"{name_or_path} holds no HGM configuration; LGM's weights start a model through `load_lgm`")
-        values = json.loads(metadata["config"])
-        unet = UNetConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.pop("unet").items()})
-        model = cls(HGMConfig(unet=unet, **values), body_model)
+        model = cls(config_from_json(metadata["config"]), body_model)
         model.load_state_dict(state)
         return model.to(device).eval()
 

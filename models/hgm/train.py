@@ -49,7 +49,7 @@ def batches(
                     noise=float(noise * rng.random()),
                     with_body=bool(rng.random() > NO_BODY),
                     back=given,
-                )  # fmt: skip
+                )
             )
         return examples
 

@@ -45,6 +45,7 @@ class ResnetBlock(nn.Module):
         self.shortcut = nn.Conv2d(channels, out, 1) if channels != out else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Same size, `out` channels."""
         h = self.conv1(F.silu(self.norm1(x)))
         h = self.conv2(F.silu(self.norm2(h)))
         return (h + self.shortcut(x)) * self.skip_scale
@@ -60,6 +61,7 @@ class Attention(nn.Module):
         self.proj = nn.Linear(channels, channels)
 
     def forward(self, x: Float[Tensor, "b n c"]) -> Float[Tensor, "b n c"]:
+        """Every token attends to all tokens of its sample."""
         b, n, c = x.shape
         q, k, v = self.qkv(x).reshape(b, n, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
         mixed = attend(q, k, v)
@@ -76,6 +78,7 @@ class MVAttention(nn.Module):
         self.attn = Attention(channels, config.heads)
 
     def forward(self, x: Float[Tensor, "bv c h w"], views: int) -> Float[Tensor, "bv c h w"]:
+        """`x` holds the views of each person one after the other."""
         bv, c, h, w = x.shape
         tokens = self.norm(x).reshape(bv // views, views, c, h * w).permute(0, 1, 3, 2).reshape(bv // views, views * h * w, c)
         mixed = self.attn(tokens).reshape(bv // views, views, h * w, c).permute(0, 1, 3, 2).reshape(bv, c, h, w)
@@ -124,6 +127,7 @@ class MidBlock(nn.Module):
         self.attns = nn.ModuleList([MVAttention(channels, config)])
 
     def forward(self, x: Tensor, views: int) -> Tensor:
+        """Same shape."""
         return self.nets[1](self.attns[0](self.nets[0](x), views))
 
 
@@ -137,6 +141,7 @@ class UpBlock(Level):
         self.upsample = None if last else nn.Conv2d(out, out, 3, padding=1)
 
     def forward(self, x: Tensor, skips: list[Tensor], views: int) -> Tensor:
+        """Takes as many maps from the end of `skips` as it has blocks."""
         for i in range(len(self.nets)):
             x = self.block(i, torch.cat([x, skips.pop()], 1), views)
         return x if self.upsample is None else self.upsample(F.interpolate(x, scale_factor=2.0, mode="nearest"))

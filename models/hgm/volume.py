@@ -22,6 +22,7 @@ class SparseBlock(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
 
     def forward(self, voxels: SparseVoxels) -> SparseVoxels:
+        """The same voxels, residual."""
         rows = neighbours(voxels, voxels.coordinates, 1)
         for conv, norm in zip(self.convs, self.norms, strict=True):
             mixed = conv(voxels, rows)

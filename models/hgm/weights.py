@@ -66,7 +66,7 @@ def move_tokens(model: HGM, home: BodyModel) -> None:
     from models.hgm.surface import BodySurface
 
     tokens = model.body_branch.tokens
-    source = BodySurface(home, len(tokens)).rest.to(tokens.device)
+    source = BodySurface(home, model.config.points).rest.to(tokens.device)
     tokens.copy_(tokens[nearest(model.surface.rest.to(tokens.device), source)])
     log.info("tokens moved to another body model: %d places", len(tokens))
 
