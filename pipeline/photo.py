@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import struct
 import warnings
 
 import numpy as np
@@ -17,6 +18,8 @@ log = logging.getLogger(__name__)
 MAX_PIXELS = 80_000_000  # more is refused by the header alone, before anything is decoded
 _LIMIT = f"at most {MAX_PIXELS / 1e6:.0f} megapixels"
 MIN_SIDE = 64  # pixels; a smaller picture shows nobody
+# what Pillow's readers raise for damaged files; it does not wrap all of them
+_DAMAGE = (OSError, ValueError, SyntaxError, EOFError, MemoryError, TypeError, LookupError, OverflowError, struct.error)
 _HEIC = (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif")
 
 Pixels = Float[np.ndarray, "h w 3"]
@@ -31,10 +34,12 @@ def decode(data: bytes, name: str) -> tuple[Pixels, Alpha | None]:
     """
     image = _opened(data, name)
     try:
+        if getattr(image, "n_frames", 1) > 1:
+            log.warning("%s has %d frames; the first is used", name, image.n_frames)  # type: ignore[attr-defined]
         image = ImageOps.exif_transpose(_to_8_bit(image, name))
         alpha = image.convert("RGBA").getchannel("A") if _has_alpha(image) else None
         rgb = _to_srgb(image, name)
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
+    except _DAMAGE as error:
         raise StageError(f"{name}: the picture is damaged or cut short ({error}); export it again as PNG or JPEG") from error
     return _floats(rgb), None if alpha is None else _checked_alpha(_floats(alpha), name)
 
@@ -69,7 +74,7 @@ def _opened(data: bytes, name: str) -> Image.Image:
             image = Image.open(io.BytesIO(data))
     except Image.DecompressionBombError as error:
         raise StageError(f"{name}: the picture is too large ({_LIMIT}; {error}); make it 2,000 px wide and try again") from error
-    except (OSError, ValueError, SyntaxError) as error:
+    except _DAMAGE as error:
         kind = "a HEIC or AVIF picture" if data[4:8] == b"ftyp" and data[8:12] in _HEIC else "not a picture that can be read"
         raise StageError(f"{name}: this is {kind} ({len(data)} bytes); save the photo as JPEG or PNG") from error
     width, height = image.size
@@ -77,8 +82,6 @@ def _opened(data: bytes, name: str) -> Image.Image:
         raise StageError(f"{name}: {width} x {height} px is too large ({_LIMIT}); make it 2,000 px wide and try again")
     if min(width, height) < MIN_SIDE:
         raise StageError(f"{name}: {width} x {height} px is too small (at least {MIN_SIDE} px a side); use a larger photo")
-    if getattr(image, "n_frames", 1) > 1:
-        log.warning("%s has %d frames; the first is used", name, image.n_frames)  # type: ignore[attr-defined]
     return image
 
 

@@ -12,7 +12,7 @@ from pipeline.stage import Stage, StageConfig
 if TYPE_CHECKING:
     import torch
 
-    from models.back_view.refiner import DiffusionRefiner
+    from models.back_view.refiner import DiffusionRefiner, Settings
     from pipeline.types import Gaussians, View
 
 EMBEDDED_STRENGTH, HUB_STRENGTH = 0.5, 0.2
@@ -78,7 +78,7 @@ class BackView(Stage[BackViewConfig]):
             view = replace(coarse, image=image, mask=mask)
         return {"coarse": coarse.image, "refined": view.image, "view": view}
 
-    def settings(self):
+    def settings(self) -> Settings:
         """The settings of the refinement."""
         from models.back_view.refiner import Settings
 

@@ -199,6 +199,7 @@ BAD = {
     "truncated PNG": (file(UPRIGHT)[:-60], "damaged or cut short"),
     "PNG with a broken row": (png(WIDTH, HEIGHT, 8, 2, b"\0" + bytes(10)), "damaged or cut short"),
     "only a signature": (b"\x89PNG\r\n\x1a\n", "not a picture that can be read"),
+    "TIFF without a width": (file(UPRIGHT, "TIFF").replace(b"\x00\x01\x04\x00", b"\xfe\x00\x04\x00", 1), "not a picture|damaged"),
     "alpha of 0": (file(Image.new("RGBA", (WIDTH, HEIGHT), (255, 0, 0, 0))), "alpha channel is 0 everywhere"),
     "too small": (file(UPRIGHT.resize((MIN_SIDE - 1, 200))), f"{MIN_SIDE - 1} x 200 px is too small"),
     "32-bit floats": (file(Image.fromarray(np.ones((HEIGHT, WIDTH), np.float32)), "TIFF"), "32-bit floats"),
