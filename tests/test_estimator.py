@@ -2,19 +2,17 @@
 
 import dataclasses
 
-import numpy as np
 import pytest
 import torch
 
 from models import zoo
 from models.body import BodyModel
 from models.estimator.crop import cut, from_window, lift, log_depth_of, mask_window, project_plane, rotation_2d, to_window
-from models.estimator.dataset import Labels, Singles, flip_labels, turn_labels
+from models.estimator.dataset import Labels, flip_labels, turn_labels
 from models.estimator.kinematics import KEYPOINTS, Skeleton, mirror_keypoints, mirror_rotations, to_global, to_local
 from models.estimator.model import BodyEstimator, EstimatorConfig, Prediction, heatmap_target
 from models.estimator.polish import _below, _jacobian, _turn_chain, likely_depth, polish
 from models.estimator.predict import to_body, transfer_shape
-from models.estimator.train import estimator_loss, new_estimator, procrustes_error
 from pipeline.camera import canonical_camera, project
 from pipeline.rotation import axis_angle_to_matrix
 from pipeline.types import Body, View
@@ -204,52 +202,6 @@ def test_network_output_is_a_body_of_the_same_joints(model, skeleton):
     body = to_body(network, found, model)
     joints = model(body).joints[list(KEYPOINTS)]
     torch.testing.assert_close(joints[:22], found.joints[0, :22].detach(), atol=2e-4, rtol=0)
-
-
-def test_procrustes_is_blind_to_similarity():
-    points = torch.randn(3, 22, 3)
-    turn = axis_angle_to_matrix(torch.randn(3, 3))
-    moved = 1.7 * points @ turn + torch.randn(3, 1, 3)
-    assert procrustes_error(moved, points).max() < 1e-5
-    assert procrustes_error(moved + 0.1 * torch.randn_like(points), points).min() > 0.01
-
-
-def write_singles(folder, model, count=10, size=64):
-    body = random_body(count, amount=0.1)
-    joints = model(body).joints
-    rgba = np.zeros((count, size, size, 4), np.uint8)
-    rgba[:, 12:52, 24:40] = 200
-    np.save(folder / "rgba.npy", rgba)
-    np.save(folder / "joints.npy", joints.numpy())
-    np.save(folder / "joint_visible.npy", np.ones((count, 55), bool))
-    for field in dataclasses.fields(Body):
-        np.save(folder / f"body_{field.name}.npy", getattr(body, field.name).numpy())
-
-
-def test_training_batches_are_reproducible_and_learn(tmp_path, model):
-    write_singles(tmp_path, model)
-    data = Singles(tmp_path, "train", held_out=0.2)
-    assert len(data) == 8 and len(Singles(tmp_path, "held", held_out=0.2)) == 2
-    backgrounds = np.random.default_rng(0).integers(0, 255, (3, 64, 64, 3), np.uint8)
-    first, second = (data.spoilt(4, backgrounds, np.random.default_rng(1)) for _ in range(2))
-    assert torch.equal(first.pixels, second.pixels) and torch.equal(first.labels.joints, second.labels.joints)
-    assert first.pixels.shape == (4, 4, 128, 128) and torch.isfinite(first.pixels).all()
-    torch.manual_seed(0)
-    network = new_estimator(data)
-    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
-    batch, losses = data.plain(np.arange(8)), []
-    for _ in range(12):
-        loss, _ = estimator_loss(network, batch)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    assert losses[-1] < 0.9 * losses[0]
-
-
-def test_missing_set_names_the_remedy(tmp_path):
-    with pytest.raises(FileNotFoundError, match="turnaround data people"):
-        Singles(tmp_path, "train")
 
 
 def test_stage_makes_body_keypoints_and_overlay(model):

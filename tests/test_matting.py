@@ -71,7 +71,7 @@ def test_person_mask_looks_twice_and_has_the_photos_size():
     photo = torch.zeros(200, 300, 3)
     photo[50:150, 100:140] = 1
     mask = person_mask(network, photo)
-    assert mask.shape == (200, 300) and len(sizes) == 2
+    assert mask.shape == (200, 300) and len(set(sizes)) >= 4
     overlap = ((mask > 0.5) & (photo[..., 0] > 0.5)).sum() / ((mask > 0.5) | (photo[..., 0] > 0.5)).sum()
     assert overlap > 0.97
     assert person_mask(lambda image: torch.zeros_like(image[:, :1]), photo).max() == 0

@@ -15,9 +15,10 @@ from models.matting.guided import guided_upsample
 
 MaskNetwork = Callable[[Float[Tensor, "b 3 h w"]], Float[Tensor, "b 1 h w"]]
 
-FULL_SIZE = 256  # pixels of the longer side at the first look
-CLOSE_SIZE = 320  # of the second, at the person's box
-MARGIN = 0.12  # of the box's longer side, around it
+FULL_SIZES = (192, 256, 352)  # pixels of the longer side at the first look
+CLOSE_SIZES = (192, 256, 320)  # of the second, at the person's box; the last one carries the detail
+DOUBT, LEAN = 0.5, 0.1  # width of the probabilities that stay soft, and how far the middle leans towards the person
+MARGIN = 0.2  # of the box's longer side, around it
 MAX_SIZE = 1536  # longer side at which edges are followed; larger photos get the mask enlarged
 
 
@@ -49,26 +50,41 @@ def load_matting(name_or_path: str = "matting") -> MattingNetwork:
 def person_mask(network: MaskNetwork, image: Float[Tensor, "h w 3"]) -> Float[Tensor, "h w"]:
     """The soft mask of all people in a photo, at its resolution.
 
-    The whole picture is looked at coarsely; the box of what was found is looked at again, larger; a guided filter
-    carries the edges to full resolution.
+    The whole picture is looked at coarsely; the box of what was found is looked at again, larger, and once more where
+    that showed the box to be another. A guided filter carries the edges to full resolution.
     """
     picture = image.movedim(-1, 0)[None]
-    mask = _at_size(network, picture, FULL_SIZE)
+    mask = _look(network, picture, FULL_SIZES)
     box = _box(mask[0, 0])
-    if box is not None:
+    for _ in range(2):
+        if box is None:
+            break
         top, left, bottom, right = box
-        close = _at_size(network, picture[..., top:bottom, left:right], CLOSE_SIZE)
         mask = mask.clone()
-        mask[..., top:bottom, left:right] = close
-    return mask[0, 0].clamp(0, 1)
+        mask[..., top:bottom, left:right] = _look(network, picture[..., top:bottom, left:right], CLOSE_SIZES)
+        before, box = box, _box(mask[0, 0])
+        if box is None or max(abs(a - b) for a, b in zip(before, box, strict=True)) < 0.05 * max(bottom - top, right - left):
+            break
+    return decided(mask[0, 0])
 
 
-def _at_size(network: MaskNetwork, picture: Float[Tensor, "1 3 h w"], size: int) -> Float[Tensor, "1 1 h w"]:
+def decided(mask: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
+    """Probabilities -> shares of a pixel: what is doubtful over whole regions must not become half transparent."""
+    return ((mask - 0.5) / DOUBT + 0.5 + LEAN).clamp(0, 1)
+
+
+def _look(network: MaskNetwork, picture: Float[Tensor, "1 3 h w"], sizes: tuple[int, ...]) -> Float[Tensor, "1 1 h w"]:
+    """The mean mask over the sizes (of the longer side) and over the picture and its mirror image, at the picture's size."""
     height, width = picture.shape[-2:]
-    scale = size / max(height, width)
-    small = [max(32, 32 * round(side * scale / 32)) for side in (height, width)]
-    reduced = F.interpolate(picture, small, mode="bilinear", antialias=True, align_corners=False)
-    return guided_upsample(network(reduced), picture, MAX_SIZE)
+    masks = []
+    for size in sizes:
+        scale = size / max(height, width)
+        small = [max(32, 32 * round(side * scale / 32)) for side in (height, width)]
+        reduced = F.interpolate(picture, small, mode="bilinear", antialias=True, align_corners=False)
+        masks.append((network(reduced) + network(reduced.flip(-1)).flip(-1)) / 2)
+    fine = masks[-1].shape[-2:]
+    mean = torch.stack([F.interpolate(mask, fine, mode="bilinear", align_corners=False) for mask in masks]).mean(0)
+    return guided_upsample(mean, picture, MAX_SIZE)
 
 
 def _box(mask: Float[Tensor, "h w"]) -> tuple[int, int, int, int] | None:
