@@ -200,6 +200,8 @@ def evaluate(
         suite, limit, json, config=config, overrides=set_ or (), work=work, device=device, ablations=ablations, progress=told
     )
     typer.echo(dumps({name: value for name, value in report.items() if name != "subjects"}, indent=1))
+    if report["failed"]:
+        raise typer.Exit(1)
 
 
 @data_app.command(context_settings=_PASS)
