@@ -72,7 +72,7 @@ def test_an_untouched_controlnet_changes_nothing():
     torch.manual_seed(1)
     unet = networks.build_unet()
     controlnet, t = networks.build_controlnet(unet), torch.tensor([300])
-    latents, prompt = torch.randn(1, 4, 16, 16), networks.empty_prompt(1)
+    latents, prompt = torch.randn(1, networks.LATENTS, 16, 16), networks.empty_prompt(1)
     down, middle = controlnet(latents, t, prompt, controlnet_cond=torch.rand(1, 3, 64, 64), return_dict=False)
     with torch.no_grad():
         controlled = unet(latents, t, prompt, down_block_additional_residuals=down, mid_block_additional_residual=middle).sample
@@ -219,6 +219,21 @@ def test_patches_hold_people_and_people_are_not_shared_between_the_sets(tmp_path
         split_people(tmp_path / "none")
 
 
+def test_coarse_versions_stay_beside_their_pictures(tmp_path):
+    views_folder(tmp_path, 2)
+    coarse = tmp_path / "coarse"
+    coarse.mkdir()
+    image = (person(96)[0] * 255).to(torch.uint8).numpy()
+    np.save(coarse / "0000001.npy", 255 - (255 - image) // 2)
+    pictures = read_pictures(sorted(tmp_path.glob("*.npz")), True, coarse)
+    assert len(pictures) == 15 and sum(p.coarse is not None for p in pictures) == 5
+    patches = sample_patches(pictures, 16, (64, 48), np.random.default_rng(0))
+    assert 0 < patches.paired.sum() < 16
+    paired, single = patches.paired, ~patches.paired
+    assert torch.allclose(1 - patches.coarse[paired], (1 - patches.image[paired]) / 2, atol=0.01)
+    assert torch.equal(patches.coarse[single], patches.image[single])
+
+
 def test_a_cut_keeps_every_pixel_of_the_person():
     image, mask = (t.numpy() for t in person(96))
     cut = cut_out(image, mask)
@@ -235,7 +250,7 @@ def test_simulated_coarse_views_are_blurrier_and_white_stays_white():
 
 def test_a_perfect_restoration_has_no_loss():
     """The v that leads to the truth from wherever the noise was added is what ControlLoss asks for."""
-    true, start = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8)
+    true, start = torch.randn(2, networks.LATENTS, 8, 8), torch.randn(2, networks.LATENTS, 8, 8)
     loss = ControlLoss(networks.build_unet())
 
     def oracle(noised, t, _prompt, **_residuals):
@@ -251,10 +266,11 @@ def test_a_perfect_restoration_has_no_loss():
 def test_the_losses_reach_every_trained_tensor():
     torch.manual_seed(0)
     image, mask = person(32)
-    patches = Patches(image.permute(2, 0, 1)[None].repeat(2, 1, 1, 1), mask[None, None].repeat(2, 1, 1, 1))
+    images = image.permute(2, 0, 1)[None].repeat(2, 1, 1, 1)
+    patches = Patches(images, mask[None, None].repeat(2, 1, 1, 1), images, torch.tensor([False, False]))
     vae, unet = networks.build_vae(), networks.build_unet()
     vae_loss(vae, patches)[0].backward()
-    latents = Latents(torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8), patches.image, torch.ones(2, 1, 8, 8))
+    latents = Latents(torch.randn(2, networks.LATENTS, 8, 8), torch.randn(2, networks.LATENTS, 8, 8), patches.image, torch.ones(2, 1, 8, 8))
     NoiseLoss()(unet, latents)[0].backward()
     for network in (vae, unet):
         missing = [n for n, p in network.named_parameters() if p.grad is None]

@@ -15,16 +15,16 @@ from models.back_view.patches import Patches
 
 KL = 1e-5  # weight of the mean KL divergence a latent number
 SSIM = 0.05
-CHROMA = 2.0  # weight of the L1 of opponent colours; without it small VAEs stay grey for a long time
-HARDEST = 800  # largest timestep that the ControlNet is trained for; strengths beyond 0.8 are not offered
+CHROMA = 20.0  # weight of the squared error of opponent colours; without it small VAEs stay grey for a long time
+HARDEST = 500  # largest timestep that the ControlNet is trained for, strength 0.5
 
 
 @dataclass(frozen=True)
 class Latents:
     """A batch: latents of the truth and of what inference starts from, the control picture, weights of latent pixels."""
 
-    true: Float[Tensor, "b 4 h w"]
-    start: Float[Tensor, "b 4 h w"]
+    true: Float[Tensor, "b c h w"]
+    start: Float[Tensor, "b c h w"]
     control: Float[Tensor, "b 3 ph pw"] | None
     weight: Float[Tensor, "b 1 h w"]
 
@@ -35,7 +35,7 @@ def vae_loss(vae: nn.Module, batch: Patches) -> tuple[Tensor, dict[str, float]]:
     found = vae.decode(posterior.sample()).sample.float() * 0.5 + 0.5  # type: ignore[operator]
     error = found - batch.image
     absolute = (error.abs() * batch.weight).mean()
-    chroma = ((error - error.roll(1, 1)).abs() * batch.weight).mean() / 2
+    chroma = ((error - error.mean(1, keepdim=True)).square() * batch.weight).mean()
     structure = ((1 - ssim_map(found, batch.image)) * batch.weight).mean()
     divergence = 0.5 * (posterior.mean.float() ** 2 + posterior.var.float() - 1 - posterior.logvar.float()).mean()
     loss = absolute + CHROMA * chroma + SSIM * structure + KL * divergence

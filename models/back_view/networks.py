@@ -13,6 +13,7 @@ from typing import TypeVar
 import torch
 from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler, UNet2DConditionModel
 from diffusers.models.modeling_utils import ModelMixin
+from diffusers.models.resnet import ResnetBlock2D
 from jaxtyping import Float
 from torch import Tensor
 
@@ -20,16 +21,17 @@ from models import zoo
 
 PROMPT_WIDTH = 32  # channels of the empty prompt
 LATENT_FACTOR = 4  # picture pixels a latent pixel
+LATENTS = 8  # channels of the latents; with 4, as in SD 1.5, so small a VAE keeps shading and loses hues
 SIZE_MULTIPLE = 16  # picture sizes that the VAE and the three levels of the UNet divide
 
 VAE_CONFIG = {
-    "in_channels": 3, "out_channels": 3, "latent_channels": 4, "layers_per_block": 1, "norm_num_groups": 8,
+    "in_channels": 3, "out_channels": 3, "latent_channels": LATENTS, "layers_per_block": 1, "norm_num_groups": 8,
     "block_out_channels": (24, 48, 96), "mid_block_add_attention": False, "scaling_factor": 1.0,
     "down_block_types": ("DownEncoderBlock2D",) * 3, "up_block_types": ("UpDecoderBlock2D",) * 3,
 }  # fmt: skip
 
 UNET_CONFIG = {
-    "in_channels": 4, "out_channels": 4, "layers_per_block": 1, "norm_num_groups": 16,
+    "in_channels": LATENTS, "out_channels": LATENTS, "layers_per_block": 1, "norm_num_groups": 16,
     "block_out_channels": (64, 96, 160), "cross_attention_dim": PROMPT_WIDTH, "attention_head_dim": 4, "sample_size": 64,
     "down_block_types": ("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D"),
     "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
@@ -41,8 +43,23 @@ AnyModel = TypeVar("AnyModel", bound=ModelMixin)
 
 
 def build_vae() -> AutoencoderKL:
-    """An untrained VAE, 3 x h x w in [-1, 1] <-> 4 x h/4 x w/4."""
-    return AutoencoderKL(**VAE_CONFIG)
+    """An untrained VAE, 3 x h x w in [-1, 1] <-> 8 x h/4 x w/4.
+
+    Its residual branches begin at zero, so that it begins nearly linear, and its posterior begins narrow: with the usual
+    start a VAE of this size stays grey for thousands of steps.
+    """
+    vae = AutoencoderKL(**VAE_CONFIG)
+    for module in vae.modules():
+        if isinstance(module, ResnetBlock2D):
+            torch.nn.init.zeros_(module.conv2.weight)
+            torch.nn.init.zeros_(module.conv2.bias)
+    with torch.no_grad():
+        vae.quant_conv.bias[LATENTS:] = -6.0
+        # half of the first features see hue alone, and loud: hue varies ten times less than brightness, and features
+        # in which it is that faint are learned a hundred times more slowly
+        hue = vae.encoder.conv_in.weight[: VAE_CONFIG["block_out_channels"][0] // 2]
+        hue.sub_(hue.mean(1, keepdim=True)).mul_(8.0)
+    return vae
 
 
 def build_unet() -> UNet2DConditionModel:
@@ -84,11 +101,11 @@ def load(kind: type[AnyModel], name_or_path: str | Path, device: torch.device | 
     return model.to(device).eval().requires_grad_(False)  # type: ignore[return-value]
 
 
-def encode(vae: AutoencoderKL, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 4 hl wl"]:
+def encode(vae: AutoencoderKL, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c hl wl"]:
     """Scaled latents (the posterior's mode) of pictures in [0, 1]."""
     return vae.encode(image * 2 - 1).latent_dist.mode() * vae.config.scaling_factor  # type: ignore[union-attr]
 
 
-def decode(vae: AutoencoderKL, latents: Float[Tensor, "b 4 hl wl"]) -> Float[Tensor, "b 3 h w"]:
+def decode(vae: AutoencoderKL, latents: Float[Tensor, "b c hl wl"]) -> Float[Tensor, "b 3 h w"]:
     """Pictures of scaled latents, not clipped to [0, 1]."""
     return vae.decode(latents / vae.config.scaling_factor).sample * 0.5 + 0.5  # type: ignore[union-attr]

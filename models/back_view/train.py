@@ -23,8 +23,8 @@ from models.back_view.losses import ControlLoss, Latents, NoiseLoss, vae_loss
 from models.back_view.patches import Picture, read_pictures, sample_patches, split_people
 from models.training import Trainer, add_arguments, config_from
 
-PATCH = {"vae": (128, 96), "unet": (128, 96), "controlnet": (128, 96)}  # pixels (h, w)
-DEFAULTS = {"vae": {"batch": 4, "lr": 2e-3}, "unet": {"batch": 12, "lr": 1.5e-3}, "controlnet": {"batch": 12, "lr": 1e-3}}
+PATCH = {"vae": (96, 64), "unet": (128, 96), "controlnet": (128, 96)}  # pixels (h, w)
+DEFAULTS = {"vae": {"batch": 6, "lr": 2e-3}, "unet": {"batch": 12, "lr": 1.5e-3}, "controlnet": {"batch": 12, "lr": 1e-3}}
 SCALE_PATCHES = 64  # patches that measure the latents' standard deviation
 
 
@@ -34,7 +34,7 @@ def latent_batches(vae: AutoencoderKL, pictures: list[Picture], count: int, coar
     @torch.no_grad()
     def batch(_step: int, rng: np.random.Generator) -> Latents:
         patches = sample_patches(pictures, count, PATCH["unet"], rng)
-        control = simulate_coarse(patches.image, rng) if coarse else None
+        control = torch.where(patches.paired[:, None, None, None], patches.coarse, simulate_coarse(patches.image, rng)) if coarse else None
         weight = F.avg_pool2d(patches.weight, networks.LATENT_FACTOR)
         with torch.autocast("cpu", torch.bfloat16):
             true = networks.encode(vae, patches.image).float()
@@ -86,6 +86,7 @@ def main(arguments: list[str] | None = None) -> None:
         sub.add_argument("--people", type=int, default=0, help="use only so many people, 0 = all")
         sub.add_argument("--save", default="", help="weight name or file to write at the end")
         sub.add_argument("--start", type=Path, help="weights to go on from, instead of random ones")
+        sub.add_argument("--coarse", type=Path, help="folder of coarse back views made by models.back_view.pairs (controlnet)")
         sub.add_argument("--vae", default="back_view_vae", help="weights of the VAE (unet, controlnet)")
         sub.add_argument("--unet", default="back_view_unet", help="weights of the UNet (controlnet)")
     options = parser.parse_args(arguments)
@@ -96,7 +97,7 @@ def _train(network: str, options: argparse.Namespace) -> None:
     config = config_from(options)
     train_files, held_files = split_people(options.data, limit=options.people)
     backs_only = network == "controlnet"
-    train, held = read_pictures(train_files, backs_only), read_pictures(held_files, backs_only)
+    train, held = (read_pictures(files, backs_only, options.coarse if backs_only else None) for files in (train_files, held_files))
     torch.manual_seed(config.seed)
     if network == "vae":
         model, loss = networks.build_vae(), vae_loss
