@@ -20,7 +20,11 @@ log = logging.getLogger(__name__)
 
 
 class RefineConfig(StageConfig):
-    """Settings of `refine`; lengths in pixels are of a picture 256 pixels wide."""
+    """Settings of `refine`.
+
+    The defaults hold the fit near the estimate: the embedded estimator is nearer to the truth than clothed outlines
+    alone can bring a body, and the embedded HGM model has no backs without a body. `configs/paper.yaml` has the paper's.
+    """
 
     enabled: bool = Field(True, description="false: the estimate goes on as it is")
     side_views: bool = Field(True, description="fit the masks of the coarse model's other views")
@@ -28,17 +32,22 @@ class RefineConfig(StageConfig):
     joints: bool = Field(True, description="fit 2D keypoints")
     iterations: int = Field(45, ge=1, description="steps of the fit")
     model_every: int = Field(15, ge=1, description="the HGM model and the normals are computed anew after so many steps")
-    feed_body_from: int = Field(15, ge=0, description="the body is withheld from the HGM model before this step")
+    feed_body_from: int = Field(0, ge=0, description="the body is withheld from the HGM model before this step (paper: 15)")
+    feed_normals_from: int = Field(15, ge=0, description="the body is withheld from the normal network before this step")
     views: int = Field(12, ge=2, description="cameras around the person, the photo's among them")
     size: int = Field(256, ge=64, description="pixels of the fitted masks")
     front_weight: float = Field(10.0, gt=0, description="of the photo's mask")
     side_weight: float = Field(1.0, ge=0, description="of each other view's mask")
-    normal_weight: float = Field(0.5, ge=0, description="of the normals")
+    normal_weight: float = Field(1.0, ge=0, description="of the normals")
     joint_weight: float = Field(0.1, ge=0, description="of the keypoints")
-    inside_weight: float = Field(0.4, ge=0, le=1, description="of mask that the body leaves uncovered, where clothes are")
-    pose_prior: float = Field(0.0, ge=0, description="pull of the joint rotations to the estimate")
-    shape_prior: float = Field(0.0, ge=0, description="pull of the betas to the estimate")
-    depth_prior: float = Field(0.0, ge=0, description="pull of the distance to the estimate")
+    inside_weight: float = Field(0.3, ge=0, le=1, description="of mask that the body leaves uncovered, where clothes are, from inside_from")
+    inside_from: int = Field(0, ge=0, description="step from which inside_weight holds; 1 before")
+    pose_prior: float = Field(10.0, ge=0, description="pull of the joint rotations to the estimate")
+    shape_prior: float = Field(0.05, ge=0, description="pull of the betas to the estimate")
+    depth_prior: float = Field(0.01, ge=0, description="pull of the distance to the estimate")
+    pose_rate: float = Field(0.01, gt=0, description="step size of the joint rotations, radians")
+    shape_rate: float = Field(0.02, gt=0, description="step size of the betas")
+    translation_rate: float = Field(0.005, gt=0, description="step size of the position, metres")
     hgm: str = Field("hgm_coarse", description="embedded weight of the coarse model, or the path of a safetensors file")
     normal_weights: str = Field("normals", description="embedded weight of the normal network, or the path of a safetensors file")
     normal_folder: str = Field("", description="folder with normals_front.png and normals_back.png made elsewhere (ICON, ECON) instead")
@@ -65,11 +74,11 @@ class Refine(Stage[RefineConfig]):
         from pathlib import Path
 
         from models.body import BodyModel
-        from models.hgm.model import HGM
+        from models.hgm.weights import load_hgm
         from pipeline.normal_image import encode_normals
 
         model = BodyModel.load(None if self.config.body == "body" else Path(self.config.body))
-        hgm = HGM.load(self.config.hgm, device, model)
+        hgm = load_hgm(self.config.hgm, self.config.body, device)
         coarse: GaussianModel = lambda fed: hgm.reconstruct([view], fed).merged.to("cpu")  # noqa: E731
         normals = self._normal_model(model, view, device)
         refined, settings = self._refine(model, view, body, keypoints, coarse, normals)
@@ -91,10 +100,12 @@ class Refine(Stage[RefineConfig]):
 
         c = self.config
         return RefinementConfig(
-            iterations=c.iterations, model_every=c.model_every, feed_body_from=c.feed_body_from, views=c.views, size=c.size,
+            iterations=c.iterations, model_every=c.model_every, feed_body_from=c.feed_body_from,
+            feed_normals_from=c.feed_normals_from, views=c.views, size=c.size,
             front_weight=c.front_weight, side_weight=c.side_weight * c.side_views, normal_weight=c.normal_weight * c.normals,
             joint_weight=c.joint_weight * c.joints, inside_weight=c.inside_weight, pose_prior=c.pose_prior, shape_prior=c.shape_prior,
-            depth_prior=c.depth_prior,
+            depth_prior=c.depth_prior, inside_from=c.inside_from, pose_rate=c.pose_rate, shape_rate=c.shape_rate,
+            translation_rate=c.translation_rate,
         )  # fmt: skip
 
     def _refine(
@@ -116,20 +127,13 @@ class Refine(Stage[RefineConfig]):
 
     def _normal_model(self, model: BodyModel, view: View, device: torch.device) -> NormalModel:
         """Normals of front and back given a body, from the network or from pictures made elsewhere."""
-        import torch
-
-        from models.normals import body_normals, load_normals, predict_normals
+        from models.normals import load_normals, normal_model
 
         if self.config.normal_folder:
             given = _given_normals(self.config.normal_folder)
             return lambda _body: given
-        network = load_normals(self.config.normal_weights).to(device)
-
-        def predict(body: Body) -> torch.Tensor:
-            pair = predict_normals(network, view.to(device), body_normals(model, body).to(device))
-            return torch.stack([pair.front, pair.back]).cpu()
-
-        return predict
+        predict = normal_model(load_normals(self.config.normal_weights).to(device), view.to(device), model)
+        return lambda body: predict(body).cpu()
 
 
 def _given_normals(folder: str) -> torch.Tensor:

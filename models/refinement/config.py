@@ -1,4 +1,4 @@
-"""Settings of the body refinement; the defaults of the loop are the paper's."""
+"""Settings of the body refinement; those of the loop are the paper's, the stage has its own defaults."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ class RefinementConfig:
     iterations: int = 45
     model_every: int = 15  # the HGM model is run again after so many iterations
     feed_body_from: int = 15  # the body is withheld from the HGM model before this iteration
+    feed_normals_from: int = 0  # the body is withheld from the normal network before this iteration
     views: int = 12  # evenly around the person, the first is the photo
     size: int = 256  # pixels, of the fitted masks
     front_weight: float = 10.0

@@ -23,8 +23,8 @@ LANDMARK_NAMES: tuple[str, ...] = (*JOINT_NAMES, *SURFACE_NAMES)
 GaussianModel: TypeAlias = Callable[[Body | None], Gaussians]
 # Masks in [0, 1] of all views for the body that the model is fed with.
 MaskModel: TypeAlias = Callable[[Body | None, Camera], Float[Tensor, "c h w"]]
-# World-frame normals of the front and the back view given the current body, zero off the person.
-NormalModel: TypeAlias = Callable[[Body], Float[Tensor, "2 h w 3"]]
+# World-frame normals of the front and the back view given the current body or none, zero off the person.
+NormalModel: TypeAlias = Callable[[Body | None], Float[Tensor, "2 h w 3"]]
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,9 @@ def _look(objective: Objective, body: Body, iteration: int, masks: MaskModel | N
         fed = body if iteration >= config.feed_body_from else None
         seen = masks(fed, objective.evidence.cameras).cpu()
         seen = torch.cat([objective.evidence.front_mask[None], seen[1:]])
-    predicted = normals(body).cpu() if normals is not None and config.normal_weight > 0 else None
+    predicted = None
+    if normals is not None and config.normal_weight > 0:
+        predicted = normals(body if iteration >= config.feed_normals_from else None).cpu()
     return objective.targets(seen, predicted), seen
 
 
