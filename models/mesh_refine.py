@@ -52,8 +52,9 @@ def refine_to_normals(
     shift = torch.zeros_like(start, requires_grad=True)
     optimizer = torch.optim.Adam([shift], lr=lr, betas=(0.9, 0.95))
     trace: list[float] = []
+    visible, weight = visible_faces(start, faces, targets.cameras), targets.weight
     for step in range(iterations):
-        if step % REDRAW == 0:
+        if step and step % REDRAW == 0:
             visible = visible_faces(start + shift, faces, targets.cameras)
         normals = normal_maps(start + shift, faces, targets.cameras, visible)
         if step == 0:
@@ -71,7 +72,7 @@ def refine_to_normals(
 
 def _mean_of_neighbours(surface: Surface) -> sparse.csr_matrix:
     matrix = adjacency(surface)
-    return sparse.diags(1 / np.maximum(np.asarray(matrix.sum(1))[:, 0], 1)) @ matrix
+    return sparse.diags(1 / np.maximum(matrix.sum(1), 1)) @ matrix
 
 
 @torch.no_grad()

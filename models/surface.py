@@ -77,7 +77,7 @@ def _loops(edges: Int[np.ndarray, "e 2"]) -> list[Int[np.ndarray, " n"]]:
 def smooth(surface: Surface, iterations: int) -> Surface:
     """Taubin smoothing (1995): a step of +0.5 and one of -0.53 of the Laplacian an iteration, which does not shrink."""
     neighbours = adjacency(surface)
-    mean = sparse.diags(1 / np.maximum(np.asarray(neighbours.sum(1))[:, 0], 1)) @ neighbours
+    mean = sparse.diags(1 / np.maximum(neighbours.sum(1), 1)) @ neighbours
     vertices = surface.vertices
     for factor in (0.5, -0.53) * iterations:
         vertices = vertices + factor * (mean @ vertices - vertices)
@@ -127,12 +127,12 @@ def _directed_edges(faces: Int[np.ndarray, "f 3"]) -> Int[np.ndarray, "e 2"]:
     return np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
 
 
-def adjacency(surface: Surface) -> sparse.csr_matrix:
+def adjacency(surface: Surface) -> sparse.csr_array:
     """Symmetric (v, v) matrix with 1 where two vertices share an edge."""
     edges = _directed_edges(surface.faces)
     n = len(surface.vertices)
     both = np.concatenate([edges, edges[:, ::-1]])
-    matrix = sparse.coo_matrix((np.ones(len(both), np.float64), both.T), shape=(n, n)).tocsr()
+    matrix = sparse.coo_array((np.ones(len(both), np.float64), both.T), shape=(n, n)).tocsr()
     matrix.data[:] = 1
     return matrix
 

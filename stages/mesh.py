@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from models.mesh_refine import NormalTargets
     from models.surface import Surface
     from models.tsdf import DepthViews
-    from pipeline.types import Gaussians
+    from pipeline.types import Gaussians, Mesh
 
 PREVIEW_AZIMUTHS = (0, 90, 180, 270)
 
@@ -50,7 +50,7 @@ class MeshStage(Stage[MeshConfig]):
         from models.mesh_refine import paint, refine_to_normals
         from models.surface import describe
         from models.tsdf import render_depth_views
-        from pipeline.types import Mesh
+        from pipeline.types import Mesh as MeshRecord
 
         config = self.config
         views = render_depth_views(gaussians.to(device), config.depth_size, layers=config.layers)
@@ -59,7 +59,7 @@ class MeshStage(Stage[MeshConfig]):
             targets = normal_targets(normals_front, normals_back)
             surface, trace = refine_to_normals(surface, targets, iterations=config.iterations, laplacian=config.laplacian)
             report["normal_l1"] = [trace[0], trace[-1]]
-        mesh = Mesh(torch.from_numpy(surface.vertices).float(), torch.from_numpy(surface.faces), paint(surface, views))
+        mesh = MeshRecord(torch.from_numpy(surface.vertices).float(), torch.from_numpy(surface.faces), paint(surface, views))
         report = {**describe(surface), **report}
         return {"mesh": mesh, "previews": self._previews(mesh), "report": report}
 

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler, UNet2DConditionModel
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.controlnets.controlnet import ControlNetModel
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.models.resnet import ResnetBlock2D
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from jaxtyping import Float
 from torch import Tensor
 
@@ -52,9 +55,9 @@ def build_vae() -> AutoencoderKL:
     for module in vae.modules():
         if isinstance(module, ResnetBlock2D):
             torch.nn.init.zeros_(module.conv2.weight)
-            torch.nn.init.zeros_(module.conv2.bias)
+            torch.nn.init.zeros_(module.conv2.bias)  # type: ignore[arg-type]
     with torch.no_grad():
-        vae.quant_conv.bias[LATENTS:] = -6.0
+        vae.quant_conv.bias[LATENTS:] = -6.0  # type: ignore[index,union-attr]
         # half of the first features see hue alone, and loud: hue varies ten times less than brightness, and features
         # in which it is that faint are learned a hundred times more slowly
         hue = vae.encoder.conv_in.weight[: VAE_CONFIG["block_out_channels"][0] // 2]
@@ -96,7 +99,7 @@ def load(kind: type[AnyModel], name_or_path: str | Path, device: torch.device | 
     state, metadata = zoo.load_state(name_or_path)
     if "config" not in metadata:
         raise ValueError(f"weight {name_or_path} has no diffusers configuration; write it with models.back_view.networks.save")
-    model = kind.from_config(json.loads(metadata["config"]))
+    model = kind.from_config(json.loads(metadata["config"]))  # type: ignore[attr-defined]
     model.load_state_dict(state)
     return model.to(device).eval().requires_grad_(False)  # type: ignore[return-value]
 
