@@ -17,8 +17,9 @@ MaskNetwork = Callable[[Float[Tensor, "b 3 h w"]], Float[Tensor, "b 1 h w"]]
 
 FULL_SIZES = (192, 256, 352)  # pixels of the longer side at the first look
 CLOSE_SIZES = (192, 256, 320)  # of the second, at the person's box; the last one carries the detail
-DOUBT, LEAN = 0.5, 0.1  # width of the probabilities that stay soft, and how far the middle leans towards the person
+DOUBT, LEAN = 0.5, -0.1  # width of the probabilities that stay soft; how far their middle (0.55) leans away from the person
 MARGIN = 0.2  # of the box's longer side, around it
+SURE = 0.7  # probability that the box of the closer look is drawn around
 MAX_SIZE = 1536  # longer side at which edges are followed; larger photos get the mask enlarged
 
 
@@ -88,8 +89,8 @@ def _look(network: MaskNetwork, picture: Float[Tensor, "1 3 h w"], sizes: tuple[
 
 
 def _box(mask: Float[Tensor, "h w"]) -> tuple[int, int, int, int] | None:
-    """Top, left, bottom, right of what is more likely person than not, with the margin; None where nothing is."""
-    rows, columns = (mask > 0.5).any(1).nonzero()[:, 0], (mask > 0.5).any(0).nonzero()[:, 0]
+    """Top, left, bottom, right of what is probably a person, with the margin; None where nothing is."""
+    rows, columns = (mask > SURE).any(1).nonzero()[:, 0], (mask > SURE).any(0).nonzero()[:, 0]
     if len(rows) == 0:
         return None
     top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
