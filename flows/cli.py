@@ -239,7 +239,7 @@ def guarded(call: Callable[[], object]) -> int:
         error.show()
         return 2
     except (ValueError, RuntimeError, OSError) as error:
-        if type(error).__name__ not in ("ConfigError", "StoreError", "MissingWeight", "ValueError", "StageError"):
+        if type(error).__name__ not in ("ConfigError", "StoreError", "MissingWeight", "ValueError", "StageError", "WardrobeError"):
             raise
         typer.echo(f"turnaround: {error}", err=True)
         return 2
