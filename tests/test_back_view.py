@@ -14,7 +14,7 @@ from models.back_view.coarse import simulate_coarse
 from models.back_view.losses import ControlLoss, Latents, NoiseLoss, vae_loss
 from models.back_view.outline import dilate, within_outline
 from models.back_view.patches import Patches, cut_out, read_pictures, sample_patches, split_people
-from models.back_view.refiner import Settings, embedded_refiner, hub_refiner, person_box
+from models.back_view.refiner import Settings, embedded_refiner, hub_refiner, person_box, without_slow_change
 from models.back_view.train import main
 from pipeline.stage import StageError
 from pipeline.types import Gaussians
@@ -96,6 +96,20 @@ def test_the_seed_decides_and_the_control_matters(refiner):
     assert not torch.equal(first, refiner(image, dataclasses.replace(SETTINGS, control=0.0)))
 
 
+def test_less_noise_is_less_random_and_colours_stay(refiner):
+    image, mask = person()
+    spread = {}
+    for noise in (0.0, 0.5, 1.01):
+        first, second = (refiner(image, dataclasses.replace(SETTINGS, noise=noise, seed=seed)) for seed in (1, 2))
+        spread[noise] = (first - second).abs().mean().item()
+    assert spread[0.0] == 0 < spread[0.5] < spread[1.01]
+    change = torch.full((1, 3, 64, 64), 0.3)
+    assert without_slow_change(change, image.permute(2, 0, 1)[None], 3.0).abs().max() < 1e-5
+    ripple = change * ((torch.arange(64) % 2) * 2.0 - 1)
+    kept = without_slow_change(ripple, image.permute(2, 0, 1)[None], 3.0)[0, 0]
+    assert (kept[mask > 0].abs() > 0.2).all() and (kept[mask == 0] == 0).all()
+
+
 def test_the_outline_grows_by_the_margin_at_most():
     coarse, mask = person()
     refined = torch.zeros_like(coarse)  # a refinement that paints everything black
@@ -125,7 +139,7 @@ def test_the_box_holds_the_person_and_fits_the_networks():
 
 def test_the_stage_makes_a_view_whose_silhouette_stays(weights):
     names = {f"{name}_weights": file for name, file in weights.items()}
-    stage = BackView(BackViewConfig(size=128, steps=2, margin=4, **names))
+    stage = BackView(BackViewConfig(size=128, margin=4, **names))
     made = stage.run(device=torch.device("cpu"), gaussians=blob(), given=None)
     view = made["view"]
     plain = BackView(BackViewConfig(size=128, enabled=False)).run(device=torch.device("cpu"), gaussians=blob(), given=None)

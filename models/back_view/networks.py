@@ -79,7 +79,7 @@ def build_scheduler() -> DDIMScheduler:
     """Deterministic DDIM on Stable Diffusion's noise schedule, for v-prediction."""
     return DDIMScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
-        set_alpha_to_one=False, steps_offset=1, prediction_type="v_prediction",
+        set_alpha_to_one=True, timestep_spacing="trailing", prediction_type="v_prediction",
     )  # fmt: skip
 
 

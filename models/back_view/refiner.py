@@ -16,8 +16,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from models.back_view import networks
+from models.back_view.coarse import blur
 
 PROMPT = "Best quality"  # of the paper
+COLOR_SCALE = 3 / 256  # of the picture's width: changes slower than this are changes of colour
 NEGATIVE_PROMPT = "blur, bad anatomy, bad hands, cropped, worst quality"  # of the paper
 
 
@@ -31,6 +33,9 @@ class Settings:
     control: float  # weight of the ControlNet
     seed: int
     keep_detail: bool  # add only what the diffusion changed, so that the VAE's loss does not touch the picture
+    noise: float = 1.0  # amplitude of the noise relative to the schedule's; a weak denoiser leaves less of less noise
+    amount: float = 1.0  # share of the change that is added, with keep_detail
+    keep_color: bool = False  # slow changes of colour are left out, with keep_detail (the colour fix of StableSR)
 
 
 class Refiner(Protocol):
@@ -60,7 +65,10 @@ class DiffusionRefiner:
         after = self._denoise(crop, settings) if int(settings.strength * settings.steps) > 0 else before
         whole = torch.zeros_like(small) if settings.keep_detail else small.clone()
         found = networks.decode(vae, after)
-        whole[:, :, top:bottom, left:right] = found - networks.decode(vae, before) if settings.keep_detail else found
+        if settings.keep_detail:
+            found = settings.amount * (found - networks.decode(vae, before))
+            found = without_slow_change(found, crop, COLOR_SCALE * self.size) if settings.keep_color else found
+        whole[:, :, top:bottom, left:right] = found
         large = F.interpolate(whole, batch.shape[-2:], mode="bilinear", align_corners=False) if whole.shape != batch.shape else whole
         return (batch + large if settings.keep_detail else large).clamp(0, 1)[0].permute(1, 2, 0).cpu()
 
@@ -71,10 +79,27 @@ class DiffusionRefiner:
             prompt = {"prompt": PROMPT, "negative_prompt": NEGATIVE_PROMPT, "guidance_scale": settings.guidance}
         else:
             prompt = {"prompt_embeds": networks.empty_prompt(1, image.device), "guidance_scale": 1.0}
+        if settings.noise != 1:
+            prompt["latents"] = self._start(image, settings, generator)
         return self.pipeline(
             image=image, control_image=image, strength=settings.strength, num_inference_steps=settings.steps,
             controlnet_conditioning_scale=settings.control, generator=generator, output_type="latent", **prompt,
         ).images  # type: ignore[return-value,union-attr]  # fmt: skip
+
+    def _start(self, image: Float[Tensor, "1 3 h w"], settings: Settings, generator: torch.Generator) -> Float[Tensor, "1 c hl wl"]:
+        """The picture's latents at the first timestep, with `settings.noise` of the schedule's noise."""
+        scheduler = self.pipeline.scheduler
+        scheduler.set_timesteps(settings.steps)
+        share = scheduler.alphas_cumprod[scheduler.timesteps[-int(settings.strength * settings.steps)].cpu()].to(image)
+        latents = networks.encode(self.pipeline.vae, image)
+        noise = torch.randn(latents.shape, generator=generator).to(latents)
+        return share.sqrt() * latents + settings.noise * (1 - share).sqrt() * noise
+
+
+def without_slow_change(change: Float[Tensor, "1 3 h w"], image: Float[Tensor, "1 3 h w"], sigma: float) -> Float[Tensor, "1 3 h w"]:
+    """`change` on the person less its blur of `sigma` pixels, so that colours stay; zero on the white around."""
+    person = (image.amin(1, keepdim=True) < 0.97).to(change)
+    return (change - blur(change * person, sigma) / blur(person, sigma).clamp(min=0.01)) * person
 
 
 def person_box(image: Float[Tensor, "3 h w"], multiple: int, margin: int = 8) -> tuple[int, int, int, int]:
