@@ -88,8 +88,11 @@ class Stage(Generic[ConfigT]):
         """Names in `models/zoo.py`, or paths, of the weights that this configuration uses; their digests enter the key."""
         return ()
 
-    def run(self, *, device: torch.device, **inputs: Any) -> Mapping[str, Any]:
-        """Compute every output of `makes` from the inputs of `needs`. StageError for faults of the picture."""
+    def run(self, *args: Any, **inputs: Any) -> Mapping[str, Any]:
+        """Compute every output of `makes` from `device` and the inputs of `needs`. StageError for faults of the picture.
+
+        Called with keywords only; the open signature lets every stage name its own.
+        """
         raise NotImplementedError
 
 

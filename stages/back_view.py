@@ -28,7 +28,9 @@ class BackViewConfig(StageConfig):
         description="embedded: our small diffusion model; hub: Stable Diffusion 1.5 + ControlNet tile; none: the coarse view as it is",
     )
     strength: float = Field(-1.0, le=1, description="share of the noise schedule; -1: 0.2 for hub, 0.1 for embedded")
-    steps: int = Field(10, ge=1, description="steps of the whole schedule, of which strength x steps are run; the paper's code has 100")
+    steps: int = Field(
+        10, ge=1, description="steps of the whole schedule, of which strength x steps, at least one, are run; the paper's code has 100"
+    )
     guidance: float = Field(5.0, ge=1, description="classifier-free guidance of the hub model")
     control: float = Field(1.0, ge=0, description="weight of the ControlNet")
     seed: int = Field(22, description="of the noise")
@@ -67,6 +69,8 @@ class BackView(Stage[BackViewConfig]):
         """The coarse view, the refined one over white, and it with mask and camera."""
         from dataclasses import replace
 
+        import torch
+
         from models.back_view.outline import within_outline
         from models.hgm.rendering import back_view
 
@@ -79,7 +83,8 @@ class BackView(Stage[BackViewConfig]):
         else:
             refined = self._refiner(device)(coarse.image, self.settings())
             image, mask = within_outline(refined, coarse.image, coarse.mask, round(config.margin * config.size / 512))
-            view = replace(coarse, image=image, mask=mask)
+            # a picture over white cannot be darker than its mask allows
+            view = replace(coarse, image=torch.maximum(image, 1 - mask[..., None]), mask=mask)
         return {"coarse": coarse.image, "refined": view.image, "view": view}
 
     def settings(self) -> Settings:

@@ -90,6 +90,7 @@ def test_without_noise_the_picture_comes_back_as_it_was(refiner):
 def test_the_seed_decides_and_the_control_matters(refiner):
     image, _ = person()
     first = refiner(image, SETTINGS)
+    assert not torch.equal(refiner(image, dataclasses.replace(SETTINGS, strength=0.1, steps=2)), image)  # one step at least
     assert first.shape == image.shape and first.min() >= 0 and first.max() <= 1
     assert torch.equal(first, refiner(image, SETTINGS))
     assert not torch.equal(first, refiner(image, dataclasses.replace(SETTINGS, seed=2)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from models.body import BodyModel
-from models.hgm.config import HGMConfig, hgm_config
+from models.hgm.config import HGMConfig, config_from_json, hgm_config
 from models.hgm.heads import absolute_gaussians, ray_gaussians
 from models.hgm.inputs import HGMInput, prepare, stack, unpremultiply
 from models.hgm.model import HGM
@@ -122,6 +123,13 @@ def test_mirror_points_are_mirror_images(body_model):
     gap = (surface.rest[surface.mirror] * torch.tensor([-1.0, 1, 1]) - surface.rest).norm(dim=-1)
     assert gap.median() < 0.03
     torch.testing.assert_close(surface.parts.sum(1), torch.ones(2048))
+
+
+def test_the_paper_has_a_token_on_every_vertex(body_model, body):
+    surface = BodySurface(body_model, 0)
+    vertices = body_model(body).vertices[None]
+    torch.testing.assert_close(surface.points(vertices), vertices)
+    assert torch.equal(surface.rest, body_model.v_template)
 
 
 # ---- heads ----------------------------------------------------------------------------------------------------------
@@ -310,6 +318,17 @@ def test_weights_of_another_shape_are_refused(tmp_path, model):
     del state["body_branch.tokens"]
     with pytest.raises(RuntimeError, match=r"body_branch\.tokens"):
         HGM.load(model.save(tmp_path / "partial.safetensors", state), body_model=model.body_model)
+
+
+def test_a_configuration_of_another_version_is_refused():
+    config = hgm_config("tiny")
+    values = dataclasses.asdict(config)
+    assert config_from_json(json.dumps(values)) == config
+    with pytest.raises(ValueError, match="new_field"):
+        config_from_json(json.dumps(values | {"new_field": 1}))
+    del values["unet"]["groups"]
+    with pytest.raises(ValueError, match="groups"):
+        config_from_json(json.dumps(values))
 
 
 def test_foreign_weights_are_refused(tmp_path, model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -27,8 +28,8 @@ NEGATIVE_PROMPT = "blur, bad anatomy, bad hands, cropped, worst quality"  # of t
 class Settings:
     """How a picture is refined."""
 
-    strength: float  # share of the noise schedule that is added and taken away again
-    steps: int  # of the whole schedule; strength * steps are run
+    strength: float  # share of the noise schedule that is added and taken away again; 0: no diffusion
+    steps: int  # of the whole schedule; strength * steps are run, but at least one
     guidance: float  # classifier-free guidance, 1 = none
     control: float  # weight of the ControlNet
     seed: int
@@ -36,6 +37,11 @@ class Settings:
     noise: float = 1.0  # amplitude of the noise relative to the schedule's; a weak denoiser leaves less of less noise
     amount: float = 1.0  # share of the change that is added, with keep_detail
     keep_color: bool = False  # slow changes of colour are left out, with keep_detail (the colour fix of StableSR)
+
+    @property
+    def schedule(self) -> int:
+        """Steps of the whole schedule, so many that one at least is run."""
+        return max(self.steps, math.ceil(1 / self.strength)) if self.strength > 0 else self.steps
 
 
 class Refiner(Protocol):
@@ -62,7 +68,7 @@ class DiffusionRefiner:
         crop = small[:, :, top:bottom, left:right]
         vae = self.pipeline.vae
         before = networks.encode(vae, crop)
-        after = self._denoise(crop, settings) if int(settings.strength * settings.steps) > 0 else before
+        after = self._denoise(crop, settings) if settings.strength > 0 else before
         whole = torch.zeros_like(small) if settings.keep_detail else small.clone()
         found = networks.decode(vae, after)
         if settings.keep_detail:
@@ -82,15 +88,15 @@ class DiffusionRefiner:
         if settings.noise != 1:
             prompt["latents"] = self._start(image, settings, generator)
         return self.pipeline(
-            image=image, control_image=image, strength=settings.strength, num_inference_steps=settings.steps,
+            image=image, control_image=image, strength=settings.strength, num_inference_steps=settings.schedule,
             controlnet_conditioning_scale=settings.control, generator=generator, output_type="latent", **prompt,
         ).images  # type: ignore[return-value,union-attr]  # fmt: skip
 
     def _start(self, image: Float[Tensor, "1 3 h w"], settings: Settings, generator: torch.Generator) -> Float[Tensor, "1 c hl wl"]:
         """The picture's latents at the first timestep, with `settings.noise` of the schedule's noise."""
         scheduler = self.pipeline.scheduler
-        scheduler.set_timesteps(settings.steps)
-        share = scheduler.alphas_cumprod[scheduler.timesteps[-int(settings.strength * settings.steps)].cpu()].to(image)
+        scheduler.set_timesteps(settings.schedule)
+        share = scheduler.alphas_cumprod[scheduler.timesteps[-int(settings.strength * settings.schedule)].cpu()].to(image)
         latents = networks.encode(self.pipeline.vae, image)
         noise = torch.randn(latents.shape, generator=generator).to(latents)
         return share.sqrt() * latents + settings.noise * (1 - share).sqrt() * noise

@@ -119,7 +119,8 @@ def only(person: Person, mask: Float[np.ndarray, "h w"], *, fill_holes: bool) ->
     result = np.where(kept[rows][:, columns], mask, 0).astype(np.float32)
     if not fill_holes:
         return result
-    holes, count = ndimage.label(~person.mask)  # type: ignore[misc]
+    labels, count = ndimage.label(~person.mask)  # type: ignore[misc]
+    holes = np.asarray(labels, np.intp)
     areas = np.bincount(holes.ravel(), minlength=count + 1) * 1.0
     small = areas[holes] < HOLE * person.mask.sum()
     return np.where((small & ~person.mask)[rows][:, columns], 1.0, result).astype(np.float32)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 SAMPLES = 100_000
 
@@ -46,8 +46,8 @@ def sample_surface(vertices: np.ndarray, faces: np.ndarray, count: int = SAMPLES
 
 def compare(prediction: Surface, truth: Surface) -> dict[str, float]:
     """Chamfer, P2S (truth to prediction), S2P, normal consistency |n.n'| both ways, F-score at 1 cm."""
-    to_prediction, nearest_p = cKDTree(prediction.points).query(truth.points)
-    to_truth, nearest_t = cKDTree(truth.points).query(prediction.points)
+    to_prediction, nearest_p = KDTree(prediction.points).query(truth.points)
+    to_truth, nearest_t = KDTree(truth.points).query(prediction.points)
     p2s, s2p = 100 * to_prediction.mean(), 100 * to_truth.mean()
     agreement = np.abs((truth.normals * prediction.normals[nearest_p]).sum(1)).mean()
     agreement += np.abs((prediction.normals * truth.normals[nearest_t]).sum(1)).mean()
@@ -60,7 +60,7 @@ def compare(prediction: Surface, truth: Surface) -> dict[str, float]:
 def icp(source: Surface, target: Surface, *, with_scale: bool, iterations: int = 20, count: int = 10_000) -> Surface:
     """`source` aligned to `target` by iterated closest points, rigid or similarity; never mirrored."""
     step = max(1, len(source.points) // count)
-    tree = cKDTree(target.points)
+    tree = KDTree(target.points)
     for _ in range(iterations):
         points = source.points[::step]
         _, nearest = tree.query(points)
