@@ -25,7 +25,7 @@ class BackViewConfig(StageConfig):
     enabled: bool = Field(True, description="false: the coarse view goes on as it is (an ablation)")
     provider: Literal["embedded", "hub"] = Field(
         "embedded",
-        description="embedded: our small diffusion model; hub: Stable Diffusion 1.5 + ControlNet tile; none: the coarse view as it is",
+        description="embedded: our small diffusion model; hub: Stable Diffusion 1.5 + ControlNet tile",
     )
     strength: float = Field(-1.0, le=1, description="share of the noise schedule; -1: 0.2 for hub, 0.1 for embedded")
     steps: int = Field(
