@@ -68,11 +68,11 @@ def test_one_camera_shows_what_the_batch_shows():
 
 
 def test_the_stage_makes_a_film_of_both_halves_and_a_sheet(tmp_path):
-    stage = Turntable(Turntable.Config(frames=4, size=64, sheet_size=64, sheet_views=2, elevation=0))
+    stage = Turntable(Turntable.Config(frames=4, size=160, sheet_size=64, sheet_views=2, elevation=0))
     mesh = ball()
     made = stage.run(device=torch.device("cpu"), gaussians=splats(mesh), mesh=mesh)
     frames = decoded(made["turntable"], tmp_path).astype(float) / 255
-    assert frames.shape == (4, 64, 128, 3)
-    left, right = (frames[:, :, :64] < 0.5).any(-1), (frames[:, :, 64:] < 0.5).any(-1)
+    assert frames.shape == (4, 160, 320, 3)
+    left, right = (frames[:, :, :160] < 0.5).any(-1), (frames[:, :, 160:] < 0.5).any(-1)
     assert (left & right).sum() / (left | right).sum() > 0.8  # the halves show the same ball
     assert made["sheet"].shape[1] == 2 * 64 and torch.isfinite(made["sheet"]).all()
