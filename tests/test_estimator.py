@@ -179,10 +179,10 @@ def test_polish_follows_the_keypoints(skeleton, model):
 
 
 def test_likely_depth_keeps_the_ray_and_leaves_far_ones():
-    pelvis = torch.tensor([[0.1, -0.05, 0.15], [0.0, 0.1, -0.8]])
+    pelvis = torch.tensor([[0.1, -0.05, 0.15], [0.0, 0.1, -1.4]])
     moved = likely_depth(pelvis)
     torch.testing.assert_close(project_plane(moved[:, None]), project_plane(pelvis[:, None]), atol=1e-5, rtol=1e-4)
-    assert abs(moved[0, 2]) < 0.05 and abs(moved[1, 2] + 0.8) < 1e-3
+    assert abs(moved[0, 2]) < 0.05 and abs(moved[1, 2] + 1.4) < 1e-3
 
 
 def test_betas_of_the_same_body_transfer_to_themselves(skeleton):

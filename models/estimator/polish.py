@@ -20,7 +20,7 @@ TURN = 0.06  # radians: how far a joint's rotation is trusted
 SHAPE = 1.5  # betas: one picture tells the size of bones only together with the distance
 SHIFT = (0.05, 0.05, 0.01)  # metres: the pelvis, about where `likely_depth` puts it
 LEAST = 0.03  # half windows: no keypoint is trusted more than this
-USUAL = 0.35  # metres: a pelvis about this near to the world's origin is meant to be there
+USUAL = 0.6  # metres: a pelvis about this near to the world's origin is meant to be there
 TURNS = 3 * POSED
 
 
