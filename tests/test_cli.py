@@ -189,7 +189,8 @@ def test_two_photos_of_one_name_are_refused(photos, capsys):
 
 def test_interrupt_ends_at_once_with_130_and_the_next_run_goes_on(photos):
     words = ("run", photos, "--direct", "--set", "stages.share.divisor=7", "--set", "stages.count.pause=0.05")
-    running = process(*words[:-1], "stages.count.pause=60")
+    # a shell that starts the suite in the background leaves SIGINT ignored, and children inherit that
+    running = process(*words[:-1], "stages.count.pause=60", preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     deadline = time.monotonic() + 30
     while not list(Path("work/locks").glob("count-*")):
         assert time.monotonic() < deadline and running.poll() is None, running.communicate()
