@@ -27,7 +27,8 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     "no_refinement": ("stages.refine.enabled=false",),
     "one_view": ("stages.fuse.use_back=false",),
     "no_diffusion": ("stages.back_view.enabled=false",),
-    "no_side_views": ("stages.refine.side_views=false",),
+    "no_side_views": ("stages.refine.side_views=false",),  # the default preset's own setting
+    "side_views": ("stages.refine.side_views=true",),
 }
 
 
