@@ -1,6 +1,6 @@
 """The base mesh that clothes are bound to: body and helper meshes in the T-pose, shaped and posed exactly as the body model.
 
-`wardrobe_base.npz` (in the user's cache, written by `python -m data.build_body`) holds all 19,158 vertices of the
+`data/assets/wardrobe_base.npz` (written by `python -m data.build_body` from CC0 data) holds all 19,158 vertices of the
 MakeHuman mesh with the shape space and the skin weights of the free body, so that one set of SMPL-X parameters fits
 both the body of `models/body.py` and everything it wears.
 """
@@ -15,12 +15,11 @@ import numba
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from data import cache
 from models import zoo
 from models.skeleton import PARENTS
 
 INFLUENCES = 8  # joints that may move one vertex
-FILE = "wardrobe_base.npz"
+FILE = Path(__file__).parent / "assets" / "wardrobe_base.npz"
 
 
 @dataclass(frozen=True)
@@ -127,19 +126,21 @@ def load(wardrobe_base: Path | None = None, body: Path | None = None) -> BaseMes
     """Read `wardrobe_base.npz` and the joint regressor of the body it belongs to.
 
     Args:
-        wardrobe_base: default: the file in the user's cache.
+        wardrobe_base: default: the file that ships with the project.
         body: the body in the SMPL-X format with the same shape space; default: the embedded free body.
 
     Raises:
         FileNotFoundError: with the command that makes the file.
     """
-    return _load(wardrobe_base or cache.folder() / FILE, body or zoo.path("body"))
+    return _load(wardrobe_base or FILE, body or zoo.path("body"))
 
 
 @lru_cache(maxsize=2)
 def _load(wardrobe_base: Path, body: Path) -> BaseMesh:
     if not wardrobe_base.is_file():
-        raise FileNotFoundError(f"{wardrobe_base} is missing: make it with `python -m data.build_body`")
+        raise FileNotFoundError(
+            f"{wardrobe_base} is missing: restore it with `git checkout -- data/assets`, or make it with `python -m data.build_body`"
+        )
     with np.load(wardrobe_base) as file:
         arrays = {name: file[name] for name in file.files}
     with np.load(body) as file:

