@@ -12,7 +12,8 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from models.body import BodyModel
-from models.hgm.surface import BodySurface, vertex_normals
+from models.hgm.surface import BodySurface
+from models.silhouette import vertex_normals
 from models.zbuffer import rasterize_mesh
 from pipeline.camera import project, resize
 from pipeline.record import TensorRecord

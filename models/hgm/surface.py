@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -71,13 +70,3 @@ def fold_to_parts(weights: Float[Tensor, "v 55"]) -> Float[Tensor, "v 22"]:
     parts[:, JOINT_NAMES.index("left_wrist")] += weights[:, 25:40].sum(1)
     parts[:, JOINT_NAMES.index("right_wrist")] += weights[:, 40:55].sum(1)
     return parts / parts.sum(1, keepdim=True)
-
-
-def vertex_normals(vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]) -> Float[Tensor, "v 3"]:
-    """Area-weighted unit normals, pointing out of a counter-clockwise mesh."""
-    corners = vertices[faces]
-    face = torch.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0], dim=-1)
-    total = torch.zeros_like(vertices)
-    for k in range(3):
-        total.index_add_(0, faces[:, k], face)
-    return F.normalize(total, dim=-1)

@@ -33,15 +33,17 @@ def pelvis_mm(joints: Joints, truth: Joints) -> float:
     return _millimetres(joints[:1] - truth[:1])
 
 
-def similarity_transform(source: Float[Tensor, "n 3"], target: Float[Tensor, "n 3"]) -> tuple[Tensor, Tensor, Tensor]:
-    """Scale, rotation and translation that bring `source` closest to `target` in least squares (Umeyama 1991)."""
+def similarity_transform(
+    source: Float[Tensor, "n 3"], target: Float[Tensor, "n 3"], *, with_scale: bool = True
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Scale (1 without it), rotation and translation that bring `source` closest to `target` in least squares (Umeyama 1991)."""
     mean_s, mean_t = source.mean(0), target.mean(0)
     s, t = source - mean_s, target - mean_t
     U, D, Vt = torch.linalg.svd(t.T @ s)
     sign = torch.ones(3, dtype=source.dtype)
     sign[2] = torch.sign(torch.linalg.det(U @ Vt))  # no mirror images
     R = U @ torch.diag(sign) @ Vt
-    scale = (D * sign).sum() / s.square().sum()
+    scale = (D * sign).sum() / s.square().sum() if with_scale else torch.ones((), dtype=source.dtype)
     return scale, R, mean_t - scale * R @ mean_s
 
 

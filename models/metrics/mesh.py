@@ -9,7 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy.spatial import KDTree
+
+from models.metrics.body import similarity_transform
 
 SAMPLES = 100_000
 
@@ -64,18 +67,13 @@ def icp(source: Surface, target: Surface, *, with_scale: bool, iterations: int =
     for _ in range(iterations):
         points = source.points[::step]
         _, nearest = tree.query(points)
-        source = source.moved(*_umeyama(points, target.points[nearest], with_scale))
+        source = source.moved(*_closest_transform(points, target.points[nearest], with_scale))
     return source
 
 
-def _umeyama(source: np.ndarray, target: np.ndarray, with_scale: bool) -> tuple[float, np.ndarray, np.ndarray]:
-    mean_s, mean_t = source.mean(0), target.mean(0)
-    s, t = source - mean_s, target - mean_t
-    U, D, Vt = np.linalg.svd(t.T @ s)
-    sign = np.array([1.0, 1.0, np.sign(np.linalg.det(U @ Vt))])
-    R = (U * sign) @ Vt
-    scale = float((D * sign).sum() / np.square(s).sum()) if with_scale else 1.0
-    return scale, R, mean_t - scale * R @ mean_s
+def _closest_transform(source: np.ndarray, target: np.ndarray, with_scale: bool) -> tuple[float, np.ndarray, np.ndarray]:
+    scale, R, t = similarity_transform(torch.from_numpy(source), torch.from_numpy(target), with_scale=with_scale)
+    return float(scale), R.numpy(), t.numpy()
 
 
 def evaluate_mesh(prediction: Surface, truth: Surface) -> dict[str, dict[str, float]]:
