@@ -16,6 +16,7 @@ from models import zoo
 from models.body import BodyModel
 from pipeline.config import load_settings
 from pipeline.source import Photo
+from pipeline.stage import Stage
 from pipeline.store import Record, Store
 from stages import classes
 
@@ -48,6 +49,11 @@ class Setting:
         settings = load_settings(self.config, classes(), overrides)
         memory = Memory(str(photo.image), self.config, overrides)
         return Job(photo, self.work, tuple(settings.build(classes())), zoo.digest, memory, self.device, until=LAST)
+
+    def stage(self, name: str) -> Stage[Any]:
+        """One stage with its settings."""
+        built = load_settings(self.config, classes(), (*FIXED, *self.overrides)).build(classes())
+        return next(stage for stage in built if stage.name == name)
 
     def body_model(self) -> BodyModel:
         """The body model that the stages use."""
