@@ -22,6 +22,8 @@ from pipeline.types import Body, Camera
 
 VIEWS = 12  # thirty degrees apart
 BACK = VIEWS // 2
+PLAIN_NOISE = 0.25  # share of bodies with random noise where estimates are at hand
+BLEND = (0.1, 1.1)  # share of an estimate's error that is left: refinement takes some of it away
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,19 @@ class Example:
 class PeopleViews:
     """A folder of the "views" set: one .npz a person (see data/README of the generator)."""
 
-    def __init__(self, folder: Path, body_model: BodyModel, surface: BodySurface, *, limit: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, body_model: BodyModel, surface: BodySurface, *, limit: int | None = None, estimates: Path | None = None
+    ) -> None:  # fmt: skip
         self.files = sorted(Path(folder).glob("*.npz"))[:limit]
         if not self.files:
             raise FileNotFoundError(f"no people in {folder}: make them with `turnaround data people --kind views --out {folder}`")
-        self.body_model, self.surface = body_model, surface
+        self.body_model, self.surface, self.estimates = body_model, surface, estimates
+        missing = [file.name for file in self.files if estimates is not None and not (estimates / file.name).is_file()]
+        if missing:
+            raise FileNotFoundError(
+                f"{estimates} lacks {len(missing)} estimates, the first {missing[0]}: make them with "
+                f"`python -m models.hgm.estimates --data {folder} --out {estimates}`"
+            )
 
     def __len__(self) -> int:
         return len(self.files)
@@ -61,7 +71,7 @@ class PeopleViews:
             turn: index of the stored view that becomes azimuth 0.
             inputs: 1 (front) or 2 (front and back).
             supervised: azimuths, in steps of 30 degrees from the input.
-            noise: of the body, see `noisy_body`.
+            noise: of the body, see `noisy_body`; with `estimates`, most bodies are a blend of the true and the estimated one.
             with_body: whether the model is given a body at all.
             back: replaces the true back view: RGB over white, and mask.
         """
@@ -73,15 +83,24 @@ class PeopleViews:
             rgb[1], mask[1] = back[..., :3], back[..., 3]
         vertices = None
         if with_body:
-            body = noisy_body(turned_body(arrays, turn, self.body_model), rng, noise)
-            with torch.no_grad():
-                vertices = self.body_model(body).vertices
+            vertices = self._vertices(index, turn, turned_body(arrays, turn, self.body_model), rng, noise)
         cameras = [canonical_camera(size), orbit_cameras([180.0], size)[0]][:inputs]
         colors = torch.stack([unpremultiply(i.permute(2, 0, 1), m[None]) for i, m in zip(rgb, mask, strict=True)])
         given = assemble(colors, mask[:, None], cameras, vertices, self.body_model, self.surface)
         truth, truth_mask = self._pictures(arrays, [(turn + k) % VIEWS for k in supervised])
         depth = torch.from_numpy(arrays["depth"][[(turn + k) % VIEWS for k in chosen]].astype(np.float32))
         return Example(given, orbit_cameras([30.0 * k for k in supervised], size), truth, truth_mask, depth)
+
+    @torch.no_grad()
+    def _vertices(self, index: int, turn: int, true: Body, rng: np.random.Generator, noise: float) -> Float[Tensor, "n 3"]:
+        """Posed vertices with the error of an estimate, or with plain noise."""
+        if self.estimates is None or rng.random() < PLAIN_NOISE:
+            return self.body_model(noisy_body(true, rng, noise)).vertices
+        with np.load(self.estimates / self.files[index].name, allow_pickle=False) as stored:
+            row = stored["turns"].tolist().index(turn % VIEWS)
+            found = Body(**{f.name: torch.from_numpy(stored[f.name][row]) for f in dataclasses.fields(Body)})
+        exact, estimated = self.body_model(true).vertices, self.body_model(found).vertices
+        return exact + float(rng.uniform(*BLEND)) * (estimated - exact)
 
     @staticmethod
     def _pictures(arrays: dict[str, np.ndarray], views: list[int]) -> tuple[Tensor, Tensor]:
