@@ -1,181 +1,257 @@
 """One training loop for every network: AdamW, warm-up and cosine, EMA, clipping, atomic checkpoints, exact resume.
 
-Plain torch: needs no file of the command line, so it runs on any machine that has torch and numpy.
+Plain torch and numpy, on one device or under torchrun on several; it needs nothing of the command line.
 """
 
 from __future__ import annotations
 
-import argparse
+import contextlib
 import copy
-import json
 import logging
 import math
-import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models import training_checkpoint as checkpoints
+from models.training_batches import device_of, moved, stream
+from models.training_config import TrainingConfig
+from models.training_log import Journal, Pictures
+from models.training_parallel import Parallel
+from models.training_settings import add_arguments, config_from
+
+__all__ = ["Diverged", "Trainer", "TrainingConfig", "add_arguments", "config_from", "device_of", "moved"]
+
 log = logging.getLogger(__name__)
 
 Batch = Any
-LossFn = Callable[[nn.Module, Batch], tuple[Tensor, dict[str, float]]]
+LossFn = Callable[[nn.Module, Batch], tuple[Tensor, dict[str, Any]]]  # the loss, and detached tensors or floats to report
+Batches = Callable[[int, np.random.Generator], Batch]
+Validate = Callable[[nn.Module, int], dict[str, float]]
+Samples = Callable[[nn.Module], Pictures]
+Goal = tuple[str, Literal["min", "max"]]
 
 
-@dataclass(frozen=True)
-class TrainingConfig:
-    """Settings of a run; all of them are recorded in the checkpoint."""
-
-    out: Path  # folder of checkpoint, log and sample pictures
-    steps: int = 1000  # length of the cosine schedule
-    minutes: float = 0.0  # wall-clock limit of this call, 0 = none; the schedule is then driven by the elapsed share
-    batch: int = 4  # samples a step
-    lr: float = 1e-3  # peak learning rate
-    warmup: int = 50  # steps of linear warm-up
-    weight_decay: float = 0.01
-    betas: tuple[float, float] = (0.9, 0.95)
-    clip: float = 1.0  # gradient norm
-    ema: float = 0.995  # decay of the averaged weights
-    seed: int = 0
-    validate_every: int = 200  # steps
-    checkpoint_seconds: float = 60.0
-    device: str = "cpu"
-    bf16: bool = False  # autocast of forward and loss
-
-
-def add_arguments(parser: argparse.ArgumentParser, **defaults: Any) -> argparse.ArgumentParser:
-    """The flags that every `python -m models.*train` shares; `defaults` are a network's own."""
-    parser.add_argument("--data", type=Path, required=True, help="folder of the training set")
-    parser.add_argument("--threads", type=int, default=1, help="torch threads")
-    for name, field in TrainingConfig.__dataclass_fields__.items():
-        flag = f"--{name.replace('_', '-')}"
-        if name == "out":
-            parser.add_argument(flag, type=Path, required=True, help="folder of the checkpoint; an existing one is resumed")
-        elif name == "bf16":
-            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=defaults.get(name, False))
-        elif name != "betas":
-            value = defaults.get(name, field.default)
-            parser.add_argument(flag, type=type(field.default), default=value)
-    return parser
-
-
-def config_from(arguments: argparse.Namespace) -> TrainingConfig:
-    """The TrainingConfig of parsed flags; also sets the number of threads and logging."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    torch.set_num_threads(arguments.threads)
-    names = [name for name in TrainingConfig.__dataclass_fields__ if hasattr(arguments, name)]
-    return TrainingConfig(**{name: getattr(arguments, name) for name in names})
+class Diverged(RuntimeError):
+    """Too many steps in a row had no finite gradient."""
 
 
 class Trainer:
-    """Trains `model` (on `config.device`) and keeps an averaged copy in `.ema`.
+    """Trains `model` on `config.device` and keeps an averaged copy in `.ema`.
 
-    `batches(step, rng)` makes the batch of a step from a generator seeded by (seed, step): a resumed run sees exactly
-    the batches that an undisturbed one would have seen.
+    The batch of a step depends on (seed, step, process) alone, so a resumed run sees exactly the batches that an
+    undisturbed one would have seen, whatever number of workers makes them.
     """
 
-    def __init__(self, model: nn.Module, config: TrainingConfig) -> None:
-        self.model, self.config = model.to(config.device), config
+    def __init__(
+        self, model: nn.Module, config: TrainingConfig, *, compiled: nn.Module | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`compiled`: the part of the model that `config.compile` compiles, all of it by default; `clock` in seconds."""
+        self.parallel = Parallel(config.device)
+        self.device, self.clock = self.parallel.device, clock
+        self.model, self.config = model.to(self.device), config
+        self.parallel.share(self.model)
         self.ema = copy.deepcopy(self.model).requires_grad_(False).eval()
         self.trained = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(self.trained, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay)
-        self.step, self.elapsed, self.skipped = 0, 0.0, 0
-        config.out.mkdir(parents=True, exist_ok=True)
-        self.checkpoint = config.out / "checkpoint.pt"
-        if self.checkpoint.is_file():
-            self._resume()
+        self.step, self.elapsed, self.skipped, self.skipped_in_a_row = 0, 0.0, 0, 0
+        self.best: dict[str, Any] = {}  # score and step of the best validation
+        self.journal = Journal(config.out, tensorboard=config.tensorboard, enabled=self.parallel.first)
+        self.checkpoint = config.out / checkpoints.LAST
+        self._resume()
+        if config.compile:
+            (compiled or self.model).compile()
 
     def run(
-        self,
-        batches: Callable[[int, np.random.Generator], Batch],
-        loss_fn: LossFn,
-        validate: Callable[[nn.Module, int], dict[str, float]] | None = None,
-    ) -> nn.Module:
-        """Train to the end of the schedule or of the time limit; returns the averaged model."""
-        config, start, saved, history = self.config, time.monotonic(), time.monotonic(), []
-        before = self.elapsed
-        while self._progress() < 1:
-            rng = np.random.default_rng((config.seed, self.step))
-            torch.manual_seed(int(rng.integers(2**62)))
-            history.append(self._update(batches(self.step, rng), loss_fn))
-            self.step += 1
-            self.elapsed = before + time.monotonic() - start
-            due = self.step % config.validate_every == 0
-            if due or self.step in (1, 20):
-                self._report(history, validate if due else None)
-                history = []
-            if time.monotonic() - saved > config.checkpoint_seconds:
-                self.save()
-                saved = time.monotonic()
-        if history:
-            self._report(history, validate)
+        self, batches: Batches, loss_fn: LossFn, validate: Validate | None = None, *, samples: Samples | None = None,
+        goal: Goal | None = None,
+    ) -> nn.Module:  # fmt: skip
+        """Train to the end of the schedule or of the time limit; returns the averaged model.
+
+        Args:
+            batches: (step, generator) -> batch, on the CPU; draws from that generator alone. The loop moves it to the device.
+            loss_fn: (model, batch) -> the loss, and values to report.
+            validate: (averaged model, step) -> figures of held-out people; only the first process calls it.
+            samples: averaged model -> pictures to look at, called after a validation.
+            goal: which figure of `validate` is best at its maximum or minimum; those weights are kept in best.pt.
+
+        Raises:
+            Diverged: `max_skipped` steps in a row had no finite gradient.
+        """
+        config, saved, shown, validated, history = self.config, self.clock(), self.step, self.step, []
+        start, before = self.clock(), self.elapsed
+        with contextlib.closing(self._stream(batches)) as source:
+            while self._progress() < 1 and not (config.stop_after and self.elapsed - before >= 60 * config.stop_after):
+                history.append(self._update(source, loss_fn))
+                self.step += 1
+                self.elapsed = self.parallel.agreed(before + self.clock() - start)
+                if self.step in config.snapshots:
+                    self._snapshot(f"snapshot_{self.step:06d}.pt")
+                if self.step % config.validate_every == 0:
+                    self._report(history, validate, goal)
+                    history, validated = [], self.step
+                    if samples and self.step - shown >= config.sample_every:
+                        self._show(samples)
+                        shown = self.step
+                elif self.step in (1, 20):
+                    self._report(history, None, goal)
+                    history = []
+                if self.clock() - saved > config.checkpoint_seconds:
+                    self.save()
+                    saved = self.clock()
+        if validated != self.step:
+            self._report(history, validate, goal)
+            if samples:
+                self._show(samples)
         self.save()
+        self.journal.close()
         return self.ema
+
+    def _stream(self, batches: Batches) -> Generator[tuple[int, Batch]]:
+        """(seed of torch, batch) of every batch from this step on."""
+        config, rank = self.config, self.parallel.rank
+
+        def make(index: int) -> tuple[int, Batch]:
+            step, part = divmod(index, config.accumulate)
+            rng = np.random.default_rng((config.seed, step, rank, part))
+            return int(rng.integers(2**62)), batches(step, rng)
+
+        return stream(make, self.step * config.accumulate, config.workers, config.worker_kind)
 
     def _progress(self) -> float:
         """Share of the schedule that is done: steps, or seconds where a time limit is set, whichever is further."""
         share = self.step / max(self.config.steps, 1)
         return max(share, self.elapsed / (60 * self.config.minutes)) if self.config.minutes else share
 
-    def _update(self, batch: Batch, loss_fn: LossFn) -> dict[str, float]:
-        config = self.config
+    def rate(self) -> float:
+        """The learning rate of the step to come."""
+        config, done = self.config, min(self._progress(), 1.0)
+        if config.schedule == "onecycle":
+            return one_cycle(config.lr, self.step, config.warmup, max(config.steps, config.warmup + 1))
         warm = min(1.0, (self.step + 1) / max(config.warmup, 1))
-        rate = config.lr * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(self._progress(), 1.0))))
+        return config.lr * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+
+    def _update(self, source: Iterator[tuple[int, Batch]], loss_fn: LossFn) -> dict[str, Any]:
+        config = self.config
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = self.rate()
         self.model.train()
-        kind = torch.device(config.device).type
-        with torch.autocast(kind, torch.bfloat16, enabled=config.bf16):
-            loss, values = loss_fn(self.model, batch)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        parts = []
+        for _ in range(config.accumulate):
+            seed, batch = next(source)
+            torch.manual_seed(seed)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=config.bf16):
+                loss, values = loss_fn(self.model, moved(batch, self.device))
+            (loss / config.accumulate).backward()
+            parts.append({"loss": loss.detach(), **values})
+        self.parallel.mean_gradients(self.trained)
         norm = nn.utils.clip_grad_norm_(self.trained, config.clip)
-        if torch.isfinite(norm):
+        self._apply(bool(torch.isfinite(norm)))
+        return {name: sum(p[name] for p in parts if name in p) / sum(name in p for p in parts) for name in parts[-1]} | {"grad_norm": norm}
+
+    def _apply(self, finite: bool) -> None:
+        """Take the step, or count it as skipped."""
+        if finite:
             self.optimizer.step()
             self._average()
-        else:
-            self.skipped += 1
-        return {"loss": float(loss.detach()), **{k: float(v) for k, v in values.items()}, "grad_norm": float(norm)}
+            self.skipped_in_a_row = 0
+            return
+        self.skipped, self.skipped_in_a_row = self.skipped + 1, self.skipped_in_a_row + 1
+        if self.skipped_in_a_row >= self.config.max_skipped:
+            raise Diverged(
+                f"{self.skipped_in_a_row} steps in a row up to step {self.step} had no finite gradient; the checkpoint in "
+                f"{self.config.out} is from before. Go on from it with a smaller --lr (now {self.config.lr:g}) or --no-bf16"
+            )
 
     @torch.no_grad()
     def _average(self) -> None:
         decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
-        for mean, value in zip(self.ema.parameters(), self.model.parameters(), strict=True):
-            mean.lerp_(value, 1 - decay)
+        torch._foreach_lerp_(list(self.ema.parameters()), list(self.model.parameters()), 1 - decay)  # type: ignore[attr-defined]
         for mean, value in zip(self.ema.buffers(), self.model.buffers(), strict=True):
             mean.copy_(value)
 
-    def _report(self, history: list[dict[str, float]], validate: Callable[[nn.Module, int], dict[str, float]] | None) -> None:
-        names = list(history[-1]) if history else []
-        line: dict[str, Any] = {"step": self.step, "seconds": round(self.elapsed, 1), "skipped": self.skipped}
-        line |= {name: round(float(np.mean([values[name] for values in history if name in values])), 6) for name in names}
+    def _report(self, history: list[dict[str, Any]], validate: Validate | None, goal: Goal | None) -> None:
+        if not self.parallel.first:
+            return
+        line: dict[str, Any] = {
+            "step": self.step,
+            "seconds": round(self.elapsed, 1),
+            "skipped": self.skipped,
+            "lr": float(f"{self.rate():.4g}"),
+        }
+        for name in history[-1] if history else ():
+            line[name] = round(float(np.mean([float(values[name]) for values in history if name in values])), 6)
         if validate is not None:
             with torch.no_grad():
-                line |= {f"val_{k}": round(float(v), 5) for k, v in validate(self.ema, self.step).items()}
-        log.info("%s", " ".join(f"{k} {v}" for k, v in line.items()))
-        with open(self.config.out / "log.jsonl", "a") as stream:
-            stream.write(json.dumps(line) + "\n")
+                scores = {k: float(v) for k, v in validate(self.ema, self.step).items()}
+            line |= {f"val_{k}": round(v, 5) for k, v in scores.items()}
+            if goal is not None:
+                self._keep_best(scores, goal)
+        self.journal.report(line)
+
+    def _keep_best(self, scores: dict[str, float], goal: Goal) -> None:
+        name, kind = goal
+        score, before = scores[name], self.best.get("score", -math.inf if kind == "max" else math.inf)
+        if (score > before) if kind == "max" else (score < before):
+            self.best = {"name": name, "score": score, "step": self.step}
+            self._snapshot(checkpoints.BEST)
+
+    @torch.no_grad()
+    def _show(self, samples: Samples) -> None:
+        if self.parallel.first:
+            self.journal.show(self.step, samples(self.ema.eval()))
+
+    def _snapshot(self, name: str) -> None:
+        if self.parallel.first:
+            checkpoints.write({"ema": self.ema.state_dict(), "step": self.step, "best": self.best}, self.config.out / name)
+
+    def kept_state(self, *, best: bool) -> dict[str, Tensor]:
+        """The averaged weights: of the best validation, or of now; ValueError where there was no validation with a goal."""
+        if not best:
+            return self.ema.state_dict()
+        file = self.config.out / checkpoints.BEST
+        if not file.is_file():
+            raise ValueError(
+                f"{file} does not exist: no validation has been made yet that could be the best; save the last weights instead"
+            )
+        return torch.load(file, map_location=self.device, weights_only=True)["ema"]
 
     def save(self) -> None:
-        """Write the checkpoint in one rename."""
+        """Write the checkpoint in one rename; the one before is kept."""
+        if not self.parallel.first:
+            return
         state = {
             "model": self.model.state_dict(), "ema": self.ema.state_dict(), "optimizer": self.optimizer.state_dict(),
-            "step": self.step, "elapsed": self.elapsed, "skipped": self.skipped,
-            "config": {k: str(v) if isinstance(v, Path) else v for k, v in vars(self.config).items()},
+            "step": self.step, "elapsed": self.elapsed, "skipped": self.skipped, "best": self.best,
+            "config": {k: v if isinstance(v, int | float | bool | tuple) else str(v) for k, v in vars(self.config).items()},
         }  # fmt: skip
-        temporary = self.checkpoint.with_suffix(f".{os.getpid()}.tmp")
-        torch.save(state, temporary)
-        os.replace(temporary, self.checkpoint)
+        checkpoints.write_last(state, self.config.out)
 
     def _resume(self) -> None:
-        state = torch.load(self.checkpoint, map_location=self.config.device, weights_only=True)
+        found = checkpoints.read_newest(self.config.out, self.device)
+        if found is None:
+            return
+        state, file = found
         self.model.load_state_dict(state["model"])
         self.ema.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.elapsed, self.skipped = state["step"], state["elapsed"], state["skipped"]
-        log.info("resumed %s at step %d", self.checkpoint, self.step)
+        self.best = state.get("best", {})
+        log.info("resumed %s at step %d", file, self.step)
+
+
+def one_cycle(peak: float, step: int, warmup: int, steps: int) -> float:
+    """Learning rate of `torch.optim.lr_scheduler.OneCycleLR` with pct_start = warmup / steps: cosine up, cosine down."""
+    low, end, top = peak / 25, peak / 25 / 1e4, warmup - 1
+
+    def between(a: float, b: float, share: float) -> float:
+        return b + (a - b) / 2 * (1 + math.cos(math.pi * min(max(share, 0.0), 1.0)))
+
+    if step <= top and top > 0:
+        return between(low, peak, step / top)
+    return between(peak, end, (step - top) / max(steps - 1 - top, 1))
