@@ -24,6 +24,13 @@ def test_psnr_of_a_known_error():
     assert (image.psnr_inside(changed, A, region) > 90).all()
 
 
+def test_pooled_psnr_weighs_errors_not_decibels():
+    truth = torch.zeros(2, 8, 8, 3)
+    wrong = torch.stack([truth[0] + 0.1, truth[1]])  # 20 dB and perfect
+    assert image.psnr_pooled(wrong[:1], truth[:1]) == pytest.approx(20, abs=1e-3)
+    assert image.psnr_pooled(wrong, truth) == pytest.approx(20 + 10 * math.log10(2), abs=1e-3)
+
+
 def test_ssim_agrees_with_scikit_image_and_is_one_for_the_same_picture():
     mixed = 0.6 * A + 0.4 * B
     for i in range(2):
@@ -59,6 +66,11 @@ def test_joint_errors_are_invariant_to_what_they_align():
     shifted = joints + torch.tensor([0.1, 0, 0])
     assert body.mpjpe_mm(shifted, joints) == pytest.approx(0, abs=1e-3)
     assert body.pelvis_mm(shifted, joints) == pytest.approx(100, abs=1e-3) == body.absolute_mm(shifted, joints)
+    bent = joints.clone()
+    bent[5] += torch.tensor([0.0, 0.044, 0.0])  # one joint of 22, by 44 mm
+    errors = body.joint_errors_mm(bent, joints)
+    assert errors[5].item() == pytest.approx(44, abs=1e-3) and errors.sum().item() == pytest.approx(44, abs=1e-3)
+    assert body.mpjpe_mm(bent, joints) == pytest.approx(2, abs=1e-3)
     R = axis_angle_to_matrix(torch.tensor([0.3, 1.0, -0.4]))
     similar = 1.3 * joints @ R.T + torch.tensor([1.0, 2, 3])
     assert body.pa_mpjpe_mm(similar, joints) == pytest.approx(0, abs=1e-2)
@@ -89,6 +101,17 @@ def test_icp_undoes_a_small_motion_and_similarity_undoes_scale():
     grown = truth.moved(1.1, np.eye(3), np.zeros(3))
     rows = mesh.evaluate_mesh(grown, truth)
     assert rows["similarity"]["chamfer_cm"] < 0.5 * rows["rigid"]["chamfer_cm"]
+
+
+def test_icp_of_a_moved_copy_finds_the_motion_however_many_points_it_matches():
+    truth = sphere(0.3)
+    bumpy = truth.moved(1.0, np.eye(3), np.zeros(3))
+    bumpy.points[:, 0] *= 1.4  # an ellipsoid, so that the rotation is seen
+    R = axis_angle_to_matrix(torch.tensor([0.0, 0.06, 0.03])).double().numpy()
+    moved = bumpy.moved(1.0, R, np.array([0.01, 0, -0.01]))
+    for count in (2000, 20_000):
+        back = mesh.icp(moved, bumpy, with_scale=True, iterations=60, count=count)
+        assert np.abs(back.points - bumpy.points).max() < 0.01
 
 
 def test_sampling_is_even_by_area_and_refuses_a_degenerate_mesh():

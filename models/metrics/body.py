@@ -12,8 +12,13 @@ Joints = Float[Tensor, "j 3"]
 
 def mpjpe_mm(joints: Joints, truth: Joints) -> float:
     """Mean joint error after the pelvises are put on each other."""
+    return joint_errors_mm(joints, truth).mean().item()
+
+
+def joint_errors_mm(joints: Joints, truth: Joints) -> Float[Tensor, "22"]:
+    """The error of each joint after the pelvises are put on each other; their mean is MPJPE."""
     a, b = joints[:BODY_JOINTS], truth[:BODY_JOINTS]
-    return _millimetres((a - a[:1]) - (b - b[:1]))
+    return 1000 * ((a - a[:1]) - (b - b[:1])).norm(dim=-1)
 
 
 def pa_mpjpe_mm(joints: Joints, truth: Joints) -> float:

@@ -27,6 +27,11 @@ def psnr_inside(image: Images, truth: Images, region: Masks) -> Float[Tensor, "*
     return _decibel((error * inside).sum((-2, -1)) / inside.sum((-2, -1)))
 
 
+def psnr_pooled(image: Images, truth: Images) -> float:
+    """PSNR of the squared error of all pictures together, as the released HGM script has it."""
+    return _decibel((image - truth).square().mean()).item()
+
+
 def _decibel(mse: Tensor) -> Tensor:
     return -10 * torch.log10(mse.clamp(min=1e-10))
 
@@ -94,13 +99,25 @@ def sharpness(image: Images, region: Masks) -> Float[Tensor, "*b"]:
     return ((dx + dy).sqrt() * inside).sum((-2, -1)) / inside.sum((-2, -1)).clamp(min=1)
 
 
-def lpips(image: Images, truth: Images) -> Float[Tensor, "*b"] | None:
-    """LPIPS-VGG (Zhang et al. 2018) on [-1, 1], or None where the package or its VGG weights are not on this machine."""
+def gradient_energy(image: Images, region: Masks) -> Float[Tensor, "*b"]:
+    """Mean squared gradient of the luminance inside `region`; NaN where it is empty."""
+    grey = image.mean(-1)
+    dx, dy = grey[..., :-1, 1:] - grey[..., :-1, :-1], grey[..., 1:, :-1] - grey[..., :-1, :-1]
+    inside = (region[..., :-1, :-1] > 0.5).to(image.dtype)
+    return ((dx.square() + dy.square()) * inside).sum((-2, -1)) / inside.sum((-2, -1))
+
+
+def lpips(image: Images, truth: Images, *, normalize: bool = True) -> Float[Tensor, "*b"] | None:
+    """LPIPS-VGG (Zhang et al. 2018) on [-1, 1], or None where the package or its VGG weights are not on this machine.
+
+    `normalize` False gives the network [0, 1] instead, as the released HGM script does.
+    """
     network = _lpips_network()
     if network is None:
         return None
+    x, y = (_channels_first(picture) * 2 - 1 if normalize else _channels_first(picture) for picture in (image, truth))
     with torch.no_grad():
-        value = network(_channels_first(image) * 2 - 1, _channels_first(truth) * 2 - 1)
+        value = network(x, y)
     return value.reshape(image.shape[:-3])
 
 
