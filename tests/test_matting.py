@@ -80,7 +80,7 @@ def test_person_mask_looks_twice_and_has_the_photos_size():
 def test_placing_moves_as_told():
     spot = torch.zeros(1, 4, 64, 64)
     spot[..., 32, 32] = 1
-    moved = place(spot, torch.ones(1), torch.zeros(1), torch.tensor([[0.5, -0.25]]))
+    moved = place(spot, spot.shape[-1], torch.ones(1), torch.zeros(1), torch.tensor([[0.5, -0.25]]))
     where = int(moved[0, 3].argmax())
     assert abs(where % 64 - 48) <= 1 and abs(where // 64 - 24) <= 1
 
