@@ -1,74 +1,78 @@
 """Several processes train one model: gradients are the mean, batches differ, one of them writes, a resumed run is the same."""
 
 import json
+import multiprocessing
 import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-
-from models.training import Trainer, TrainingConfig
-
-ROOT = Path(__file__).resolve().parent.parent
-
-PROGRAM = """
-import json, os, sys
-from pathlib import Path
-import torch
 from torch import nn
+
 from models.training import Trainer, TrainingConfig
+
 
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
         self.used, self.seldom, self.never = nn.Linear(3, 1), nn.Linear(3, 1), nn.Linear(2, 2)
-    def score(self, x, seldom):  # not `forward`, as matting's loss calls it
+
+    def score(self, x, seldom):
+        """Not `forward`, as matting's loss calls it; `seldom` has a gradient in one process only."""
         return self.used(x)[:, 0] + (self.seldom(x)[:, 0] if seldom else 0)
 
-def batches(step, rng):
-    return torch.tensor(rng.normal(size=(4, 3)), dtype=torch.float32)
-
-def loss_fn(model, x):
-    seen.append(x)
-    loss = (model.score(x, seldom=trainer.parallel.first) - x.sum(1)).square().mean()
-    return loss, {}
-
-def validate(model, step):
-    (out / f"validated_{trainer.parallel.rank}").touch()
-    return {"error": float(step)}
-
-out, seen = Path(sys.argv[1]), []
-torch.manual_seed(int(os.environ.get("RANK", 0)))  # different initial weights: the first process's count
-trainer = Trainer(Net(), TrainingConfig(out=out, steps=6, lr=0.05, warmup=2, stop_after=float(sys.argv[2]), validate_every=2), **CLOCK)
-trainer.run(batches, loss_fn, validate, goal=("error", "min"))
-torch.save({"seen": torch.stack(seen), "state": trainer.model.state_dict(), "step": trainer.step}, out / f"rank{trainer.parallel.rank}.pt")
-trainer.parallel.close()
-"""
+    def error(self, x, seldom):
+        return (self.score(x, seldom) - x.sum(1)).square().mean()
 
 
-def launch(folder: Path, stop_after: float = 0, processes: int = 2) -> list[dict]:
-    """Run PROGRAM in so many processes, as torchrun starts them; what each saw and ended with."""
+def member(rank, world, port, out, stop_after):
+    """One of the processes that torchrun starts."""
+    os.environ |= {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": str(world),
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+    }
+    torch.set_num_threads(1)
+    torch.manual_seed(rank)  # different initial weights: the first process's count
+    seen = []
+
+    def batches(step, rng):
+        return torch.tensor(rng.normal(size=(4, 3)), dtype=torch.float32)
+
+    def loss_fn(model, x):
+        seen.append(x)
+        return model.error(x, seldom=rank == 0), {}
+
+    def validate(model, step):
+        (out / f"validated_{rank}").touch()
+        return {"error": float(step)}
+
+    config = TrainingConfig(out=out, steps=6, lr=0.05, warmup=2, stop_after=stop_after, validate_every=2, tensorboard=False)
+    trainer = Trainer(
+        Net(), config, clock=lambda: (60.0 if rank == 0 else 1e6) * len(seen)
+    )  # a minute a step; the others' clocks are wrong
+    trainer.run(batches, loss_fn, validate, goal=("error", "min"))
+    torch.save({"seen": torch.stack(seen), "state": trainer.model.state_dict(), "step": trainer.step}, out / f"rank{rank}.pt")
+    trainer.parallel.close()
+
+
+def launch(folder: Path, stop_after: float = 0, world: int = 2) -> list[dict]:
+    """Train in so many processes; what each saw and ended with."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     folder.mkdir(exist_ok=True)
-    clock = 'clock=lambda: 60.0 * len(seen) + (0 if os.environ["RANK"] == "0" else 1e6 * len(seen))'  # the others' is wrong
-    code = PROGRAM.replace("**CLOCK", clock)
-    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes), "OMP_NUM_THREADS": "1"}
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, str(folder), str(stop_after)], cwd=ROOT, stderr=subprocess.PIPE, text=True,
-            env=os.environ | common | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-        )
-        for rank in range(processes)
-    ]  # fmt: skip
+    fork = multiprocessing.get_context("fork")  # fresh interpreters would import torch again
+    started = [fork.Process(target=member, args=(rank, world, port, folder, stop_after)) for rank in range(world)]
     for process in started:
-        _, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors
-    return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in range(processes)]
+        process.start()
+    for process in started:
+        process.join(120)
+    assert [process.exitcode for process in started] == [0] * world
+    return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in range(world)]
 
 
 @pytest.fixture(scope="module")
@@ -94,33 +98,23 @@ def test_only_the_first_writes_and_validates(whole):
 
 
 def test_the_gradient_is_the_mean_of_the_processes(whole, tmp_path):
-    """Replayed in one process: the loss of both batches, each with its own part of the model, divided by two."""
+    """Replayed in one process with the mean of both losses."""
     _, (one, other) = whole
-
-    class Net(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.used, self.seldom, self.never = torch.nn.Linear(3, 1), torch.nn.Linear(3, 1), torch.nn.Linear(2, 2)
-
-    def loss_fn(model, batch):
-        mine, theirs = batch
-        first = (model.used(mine)[:, 0] + model.seldom(mine)[:, 0] - mine.sum(1)).square().mean()
-        return (first + (model.used(theirs)[:, 0] - theirs.sum(1)).square().mean()) / 2, {}
-
     torch.manual_seed(0)
     model = Net()
     untouched = model.never.weight.clone()
-    trainer = Trainer(model, TrainingConfig(out=tmp_path, steps=6, lr=0.05, warmup=2))
-    trainer.run(lambda step, _: (one["seen"][step], other["seen"][step]), loss_fn)
+    config = TrainingConfig(out=tmp_path, steps=6, lr=0.05, warmup=2)
+    pairs = lambda step, _: (one["seen"][step], other["seen"][step])  # noqa: E731
+    Trainer(model, config).run(pairs, lambda model, xs: ((model.error(xs[0], True) + model.error(xs[1], False)) / 2, {}))
     for name, value in model.state_dict().items():
         assert torch.allclose(value, one["state"][name], atol=1e-6), name
     assert torch.equal(one["state"]["never.weight"], untouched), "what no process reached does not decay"
 
 
 def test_a_resumed_run_of_two_processes_is_the_same(whole, tmp_path):
-    _, (one, _) = whole
+    _, (one, other) = whole
     assert [run["step"] for run in launch(tmp_path / "parts", stop_after=2)] == [2, 2]
     resumed = launch(tmp_path / "parts")
-    assert torch.equal(resumed[1]["seen"], whole[1][1]["seen"][2:])
+    assert torch.equal(resumed[1]["seen"], other["seen"][2:])
     for name, value in one["state"].items():
         assert torch.equal(value, resumed[0]["state"][name]), name
