@@ -11,6 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -33,6 +34,7 @@ LossFn = Callable[[nn.Module, Batch], tuple[Tensor, dict[str, Any]]]  # the loss
 Batches = Callable[[int, np.random.Generator], Batch]
 Validate = Callable[[nn.Module, int], dict[str, float]]
 Samples = Callable[[nn.Module], Pictures]
+Export = Callable[[nn.Module, Path], object]
 Goal = tuple[str, Literal["min", "max"]]
 
 
@@ -48,11 +50,20 @@ class Trainer:
     """
 
     def __init__(
-        self, model: nn.Module, config: TrainingConfig, *, compiled: nn.Module | None = None, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        """`compiled`: the part of the model that `config.compile` compiles, all of it by default; `clock` in seconds."""
+        self, model: nn.Module, config: TrainingConfig, *, compiled: nn.Module | None = None, export: Export | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        """Go on from the checkpoint in `config.out`, or begin.
+
+        Args:
+            model: with its initial weights; moved to the device.
+            config: settings.
+            compiled: the part of the model that `config.compile` compiles, all of it by default.
+            export: writes the averaged model of a snapshot to a .safetensors file; without it snapshots are .pt files.
+            clock: seconds, for tests.
+        """
         self.parallel = Parallel(config.device)
-        self.device, self.clock = self.parallel.device, clock
+        self.device, self.clock, self.export = self.parallel.device, clock, export
         self.model, self.config = model.to(self.device), config
         self.parallel.share(self.model)
         self.ema = copy.deepcopy(self.model).requires_grad_(False).eval()
@@ -90,7 +101,7 @@ class Trainer:
                 self.step += 1
                 self.elapsed = self.parallel.agreed(before + self.clock() - start)
                 if self.step in config.snapshots:
-                    self._snapshot(f"snapshot_{self.step:06d}.pt")
+                    self._snapshot(f"snapshot_{self.step:06d}")
                 if self.step % config.validate_every == 0:
                     self._report(history, validate, goal)
                     history, validated = [], self.step
@@ -199,7 +210,7 @@ class Trainer:
         score, before = scores[name], self.best.get("score", -math.inf if kind == "max" else math.inf)
         if (score > before) if kind == "max" else (score < before):
             self.best = {"name": name, "score": score, "step": self.step}
-            self._snapshot(checkpoints.BEST)
+            self._write_averaged(checkpoints.BEST)
 
     @torch.no_grad()
     def _show(self, samples: Samples) -> None:
@@ -207,6 +218,12 @@ class Trainer:
             self.journal.show(self.step, samples(self.ema.eval()))
 
     def _snapshot(self, name: str) -> None:
+        if self.export is None:
+            self._write_averaged(f"{name}.pt")
+        elif self.parallel.first:
+            self.export(self.ema, self.config.out / f"{name}.safetensors")
+
+    def _write_averaged(self, name: str) -> None:
         if self.parallel.first:
             checkpoints.write({"ema": self.ema.state_dict(), "step": self.step, "best": self.best}, self.config.out / name)
 

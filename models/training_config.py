@@ -34,7 +34,7 @@ class TrainingConfig:
     validate_every: int = setting(200, "steps between validations on held-out people")
     sample_every: int = setting(0, "least steps between sample pictures, which are drawn after a validation; 0 = after each")
     checkpoint_seconds: float = setting(60.0, "seconds between checkpoints")
-    snapshots: tuple[int, ...] = setting((), "steps at which the averaged weights are kept in snapshot_STEP.pt")
+    snapshots: tuple[int, ...] = setting((), "steps at which the averaged weights are kept in snapshot_STEP.*")
     max_skipped: int = setting(25, "steps in a row whose gradient is not finite before the run stops with an error")
     device: str = setting("cpu", "cpu, cuda or cuda:N; under torchrun each process takes its own GPU")
     bf16: bool = setting(False, "autocast of forward and loss to bfloat16")

@@ -55,9 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser, **defaults: Any) -> argparse.
 
 
 def parse(
-    parser: argparse.ArgumentParser, arguments: Sequence[str] | None, network: str, groups: Mapping[str, type] | None = None
+    parser: argparse.ArgumentParser, arguments: Sequence[str] | None, networks: Sequence[str], groups: Mapping[str, type] | None = None
 ) -> argparse.Namespace:
     """Flags over `--set` over `--config` over defaults; `groups` (name -> frozen dataclass) become attributes.
+
+    `networks` are the published names that the program trains; a file's own `network` must be one of them.
 
     Raises:
         ValueError: a key that does not exist (names the nearest one), a file for another network, a value that does not fit.
@@ -71,9 +73,9 @@ def parse(
     for text in first.set:
         _assign(values, text)
     groups = groups or {}
-    meant = values.pop("network", network)
-    if meant != network:
-        raise ValueError(f"{first.config}: these settings are for the network {meant!r}, not for {network!r}")
+    network = values.pop("network", networks[0] if len(networks) == 1 else "")
+    if network and network not in networks:
+        raise ValueError(f"{first.config}: these settings are for the network {network!r}, not for {' or '.join(networks)}")
     _check(values, parser, groups)
     made = {name: build(kind, values.pop(name, {}), name) for name, kind in groups.items()}
     parsed, unknown = parser.parse_known_args([*_as_flags(values, parser), *given])
@@ -84,6 +86,13 @@ def parse(
         setattr(parsed, name, group)
     parsed.network = network
     return parsed
+
+
+def check_network(options: argparse.Namespace, trained: str) -> None:
+    """ValueError when the settings' file was made for another network than the one that the flags make."""
+    if options.network not in ("", trained):
+        raise ValueError(f"{options.config}: these settings are for the network {options.network!r}, and the flags train {trained!r}")
+    options.network = trained
 
 
 def read_settings(file: Path) -> dict[str, Any]:

@@ -3,138 +3,164 @@
 from __future__ import annotations
 
 import argparse
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor, nn
 
 from models.body import BodyModel
 from models.hgm.config import hgm_config
 from models.hgm.dataset import BACK, VIEWS, Example, PeopleViews
+from models.hgm.examples import BackConfig, BackViews, batches, degraded_back
 from models.hgm.inputs import stack
-from models.hgm.losses import hgm_loss
+from models.hgm.lgm import load_lgm
+from models.hgm.losses import LossConfig, Structure, dissimilarity, hgm_loss, render, structural
 from models.hgm.model import HGM
 from models.metrics.image import psnr, ssim
-from models.splat import rasterize
-from models.training import Trainer, add_arguments, config_from
+from models.training import LossFn, Trainer, add_arguments, config_from, device_of, moved
+from models.training_log import Pictures
+from models.training_people import HELD_OUT, split_people
+from models.training_settings import check_network, parse
 
 GROUPS = {"input": (0,), "front": (1, 2, 10, 11), "side": (3, 9), "back": (4, 5, 6, 7, 8), "novel": tuple(range(1, 12))}
-NO_BODY = 0.12  # share of examples without a body, so that the pixels alone learn depth too
+NETWORKS = ("hgm-coarse", "hgm-fusion")  # with one view and with two
 VALIDATION_NOISE = 0.6
+SHOWN = 8  # people on a sample picture
 
 
-def batches(
-    people: PeopleViews, views: int, batch: int, supervised: int, noise: float
-) -> Callable[[int, np.random.Generator], list[Example]]:
-    """Random people, input views within 30 degrees of the front, always one of the back views among the supervised."""
+def loss_with(config: LossConfig, structure: Structure = dissimilarity) -> LossFn:
+    """The loss of a batch of examples, the mean over its people."""
 
-    def make(_step: int, rng: np.random.Generator) -> list[Example]:
-        examples = []
-        for index in rng.integers(len(people), size=batch):
-            turn = int(rng.choice([0, 0, 1, VIEWS - 1]))
-            back = int(rng.choice([BACK, BACK, 4, 5, 7, 8]))
-            others = rng.choice([k for k in range(VIEWS) if k != back], supervised - 1, replace=False)
-            given = degraded_back(people.person(index), turn, rng) if views == 2 and rng.random() < 0.6 else None
-            examples.append(
-                people.example(
-                    int(index),
-                    rng,
-                    turn=turn,
-                    inputs=views,
-                    supervised=[back, *map(int, others)],
-                    noise=float(noise * rng.random()),
-                    with_body=bool(rng.random() > NO_BODY),
-                    back=given,
-                )
-            )
-        return examples
+    def loss_fn(model: nn.Module, examples: list[Example]) -> tuple[Tensor, dict[str, Tensor]]:
+        outputs = model(stack([example.inputs for example in examples]))
+        stride: int = model.config.shrink  # type: ignore[union-attr,assignment]
+        with torch.autocast(device_of(model).type, enabled=False):
+            pairs = [hgm_loss(output, example, config, structure, stride) for output, example in zip(outputs, examples, strict=True)]
+        names = sorted({name for _, values in pairs for name in values})
+        means = {name: torch.stack([values[name] for _, values in pairs if name in values]).mean() for name in names}
+        return torch.stack([loss for loss, _ in pairs]).mean(), means
 
-    return make
+    return loss_fn
 
 
-def degraded_back(arrays: dict[str, np.ndarray], turn: int, rng: np.random.Generator) -> Tensor:
-    """The true back view with the faults of a refined one: blurred, shifted, tinted, its outline grown or shrunk."""
-    view = (turn + BACK) % VIEWS
-    rgb, mask = (torch.from_numpy(arrays[name][view]).float() / 255 for name in ("rgb", "mask"))
-    picture = torch.cat([rgb, mask[..., None]], -1).permute(2, 0, 1)[None]
-    size = picture.shape[-1]
-    small = int(size / rng.uniform(1.5, 6))
-    picture = F.interpolate(
-        F.interpolate(picture, size=(small, small), mode="area"), size=(size, size), mode="bilinear", align_corners=False
-    )
-    picture = torch.roll(picture, tuple(int(d) for d in rng.integers(-3, 4, 2)), (2, 3))
-    tint = torch.tensor(rng.normal(1, 0.04, 3), dtype=torch.float32)[:, None, None]
-    grown = picture[0, 3:]
-    color = (picture[0, :3] - (1 - grown)) * tint + (1 - grown)
-    return torch.cat([color, grown]).permute(1, 2, 0).clamp(0, 1)
+loss_fn = loss_with(LossConfig())
 
 
-def loss_fn(model: nn.Module, examples: list[Example]) -> tuple[Tensor, dict[str, float]]:
-    """Mean over the people of a batch."""
-    outputs = model(stack([example.inputs for example in examples]))
-    device = torch.device("cuda" if next(model.parameters()).is_cuda else "cpu")
-    with torch.autocast(device.type, enabled=False):
-        pairs = [hgm_loss(output, example) for output, example in zip(outputs, examples, strict=True)]
-    names = {name for _, values in pairs for name in values}
-    means = {name: float(np.mean([values[name] for _, values in pairs if name in values])) for name in sorted(names)}
-    return torch.stack([loss for loss, _ in pairs]).mean(), means
+class Validation:
+    """PSNR and SSIM by azimuth on fixed people with fixed noise, and pictures of the first of them."""
 
+    def __init__(self, people: PeopleViews, views: int, count: int, backs: BackViews | None = None, renderer: str = "auto") -> None:
+        self.people, self.views, self.count = people, views, min(count, len(people))
+        self.backs, self.renderer, self.rows = backs, renderer, []
 
-def validator(people: PeopleViews, views: int, count: int, out: Path) -> Callable[[nn.Module, int], dict[str, float]]:
-    """PSNR and SSIM by azimuth on fixed people with fixed noise, and a sheet of pictures."""
+    def example(self, index: int) -> Example:
+        """Person `index` from the front; the second view is a stored one, else the true one degraded."""
+        rng, given = np.random.default_rng(index), None
+        if self.views == 2:
+            arrays = self.people.person(index)
+            found = None if self.backs is None else self.backs.find(self.people.files[index].stem, arrays["rgb"].shape[1])
+            given = degraded_back(arrays, 0, rng) if found is None else found
+        return self.people.example(
+            index, rng, turn=0, inputs=self.views, supervised=list(range(VIEWS)), noise=VALIDATION_NOISE, with_body=True, back=given
+        )
 
-    def validate(model: nn.Module, step: int) -> dict[str, float]:
-        scores, rows = [], []
-        for index in range(min(count, len(people))):
-            rng = np.random.default_rng(index)
-            example = people.example(
-                index, rng, turn=0, inputs=views, supervised=list(range(VIEWS)), noise=VALIDATION_NOISE, with_body=True,
-                back=degraded_back(people.person(index), 0, rng) if views == 2 else None,
-            )  # fmt: skip
-            render = rasterize(model(example.inputs)[0].merged, example.cameras, outputs=("rgb", "alpha")).rgb.clamp(0, 1)
-            scores.append(torch.stack([psnr(render, example.rgb), ssim(render, example.rgb)]))
-            if index < 8:
-                pairs = [torch.cat([example.rgb[k], render[k]], 1) for k in (0, 1, 3, BACK)]
-                rows.append(torch.cat(pairs, 1))
-        sheet = (torch.cat(rows) * 255).round().byte().numpy()
-        Image.fromarray(sheet).save(out / f"sample_{step:06d}.jpg", quality=85)
+    def __call__(self, model: nn.Module, step: int) -> dict[str, float]:
+        """Figures of the averaged model."""
+        scores, self.rows = [], []
+        for index in range(self.count):
+            example = moved(self.example(index), device_of(model))
+            drawn = render(model(example.inputs)[0].merged, example.cameras, where=self.renderer).rgb.clamp(0, 1)
+            scores.append(torch.stack([psnr(drawn, example.rgb), ssim(drawn, example.rgb)]).cpu())
+            if index < SHOWN:
+                self.rows.append(torch.cat([torch.cat([example.rgb[k], drawn[k]], 1) for k in (0, 1, 3, BACK)], 1).cpu())
         mean = torch.stack(scores).mean(0)
         result = {f"psnr_{name}": float(mean[0, list(group)].mean()) for name, group in GROUPS.items()}
         return result | {"ssim_novel": float(mean[1, 1:].mean())}
 
-    return validate
+    def samples(self, _model: nn.Module) -> Pictures:
+        """A row a person: truth and render from azimuth 0, 30, 90 and 180, as the last validation drew them."""
+        return {"views": torch.cat(self.rows)} if self.rows else {}
+
+
+def validator(people: PeopleViews, views: int, count: int) -> Callable[[nn.Module, int], dict[str, float]]:
+    """A `Validation` of so many people."""
+    return Validation(people, views, count)
+
+
+def open_people(options: argparse.Namespace, model: HGM) -> tuple[PeopleViews, PeopleViews]:
+    """People to train on and held-out ones; ValueError where their pictures are not of the model's size."""
+    body, surface = copy.deepcopy(model.body_model).cpu(), copy.deepcopy(model.surface).cpu()  # the model's own go to its device
+    people = PeopleViews(options.data, body, surface, estimates=options.estimates)
+    if options.validation:
+        held = PeopleViews(options.validation, body, surface, limit=options.validation_count)
+    else:
+        held = PeopleViews(options.data, body, surface, estimates=None)
+        people.files, held.files = split_people(options.data, options.held_out, options.people)
+    size = people.person(0)["rgb"].shape[1]
+    if size != model.config.size:
+        raise ValueError(
+            f"{options.data} has pictures of {size} px, the model takes {model.config.size}: make them with "
+            f"`turnaround data people --kind views --size {model.config.size}`"
+        )
+    return people, held
+
+
+def new_model(options: argparse.Namespace) -> HGM:
+    """The model to train: from weights, from LGM's, or from random numbers."""
+    torch.manual_seed(options.seed)
+    body = BodyModel.load(options.body)
+    model = HGM.load(options.init, body_model=body).train() if options.init else HGM(hgm_config(options.size), body)
+    if options.init_lgm:
+        load_lgm(model, options.init_lgm)
+    model.unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The flags of this program."""
+    parser = add_arguments(argparse.ArgumentParser(description=__doc__), steps=4000, batch=2, bf16=True, validate_every=150)
+    parser.add_argument("--views", type=int, choices=(1, 2), default=1, help="1: hgm_coarse, 2: hgm_fusion")
+    parser.add_argument("--size", choices=("tiny", "default", "paper"), default="default", help="of the network, where --init gives none")
+    parser.add_argument("--body", type=Path, help="SMPLX_NEUTRAL.npz; none: the free body")
+    parser.add_argument("--init", help="weights to start from: a name or a file")
+    parser.add_argument("--init-lgm", type=Path, help="LGM's weights as the start of a paper-size image branch")
+    parser.add_argument("--validation", type=Path, help="folder of people to validate on; none: the last of --data are held out")
+    parser.add_argument("--validation-count", type=int, default=8, help="people that are validated on")
+    parser.add_argument("--held-out", type=float, default=HELD_OUT, help="share of --data that is held out, the last by name")
+    parser.add_argument("--people", type=int, default=0, help="use only so many people, 0 = all")
+    parser.add_argument("--supervised", type=int, default=3, help="views a person")
+    parser.add_argument("--noise", type=float, default=1.2, help="largest body error, 1 = 57 mm")
+    parser.add_argument("--estimates", type=Path, help="folder of estimated bodies made by models.hgm.estimates")
+    parser.add_argument("--backs", type=Path, help="folder of coarse or refined back views made by models.back_view.backs (two views)")
+    parser.add_argument("--save", help="weight name or file to write at the end")
+    return parser
 
 
 def main(argv: list[str] | None = None) -> None:
     """Train, and write the averaged weights to models/weights when asked to."""
-    parser = add_arguments(argparse.ArgumentParser(description=__doc__), steps=4000, batch=2, bf16=True, validate_every=150)
-    parser.add_argument("--views", type=int, choices=(1, 2), default=1, help="1: hgm_coarse, 2: hgm_fusion")
-    parser.add_argument("--size", choices=("tiny", "default", "paper"), default="default")
-    parser.add_argument("--init", help="weights to start from: a name or a file")
-    parser.add_argument("--validation", type=Path, help="folder of held-out people")
-    parser.add_argument("--validation-count", type=int, default=8)
-    parser.add_argument("--supervised", type=int, default=3, help="views a person")
-    parser.add_argument("--noise", type=float, default=1.2, help="largest body error, 1 = 57 mm")
-    parser.add_argument("--save", help="weight name or file to write at the end")
-    arguments = parser.parse_args(argv)
-    config = config_from(arguments)
-    body_model = BodyModel.load()
-    torch.manual_seed(config.seed)
-    model = HGM.load(arguments.init, body_model=body_model) if arguments.init else HGM(hgm_config(arguments.size), body_model)
-    people = PeopleViews(arguments.data, body_model, model.surface)
-    validate = None
-    if arguments.validation:
-        held_out = PeopleViews(arguments.validation, body_model, model.surface, limit=arguments.validation_count)
-        validate = validator(held_out, arguments.views, arguments.validation_count, config.out)
-    model.unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    trainer = Trainer(model, config)
-    trained = trainer.run(batches(people, arguments.views, config.batch, arguments.supervised, arguments.noise), loss_fn, validate)
-    if arguments.save:
-        trained.save(arguments.save, steps=str(trainer.step))  # type: ignore[operator]
+    options = parse(arguments(), argv, NETWORKS, {"loss": LossConfig, "back": BackConfig})
+    check_network(options, NETWORKS[options.views - 1])
+    if options.backs and options.views == 1:
+        raise ValueError("--backs are second views: give --views 2, too")
+    config = config_from(options)
+    model = new_model(options)
+    people, held = open_people(options, model)
+    trainer = Trainer(model, config, compiled=model.unet, export=lambda ema, file: ema.save(file))  # type: ignore[attr-defined]
+    backs = BackViews(options.backs) if options.backs else None
+    loss, structure = structural(options.loss, trainer.device)
+    check = Validation(held, options.views, options.validation_count, backs, loss.renderer)
+    make = batches(
+        people, options.views, config.batch, options.supervised, options.noise, backs=backs, back=options.back,
+        geometry=bool(loss.normal or loss.view_depth),
+    )  # fmt: skip
+    trainer.run(make, loss_with(loss, structure), check, samples=check.samples, goal=("psnr_novel", "max"))
+    if options.save and trainer.parallel.first:
+        state = trainer.kept_state(best=options.save_best)
+        trainer.ema.save(options.save, state, steps=str(trainer.step), structure=loss.structure)  # type: ignore[operator]
+    trainer.parallel.close()
 
 
 if __name__ == "__main__":
