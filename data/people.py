@@ -26,6 +26,7 @@ from data.outfits import sample_outfit
 from data.render import Picture, render, vertex_normals
 from data.wardrobe import Split
 
+Variety = Literal["basic", "full"]
 TEST_SEED = 900000  # people for testing have seeds from here on
 BETA_LIMIT = 2.2  # standard deviations
 FIELDS = (
@@ -56,6 +57,7 @@ class Figure:
     normals: Float32[np.ndarray, "v 3"]
     light: Float32[np.ndarray, "v 3"]
     joints: Float32[np.ndarray, "55 3"]
+    rotations: Float32[np.ndarray, "55 3 3"]  # of the joints' frames in the world
     body: dict[str, np.ndarray]  # SMPL-X parameters, world frame: every field of pipeline.types.Body
 
     def seen_from(self, K: np.ndarray, T_camera_world: np.ndarray, size: int, *, samples: int = 3) -> Picture:
@@ -63,8 +65,12 @@ class Figure:
         return render(self.person.dressed.surface, self.vertices, self.normals, self.light, K, T_camera_world, size, samples=samples)
 
 
-def sample_person(seed: int, split: Split, closet: Closet | None = None) -> Person:
+def sample_person(seed: int, split: Split, closet: Closet | None = None, variety: Variety | None = None) -> Person:
     """The person of a seed: the same wherever and whenever it is made.
+
+    Args:
+        variety: "basic" are the people of the suite people-test, which published figures are about and which never change;
+            "full" adds children, coats, beards, hats and more. Default: full for training, basic for testing.
 
     Raises:
         ValueError: a seed of the other split.
@@ -75,12 +81,31 @@ def sample_person(seed: int, split: Split, closet: Closet | None = None) -> Pers
     rng = np.random.default_rng([seed, 1])
     betas = np.clip(rng.normal(size=10), -BETA_LIMIT, BETA_LIMIT).astype(np.float32)
     expression = (rng.normal(size=10) * rng.choice([0.0, 0.5, 1.0])).clip(-1.5, 1.5).astype(np.float32)
+    more = np.random.default_rng([seed, 11])  # a stream of its own: what is basic stays as it is
+    full = (variety or default_variety(split)) == "full"
+    if full:
+        betas = varied_shape(more, betas)
     shaped = closet.base.shape(betas, expression)
     outfit = sample_outfit(rng, closet)
     texture, skin_name = _skin(rng, closet)
     dressed = dress(rng, closet.base, shaped, outfit, texture)
     items = (*(worn.name for worn in outfit), skin_name)
     return Person(seed, closet.base, betas, expression, closet.base.joints(betas, expression), dressed, items)
+
+
+def default_variety(split: Split) -> Variety:
+    """What people of a split are made with unless something else is asked for."""
+    return "full" if split == "train" else "basic"
+
+
+def varied_shape(rng: np.random.Generator, betas: Float32[np.ndarray, "10"]) -> Float32[np.ndarray, "10"]:
+    """One person in eight as small as a child of about eleven (1.33 to 1.50 m), one in twenty very tall; others as they are."""
+    kind, betas = rng.random(), betas.copy()
+    if kind < 0.12:
+        betas[0] = -rng.uniform(1.8, 3.2)
+    elif kind < 0.17:
+        betas[0] = rng.uniform(1.8, 2.6)
+    return betas
 
 
 def _skin(rng: np.random.Generator, closet: Closet):
@@ -113,7 +138,7 @@ def pose_person(
     faces = person.dressed.surface.faces
     normals = vertex_normals(vertices, faces)
     lit = lights.vertex_light(light, vertices, normals, faces, rays=rays)
-    return Figure(person, vertices, normals, lit, (world[:, :, 3] + transl).astype(np.float32), body)
+    return Figure(person, vertices, normals, lit, (world[:, :, 3] + transl).astype(np.float32), world[:, :, :3], body)
 
 
 _POSE_ORDER = ("global_orient", "body_pose", "jaw_pose", "leye_pose", "reye_pose", "left_hand_pose", "right_hand_pose")
@@ -158,13 +183,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--split", choices=("train", "test"), default="train")
     parser.add_argument("--kind", choices=("views", "singles"), default="views")
+    parser.add_argument(
+        "--variety", choices=("basic", "full"), default=None, help="of views (default: full for training, basic for testing)"
+    )
     parser.add_argument("--size", type=int, default=None, help="pixels (default: 256 for views, 192 for singles)")
     parser.add_argument("--workers", type=int, default=2)
     options: Any = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     seed = options.seed if options.seed is not None else (TEST_SEED if options.split == "test" else 0)
     kind: Literal["views", "singles"] = options.kind
-    report = generate(options.count, seed, options.out, options.split, workers=options.workers, size=options.size, kind=kind)
+    report = generate(
+        options.count, seed, options.out, options.split, workers=options.workers, size=options.size, kind=kind, variety=options.variety
+    )
     logging.getLogger(__name__).info("%s", json.dumps(report))
 
 

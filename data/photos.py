@@ -31,7 +31,8 @@ def photo(seed: int, split: Split = "train", kind: str | None = None) -> UInt8[n
     """The photo of one person; `kind` is a kind of pose of data/poses.py."""
     rng = np.random.default_rng([seed, 5])
     light = lights.sample_lights(rng)
-    figure = pose_person(sample_person(seed, split), sample_pose(rng, kind), upright(rng.normal(0, 0.3)), np.zeros(3), light)
+    person = sample_person(seed, split, variety="basic")  # the demo photos are of these people
+    figure = pose_person(person, sample_pose(rng, kind), upright(rng.normal(0, 0.3)), np.zeros(3), light)
     T_camera_world = _hand_held(rng, figure)
     # the renderer makes squares: this one is as wide as the photo is high, and its sides are cut off
     K = np.array([[FOCAL, 0, HEIGHT / 2], [0, FOCAL, HEIGHT / 2], [0, 0, 1]], np.float32)

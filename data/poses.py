@@ -217,11 +217,12 @@ def sample_pose(rng: np.random.Generator, kind: str | None = None) -> dict[str, 
         draft = Draft(rng)
         KINDS[chosen][1](draft)
         if possible(draft.rotvecs):
-            return _finish(draft.rotvecs, rng)
+            return finish(draft.rotvecs, rng)
     raise RuntimeError(f"no possible pose of kind '{chosen}' in {ATTEMPTS} attempts: its angles leave the joint limits or cross the body")
 
 
-def _finish(rotvecs: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def finish(rotvecs: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """`sample_pose`'s result for the rotations (55,3) of a draft: hands, gaze, jaw and expression are drawn."""
     left, right = _hands(rng)
     gaze = np.array([rng.normal(0, 0.08), rng.normal(0, 0.15), 0.0])
     jaw = np.array([abs(rng.normal(0, 0.12)) if rng.random() < 0.3 else 0.0, 0.0, 0.0])

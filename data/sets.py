@@ -22,17 +22,17 @@ from data.archive import save_npz
 from data.base_mesh import rotation_matrices
 from data.closet import Closet
 from data.lights import sample_lights
-from data.people import TEST_SEED, Figure, Person, pose_person, sample_person, upright
+from data.people import TEST_SEED, Figure, Variety, default_variety, pose_person, sample_person, upright
+from data.pose_variety import sample_varied_pose
 from data.poses import sample_pose
+from data.singles import single
 from data.wardrobe import Split
-from models.skeleton import JOINT_NAMES
-from pipeline.camera import DISTANCE, canonical_camera, orbit_cameras
+from pipeline.camera import orbit_cameras
 
 AZIMUTHS = tuple(range(0, 360, 30))
 VIEW_SIZE, SINGLE_SIZE = 256, 192
 CHUNK = 500  # pictures in one folder of a singles set
 POSES_A_PERSON = 5  # pictures of one dressed person in a singles set
-TORSO = ("pelvis", "spine", "hip", "collar", "neck", "head", "shoulder")
 
 
 def generate(
@@ -44,6 +44,7 @@ def generate(
     workers: int = 2,
     size: int | None = None,
     kind: Literal["views", "singles"] = "views",
+    variety: Variety | None = None,
     progress: bool | None = None,
 ) -> dict[str, Any]:
     """Make a data set or what is missing of it.
@@ -53,6 +54,7 @@ def generate(
         seed: of the first person.
         workers: processes; 0 works in this one.
         size: pixels of a picture.
+        variety: of a views set, see `figure_for_views`; singles sets always have all of it.
         progress: show a bar (default: on a terminal).
 
     Returns:
@@ -69,7 +71,7 @@ def generate(
     out.mkdir(parents=True, exist_ok=True)
     size = size or (VIEW_SIZE if kind == "views" else SINGLE_SIZE)
     if kind == "views":
-        jobs = [partial(write_views, out / f"{number:07d}.npz", number, split, size) for number in range(seed, seed + count)]
+        jobs = [partial(write_views, out / f"{number:07d}.npz", number, split, size, variety) for number in range(seed, seed + count)]
     else:
         starts = range(0, count, CHUNK)
         jobs = [partial(write_singles, out / f"chunk_{k:03d}", seed, start, split, size) for k, start in enumerate(starts)]
@@ -110,23 +112,32 @@ def _with_progress(steps: Iterator[None], total: int, show: bool | None) -> Iter
 # ---------------------------------------------------------------- views
 
 
-def figure_for_views(seed: int, split: Split, closet: Closet | None = None) -> Figure:
-    """The person of `seed`, posed and lit as in a views set; people for testing stand exactly at the origin."""
-    person = sample_person(seed, split, closet)
+def figure_for_views(seed: int, split: Split, closet: Closet | None = None, variety: Variety | None = None) -> Figure:
+    """The person of `seed`, posed and lit as in a views set; people for testing stand exactly at the origin.
+
+    Args:
+        variety: see `sample_person`; "full" also draws from all the poses of data/pose_variety.py.
+    """
+    full = (variety or default_variety(split)) == "full"
+    person = sample_person(seed, split, closet, variety)
     rng = np.random.default_rng([seed, 2])
-    pose = sample_pose(rng)
+    pose, root = sample_pose(rng), np.zeros(3, np.float32)
     yaw = np.clip(rng.normal(0, np.radians(13)), -np.radians(45), np.radians(45))
     lean = rng.normal(0, np.radians(3), 3)
     pelvis = np.zeros(3) if split == "test" else rng.normal(0, (0.015, 0.015, 0.03))
-    return pose_person(person, pose, upright(yaw, lean), pelvis, sample_lights(rng))
+    light = sample_lights(rng)
+    if full:
+        varied = sample_varied_pose(np.random.default_rng([seed, 12]))
+        pose, root = varied.parameters, varied.root
+    return pose_person(person, pose, upright(yaw, lean) @ rotation_matrices(root[None])[0], pelvis, light)
 
 
-def write_views(path: Path, seed: int, split: Split, size: int) -> None:
+def write_views(path: Path, seed: int, split: Split, size: int, variety: Variety | None = None) -> None:
     """One person from 12 level cameras around them, 30 degrees apart (measuring.md's protocol)."""
-    figure = figure_for_views(seed, split)
+    figure = figure_for_views(seed, split, variety=variety)
     cameras = orbit_cameras(AZIMUTHS, size)
     pictures = [figure.seen_from(K, T, size) for K, T in zip(cameras.K.numpy(), cameras.T_camera_world.numpy(), strict=True)]
-    meta = {"seed": seed, "split": split, "items": figure.person.items, "size": size}
+    meta = {"seed": seed, "split": split, "variety": variety or default_variety(split), "items": figure.person.items, "size": size}
     arrays = {
         "rgb": np.stack([picture.over_white() for picture in pictures]),
         "mask": np.stack([picture.alpha for picture in pictures]),
@@ -144,73 +155,28 @@ def write_views(path: Path, seed: int, split: Split, size: int) -> None:
 
 
 def write_singles(folder: Path, seed: int, start: int, split: Split, size: int) -> None:
-    """CHUNK pictures, each of one person in one pose before the canonical camera, as memory-mappable arrays."""
+    """CHUNK pictures, each of one person in one pose, as memory-mappable arrays.
+
+    `object_rgba.npy` holds the layers of things in the hands of some of them: row `object_index[i]` belongs to picture i,
+    -1 is none. Laid over picture i it covers a part of the person, and is not the person.
+    """
     rows: list[dict[str, np.ndarray]] = []
     for first in range(start, start + CHUNK, POSES_A_PERSON):
-        person = sample_person(seed + first // POSES_A_PERSON, split)
+        person = sample_person(seed + first // POSES_A_PERSON, split, variety="full")
         rows += [single(person, index, size) for index in range(first, first + POSES_A_PERSON)]
+    things = [row.pop("object_rgba") for row in rows]
     work = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     for name in rows[0]:
         np.save(work / f"{name}.npy", np.stack([row[name] for row in rows]))
+    held = [thing for thing in things if thing.size]
+    order = np.cumsum([thing.size > 0 for thing in things]) - 1
+    np.save(work / "object_index.npy", np.where([thing.size > 0 for thing in things], order, -1).astype(np.int32))
+    np.save(work / "object_rgba.npy", np.stack(held) if held else np.zeros((0, size, size, 4), np.uint8))
     try:
         work.rename(folder)
     except OSError:  # another process was faster; its chunk is the same
         if not folder.exists():
             raise
         shutil.rmtree(work)
-
-
-def single(person: Person, index: int, size: int) -> dict[str, np.ndarray]:
-    """One picture and its truth; the camera's height, pitch and roll are part of the body's placement."""
-    rng = np.random.default_rng([person.seed, 3, index])
-    camera = canonical_camera(size)
-    K, T = camera.K.numpy(), camera.T_camera_world.numpy()
-    figure = _framed(rng, person, K, size)
-    picture = figure.seen_from(K, T, size, samples=2)
-    uv, visible = _joint_visibility(figure, picture, K, T, size)
-    return {
-        "rgba": np.concatenate([picture.color, picture.alpha[..., None]], -1),
-        "joints": figure.joints,
-        "joints_uv": uv.astype(np.float32),
-        "joint_visible": visible,
-        **{f"body_{name}": value for name, value in figure.body.items()},
-    }
-
-
-def _framed(rng: np.random.Generator, person: Person, K: np.ndarray, size: int) -> Figure:
-    """A figure 1.7 to 2.5 m away: its pelvis (as in views sets) or its outline (as a crop) about in the middle."""
-    pose, light = sample_pose(rng), sample_lights(rng)
-    yaw = np.radians(rng.uniform(-60, 60) if rng.random() < 0.75 else rng.uniform(-180, 180))
-    tilt = np.radians(np.clip(rng.normal(0, (6, 2, 3)), -15, 15))  # pitch, yaw and roll of the camera
-    R = rotation_matrices(tilt[None])[0] @ upright(float(yaw), np.radians(rng.normal(0, 3, 3)))
-    depth = rng.uniform(1.7, 2.5)
-    figure = pose_person(person, pose, R, np.array([0, 0, depth - DISTANCE]), light, rays=6)
-    shift = rng.normal(0, (0.05, 0.04)) if rng.random() < 0.4 else rng.normal(0, 0.05, 2) - _outline_centre(figure, K, size, depth)
-    if rng.random() < 0.05:  # cut off at the frame
-        shift[rng.integers(2)] += rng.choice([-1, 1]) * rng.uniform(0.15, 0.5)
-    return _moved(figure, np.array([*shift, 0.0], np.float32))
-
-
-def _outline_centre(figure: Figure, K: np.ndarray, size: int, depth: float) -> np.ndarray:
-    """Where the middle of the projected outline is, in metres at the person's depth."""
-    p = figure.vertices + np.array([0, 0, DISTANCE], np.float32)
-    uv = p[:, :2] / p[:, 2:]
-    return (uv.min(0) + uv.max(0)) / 2 * depth
-
-
-def _moved(figure: Figure, shift: np.ndarray) -> Figure:
-    body = {**figure.body, "transl": (figure.body["transl"] + shift).astype(np.float32)}
-    return Figure(figure.person, figure.vertices + shift, figure.normals, figure.light, figure.joints + shift, body)
-
-
-def _joint_visibility(figure: Figure, picture, K: np.ndarray, T: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Joints in [0,1] of the picture, and whether the surface in front of each is its own (not another limb)."""
-    p = figure.joints @ T[:3, :3].T + T[:3, 3]
-    uv = (p @ K.T)[:, :2] / p[:, 2:] / size
-    inside = ((uv > 0) & (uv < 1)).all(1)
-    x, y = np.clip((uv * size).astype(int), 0, size - 1).T
-    thick = np.array([0.26 if any(word in name for word in TORSO) else 0.1 for name in JOINT_NAMES])
-    surface = picture.depth[y, x]
-    return uv, inside & ((surface == 0) | (p[:, 2] - surface < thick))

@@ -5,8 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from data.pose_arms import ARMS
 from data.pose_checks import TOLERANCE, forward_kinematics, penetration, possible
+from data.pose_keys import Key, two_bones
 from data.pose_limbs import Reach, arm, joint, leg, mirror, reach
+from data.pose_stances import STANCES
+from data.pose_variety import sample_varied_pose
 from data.poses import KINDS, sample_pose
 from models.skeleton import JOINT_INDEX
 
@@ -90,3 +94,56 @@ def test_backward_knee_and_broken_elbow_are_rejected() -> None:
     assert not possible(posed({"elbow": np.array([0.0, 0.5, 0.0])}))
     assert not possible(posed({"elbow": np.array([0.0, -3.0, 0.0])}))
     assert not possible(posed({"hip": np.array([-2.5, 0.0, 0.0])}))
+
+
+@pytest.mark.parametrize("stance", STANCES)
+def test_every_stance_is_possible_with_arms_that_suit_it(stance: str) -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(2):
+        pose = sample_varied_pose(rng, stance)
+        assert possible(full(pose.parameters["body_pose"]))
+        assert pose.kind.startswith(f"{stance}/") and pose.root.shape == (3,)
+
+
+@pytest.mark.parametrize("arms", ARMS)
+def test_every_kind_of_arms_is_possible(arms: str) -> None:
+    stance = "crouch" if arms == "on_knees" else "stand"  # nobody who stands upright reaches their knees
+    pose = sample_varied_pose(np.random.default_rng(2), stance, arms)
+    assert possible(full(pose.parameters["body_pose"]))
+
+
+def test_feet_of_a_lunge_stand_on_one_level_and_the_knee_is_bent() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(5):
+        pose = sample_varied_pose(rng, "lunge", "hanging")
+        rotvecs = full(pose.parameters["body_pose"])
+        rotvecs[0] = pose.root
+        at, _ = forward_kinematics(rotvecs)
+        feet = at[[JOINT_INDEX["left_foot"], JOINT_INDEX["right_foot"]]]
+        assert abs(feet[0, 1] - feet[1, 1]) < 0.09
+        assert abs(feet[0, 2] - feet[1, 2]) > 0.4
+        assert max(rotvecs[JOINT_INDEX[f"{side}_knee"], 0] for side in ("left", "right")) > 0.6
+
+
+def test_two_bones_reach_where_they_are_sent() -> None:
+    for forward, down in ((0.3, 0.6), (-0.4, 0.5), (0.0, 0.8)):
+        hip, knee = two_bones(forward, down)
+        thigh, shin = (np.linalg.norm(joint(a) - joint(b)) for a, b in (("left_knee", "left_hip"), ("left_ankle", "left_knee")))
+        reached = thigh * np.array([np.sin(hip), np.cos(hip)]) + shin * np.array([np.sin(hip - knee), np.cos(hip - knee)])
+        np.testing.assert_allclose(reached, [forward, down], atol=1e-6)
+
+
+def test_a_hand_finds_its_place_from_a_bent_trunk() -> None:
+    goal = Reach((0.25, 0.25, 0.25), (1.0, -0.3, -0.3), (0.0, -0.5, 1.0), (-1.0, 0.0, 0.0))
+    draft = Key(np.random.default_rng(0))
+    draft.torso(0.0, 0.5, 0.3, 0.1)
+    for side in ("left", "right"):
+        draft.hand_to(side, goal, 0.0)
+        assert np.linalg.norm(draft.place(f"{side}_wrist") * (1 if side == "left" else np.array([-1, 1, 1])) - goal.wrist) < 0.05
+
+
+def test_hands_that_hold_a_bar_are_closed() -> None:
+    pose = sample_varied_pose(np.random.default_rng(4), "lunge", "bar_back")
+    assert pose.held == "bar_back"
+    for side in ("left", "right"):
+        assert np.abs(pose.parameters[f"{side}_hand_pose"][:12, 2]).min() > 0.6
