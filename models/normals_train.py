@@ -17,7 +17,10 @@ from models.convnet import recalibrate
 from models.normals import NormalNetwork, NormalPair, disturbed, on_front_grid
 from models.photometric import color_jitter
 from models.silhouette import normal_maps
-from models.training import Trainer, add_arguments, config_from
+from models.training import Trainer, add_arguments, config_from, device_of, moved
+from models.training_log import Pictures, sheet
+from models.training_people import split_people
+from models.training_settings import parse
 from pipeline.camera import orbit_cameras
 from pipeline.types import Body
 
@@ -55,14 +58,9 @@ class Views:
     """People of a views set, each from PAIRS opposite pairs of cameras; the last 5 % (at least one) are held out."""
 
     def __init__(self, folder: Path, part: str) -> None:
-        files = sorted(folder.glob("*.npz"))
-        if len(files) < 2:
-            raise FileNotFoundError(
-                f"{folder} holds {len(files)} people (*.npz), at least 2 are needed: make them with `turnaround data people`"
-            )
-        held = max(1, len(files) // 20)
+        files, held = split_people(folder)
         train = part == "train"
-        self.pairs = [pair for file in (files[:-held] if train else files[-held:]) for pair in read_pairs(file, PAIRS if train else 1)]
+        self.pairs = [pair for file in (files if train else held) for pair in read_pairs(file, PAIRS if train else 1)]
         self.model = BodyModel.load()
 
     def sample(self, index: int, seed: int, amount: float | None = None) -> Sample:
@@ -113,14 +111,14 @@ def _crop(sample: Sample, rng: np.random.Generator) -> Sample:
     return Sample(**{f.name: getattr(sample, f.name)[..., top : top + PATCH, left : left + PATCH] for f in dataclasses.fields(Sample)})
 
 
-def normal_loss(network: nn.Module, batch: Sample) -> tuple[Tensor, dict[str, float]]:
+def normal_loss(network: nn.Module, batch: Sample) -> tuple[Tensor, dict[str, Tensor]]:
     """L1 and cosine where the truth is known; front and back count the same."""
     found = network(batch.image, batch.mask, batch.body).unflatten(1, (2, 3))
     target = batch.target.unflatten(1, (2, 3))
     count = batch.known.sum().clamp(min=1)
     absolute = ((found - target).abs().sum(2) * batch.known).sum() / count
     cosine = ((1 - (found * target).sum(2)) * batch.known).sum() / count
-    return absolute + cosine, {"l1": absolute.item(), "cosine": cosine.item()}
+    return absolute + cosine, {"l1": absolute.detach(), "cosine": cosine.detach()}
 
 
 def measure(network: nn.Module, held: dict[str, list[Sample]]) -> dict[str, float]:
@@ -128,7 +126,7 @@ def measure(network: nn.Module, held: dict[str, list[Sample]]) -> dict[str, floa
     network.eval()
     values: dict[str, list[float]] = {}
     for case, samples in held.items():
-        for sample in samples:
+        for sample in (moved(sample, device_of(network)) for sample in samples):
             found = network(sample.image[None], sample.mask[None], sample.body[None])[0]
             for name, maps in (("net", found), ("body", sample.body)):
                 cosine = (maps.unflatten(0, (2, 3)) * sample.target.unflatten(0, (2, 3))).sum(1).clamp(-1, 1)
@@ -138,26 +136,50 @@ def measure(network: nn.Module, held: dict[str, list[Sample]]) -> dict[str, floa
     return {name: float(np.mean(value)) for name, value in values.items() if name != "body_alone"}
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Train, then write the averaged weights when `--save` is given."""
+def samples_of(held: list[Sample], count: int = 4):
+    """A function network -> pictures of people, their true normals from both sides, and those that it finds."""
+
+    def samples(network: nn.Module) -> Pictures:
+        batch = Sample(**{f.name: torch.stack([getattr(s, f.name) for s in held[:count]]) for f in dataclasses.fields(Sample)})
+        batch = moved(batch, device_of(network))
+        found = network.eval()(batch.image, batch.mask, batch.body)
+        known = batch.known.repeat_interleave(3, 1)
+        maps = [(part * known * 0.5 + 0.5)[:, k : k + 3] for k in (0, 3) for part in (batch.target, found)]
+        return {"picture_front_back_truth_found": sheet([batch.image, *maps])}
+
+    return samples
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The flags of this program."""
     parser = add_arguments(argparse.ArgumentParser(description=__doc__), batch=12, lr=2e-3, steps=3000, clip=10.0, bf16=True)
     parser.add_argument("--save", default="", help="weight name (normals) or file to write at the end")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Train, then write the averaged weights when `--save` is given."""
+    options = parse(arguments(), argv, ("normals",))
     config = config_from(options)
     train, held = Views(options.data, "train"), Views(options.data, "held")
     samples = {case: [held.sample(k, k, amount) for k in range(min(16, len(held.pairs)))] for case, amount in CASES.items()}
+    torch.manual_seed(config.seed)
     network = NormalNetwork().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     trainer = Trainer(network, config)
 
     def validate(averaged: nn.Module, step: int) -> dict[str, float]:
-        fresh = (train.batch(12, np.random.default_rng((3, k))) for k in range(8))
+        fresh = (moved(train.batch(12, np.random.default_rng((3, k))), device_of(averaged)) for k in range(8))
         recalibrate(averaged, (averaged(batch.image, batch.mask, batch.body) for batch in fresh))
-        return measure(averaged, samples)
+        scores = measure(averaged, samples)
+        return scores | {"net_wrong": (scores["net_wrong_front"] + scores["net_wrong_back"]) / 2}
 
-    ema = trainer.run(lambda step, rng: train.batch(config.batch, rng), normal_loss, validate)
-    if options.save:
+    batches = lambda _step, rng: train.batch(config.batch, rng)  # noqa: E731
+    ema = trainer.run(batches, normal_loss, validate, samples=samples_of(samples["wrong"]), goal=("net_wrong", "min"))
+    if options.save and trainer.parallel.first:
+        ema.load_state_dict(trainer.kept_state(best=options.save_best))
         scores = {k: f"{v:.2f}" for k, v in validate(ema, trainer.step).items()}
         zoo.save_state(options.save, ema.state_dict(), {"steps": str(trainer.step), **scores})
+    trainer.parallel.close()
 
 
 if __name__ == "__main__":

@@ -13,6 +13,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from models.training_people import split_people
+
+__all__ = ["Patches", "Picture", "cut_out", "read_pictures", "sample_patches", "split_people"]
+
 BACK_AZIMUTHS = (120.0, 240.0)  # degrees; the views that count as back views
 MARGIN = 12  # pixels kept around a person
 
@@ -29,8 +33,8 @@ class Picture:
 def read_pictures(files: list[Path], backs_only: bool, coarse: Path | None = None) -> list[Picture]:
     """The views of all people in `files`, or only those from behind, cut to the person.
 
-    With `coarse`, the folder that `models.back_view.pairs` wrote, the view at 180 degrees carries its coarse version and
-    is listed as often as the other back views of a person together.
+    With `coarse`, the folder that `models.back_view.pairs` wrote (the first three channels), the view at 180 degrees
+    carries its coarse version and is listed as often as the other back views of a person together.
     """
     pictures = []
     for file in files:
@@ -40,21 +44,11 @@ def read_pictures(files: list[Path], backs_only: bool, coarse: Path | None = Non
             pictures += [cut_out(rgb, mask) for rgb, mask in zip(data["rgb"][chosen], data["mask"][chosen], strict=True) if mask.any()]
             if coarse is not None and (coarse / f"{file.stem}.npy").is_file():
                 back = int(np.argmin(np.abs(azimuths - 180)))
-                pair = cut_out(data["rgb"][back], data["mask"][back], np.load(coarse / f"{file.stem}.npy"))
+                pair = cut_out(data["rgb"][back], data["mask"][back], np.load(coarse / f"{file.stem}.npy")[..., :3])
                 pictures += [pair] * int(chosen.sum())
     if not pictures:
         raise ValueError(f"no picture with a person in {len(files)} files; expected .npz files of rendered views")
     return pictures
-
-
-def split_people(folder: Path, held_out: float = 0.05, limit: int = 0) -> tuple[list[Path], list[Path]]:
-    """Files to train on and to validate on; whole people, the last ones by name are held out."""
-    files = sorted(folder.glob("*.npz"))
-    if len(files) < 2:
-        raise ValueError(f"{folder} holds {len(files)} .npz files, at least 2 are needed; make some with `turnaround data people`")
-    held = max(1, round(len(files) * held_out))
-    train = files[:-held]
-    return train[:limit] if limit else train, files[-held:]
 
 
 def cut_out(rgb: np.ndarray, mask: np.ndarray, coarse: np.ndarray | None = None) -> Picture:

@@ -18,19 +18,21 @@ from models.estimator.crop import project_plane, to_window
 from models.estimator.dataset import Batch, Singles
 from models.estimator.kinematics import Skeleton, to_local
 from models.estimator.model import BodyEstimator, Prediction, heatmap_target
-from models.training import Trainer, add_arguments, config_from
+from models.training import Trainer, add_arguments, config_from, device_of, moved
+from models.training_log import Pictures, sheet
+from models.training_settings import parse
 from pipeline.rotation import matrix_to_rot6d
 
 WEIGHTS = {"heat": 0.1, "keypoints": 0.15, "rotation": 1.0, "local": 0.3, "joints": 6.0, "absolute": 1.5, "plane": 2.0, "betas": 0.05}
 
 
-def estimator_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+def estimator_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
     """Weighted sum of heatmaps, keypoints, rotations, joints (3D about the pelvis, 3D absolute, 2D) and shape."""
     prediction: Prediction = network(batch.pixels, batch.window)
-    with torch.autocast("cpu", enabled=False):
+    with torch.autocast(batch.pixels.device.type, enabled=False):
         terms = _terms(prediction, batch)
-    total = sum((WEIGHTS[name] * value for name, value in terms.items()), torch.zeros(()))
-    return total, {name: value.item() for name, value in terms.items()}
+    total = torch.stack([WEIGHTS[name] * value for name, value in terms.items()]).sum()
+    return total, {name: value.detach() for name, value in terms.items()}
 
 
 def _terms(found: Prediction, batch: Batch) -> dict[str, Tensor]:
@@ -73,7 +75,7 @@ def measure(network: nn.Module, batches: list[Batch]) -> dict[str, float]:
     """Errors on held-out people, in millimetres, and of keypoints in pixels of a 512 px picture; 22 joints."""
     network.eval()
     sums: dict[str, list[Tensor]] = {}
-    for batch in batches:
+    for batch in (moved(batch, device_of(network)) for batch in batches):
         found: Prediction = network(batch.pixels, batch.window)
         joints, true = found.joints[:, :22], batch.labels.joints[:, :22]
         target = to_window(project_plane(batch.labels.joints), batch.window)
@@ -103,31 +105,64 @@ def new_estimator(data: Singles | None = None) -> BodyEstimator:
     return network
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Train, then write the averaged weights when `--save` is given."""
+def samples_of(batch: Batch, size: int = 192):
+    """A function network -> windows with the true joints (white) and those of the predicted body (red) drawn over them."""
+
+    def samples(network: nn.Module) -> Pictures:
+        network.eval()
+        found: Prediction = network(batch.pixels.to(device_of(network)), batch.window.to(device_of(network)))
+        pictures = F.interpolate(batch.pixels[:, :3], (size, size), mode="bilinear", align_corners=False)
+        for joints, color in ((batch.labels.joints, (1.0, 1.0, 1.0)), (found.joints.cpu(), (1.0, 0.0, 0.0))):
+            _draw(pictures, to_window(project_plane(joints), batch.window), color)
+        return {"joints_true_white_found_red": sheet(list(pictures.split(4)))}
+
+    return samples
+
+
+def _draw(pictures: Float[Tensor, "b 3 s s"], points: Float[Tensor, "b k 2"], color: tuple[float, float, float]) -> None:
+    """Dots at window coordinates in [-1, 1], in place."""
+    size = pictures.shape[-1]
+    pixels = ((points + 1) / 2 * size).long().clamp(1, size - 2)
+    for picture, places in zip(pictures, pixels, strict=True):
+        for x, y in places.tolist():
+            picture[:, y - 1 : y + 2, x - 1 : x + 2] = torch.tensor(color)[:, None, None]
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The flags of this program."""
     parser = add_arguments(
         argparse.ArgumentParser(description=__doc__), batch=32, lr=1e-3, steps=20000, warmup=200, clip=10.0, ema=0.998, bf16=True
     )
     parser.add_argument("--backgrounds", type=Path, required=True, help="(n, s, s, 3) u8 .npy")
     parser.add_argument("--save", default="", help="weight name (estimator) or file to write at the end")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Train, then write the averaged weights when `--save` is given."""
+    options = parse(arguments(), argv, ("estimator",))
     config = config_from(options)
     data, held = Singles(options.data, "train"), Singles(options.data, "held")
     backgrounds = np.load(options.backgrounds, mmap_mode="r")
+    torch.manual_seed(config.seed)
     network = new_estimator(data).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     trainer = Trainer(network, config)
     chosen = np.random.default_rng(5).permutation(len(held))[:512]
-    batches = [held.plain(chosen[k : k + 64]) for k in range(0, len(chosen), 64)]
+    held_batches = [held.plain(chosen[k : k + 64]) for k in range(0, len(chosen), 64)]
 
     def validate(averaged: nn.Module, step: int) -> dict[str, float]:
-        fresh = (data.spoilt(64, backgrounds, np.random.default_rng((3, k))) for k in range(8))
+        fresh = (moved(data.spoilt(64, backgrounds, np.random.default_rng((3, k))), device_of(averaged)) for k in range(8))
         recalibrate(averaged, (averaged(batch.pixels, batch.window) for batch in fresh))
-        return measure(averaged, batches)
+        return measure(averaged, held_batches)
 
-    ema = trainer.run(lambda step, rng: data.spoilt(config.batch, backgrounds, rng), estimator_loss, validate)
-    if options.save:
+    batches = lambda _step, rng: data.spoilt(config.batch, backgrounds, rng)  # noqa: E731
+    samples = samples_of(held.plain(chosen[:8]))
+    ema = trainer.run(batches, estimator_loss, validate, samples=samples, goal=("mpjpe", "min"))
+    if options.save and trainer.parallel.first:
+        ema.load_state_dict(trainer.kept_state(best=options.save_best))
         scores = {k: f"{v:.3f}" for k, v in validate(ema, trainer.step).items()}
         zoo.save_state(options.save, ema.state_dict(), {"steps": str(trainer.step), **scores})
+    trainer.parallel.close()
 
 
 if __name__ == "__main__":

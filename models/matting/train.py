@@ -14,12 +14,14 @@ from models import zoo
 from models.convnet import recalibrate
 from models.matting.compose import Composer, Composite, open_singles
 from models.matting.model import MattingNetwork
-from models.training import Trainer, add_arguments, config_from
+from models.training import Trainer, add_arguments, config_from, device_of, moved
+from models.training_log import Pictures, sheet
+from models.training_settings import parse
 
 HELD_OUT = 0.05  # share of each chunk, from its end, that is only validated on
 
 
-def matting_loss(network: nn.Module, batch: Composite) -> tuple[Tensor, dict[str, float]]:
+def matting_loss(network: nn.Module, batch: Composite) -> tuple[Tensor, dict[str, Tensor]]:
     """Cross-entropy with the soft mask, L1, and one minus the soft overlap of each picture; edges count more."""
     logits = network.logits(batch.image)  # type: ignore[operator]
     mask, share = batch.mask, torch.sigmoid(logits)
@@ -30,7 +32,7 @@ def matting_loss(network: nn.Module, batch: Composite) -> tuple[Tensor, dict[str
     both, either = (share * mask * batch.weight).sum((1, 2, 3)), ((share + mask - share * mask) * batch.weight).sum((1, 2, 3))
     overlap = 1 - ((both + 20) / (either + 20)).mean()
     loss = entropy + absolute + 0.3 * overlap
-    return loss, {"entropy": entropy.item(), "l1": absolute.item(), "overlap": overlap.item()}
+    return loss, {"entropy": entropy.detach(), "l1": absolute.detach(), "overlap": overlap.detach()}
 
 
 def validate_on(composer: Composer, batches: int = 8, batch: int = 16):
@@ -40,7 +42,7 @@ def validate_on(composer: Composer, batches: int = 8, batch: int = 16):
         network.eval()
         overlaps, errors = [], []
         for k in range(batches):
-            data = composer(batch, np.random.default_rng((987, k)))
+            data = moved(composer(batch, np.random.default_rng((987, k))), device_of(network))
             found, true = network(data.image), data.mask
             valid = data.weight > 0
             both = ((found > 0.5) & (true > 0.5) & valid).sum((1, 2, 3)).float()
@@ -53,30 +55,50 @@ def validate_on(composer: Composer, batches: int = 8, batch: int = 16):
     return validate
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Train, then write the averaged weights when `--save` is given."""
+def samples_of(composer: Composer, count: int = 8):
+    """A function network -> fixed pictures, their masks, and the masks that it finds."""
+
+    def samples(network: nn.Module) -> Pictures:
+        data = composer(count, np.random.default_rng(986))
+        found = network(data.image.to(device_of(network)))
+        return {"picture_truth_found": sheet([data.image, data.mask, found])}
+
+    return samples
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The flags of this program."""
     parser = add_arguments(argparse.ArgumentParser(description=__doc__), batch=16, lr=2e-3, steps=6000, bf16=True)
     parser.add_argument("--backgrounds", type=Path, required=True, help="(n, s, s, 3) u8 .npy")
     parser.add_argument("--save", default="", help="weight name (matting) or file to write at the end")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Train, then write the averaged weights when `--save` is given."""
+    options = parse(arguments(), argv, ("matting",))
     config = config_from(options)
     people, backgrounds = open_singles(options.data), np.load(options.backgrounds, mmap_mode="r")
     cut = [int(len(p) * (1 - HELD_OUT)) for p in people]
     held_backgrounds = max(1, len(backgrounds) // 20)
     train = Composer([p[:n] for p, n in zip(people, cut, strict=True)], backgrounds[:-held_backgrounds])
     held = Composer([p[n:] for p, n in zip(people, cut, strict=True)], backgrounds[-held_backgrounds:])
+    torch.manual_seed(config.seed)
     network = MattingNetwork().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    trainer = Trainer(network, config)
+    trainer = Trainer(network, config, compiled=network.unet)
     score = validate_on(held)
 
     def validate(averaged: nn.Module, step: int) -> dict[str, float]:
-        recalibrate(averaged, (averaged(train(16, np.random.default_rng((3, k))).image) for k in range(8)))
+        recalibrate(averaged, (averaged(train(16, np.random.default_rng((3, k))).image.to(device_of(averaged))) for k in range(8)))
         return score(averaged, step)
 
-    ema = trainer.run(lambda step, rng: train(config.batch, rng), matting_loss, validate)
-    if options.save:
+    batches = lambda _step, rng: train(config.batch, rng)  # noqa: E731
+    ema = trainer.run(batches, matting_loss, validate, samples=samples_of(held), goal=("iou", "max"))
+    if options.save and trainer.parallel.first:
+        ema.load_state_dict(trainer.kept_state(best=options.save_best))
         scores = {k: f"{v:.4f}" for k, v in validate(ema, trainer.step).items()}
         zoo.save_state(options.save, ema.state_dict(), {"steps": str(trainer.step), **scores})
+    trainer.parallel.close()
 
 
 if __name__ == "__main__":
