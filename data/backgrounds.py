@@ -31,10 +31,23 @@ def background(rng: Rng, size: int, *, people: UInt8[np.ndarray, "n h w 4"] | No
     image = kind(rng, size)
     if people is not None and rng.random() < 0.12:
         image = _bystander(rng, image, people[rng.integers(len(people))])
+    return finished(rng, image)
+
+
+def finished(rng: Rng, image: Picture) -> Picture:
+    """Focus, grain and exposure of a photograph."""
+    size = len(image)
     image = _defocused(rng, image)
     grain = rng.normal(0, rng.uniform(0, 0.02), (size, size, 1)).astype(np.float32)
     exposure = rng.uniform(0.75, 1.2) * rng.normal(1, 0.04, 3)
     return np.clip(image * exposure.astype(np.float32) + grain, 0, 1).astype(np.float32)
+
+
+def muted(rng: Rng, brightest: float = 0.95) -> tuple[int, int, int]:
+    """A muted colour of a brightness up to `brightest`, as PIL takes it."""
+    gray = rng.uniform(0.03, brightest)
+    red, green, blue = np.clip(gray + rng.normal(0, rng.choice([0.03, 0.12]), 3), 0.01, 1) * 255
+    return int(red), int(green), int(blue)
 
 
 def _color(rng: Rng) -> tuple[int, int, int]:
@@ -190,12 +203,14 @@ def _defocused(rng: Rng, image: Picture) -> Picture:
     return _array(canvas.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.004, 0.03) * len(image)))))
 
 
-def write_backgrounds(path: Path, count: int, seed: int, size: int = 256, people: Path | None = None) -> None:
-    """Store `count` backgrounds; `people` is a singles set whose pictures may stand in them."""
+def write_backgrounds(
+    path: Path, count: int, seed: int, size: int = 256, people: Path | None = None, draw: Callable[..., Picture] = background
+) -> None:
+    """Store `count` backgrounds of `draw`; `people` is a singles set whose pictures may stand in them."""
     standing = np.load(people / "chunk_000" / "rgba.npy", mmap_mode="r") if people else None
     out = np.empty((count, size, size, 3), np.uint8)
     for k in range(count):
-        out[k] = background(np.random.default_rng([seed, 7, k]), size, people=standing) * 255 + 0.5
+        out[k] = draw(np.random.default_rng([seed, 7, k]), size, people=standing) * 255 + 0.5
     temporary = path.with_suffix(".part.npy")
     np.save(temporary, out)
     temporary.replace(path)
@@ -208,9 +223,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--people", type=Path, default=None, help="a singles set")
+    parser.add_argument("--kind", choices=("plain", "all"), default="all", help="plain: without brick, leaves, gyms and crowds")
     parser.add_argument("--out", type=Path, required=True, help="a .npy file")
     options = parser.parse_args()
-    write_backgrounds(options.out, options.count, options.seed, options.size, options.people)
+    from data.scenes import scene
+
+    draw = scene if options.kind == "all" else background
+    write_backgrounds(options.out, options.count, options.seed, options.size, options.people, draw)
 
 
 if __name__ == "__main__":

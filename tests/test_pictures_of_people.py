@@ -12,6 +12,7 @@ from data import backgrounds, fabrics, photos, skins
 from data.backgrounds import background
 from data.lights import sample_lights, seen_from, vertex_light
 from data.render import Atlas, Surface, render, vertex_normals
+from data.scenes import scene
 
 FACING = np.eye(4, dtype=np.float32)
 
@@ -139,3 +140,14 @@ def test_photos_are_small_jpeg_files(tmp_path):
     content = (tmp_path / "a.jpg").read_bytes()
     assert len(content) <= photos.LIMIT
     assert Image.open(io.BytesIO(content)).size == (150, 200)
+
+
+def test_scenes_are_pictures_of_many_kinds_and_repeat_from_their_seed():
+    people = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 4), dtype=np.uint8)
+    pictures = [scene(np.random.default_rng(k), 48, people=people) for k in range(60)]
+    assert all(image.shape == (48, 48, 3) and image.dtype == np.float32 for image in pictures)
+    assert all(image.min() >= 0 and image.max() <= 1 for image in pictures)
+    np.testing.assert_array_equal(pictures[7], scene(np.random.default_rng(7), 48, people=people))
+    edges = [np.abs(np.diff(image, axis=0)).mean() for image in pictures]
+    plain = [np.abs(np.diff(background(np.random.default_rng(k), 48), axis=0)).mean() for k in range(60)]
+    assert np.mean(edges) > 1.15 * np.mean(plain)  # what they are for: strong edges behind the person
