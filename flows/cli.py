@@ -11,20 +11,15 @@ from typing import Annotated, Any
 
 import typer
 
+from flows.cli_quality import register
+from flows.options import Config, Device, Direct, Json, Runner, Set, Work, Workers
+
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 data_app = typer.Typer(no_args_is_help=True, help="Synthetic people to learn from and to test on.", rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 
-Work = Annotated[Path, typer.Option("--work", help="folder of all results")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="a setting, e.g. stages.back_view.seed=7; again for more")]
-Config = Annotated[str, typer.Option("--config", help="preset in configs/ (default, tiny, paper) or a yaml file")]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N")]
-Runner = Annotated[str, typer.Option("--runner", help="threads, processes, dask or ray")]
-Workers = Annotated[int, typer.Option("--workers", min=0, help="photos at a time; 0 = by the cores")]
-Direct = Annotated[bool, typer.Option("--direct", help="without Prefect")]
-Json = Annotated[bool, typer.Option("--json", help="for programs")]
 _USAGE: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")  # typer brings its own click
 _INTERRUPTED = 130
 _PASS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
@@ -177,31 +172,7 @@ def train(context: typer.Context, network: Annotated[str, typer.Argument(help="`
     find_training(network)(context.args)
 
 
-@app.command()
-def evaluate(
-    suite: Annotated[str, typer.Option("--suite", help="which people")] = "people-test",
-    limit: Annotated[int, typer.Option("--limit", min=1, help="how many of them")] = 24,
-    json: Annotated[Path | None, typer.Option("--json", help="write the report here, anew after each person")] = None,
-    ablations: Annotated[bool, typer.Option("--ablations", help="also without each part")] = False,
-    config: Config = "default",
-    set_: Set = None,
-    work: Work = Path("work/evaluate"),
-    device: Device = "auto",
-) -> None:
-    """Measure quality on synthetic people whose truth is known, through the same stages as `run`."""
-    from json import dumps
-
-    from flows.evaluate import evaluate as run_suite
-
-    def told(done: int, total: int, line: str) -> None:
-        typer.echo(f"{done} of {total}: {line}", err=True)
-
-    report = run_suite(
-        suite, limit, json, config=config, overrides=set_ or (), work=work, device=device, ablations=ablations, progress=told
-    )
-    typer.echo(dumps({name: value for name, value in report.items() if name != "subjects"}, indent=1))
-    if report["failed"]:
-        raise typer.Exit(1)
+register(app)
 
 
 @data_app.command(context_settings=_PASS)

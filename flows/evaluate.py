@@ -6,17 +6,20 @@ import json
 import logging
 import resource
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from flows.evaluation import page, people
-from flows.evaluation.subject import ABLATIONS, Setting, evaluate_person
+from flows.evaluation import backs, page, people
+from flows.evaluation.setting import ABLATIONS, Setting
+from flows.evaluation.subject import Plan, evaluate_person
 from flows.evaluation.summary import rounded, summarize
 from pipeline.stage import StageError
 from pipeline.store import Store
 
 log = logging.getLogger(__name__)
+PROTOCOLS = ("headline", "hgm")
+Progress = Callable[[int, int, str], None]
 
 
 def evaluate(
@@ -28,59 +31,101 @@ def evaluate(
     overrides: Sequence[str] = (),
     work: Path = Path("work/evaluate"),
     device: str = "auto",
+    protocol: str = "headline",
     ablations: bool | Sequence[str] = False,
+    matting: bool = True,
     size: int = 256,
-    progress: Callable[[int, int, str], None] | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Run and measure the first `limit` people of `suite`.
 
     Args:
+        suite: `people-test`, or what flows/evaluation/people.py knows besides.
         json_path: the report is written here too, anew after each person.
         overrides: settings `a.b=value`, as of `--set`.
-        work: a work folder; people, pictures and the page lie in its `evaluation` folder. What is there is not done again.
+        work: a work folder; people, figures, pictures and the page lie in its `evaluation` folder. What is there is not
+            done again, so the same call goes on after a stop.
+        protocol: `hgm` adds the released HGM script's figures to the headline's.
         ablations: all of them, or some by name.
+        matting: also the mask over held-out backgrounds.
         size: pixels of the compared views.
+        workers: processes, each with a person of its own.
         progress: called with people done, people in all, and a line about the last one.
 
     Returns:
-        The report: the format is that of docs/results.md; keys may be added, never renamed.
+        The report: the format is that of docs/evaluation.md; keys may be added, never renamed.
 
     Raises:
-        ValueError: an unknown suite, ablation or setting, or no wardrobe.
+        ValueError: an unknown suite, protocol, ablation or setting, or no wardrobe.
         StageError: not one person could be reconstructed.
     """
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"--protocol {protocol}: expected one of {', '.join(PROTOCOLS)}")
+    setting = Setting(config, tuple(overrides), work, device)
+    setting.stages()  # a wrong setting is the call's fault, not each person's
+    plan = Plan(setting, _chosen(ablations), matting, protocol == "hgm")
+    Store(work).prepare()
+    head = {"suite": suite, "resolution": size, "protocol": protocol, "config": config, "overrides": list(overrides)}
+    head |= {"commit": _commit(), "device": _device(device)}
+    subjects: list[dict[str, Any]] = []
+    for figures in _all(people.people(suite, limit, setting.folder, size), plan, workers):
+        subjects.append(figures)
+        _write(_report(head, subjects), json_path)
+        log.info("%d of %d: %s", len(subjects), limit, _line(figures))
+        if progress:
+            progress(len(subjects), limit, _line(figures))
+    return _conclude(_report(head, subjects), setting.folder, json_path)
+
+
+def _conclude(report: dict[str, Any], folder: Path, json_path: Path | None) -> dict[str, Any]:
+    """What is measured over all people together, the report and the page."""
+    subjects = report["subjects"]
+    if report["count"] == 0:
+        causes = "; ".join(f"{s['name']} failed in {s['failed']}: {s['message']}" for s in subjects[:1])
+        raise StageError(f"none of {len(subjects)} people could be reconstructed; {causes}")
+    files = [folder / "backs" / f"{subject['name']}.npz" for subject in subjects if "failed" not in subject]
+    for name, values in rounded(backs.over_people(files)).items():
+        report["back_view"][name] |= values
+    _write(report, json_path)
+    _write(report, folder / page.REPORT)
+    log.info("pictures: %s", page.write_page(folder, report))
+    return report
+
+
+def _all(suite: Iterable[people.TestPerson], plan: Plan, workers: int) -> Iterator[dict[str, Any]]:
+    """The figures of everybody, in order; with several workers no more people wait than there are workers."""
+    if workers <= 1:
+        yield from (evaluate_person(person, plan) for person in suite)
+        return
+    from collections import deque
+    from concurrent.futures import Future, ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        waiting: deque[Future[dict[str, Any]]] = deque()
+        for person in suite:
+            waiting.append(pool.submit(evaluate_person, person, plan))
+            if len(waiting) > workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _chosen(ablations: bool | Sequence[str]) -> tuple[str, ...]:
     chosen = tuple(ABLATIONS) if ablations is True else tuple(ablations or ())
     unknown = [name for name in chosen if name not in ABLATIONS]
     if unknown:
         raise ValueError(f"ablations {unknown} are unknown; there are {', '.join(ABLATIONS)}")
-    Store(work).prepare()
-    folder = work / "evaluation"
-    setting = Setting(config, tuple(overrides), work, device)
-    subjects: list[dict[str, Any]] = []
-    report: dict[str, Any] = {}
-    for person in people.people(suite, limit, folder, size):
-        subjects.append(evaluate_person(person, setting, chosen, folder / "people"))
-        report = _report(subjects, suite, size, setting)
-        _write(report, json_path)
-        line = _line(subjects[-1])
-        log.info("%d of %d: %s", len(subjects), limit, line)
-        if progress:
-            progress(len(subjects), limit, line)
-    if report["count"] == 0:
-        first = subjects[0]
-        raise StageError(
-            f"none of {len(subjects)} people could be reconstructed; {first['name']} failed in {first['failed']}: {first['message']}"
-        )
-    log.info("pictures: %s", page.write_page(folder, report, subjects))
-    return report
+    return chosen
 
 
-def _report(subjects: Sequence[dict[str, Any]], suite: str, size: int, setting: Setting) -> dict[str, Any]:
+def _report(head: dict[str, Any], subjects: Sequence[dict[str, Any]]) -> dict[str, Any]:
     done = sum("failed" not in subject for subject in subjects)
-    head = {"suite": suite, "count": done, "failed": len(subjects) - done, "resolution": size, "config": setting.config}
-    head |= {"overrides": list(setting.overrides), "commit": _commit(), "device": _device(setting.device)}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts in KiB
-    return rounded({**head, **summarize(subjects), "peak_memory_gb": peak, "subjects": list(subjects)})
+    counts = {"count": done, "failed": len(subjects) - done}
+    users = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)  # the largest process
+    peak = max(resource.getrusage(user).ru_maxrss for user in users) / 2**20  # Linux counts in KiB
+    return rounded({**head, **counts, **summarize(subjects), "peak_memory_gb": peak, "subjects": list(subjects)})
 
 
 def _write(report: dict[str, Any], path: Path | None) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from flows.evaluate import evaluate
-from flows.evaluation import baselines, measure, page, people, subject, summary
+from flows.evaluation import backs, baselines, measure, people, setting, subject, summary
 from models.body import BodyModel
 from pipeline.camera import canonical_camera
 from pipeline.photo import decode
@@ -23,7 +26,7 @@ SIZE = 64
 @pytest.fixture(scope="module")
 def person(tmp_path_factory) -> people.TestPerson:
     # not `people.people`, which wants the wardrobe: any clothes will do here
-    return people._person(900000, tmp_path_factory.mktemp("people"), SIZE)
+    return people.synthetic_person(people.SYNTHETIC["people-test"], 900000, tmp_path_factory.mktemp("people"), SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +50,13 @@ def splats(mesh: Mesh) -> Gaussians:
 
 
 def test_the_truth_measures_as_perfect(person):
-    novel = measure.novel_views((person.images, person.masks), person)
+    novel: dict[str, Any] = measure.novel_views((person.images, person.masks), person)
     for split in measure.SPLITS:
         assert novel[split]["psnr"] > 90 and novel[split]["ssim"] == pytest.approx(1) and novel[split]["iou"] == 1
-    back = measure.back_view(person.images[measure.BACK], person)
-    assert back["psnr"] > 90
+    back: Any = backs.back_view(person.images[measure.BACK], person)
+    assert back["psnr"] > 90 and back["sharpness_ratio"] == pytest.approx(1)
+    protocol: Any = measure.hgm_protocol((person.images, person.masks), person)
+    assert protocol["psnr"] > 90 and protocol["ms_ssim_range2"] is None  # too small for five scales
     errors = measure.body_errors(person.joints, person.joints + torch.tensor([0.03, 0, 0]), person)
     assert errors["pelvis_refined_mm"] == pytest.approx(30, abs=1e-3) and errors["mpjpe_refined_mm"] == pytest.approx(0, abs=1e-3)
 
@@ -72,10 +77,10 @@ def test_splits_cover_the_views_once():
 
 def test_a_painted_body_beats_white_and_a_turned_one(person, model):
     mesh = baselines.painted_body(model, person.body, view_of(person))
-    painted = measure.novel_views(baselines.render_mesh(mesh, SIZE), person)["all"]
-    empty = measure.novel_views(baselines.white(SIZE), person)["all"]
+    painted: Any = measure.novel_views(baselines.render_mesh(mesh, SIZE), person)["all"]
+    empty: Any = measure.novel_views(baselines.white(SIZE), person)["all"]
     turned = dataclasses.replace(mesh, vertices=mesh.vertices * torch.tensor([-1.0, 1, -1]))
-    behind = measure.novel_views(baselines.render_mesh(turned, SIZE), person)["all"]
+    behind: Any = measure.novel_views(baselines.render_mesh(turned, SIZE), person)["all"]
     assert painted["psnr"] > empty["psnr"] + 2 and painted["iou"] > 0.4 > empty["iou"]
     assert painted["iou"] > behind["iou"]
 
@@ -92,7 +97,16 @@ def test_means_leave_out_what_is_not_known():
     assert summary.rounded({"x": float("inf"), "y": [0.123456]}) == {"x": None, "y": [0.1235]}
 
 
-@pytest.mark.parametrize(("arguments", "message"), [({"suite": "thuman"}, "people-test"), ({"ablations": ["no_head"]}, "no_head")])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"suite": "thuman"}, "people-test"),
+        ({"suite": "people-train:x"}, "first person's seed"),
+        ({"ablations": ["no_head"]}, "no_head"),
+        ({"protocol": "ours"}, "headline"),
+        ({"overrides": ["stages.fuse.wrong=1"]}, "wrong"),
+    ],
+)
 def test_wrong_calls_are_named(arguments, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         evaluate(work=tmp_path, limit=1, **arguments)
@@ -116,19 +130,20 @@ def known_stages(person: people.TestPerson, model: BodyModel) -> tuple[type[Stag
     def painted(view, body):
         return baselines.painted_body(model, body, view)
 
-    def prepare(config, image):
-        if config.fail:
+    def prepare(config, image, mask):
+        if config.fail == "all" or (config.fail == "small" and decode(image, "photo")[0].shape[0] == 96):
             raise StageError("no person was found")
         return {"view": view_of(person)}
 
     white = torch.ones(32, 32, 3)
     backs = {"coarse": white, "refined": white}
     return (
-        stage("prepare", {"image": "photo.image"}, {"view": "View"}, prepare, framing="auto", fail=False),
+        stage("prepare", {"image": "photo.image", "mask": "photo.mask"}, {"view": "View"}, prepare, framing="auto", fail=""),
         stage("estimate", {"view": "prepare.view"}, {"body": "Body"}, lambda c, v: {"body": bent}),
         stage("coarse", {"view": "prepare.view", "body": "estimate.body"}, {"gaussians": "Gaussians"},
               lambda c, v, b: {"gaussians": splats(painted(v, b))}, use_body=True),
-        stage("refine", {"body": "estimate.body"}, {"body": "Body"}, lambda c, b: {"body": person.body if c.enabled else b}, enabled=True),
+        stage("refine", {"body": "estimate.body"}, {"body": "Body"}, lambda c, b: {"body": person.body if c.enabled else b}, enabled=True,
+              side_views=False),
         stage("back_view", {"view": "prepare.view"}, {"coarse": "Image", "refined": "Image"}, lambda c, v: backs),
         stage("fuse", {"view": "prepare.view", "body": "refine.body"}, {"gaussians": "Gaussians"},
               lambda c, v, b: {"gaussians": splats(painted(v, b))}),
@@ -139,47 +154,84 @@ def known_stages(person: people.TestPerson, model: BodyModel) -> tuple[type[Stag
 @pytest.fixture
 def known(person, model, monkeypatch):
     stages = known_stages(person, model)
-    monkeypatch.setattr(subject, "classes", lambda: stages)
+    monkeypatch.setattr(setting, "classes", lambda: stages)
     monkeypatch.setattr(measure.mesh_metrics, "sample_surface", partial(measure.mesh_metrics.sample_surface, count=4000))
     monkeypatch.setattr(people, "people", lambda suite, limit, folder, size: iter([person]))
     return person
 
 
 def test_the_command_measures_and_writes_everything(known, tmp_path):
-    report = evaluate(limit=1, json_path=tmp_path / "out.json", work=tmp_path / "work", size=SIZE, ablations=["no_refinement"])
+    work = tmp_path / "work"
+    report = evaluate(limit=1, json_path=tmp_path / "out.json", work=work, size=SIZE, ablations=["no_refinement"], protocol="hgm")
     assert report == json.loads((tmp_path / "out.json").read_text())
     wanted = {"suite", "count", "resolution", "config", "commit", "device", "novel", "geometry", "body", "back_view", "seconds"}
-    assert wanted | {"peak_memory_gb", "ablations", "subjects", "baselines"} <= set(report)
+    assert wanted | {"peak_memory_gb", "ablations", "subjects", "baselines", "matting", "hgm_protocol", "seconds_median"} <= set(report)
     assert set(report["novel"]) == {"all", "input", "front", "side", "back"}
     assert set(report["novel"]["all"]) == {"psnr", "ssim", "lpips", "iou", "psnr_person"}
     assert set(report["geometry"]["raw"]) == {"chamfer_cm", "p2s_cm", "s2p_cm", "normal_consistency", "fscore_1cm"}
     assert report["count"] == 1 and report["body"]["mpjpe_refined_mm"] < 0.1 < report["body"]["mpjpe_initial_mm"]
-    ablated = report["ablations"]["no_refinement"]
+    assert report["body"]["mpjpe_no_side_views_mm"] == report["body"]["mpjpe_refined_mm"] and report["body"]["mpjpe_side_views_mm"] is None
+    joints = report["body"]["per_joint_mm"]["initial"]
+    assert len(joints) == 22 and sum(joints.values()) / 22 == pytest.approx(report["body"]["mpjpe_initial_mm"], abs=1e-3)
+    rows = report["back_view"]
+    assert set(rows) == {"coarse", "refined", "fused"} and rows["coarse"]["kid"] is None and rows["coarse"]["sharpness_ratio"] == 0
+    assert rows["fused"]["psnr"] > rows["coarse"]["psnr"] and report["matting"]["count"] == 3
+
+
+def test_ablations_and_baselines_stand_beside_the_full_model(known, tmp_path):
+    report = evaluate(limit=1, work=tmp_path, size=SIZE, ablations=["no_refinement"], matting=False)
+    assert report["matting"] is None and "hgm_protocol" not in report
+    ablated, full = report["ablations"]["no_refinement"], report["ablations"]["full"]
+    assert full["novel"] == report["novel"] and full["count"] == ablated["count"] == 1
     assert ablated["body"]["mpjpe_refined_mm"] == pytest.approx(report["body"]["mpjpe_initial_mm"], abs=1e-3)
     assert ablated["geometry"]["raw"]["chamfer_cm"] > report["geometry"]["raw"]["chamfer_cm"]
+    assert set(report["baselines"]) == {"coarse", "image_branch", "painted_body", "white"}
     assert report["baselines"]["white"]["novel"]["all"]["psnr"] < report["novel"]["all"]["psnr"]
-    folder = tmp_path / "work" / "evaluation"
-    assert (folder / "sheet.png").is_file() and f"people/{known.name}.png" in (folder / "index.html").read_text()
+    page = (tmp_path / "evaluation" / "index.html").read_text()
+    for file in report["subjects"][0]["pictures"].values():
+        assert (tmp_path / "evaluation" / file).is_file() and file in page
+
+
+def test_what_was_measured_is_not_measured_again(known, tmp_path, monkeypatch):
+    first = evaluate(limit=1, work=tmp_path, size=SIZE)
+
+    def never(*_, **__):
+        raise AssertionError("measured again")
+
+    for module, name in ((measure, "novel_views"), (measure, "geometry"), (measure, "body_errors"), (subject.pictures, "draw")):
+        monkeypatch.setattr(module, name, never)
+    again = evaluate(limit=1, work=tmp_path, size=SIZE)
+    assert again["subjects"] == first["subjects"]
+    (tmp_path / "evaluation" / first["subjects"][0]["pictures"]["mesh"]).unlink()
+    with pytest.raises(StageError, match="measured again"):  # a picture that is gone is drawn again
+        evaluate(limit=1, work=tmp_path, size=SIZE)
+
+
+def test_one_failure_is_recorded_and_the_others_go_on(known, tmp_path, monkeypatch):
+    small = dataclasses.replace(known, name="small", photo=tmp_path / "small.png")
+    Image.new("RGBA", (96, 96), (20, 20, 20, 255)).save(small.photo)
+    hollow = dataclasses.replace(known, name="hollow", faces=known.faces[:0])
+    monkeypatch.setattr(people, "people", lambda suite, limit, folder, size: iter([small, hollow, known]))
+    seen: list[str] = []
+    report = evaluate(
+        limit=3, work=tmp_path / "work", size=SIZE, overrides=["stages.prepare.fail=small"], matting=False,
+        progress=lambda done, total, line: seen.append(line),
+    )  # fmt: skip
+    assert report["count"] == 1 and report["failed"] == 2 and len(seen) == 3
+    first, second, third = report["subjects"]
+    assert first["failed"] == "prepare" and "no person was found" in first["message"]
+    assert second["failed"] == "measuring" and "without area" in second["message"]
+    assert third["name"] == known.name and "novel" in third
+    page = (tmp_path / "work" / "evaluation" / "index.html").read_text()
+    assert "no person was found" in page
 
 
 def test_when_nobody_can_be_reconstructed_the_cause_is_told(known, tmp_path):
     with pytest.raises(StageError, match=r"failed in prepare.*no person was found"):
-        evaluate(limit=1, work=tmp_path, size=SIZE, overrides=["stages.prepare.fail=true"])
+        evaluate(limit=1, work=tmp_path, size=SIZE, overrides=["stages.prepare.fail=all"])
 
 
 def test_every_ablation_names_settings_that_exist():
-    setting = subject.Setting("default", (), None, "cpu")  # type: ignore[arg-type]
-    from pipeline.config import load_settings
-    from stages import classes
-
-    for overrides in subject.ABLATIONS.values():
-        load_settings(setting.config, classes(), (*subject.FIXED, *overrides))
-
-
-def test_the_page_shows_the_worst_first(tmp_path):
-    figures = lambda name, psnr: {"name": name, "novel": {"all": {"psnr": psnr}}}  # noqa: E731
-    assert [s["name"] for s in summary.worst_first([figures("good", 25.0), figures("bad", 15.0), {"name": "x", "failed": "mesh"}])] == [
-        "bad",
-        "good",
-    ]
-    assert page._number(None) == "-" and page._number(1234.5) == "1234.5"
+    plain = setting.Setting("default", (), Path("work"), "cpu")
+    for overrides in (*setting.ABLATIONS.values(), setting.IMAGE_BRANCH):
+        assert plain.stages(overrides) != plain.stages() or "side_views" in overrides[0]

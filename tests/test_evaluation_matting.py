@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def person(tmp_path_factory) -> people.TestPerson:
-    return people._person(900000, tmp_path_factory.mktemp("people"), 64)
+    return people.synthetic_person(people.SYNTHETIC["people-test"], 900000, tmp_path_factory.mktemp("people"), 64)
 
 
 class Known:

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from flows.evaluation import people
 from flows.evaluation.composites import Composite, composites
-from flows.evaluation.summary import rounded
 from models.matting.cutout import cut_square, frame_square
 from models.metrics.image import iou
 from pipeline.photo import decode
@@ -94,7 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     import typer
 
-    from flows.evaluation.subject import Setting
+    from flows.evaluation.setting import Setting
+    from flows.evaluation.summary import rounded
     from flows.execute import lend_device
 
     parser = argparse.ArgumentParser(description=__doc__)

@@ -1,92 +1,85 @@
-"""The evaluation's pictures: a strip per person, one contact sheet, and a page that shows them with their figures."""
+"""The evaluation's page: `index.html` with tables of all figures and every person's pictures, the worst first.
+
+It is one file with relative JPEGs beside it, needs no server and no network, and sorts by a click on a column.
+"""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
-from data.sets import AZIMUTHS
-from flows.evaluation.measure import Pictures, resized
-from flows.evaluation.people import TestPerson
+from flows.evaluation.look import SCRIPT, STYLE
 from flows.evaluation.summary import worst_first
-from pipeline.codecs import load_image
-from pipeline.preview import contact_sheet, to_pil
+from flows.evaluation.tables import Column, at, number, table, tables
 
-SHOWN = (0, 30, 60, 90, 150, 180, 210, 270)  # azimuths in degrees
-_STYLE = (
-    "body{font:14px sans-serif;margin:24px;color:#222} img{max-width:100%}"
-    " table{border-collapse:collapse} td,th{padding:2px 12px;text-align:right}"
-)
-
-
-def write_strip(folder: Path, person: TestPerson, photo: Float[Tensor, "h w 3"], ours: Pictures) -> Path:
-    """Two rows: the input and ours at eight azimuths; below, the truth."""
-    views = [AZIMUTHS.index(a) for a in SHOWN]
-    cells = [resized(photo, person.size), *ours[0][views], torch.ones_like(person.images[0]), *person.images[views]]
-    rows, columns = _window(torch.maximum(ours[1], person.masks).amax(0))
-    labels = [f"{person.name} input", *(f"ours {a}" for a in SHOWN), "", *(f"true {a}" for a in SHOWN)]
-    path = folder / f"{person.name}.png"
-    folder.mkdir(parents=True, exist_ok=True)
-    to_pil(contact_sheet([cell[rows, columns] for cell in cells], labels, columns=1 + len(views), size=160)).save(path)
-    return path
+REPORT = "report.json"  # beside the page
+WORST = 10
+# of a person; the bool tells whether more is better
+COLUMNS = (
+    Column("PSNR", "novel.all.psnr", True), Column("SSIM", "novel.all.ssim", True), Column("IoU", "novel.all.iou", True),
+    Column("input PSNR", "novel.input.psnr", True), Column("front", "novel.front.psnr", True), Column("side", "novel.side.psnr", True),
+    Column("back", "novel.back.psnr", True), Column("Chamfer cm", "geometry.raw.chamfer_cm", False),
+    Column("P2S cm", "geometry.raw.p2s_cm", False), Column("NC", "geometry.raw.normal_consistency", True),
+    Column("MPJPE est.", "body.mpjpe_initial_mm", False), Column("MPJPE ref.", "body.mpjpe_refined_mm", False),
+    Column("back SSIM", "back_view.refined.ssim", True), Column("back sharpness", "back_view.refined.sharpness_ratio", True),
+    Column("seconds", "seconds.total", False),
+)  # fmt: skip
 
 
-def _window(mask: Float[Tensor, "h w"]) -> tuple[slice, slice]:
-    """The smallest square around the picture's middle that holds the mask, so that the person fills the cell."""
-    size = mask.shape[0]
-    where = (mask > 0.05).nonzero()
-    half = (where + 0.5 - size / 2).abs().max().item() + 4 if len(where) else size / 2
-    edge = max(0, int(size / 2 - half))
-    return slice(edge, size - edge), slice(edge, size - edge)
-
-
-def write_page(folder: Path, report: Mapping[str, Any], subjects: Sequence[Mapping[str, Any]]) -> Path:
-    """`index.html` and `sheet.png` in `folder`, the worst person first; strips lie in `folder`/people."""
-    order = worst_first(subjects)
-    strips = [folder / "people" / f"{subject['name']}.png" for subject in order]
-    if strips:
-        to_pil(torch.cat([load_image(strip)[..., :3] for strip in strips])).save(folder / "sheet.png")
-    parts = [f"<h1>{html.escape(report['suite'])}: {report['count']} people, {report['resolution']} px</h1>", _tables(report)]
-    for subject in order:
-        body = subject["body"]
-        text = (
-            f"{subject['name']}: {_number(subject['novel']['all']['psnr'])} dB, input {_number(subject['novel']['input']['psnr'])} dB, "
-            f"body {_number(body['mpjpe_initial_mm'])} to {_number(body['mpjpe_refined_mm'])} mm"
-        )
-        parts.append(f'<h3>{html.escape(text)}</h3><img src="people/{subject["name"]}.png">')
-    failures = [subject for subject in subjects if "failed" in subject]
-    parts += [f"<p>{html.escape(s['name'])} failed in {html.escape(s['failed'])}: {html.escape(s['message'])}</p>" for s in failures]
-    path = folder / "index.html"
-    path.write_text(f'<!doctype html><meta charset="utf-8"><title>evaluation</title><style>{_STYLE}</style>' + "\n".join(parts))
-    return path
-
-
-def _tables(report: Mapping[str, Any]) -> str:
-    rows = {"full": report["novel"]}
-    for part in ("baselines", "ablations"):
-        rows |= {name: values.get("novel") for name, values in report.get(part, {}).items()}
-    novel = {name: (values or {}).get("all") or {} for name, values in rows.items()}
-    splits = {name: values or {} for name, values in (report["novel"] or {}).items()}
-    body = {"joints, mm": report["body"] or {}, "seconds": report["seconds"] or {}}
-    tables = [("new views", novel), ("by view", splits), ("geometry", report["geometry"] or {}), ("back view", report["back_view"] or {})]
-    return "".join(_table(title, rows) for title, rows in [*tables, *((name, {"": values}) for name, values in body.items())])
-
-
-def _table(title: str, rows: Mapping[str, Any]) -> str:
-    columns = list(dict.fromkeys(column for values in rows.values() for column in (values or {})))
-    head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
-    lines = [
-        f"<tr><th>{html.escape(name)}</th>" + "".join(f"<td>{_number((values or {}).get(column))}</td>" for column in columns) + "</tr>"
-        for name, values in rows.items()
+def write_page(folder: Path, report: Mapping[str, Any]) -> Path:
+    """`index.html` in `folder`, beside which the people's pictures lie."""
+    order = worst_first(report["subjects"])
+    title = f"{report['suite']}: {report['count']} people, {report['resolution']} px"
+    facts = f"config {report['config']} {' '.join(report['overrides'])}, commit {report['commit']}, {report['device']}"
+    parts = [
+        f"<h1>{escape(title)}</h1><p>{escape(facts)}</p>",
+        *(f"<h2>{escape(name)}</h2>{html}" for name, html in tables(report)),
+        f"<h2>Worst {min(WORST, len(order))}</h2>",
+        *(_card(subject) for subject in order[:WORST]),
+        "<h2>All people</h2><p>A click on a column sorts the table and the pictures below it.</p>",
+        _people_table(order),
+        '<div id="all">',
+        *(_card(subject, anchor=True) for subject in order),
+        "</div>",
+        *_failures(report["subjects"]),
     ]
-    return f"<h2>{html.escape(title)}</h2><table><tr><th></th>{head}</tr>{''.join(lines)}</table>"
+    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
+    path = folder / "index.html"
+    path.write_text(f"{head}<body>{''.join(parts)}<script>{SCRIPT}</script></body></html>")
+    return path
 
 
-def _number(value: Any) -> str:
-    return "-" if value is None else f"{value:.3g}" if abs(value) < 10 else f"{value:.1f}"
+def _people_table(order: Sequence[Mapping[str, Any]]) -> str:
+    head = "<th>person</th>" + "".join(f"<th data-up='{int(not column.more)}'>{escape(column.title)}</th>" for column in COLUMNS)
+    rows = []
+    for subject in order:
+        name = escape(str(subject["name"]))
+        values = [at(subject, column.path) for column in COLUMNS]
+        cells = "".join(f"<td data-value='{'' if value is None else value}'>{number(value)}</td>" for value in values)
+        rows.append(f"<tr data-name='{name}'><th><a href='#person-{quote(str(subject['name']))}'>{name}</a></th>{cells}</tr>")
+    return f"<table id='people'><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _card(subject: Mapping[str, Any], *, anchor: bool = False) -> str:
+    name = escape(str(subject["name"]))
+    facts = ", ".join(f"{column.title} {number(at(subject, column.path))}" for column in COLUMNS[:-1])
+    overlaps = [row["iou"] for row in subject.get("matting", ())]
+    if overlaps:
+        facts += f", matting IoU {' '.join(f'{value:.3f}' for value in overlaps)}"
+    images = "".join(
+        f"<img class='{escape(kind)}' loading='lazy' src='{quote(file)}' alt='{name} {escape(kind)}'>"
+        for kind, file in subject.get("pictures", {}).items()
+    )
+    where = f" id='person-{name}' data-name='{name}'" if anchor else ""
+    return f"<section{where}><h3>{name}</h3><p>{escape(facts)}</p><div class='row'>{images}</div></section>"
+
+
+def _failures(subjects: Sequence[Mapping[str, Any]]) -> list[str]:
+    failed = [subject for subject in subjects if "failed" in subject]
+    if not failed:
+        return []
+    rows = {str(s["name"]): {"failed in": s["failed"], "message": s["message"]} for s in failed}
+    return ["<h2>Failed</h2>", table(rows)]

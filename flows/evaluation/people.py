@@ -1,10 +1,12 @@
-"""The suite `people-test`: synthetic people that nothing trained has seen, made on the fly and kept in a folder."""
+"""The suites: synthetic people, made on the fly and kept in a folder, and real scans through data/scans."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,12 +18,30 @@ from data.archive import save_npz
 from data.closet import Closet
 from data.people import FIELDS, TEST_SEED, Figure
 from data.sets import AZIMUTHS, figure_for_views
+from data.wardrobe import Split
 from models.zbuffer import rasterize_views
 from pipeline.camera import canonical_camera, orbit_cameras, project
 from pipeline.types import Body
 
 PHOTO_SIZE = 512  # pixels of the input picture
-SUITES = ("people-test",)
+
+
+@dataclass(frozen=True)
+class Synthetic:
+    """A suite of generated people: one for each seed from the first."""
+
+    first: int
+    split: Split
+    prefix: str  # of their names
+    varied: bool  # with all clothes, shapes and poses of the generator
+
+
+# `NAME:SEED` begins at another seed, for instance at training people that were held out
+SYNTHETIC = {
+    "people-test": Synthetic(TEST_SEED, "test", "", False),  # never trained on: clothes, skins and seeds; published figures are theirs
+    "people-varied": Synthetic(TEST_SEED, "test", "varied-", True),  # never trained on either
+    "people-train": Synthetic(0, "train", "train-", True),  # what settings may be chosen by
+}
 
 
 @dataclass(frozen=True)
@@ -44,31 +64,59 @@ class TestPerson:
         """Pixels of the pictures."""
         return self.images.shape[1]
 
+    def digest(self) -> str:
+        """Of everything that a reconstruction is compared with."""
+        arrays = (self.images.numpy(), self.masks.numpy(), self.vertices, self.faces, self.joints.numpy())
+        total = hashlib.sha256()
+        for array in arrays:
+            total.update(f"{array.shape}{array.dtype}".encode())
+            total.update(np.ascontiguousarray(array).data)
+        return total.hexdigest()[:24]
+
 
 def people(suite: str, limit: int, folder: Path, size: int) -> Iterator[TestPerson]:
     """The first `limit` people of a suite, from `folder` where they have been made before.
 
+    Args:
+        suite: a name of SYNTHETIC, or what `data.scans.people` reads: LAYOUT:FOLDER, or a folder of converted scans.
+        size: pixels of the pictures of synthetic people; scans converted before have their own.
+
     Raises:
         ValueError: an unknown suite, or no wardrobe in the user's cache: people in other clothes are another suite.
     """
-    if suite not in SUITES:
-        raise ValueError(f"--suite {suite}: expected one of {', '.join(SUITES)}")
     if limit < 1:
         raise ValueError(f"--limit {limit}: expected at least 1 person")
-    if Closet.open("test").wardrobe is None:
-        raise ValueError(f"suite {suite} dresses its people from the wardrobe, which is not in the cache: run `turnaround data wardrobe`")
-    for seed in range(TEST_SEED, TEST_SEED + limit):
-        yield _person(seed, folder, size)
+    name, _, first = suite.partition(":")
+    if name in SYNTHETIC:
+        if first and not first.isdigit():
+            raise ValueError(f"--suite {suite}: expected {name}, or {name}:SEED with the first person's seed")
+        chosen = SYNTHETIC[name]
+        return _synthetic(chosen, int(first) if first else chosen.first, limit, folder, size)
+    from data.scans.people import is_scan_suite, scan_people
+
+    if not is_scan_suite(suite):
+        raise ValueError(f"--suite {suite}: expected one of {', '.join(SYNTHETIC)}, a folder of converted scans, or LAYOUT:FOLDER")
+    return (TestPerson(**vars(person)) for person in scan_people(suite, limit, folder, size))
 
 
-def _person(seed: int, folder: Path, size: int) -> TestPerson:
-    file, photo = folder / f"views_{size}" / f"{seed}.npz", folder / "photos" / f"{seed}.png"
+def _synthetic(suite: Synthetic, first: int, limit: int, folder: Path, size: int) -> Iterator[TestPerson]:
+    if Closet.open(suite.split).wardrobe is None:
+        raise ValueError("the suite dresses its people from the wardrobe, which is not in the cache: run `turnaround data wardrobe`")
+    for seed in range(first, first + limit):
+        yield synthetic_person(suite, seed, folder, size)
+
+
+def synthetic_person(suite: Synthetic, seed: int, folder: Path, size: int) -> TestPerson:
+    """The person of a seed, made where `folder` does not have them."""
+    name = f"{suite.prefix}{seed}"
+    file, photo = folder / f"views_{size}" / f"{name}.npz", folder / "photos" / f"{name}.png"
     if not (file.is_file() and photo.is_file()):
-        _make(seed, file, photo, size)
+        varied: dict[str, Any] = {"variety": "full"} if suite.varied else {}
+        _make(figure_for_views(seed, suite.split, **varied), file, photo, size)
     with np.load(file, allow_pickle=False) as data:
         values = {name: data[name] for name in data.files}
     return TestPerson(
-        name=str(seed),
+        name=name,
         photo=photo,
         images=torch.from_numpy(values["rgb"]).float() / 255,
         masks=torch.from_numpy(values["mask"]).float() / 255,
@@ -79,8 +127,7 @@ def _person(seed: int, folder: Path, size: int) -> TestPerson:
     )
 
 
-def _make(seed: int, file: Path, photo: Path, size: int) -> None:
-    figure = figure_for_views(seed, "test")
+def _make(figure: Figure, file: Path, photo: Path, size: int) -> None:
     cameras = orbit_cameras(AZIMUTHS, size)
     views = [figure.seen_from(K, T, size) for K, T in zip(cameras.K.numpy(), cameras.T_camera_world.numpy(), strict=True)]
     front = canonical_camera(PHOTO_SIZE)

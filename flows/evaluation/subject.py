@@ -2,130 +2,166 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
+import logging
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from flows.evaluation import baselines, measure, page
+from flows.evaluation import backs, baselines, matting, measure, pictures
+from flows.evaluation.memory import Measured
 from flows.evaluation.people import TestPerson
-from flows.execute import Event, Job, Result, reconstruct_one
-from flows.subjects import Memory
+from flows.evaluation.setting import ABLATIONS, IMAGE_BRANCH, Run, Setting
+from flows.execute import lend_device
 from models import zoo
 from models.body import BodyModel
-from pipeline.config import load_settings
-from pipeline.source import Photo
-from pipeline.stage import Stage
-from pipeline.store import Record, Store
-from stages import classes
+from pipeline.recipe import Recipe
+from pipeline.store import Record
+from pipeline.types import View
 
-LAST = "mesh"  # the turntable shows, it does not measure
-FIXED = ("stages.prepare.framing=frame",)  # the suite's camera is known: the picture is not cut
-# each switches one part off; the stages before it come out of the cache
-ABLATIONS: dict[str, tuple[str, ...]] = {
-    "no_body_branch": ("stages.coarse.use_body=false", "stages.fuse.use_body=false", "stages.refine.feed_body_from=1000000"),
-    "no_refinement": ("stages.refine.enabled=false",),
-    "one_view": ("stages.fuse.use_back=false",),
-    "no_diffusion": ("stages.back_view.enabled=false",),
-    "no_side_views": ("stages.refine.side_views=false",),  # the default preset's own setting
-    "side_views": ("stages.refine.side_views=true",),
-}
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Setting:
-    """How the stages are run."""
+class Plan:
+    """What is done with every person."""
 
-    config: str
-    overrides: tuple[str, ...]
-    work: Path
-    device: str
-    event: Event | None = None
-
-    def job(self, photo: Photo, extra: Sequence[str] = ()) -> Job:
-        """The stages on one photo; ConfigError for settings that do not exist."""
-        overrides = (*FIXED, *self.overrides, *extra)
-        settings = load_settings(self.config, classes(), overrides)
-        memory = Memory(str(photo.image), self.config, overrides)
-        return Job(photo, self.work, tuple(settings.build(classes())), zoo.digest, memory, self.device, until=LAST)
-
-    def stage(self, name: str) -> Stage[Any]:
-        """One stage with its settings."""
-        built = load_settings(self.config, classes(), (*FIXED, *self.overrides)).build(classes())
-        return next(stage for stage in built if stage.name == name)
-
-    def body_model(self) -> BodyModel:
-        """The body model that the stages use."""
-        body = load_settings(self.config, classes(), self.overrides).body
-        return BodyModel.load(None if body == "body" else Path(body))
+    setting: Setting
+    ablations: tuple[str, ...] = ()
+    matting: bool = True
+    hgm: bool = False
 
 
-def evaluate_person(person: TestPerson, setting: Setting, ablations: Sequence[str], pages: Path) -> dict[str, Any]:
-    """All figures of one person; a failure of the stages is reported under "failed", never raised."""
-    result, records = _run(person.photo, setting)
-    if not result.ok:
-        return {"name": person.name, "failed": result.failed, "message": result.message}
-    pictures = measure.render_turn(records["fuse"].load("gaussians"), person.size)
-    view = records["prepare"].load("view")
-    page.write_strip(pages, person, view.image, pictures)
-    truth = measure.true_surface(person)
-    seconds = {stage: record.manifest["seconds"] for stage, record in records.items()}
-    report: dict[str, Any] = {
-        "name": person.name,
-        "novel": measure.novel_views(pictures, person),
-        "hgm_protocol": measure.hgm_protocol(pictures, person),
-        "geometry": measure.geometry(records["mesh"].load("mesh"), truth),
-        "back_view": {name: measure.back_view(records["back_view"].load(name), person) for name in ("coarse", "refined")},
-        "seconds": {**seconds, "total": sum(seconds.values())},
-        "keys": {stage: record.key for stage, record in records.items()},
-    }
-    model = setting.body_model()
-    report["body"] = _body_errors(model, records, person)
-    report["baselines"] = _baselines(person, records, model, truth)
-    report["ablations"] = {name: _ablation(name, person, setting, model, truth) for name in ablations}
-    return report
+def evaluate_person(person: TestPerson, plan: Plan) -> dict[str, Any]:
+    """All figures of one person; what fails is reported under "failed", never raised."""
+    try:
+        run = plan.setting.run(person.photo)
+        return {"name": person.name, **(_Case(person, plan).everything(run) if run.ok else run.failure)}
+    except Exception as error:
+        log.warning("%s could not be measured", person.name, exc_info=error)
+        return {"name": person.name, "failed": "measuring", "message": f"{type(error).__name__}: {error}"}
 
 
-def _run(image: Path, setting: Setting, extra: Sequence[str] = ()) -> tuple[Result, dict[str, Record]]:
-    result = reconstruct_one(setting.job(Photo.at(image), extra), event=setting.event)
-    store = Store(setting.work)
-    records: dict[str, Record] = {}
-    for stage, outcome in result.stages.items():
-        record = store.find(stage, outcome["key"]) if outcome["key"] else None
-        if record is not None:
-            records[stage] = record
-    return result, records
+class _Case:
+    """One person, their truth, and what is known of them."""
+
+    def __init__(self, person: TestPerson, plan: Plan) -> None:
+        self.person, self.plan = person, plan
+        self.truth_digest = person.digest()
+        self.measured = Measured(plan.setting.folder / "measured" / f"{person.name}.json", self.truth_digest)
+        self.truth = lru_cache(maxsize=1)(lambda: measure.true_surface(person))
+        self._turns: dict[str, measure.Pictures] = {}
+
+    def everything(self, run: Run) -> dict[str, Any]:
+        """All figures of a finished run, its baselines and ablations."""
+        records, plan = run.records, self.plan
+        seconds = {stage: record.manifest["seconds"] for stage, record in records.items()}
+        report = {"truth": self.truth_digest, **self.outcome(records), "back_view": self.back_view(records)}
+        if plan.hgm:
+            report["hgm_protocol"] = self._pictured("hgm", records["fuse"], measure.hgm_protocol)
+        if plan.matting:
+            report["matting"] = self.matting()
+        report["pictures"] = self.pictures(records)
+        report["seconds"] = {**seconds, "total": sum(seconds.values())}
+        report["keys"] = {stage: record.key for stage, record in records.items()}
+        report["baselines"] = self.baselines(records)
+        report["ablations"] = {name: self.ablation(name) for name in plan.ablations}
+        report["body"] = report["body"] | self.side_views(report)
+        return report
+
+    def outcome(self, records: dict[str, Record]) -> dict[str, Any]:
+        """Novel views, geometry and body of the full pipeline or of an ablation."""
+        mesh, estimate, refine = records["mesh"], records["estimate"], records["refine"]
+        return {
+            "novel": self._pictured("novel", records["fuse"], measure.novel_views),
+            "geometry": self.measured("geometry", [mesh.key], lambda: measure.geometry(mesh.load("mesh"), self.truth())),
+            "body": self.measured("body", [estimate.key, refine.key], lambda: self._body(estimate, refine)),
+        }
+
+    def turn(self, record: Record) -> measure.Pictures:
+        """The twelve views of a stage's Gaussians; the last one is kept."""
+        if record.key not in self._turns:
+            self._turns = {record.key: measure.render_turn(record.load("gaussians"), self.person.size)}
+        return self._turns[record.key]
+
+    def _pictured(self, part: str, record: Record, metric: Any) -> dict[str, Any]:
+        return self.measured(part, [record.key], lambda: metric(self.turn(record), self.person))
+
+    def _body(self, estimate: Record, refine: Record) -> dict[str, Any]:
+        model = body_model(self.plan.setting.body_file())
+        initial, refined = (model(record.load("body")).joints.detach() for record in (estimate, refine))
+        return measure.body_errors(initial, refined, self.person)
+
+    def back_view(self, records: dict[str, Record]) -> dict[str, Any]:
+        """The rows of the back view; the pictures are kept for what is measured over all people."""
+        back, fuse, file = records["back_view"], records["fuse"], self.back_file()
+
+        def compute() -> dict[str, Any]:
+            shown = {name: back.load(name) for name in ("coarse", "refined")} | {"fused": self.turn(fuse)[0][measure.BACK]}
+            backs.keep(file, shown, self.person)
+            return {name: backs.back_view(image, self.person) for name, image in shown.items()}
+
+        return self.measured("back_view", [back.key, fuse.key], compute, [file])
+
+    def back_file(self) -> Path:
+        """Where the views from behind are kept."""
+        return self.plan.setting.folder / "backs" / f"{self.person.name}.npz"
+
+    def matting(self) -> list[dict[str, Any]]:
+        """Errors of the mask over each kind of background."""
+        prepare = self.plan.setting.stage("prepare")
+        key = Recipe.of(prepare, {}, zoo.digest).key
+
+        def compute() -> list[dict[str, Any]]:
+            with lend_device(prepare, self.plan.setting.device) as device:
+                return matting.matting(prepare, self.person, device)
+
+        return self.measured("matting", [key], compute)
+
+    def baselines(self, records: dict[str, Record]) -> dict[str, Any]:
+        """Coarse model, image branch alone, painted body, and a white picture."""
+        white = self.measured("white", [], lambda: measure.novel_views(baselines.white(self.person.size), self.person))
+        found = {"coarse": {"novel": self._pictured("novel", records["coarse"], measure.novel_views)}}
+        alone = self.plan.setting.variant(self.person.photo, "image_branch", IMAGE_BRANCH, until="coarse")
+        if alone.ok:
+            found["image_branch"] = {"novel": self._pictured("novel", alone.records["coarse"], measure.novel_views)}
+        prepare, refine = records["prepare"], records["refine"]
+        painted = self.measured("painted", [prepare.key, refine.key], lambda: self._painted(prepare.load("view"), refine))
+        return {**found, "painted_body": painted, "white": {"novel": white}}
+
+    def _painted(self, view: View, refine: Record) -> dict[str, Any]:
+        try:
+            mesh = baselines.painted_body(body_model(self.plan.setting.body_file()), refine.load("body"), view)
+        except ValueError as error:
+            return {"failed": "painting", "message": str(error)}
+        shown = baselines.render_mesh(mesh, self.person.size)
+        return {"novel": measure.novel_views(shown, self.person), "geometry": measure.geometry(mesh, self.truth())}
+
+    def ablation(self, name: str) -> dict[str, Any]:
+        """The figures with one part switched off."""
+        run = self.plan.setting.variant(self.person.photo, name, ABLATIONS[name])
+        return self.outcome(run.records) if run.ok else run.failure
+
+    def side_views(self, report: dict[str, Any]) -> dict[str, float | None]:
+        """MPJPE of the refinement with and without the side views, where it was run so."""
+        switched = getattr(self.plan.setting.stage("refine").config, "side_views", None)
+        known = {"side_views": report if switched else None, "no_side_views": report if switched is False else None}
+        found = {name: own or report["ablations"].get(name) or {} for name, own in known.items()}
+        return {f"mpjpe_{name}_mm": run.get("body", {}).get("mpjpe_refined_mm") for name, run in found.items()}
+
+    def pictures(self, records: dict[str, Record]) -> dict[str, str]:
+        """The page's pictures: name -> file, relative to the folder."""
+        folder = self.plan.setting.folder
+        files = {name: folder / "pictures" / f"{self.person.name}_{name}.jpg" for name in pictures.KINDS}
+        keys = [pictures.VERSION, *(records[stage].key for stage in ("prepare", "estimate", "refine", "back_view", "fuse", "mesh"))]
+        return self.measured("pictures", keys, lambda: self._draw(files, records), files.values())
+
+    def _draw(self, files: dict[str, Path], records: dict[str, Record]) -> dict[str, str]:
+        pictures.draw(files, self.person, records, self.turn(records["fuse"]), body_model(self.plan.setting.body_file()))
+        return {name: file.relative_to(self.plan.setting.folder).as_posix() for name, file in files.items()}
 
 
-def _body_errors(model: BodyModel, records: dict[str, Record], person: TestPerson) -> dict[str, float]:
-    initial, refined = (model(records[stage].load("body")).joints.detach() for stage in ("estimate", "refine"))
-    return measure.body_errors(initial, refined, person)
-
-
-def _baselines(person: TestPerson, records: dict[str, Record], model: BodyModel, truth: Any) -> dict[str, Any]:
-    coarse = measure.render_turn(records["coarse"].load("gaussians"), person.size)
-    mesh = baselines.painted_body(model, records["refine"].load("body"), records["prepare"].load("view"))
-    return {
-        "coarse": {"novel": measure.novel_views(coarse, person)},
-        "painted_body": {
-            "novel": measure.novel_views(baselines.render_mesh(mesh, person.size), person),
-            "geometry": measure.geometry(mesh, truth),
-        },
-        "white": {"novel": measure.novel_views(baselines.white(person.size), person)},
-    }
-
-
-def _ablation(name: str, person: TestPerson, setting: Setting, model: BodyModel, truth: Any) -> dict[str, Any]:
-    # a photo of its own, so that the subject's links keep pointing at the full pipeline
-    photo = person.photo.with_name(f"{person.name}_{name}.png")
-    shutil.copyfile(person.photo, photo)
-    result, records = _run(photo, setting, ABLATIONS[name])
-    if not result.ok:
-        return {"failed": result.failed, "message": result.message}
-    pictures = measure.render_turn(records["fuse"].load("gaussians"), person.size)
-    return {
-        "novel": measure.novel_views(pictures, person),
-        "geometry": measure.geometry(records["mesh"].load("mesh"), truth),
-        "body": _body_errors(model, records, person),
-    }
+@lru_cache(maxsize=2)
+def body_model(file: Path | None) -> BodyModel:
+    """The body model, read once."""
+    return BodyModel.load(file)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Any
 
+from flows.evaluation import matting
+
 MEASURED = ("novel", "hgm_protocol", "geometry", "body", "back_view", "seconds")
+COMPARED = ("novel", "geometry", "body")  # of an ablation
 
 
 def means(values: Sequence[Any]) -> Any:
@@ -22,11 +26,41 @@ def means(values: Sequence[Any]) -> Any:
 def summarize(subjects: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Means over the people that were reconstructed."""
     done = [subject for subject in subjects if "failed" not in subject]
-    report = {part: means([subject.get(part) for subject in done]) for part in MEASURED}
-    for part in ("baselines", "ablations"):
-        names = dict.fromkeys(name for subject in done for name in subject.get(part, {}))
-        report[part] = {name: means([subject.get(part, {}).get(name) for subject in done]) for name in names}
+    report = {part: means([subject[part] for subject in done if part in subject]) for part in MEASURED}
+    if report["hgm_protocol"] is None:
+        del report["hgm_protocol"]
+    report["matting"] = matting.summary([row for subject in done for row in subject.get("matting", ())])
+    report |= _seconds(done)
+    report["baselines"] = _variants(done, "baselines")
+    report["ablations"] = _ablations(done)
     return report
+
+
+def _seconds(done: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The first person's seconds by stage (a new process loads and compiles there) and the others' median."""
+    trees = [subject["seconds"] for subject in done]
+    if not trees:
+        return {"seconds_first": None, "seconds_median": None}
+    others = trees[1:] or trees
+    return {"seconds_first": trees[0], "seconds_median": {name: median(tree[name] for tree in others) for name in trees[0]}}
+
+
+def _variants(done: Sequence[Mapping[str, Any]], part: str) -> dict[str, Any]:
+    """Means of baselines or ablations over the people for whom they did not fail."""
+    names = dict.fromkeys(name for subject in done for name in subject.get(part, {}))
+    kept = {
+        name: [subject[part][name] for subject in done if "failed" not in subject.get(part, {}).get(name, {"failed": 1})] for name in names
+    }
+    return {name: means(values) | {"count": len(values)} if values else {"count": 0} for name, values in kept.items()}
+
+
+def _ablations(done: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The ablations, and before them the full model on the same people."""
+    ablated = [subject for subject in done if subject.get("ablations")]
+    if not ablated:
+        return {}
+    full = means([{part: subject[part] for part in COMPARED} for subject in ablated])
+    return {"full": {**full, "count": len(ablated)}, **_variants(ablated, "ablations")}
 
 
 def rounded(value: Any, digits: int = 4) -> Any:

@@ -1,0 +1,61 @@
+"""What has been measured of a person is remembered, so that a stopped evaluation goes on where it stopped.
+
+A figure's key is that of the stage runs it was measured on, so a figure of other weights or settings is another one.
+All of them are forgotten when the truth, or the code that measures, is not the same.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pipeline.digest import bytes_digest, file_digest
+
+log = logging.getLogger(__name__)
+_ROOT = Path(__file__).resolve().parents[2]
+_MEASURING = (
+    "models/metrics/*.py", "models/splat/*.py", "models/matting/*.py", "models/zbuffer.py",
+    *(f"flows/evaluation/{name}.py" for name in ("measure", "backs", "baselines", "composites", "matting")),
+)  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def measuring_digest() -> str:
+    """One digest of the files that say how something is measured."""
+    files = sorted(file for pattern in _MEASURING for file in _ROOT.glob(pattern))
+    return bytes_digest("".join(file_digest(file) for file in files).encode())[:16]
+
+
+class Measured:
+    """The remembered figures of one person; `truth` is a digest of what they are measured against."""
+
+    def __init__(self, file: Path, truth: str) -> None:
+        self.file, self.head = file, {"truth": truth, "measuring": measuring_digest()}
+        self.values: dict[str, Any] = {}
+        try:
+            found = json.loads(file.read_text())
+            if all(found[name] == value for name, value in self.head.items()):
+                self.values = found["values"]
+        except FileNotFoundError:
+            pass
+        except (ValueError, KeyError, TypeError) as error:
+            log.warning("%s cannot be read (%s); the person is measured again", file, error)
+
+    def __call__(self, part: str, keys: Iterable[str], compute: Callable[[], Any], files: Iterable[Path] = ()) -> Any:
+        """The figure `part` of the stage runs `keys`, computed where it is not known or one of its files is gone."""
+        name = f"{part}:{'+'.join(keys)}"
+        if name not in self.values or not all(file.is_file() for file in files):
+            self.values[name] = compute()
+            self._write()
+        return self.values[name]
+
+    def _write(self) -> None:
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.file.with_name(f".{self.file.name}.{os.getpid()}")
+        temporary.write_text(json.dumps({**self.head, "values": self.values}))
+        temporary.replace(self.file)

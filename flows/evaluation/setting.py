@@ -1,0 +1,99 @@
+"""How a suite's people go through the stages: settings, the switches of the ablations, one run and its records."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flows.execute import Event, Job, Result, reconstruct_one
+from flows.subjects import Memory
+from models import zoo
+from models.body import BodyModel
+from pipeline.config import load_settings
+from pipeline.source import Photo
+from pipeline.stage import Stage
+from pipeline.store import Record, Store
+from stages import classes
+
+LAST = "mesh"  # the turntable shows, it does not measure
+FIXED = ("stages.prepare.framing=frame",)  # the suite's camera is known: the picture is not cut
+# each switches one part off; the stages before it come out of the cache
+ABLATIONS: dict[str, tuple[str, ...]] = {
+    "no_body_branch": ("stages.coarse.use_body=false", "stages.fuse.use_body=false", "stages.refine.feed_body_from=1000000"),
+    "no_refinement": ("stages.refine.enabled=false",),
+    "one_view": ("stages.fuse.use_back=false",),
+    "no_diffusion": ("stages.back_view.enabled=false",),
+    "no_side_views": ("stages.refine.side_views=false",),  # the default preset's own setting
+    "side_views": ("stages.refine.side_views=true",),
+}
+IMAGE_BRANCH = ("stages.coarse.use_body=false",)  # the picture alone, as LGM has it; only up to the coarse stage
+
+
+@dataclass(frozen=True)
+class Run:
+    """What became of one photo, and the records of its stages."""
+
+    result: Result
+    records: dict[str, Record]
+
+    @property
+    def ok(self) -> bool:
+        """Whether all stages are done."""
+        return self.result.ok
+
+    @property
+    def failure(self) -> dict[str, Any]:
+        """Which stage failed and why."""
+        return {"failed": self.result.failed, "message": self.result.message}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How the stages are run."""
+
+    config: str
+    overrides: tuple[str, ...]
+    work: Path
+    device: str
+    event: Event | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the evaluation keeps people, figures and pictures."""
+        return self.work / "evaluation"
+
+    def stages(self, extra: Sequence[str] = ()) -> tuple[Stage[Any], ...]:
+        """The stages; ConfigError for settings that do not exist."""
+        return tuple(load_settings(self.config, classes(), (*FIXED, *self.overrides, *extra)).build(classes()))
+
+    def stage(self, name: str) -> Stage[Any]:
+        """One stage with its settings."""
+        return next(stage for stage in self.stages() if stage.name == name)
+
+    def run(self, photo: Path, extra: Sequence[str] = (), until: str = LAST) -> Run:
+        """The stages on one photo; what is in the store is not done again."""
+        memory = Memory(str(photo), self.config, (*FIXED, *self.overrides, *extra))
+        job = Job(Photo.at(photo), self.work, self.stages(extra), zoo.digest, memory, self.device, until=until)
+        result = reconstruct_one(job, event=self.event)
+        store = Store(self.work)
+        found = {stage: store.find(stage, outcome["key"]) for stage, outcome in result.stages.items() if outcome["key"]}
+        return Run(result, {stage: record for stage, record in found.items() if record is not None})
+
+    def variant(self, photo: Path, name: str, extra: Sequence[str], until: str = LAST) -> Run:
+        """Other settings on a copy of the photo, so that the subject's links keep pointing at the full pipeline."""
+        copy = self.folder / "variants" / f"{photo.stem}_{name}{photo.suffix}"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(photo, copy)
+        return self.run(copy, extra, until)
+
+    def body_file(self) -> Path | None:
+        """The user's body model; None for the free one."""
+        body = load_settings(self.config, classes(), self.overrides).body
+        return None if body == "body" else Path(body)
+
+    def body_model(self) -> BodyModel:
+        """The body model that the stages use."""
+        return BodyModel.load(self.body_file())
