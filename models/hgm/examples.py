@@ -31,15 +31,15 @@ class BackConfig:
 
 
 class BackViews:
-    """A folder of coarse or refined back views made by `models.back_view.backs`, one u8 (s, s, 4) .npy a person.
+    """A folder of coarse or refined back views made by `models.back_view.pairs`, one u8 (s, s, 4) .npy a person.
 
-    RGB over white and mask. Files (s, s, 3) of `models.back_view.pairs` are taken too, with the mask that shows in them.
+    RGB over white and mask. Files (s, s, 3), as earlier versions wrote them, are taken with the mask that shows in them.
     """
 
     def __init__(self, folder: Path) -> None:
         self.files = {file.stem: file for file in folder.glob("*.npy")}
         if not self.files:
-            raise FileNotFoundError(f"no back views in {folder}: make them with `python -m models.back_view.backs --out {folder}`")
+            raise FileNotFoundError(f"no back views in {folder}: make them with `python -m models.back_view.pairs --refine --out {folder}`")
 
     def find(self, person: str, size: int) -> Float[Tensor, "s s 4"] | None:
         """The back view of a person by file name, seen from behind stored view 0; None where there is none."""

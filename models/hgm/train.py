@@ -134,7 +134,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--supervised", type=int, default=3, help="views a person")
     parser.add_argument("--noise", type=float, default=1.2, help="largest body error, 1 = 57 mm")
     parser.add_argument("--estimates", type=Path, help="folder of estimated bodies made by models.hgm.estimates")
-    parser.add_argument("--backs", type=Path, help="folder of coarse or refined back views made by models.back_view.backs (two views)")
+    parser.add_argument("--backs", type=Path, help="folder of coarse or refined back views made by models.back_view.pairs (two views)")
     parser.add_argument("--save", help="weight name or file to write at the end")
     return parser
 
