@@ -1,35 +1,65 @@
-"""`train`: finds the training programs that lie beside the models, by their file names."""
+"""`train`: the networks by their published names, and the programs beside the models that train them."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import models
 
-_PARTS: dict[str, tuple[str, list[str]]] = {  # weights that share a training program
-    "hgm-coarse": ("hgm", ["--views", "1"]),
-    "hgm-fusion": ("hgm", ["--views", "2"]),
-    "back-view-vae": ("back-view", ["vae"]),
-    "back-view-unet": ("back-view", ["unet"]),
-    "back-view-controlnet": ("back-view", ["controlnet"]),
+
+@dataclass(frozen=True)
+class Training:
+    """How one network is trained."""
+
+    module: str
+    first: tuple[str, ...]  # arguments that choose the network where a program trains several
+    needs: str  # data and other networks
+    minutes: tuple[int, int]  # typical, on one large GPU and on two CPU cores; the first are estimates
+
+
+TRAININGS = {
+    "matting": Training("models.matting.train", (), "singles set, backgrounds.npy", (6, 90)),
+    "estimator": Training("models.estimator.train", (), "singles set, backgrounds.npy", (12, 240)),
+    "hgm-coarse": Training("models.hgm.train", ("--views", "1"), "views set", (10, 180)),
+    "hgm-fusion": Training("models.hgm.train", ("--views", "2"), "views set; better with --init hgm_coarse and --backs", (10, 120)),
+    "normals": Training("models.normals_train", (), "views set", (6, 60)),
+    "back-view-vae": Training("models.back_view.train", ("vae",), "views set", (5, 40)),
+    "back-view-unet": Training("models.back_view.train", ("unet",), "views set, back-view-vae", (5, 40)),
+    "back-view-controlnet": Training("models.back_view.train", ("controlnet",), "views set, vae and unet; better with --coarse", (5, 40)),
 }
 
 
-def trainings() -> dict[str, str]:
-    """Network -> module: `models/hgm/train.py` is `hgm`, `models/normals_train.py` is `normals`."""
+def programs() -> dict[str, str]:
+    """Program -> module, by file names: `models/hgm/train.py` is `hgm`, `models/normals_train.py` is `normals`."""
     folder = Path(models.__file__ or "").parent
     found = {file.parent.name: f"models.{file.parent.name}.train" for file in folder.glob("*/train.py")}
     found |= {file.stem.removesuffix("_train"): f"models.{file.stem}" for file in folder.glob("*_train.py")}
     return {name.replace("_", "-"): module for name, module in sorted(found.items())}
 
 
+def overview() -> str:
+    """The table that `turnaround train` shows."""
+    rows = [f"{name:21} {t.needs:55} {t.minutes[0]:>4} {t.minutes[1]:>6}" for name, t in TRAININGS.items()]
+    return "\n".join(
+        [
+            f"{'network':21} {'needs':55} {'GPU':>4} {'2 cores':>6}",
+            *rows,
+            "",
+            "Typical minutes; those on a GPU are estimates. `turnaround train NETWORK --help` lists the settings of one, and",
+            "--config FILE takes them from a file: configs/train_*_default.yaml ship, configs/train_*_paper.yaml are the paper's.",
+            "Data sets are made by `turnaround data people`. On several GPUs: torchrun --nproc-per-node 4 -m MODULE ...",
+        ]
+    )
+
+
 def find_training(network: str) -> Callable[[list[str]], object]:
-    """The `main(arguments)` of a network's training, by its name or that of a weight; ValueError for an unknown one."""
-    known = trainings()
-    wanted, first = _PARTS.get(network.replace("_", "-"), (network.replace("_", "-"), []))
-    if wanted not in known:
-        raise ValueError(f"no training is called {network!r}; there are {', '.join([*known, *_PARTS])}")
-    program = importlib.import_module(known[wanted]).main
-    return lambda arguments: program([*first, *arguments])
+    """The `main(arguments)` of a network's training, by its published name or that of a program; ValueError for another."""
+    name, known = network.replace("_", "-"), programs()
+    chosen = TRAININGS.get(name) or (Training(known[name], (), "", (0, 0)) if name in known else None)
+    if chosen is None:
+        raise ValueError(f"no training is called {network!r}; there are {', '.join(TRAININGS)}")
+    program = importlib.import_module(chosen.module).main
+    return lambda arguments: program([*chosen.first, *arguments])
