@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from models.convnet import UNet, recalibrate
+from models.estimator.dataset import Things
 from models.matting import HubMatting, MattingNetwork, person_mask
 from models.matting.compose import Composer, open_singles, place
 from models.matting.guided import box_mean, guided_upsample
@@ -166,3 +167,16 @@ def test_missing_hub_model_names_the_remedy(tmp_path):
 def test_labels_of_clothes_models_are_all_but_the_background():
     assert person_labels({0: "Background", 1: "Hair", 2: "Pants"}) == [1, 2]
     assert person_labels({0: "wall", 12: "person;individual;someone"}) == [12]
+
+
+def test_what_is_held_is_in_the_picture_and_not_in_the_mask():
+    backgrounds = np.full((1, 80, 80, 3), 128, np.uint8)
+    person = people()
+    size = person[0].shape[1]
+    thing = np.zeros((1, size, size, 4), np.uint8)
+    thing[:, : size // 2] = (255, 0, 0, 255)  # all of the upper half is covered
+    held = [Things(np.zeros(len(p), np.int64), thing) for p in person]
+    empty, full = (Composer(person, backgrounds, None, things)._person(8, rng(3), (1.0, 1.0001), 0.0) for things in (None, held))
+    assert (full[:, 3] >= empty[:, 3] - 1e-5).all() and (full[:, 4] <= empty[:, 4] + 1e-5).all()
+    assert full[:, 4].sum() < 0.8 * empty[:, 4].sum()
+    assert torch.equal(empty[:, 3], empty[:, 4])

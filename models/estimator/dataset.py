@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from models.estimator.crop import SIZE, cut, mask_window
@@ -45,17 +45,14 @@ class Singles:
     """A singles set in memory-mapped pictures and tensors of labels; `part` takes the held-out end of each chunk."""
 
     def __init__(self, folder: Path, part: str, held_out: float = 0.05) -> None:
-        chunks = sorted(path.parent for path in folder.glob("chunk_*/rgba.npy")) or [folder]
-        if not (chunks[0] / "rgba.npy").is_file():
-            raise FileNotFoundError(
-                f"{folder} holds no singles set (rgba.npy, or chunk_*/rgba.npy): make one with `turnaround data people`"
-            )
-        self.pictures, labels, hands = [], [], []
+        chunks = chunks_of(folder)
+        self.pictures, self.things, labels, hands = [], [], [], []
         for chunk in chunks:
             pictures = np.load(chunk / "rgba.npy", mmap_mode="r")
             cut_at = int(len(pictures) * (1 - held_out))
             keep = slice(0, cut_at) if part == "train" else slice(cut_at, len(pictures))
             self.pictures.append(pictures[keep])
+            self.things.append(Things.open(chunk, keep))
             labels.append(_read_labels(chunk, keep))
             hands.append(torch.stack([_read(chunk, f"body_{side}_hand_pose", keep) for side in ("left", "right")], 1))
         self.labels = Labels(**{name: torch.cat([getattr(x, name) for x in labels]) for name in vars(labels[0])})
@@ -65,11 +62,20 @@ class Singles:
     def __len__(self) -> int:
         return int(self.starts[-1])
 
-    def rgba(self, indices: np.ndarray) -> Float[Tensor, "b 4 s s"]:
-        """Pictures with straight alpha, [0, 1]."""
+    def rgba(self, indices: np.ndarray, rng: np.random.Generator | None = None) -> Float[Tensor, "b 4 s s"]:
+        """Pictures with straight alpha, [0, 1].
+
+        What people hold is left out; with `rng` it is there, or its place is missing, as masks have it or do not.
+        """
         chunk = np.searchsorted(self.starts, indices, "right") - 1
-        stack = np.stack([self.pictures[c][i - self.starts[c]] for c, i in zip(chunk, indices, strict=True)])
-        return torch.from_numpy(stack).movedim(-1, 1).float() / 255
+        rows = [(c, int(i - self.starts[c])) for c, i in zip(chunk, indices, strict=True)]
+        pictures = torch.from_numpy(np.stack([self.pictures[c][k] for c, k in rows])).movedim(-1, 1).float() / 255
+        if rng is not None:
+            for n, (c, k) in enumerate(rows):
+                thing = self.things[c].layer(k)
+                if thing is not None:
+                    pictures[n] = _with_thing(pictures[n], torch.from_numpy(thing).movedim(-1, 0).float() / 255, rng.random() < 0.5)
+        return pictures
 
     def plain(self, indices: np.ndarray) -> Batch:
         """Clean windows, as `prepare` and a perfect mask would give them."""
@@ -82,7 +88,7 @@ class Singles:
     def spoilt(self, size: int, backgrounds: np.ndarray, rng: np.random.Generator) -> Batch:
         """A random training batch."""
         indices = rng.integers(len(self), size=size)
-        rgba, labels = self.rgba(indices), self.labels[torch.from_numpy(indices)]
+        rgba, labels = self.rgba(indices, rng), self.labels[torch.from_numpy(indices)]
         flip = torch.from_numpy(rng.random(size) < 0.5)
         rgba, labels = torch.where(flip[:, None, None, None], rgba.flip(-1), rgba), flip_labels(labels, flip)
         angle = _uniform((size,), -0.35, 0.35, rng)
@@ -93,6 +99,46 @@ class Singles:
         moved = window[:, :2] + _uniform((size, 2), -0.07, 0.07, rng) * side
         window = torch.cat([moved, side * torch.exp(_uniform((size, 1), -0.1, 0.12, rng))], -1)
         return Batch(dirty(cut(layer, window, SIZE, angle), backgrounds, rng), window, labels)
+
+
+def chunks_of(folder: Path) -> list[Path]:
+    """The folders of a singles set's arrays: its `chunk_*`, or itself."""
+    chunks = sorted(path.parent for path in folder.glob("chunk_*/rgba.npy")) or [folder]
+    if not (chunks[0] / "rgba.npy").is_file():
+        raise FileNotFoundError(f"{folder} holds no singles set (rgba.npy, or chunk_*/rgba.npy): make one with `turnaround data people`")
+    return chunks
+
+
+@dataclass(frozen=True)
+class Things:
+    """Layers of what people hold in one chunk of a singles set; older sets have none."""
+
+    index: Int[np.ndarray, " n"]  # into `layers`, -1 where the hands are empty
+    layers: UInt8[np.ndarray, "k s s 4"] | None  # straight alpha
+
+    @staticmethod
+    def open(chunk: Path, keep: slice) -> Things:
+        """The layers of pictures `keep`."""
+        if not (chunk / "object_rgba.npy").is_file():
+            return Things(np.empty(0, np.int64), None)
+        layers = np.load(chunk / "object_rgba.npy", mmap_mode="r")
+        return Things(np.load(chunk / "object_index.npy")[keep].astype(np.int64), layers if len(layers) else None)
+
+    def layer(self, picture: int) -> UInt8[np.ndarray, "s s 4"] | None:
+        """The thing in the hands of one picture's person."""
+        if self.layers is None or self.index[picture] < 0:
+            return None
+        return np.array(self.layers[self.index[picture]])
+
+
+def _with_thing(rgba: Float[Tensor, "4 s s"], thing: Float[Tensor, "4 s s"], owned: bool) -> Float[Tensor, "4 s s"]:
+    """Straight alpha: the thing before the person, as a part of them (`owned`) or as a hole in them."""
+    alpha, cover = rgba[3:], thing[3:]
+    if not owned:
+        return torch.cat([rgba[:3], alpha * (1 - cover)])
+    total = alpha + cover - alpha * cover
+    color = (rgba[:3] * alpha * (1 - cover) + thing[:3] * cover) / total.clamp(min=1e-3)
+    return torch.cat([color.clamp(0, 1), total])
 
 
 def _read(chunk: Path, name: str, keep: slice) -> Tensor:

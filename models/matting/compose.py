@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from models.estimator.dataset import Things, chunks_of
 from models.photometric import color_jitter, gaussian_blur, jpeg, light_field, random_backgrounds, random_bars, random_blobs
 
 
@@ -45,8 +46,12 @@ class Composer:
     What a person looks like is learned at 128 px for less than half the cost of the set's 192 (its size, the default).
     """
 
-    def __init__(self, people: list[np.ndarray], backgrounds: np.ndarray, size: int | None = None) -> None:
+    def __init__(
+        self, people: list[np.ndarray], backgrounds: np.ndarray, size: int | None = None, things: list[Things] | None = None
+    ) -> None:  # fmt: skip
+        """`things` are what the people of each array hold: in the picture, and not in the mask."""
         self.people, self.backgrounds, self.size = people, backgrounds, size or people[0].shape[1]
+        self.things = things or [Things(np.empty(0, np.int64), None)] * len(people)
         self.counts = np.array([len(p) for p in people])
 
     def __call__(self, batch: int, rng: np.random.Generator) -> Composite:
@@ -73,15 +78,23 @@ class Composer:
         image[covered], mask[covered] = self._objects(image[covered], mask[covered], rng)
         return Composite(spoil(image, rng), mask, 1 - unsure)
 
-    def _person(self, batch: int, rng: np.random.Generator, scales: tuple[float, float], spread: float) -> Float[Tensor, "b 4 s s"]:
-        """Premultiplied cut-outs of random people, recoloured, turned, moved and mirrored."""
+    def _person(self, batch: int, rng: np.random.Generator, scales: tuple[float, float], spread: float) -> Float[Tensor, "b 5 s s"]:
+        """Cut-outs of random people and of what they hold, recoloured, turned, moved and mirrored.
+
+        Channels: colour times opacity, opacity, and the mask, which is the opacity less what is held.
+        """
         picked = [
             (k := rng.choice(len(self.people), p=self.counts / self.counts.sum()), rng.integers(self.counts[k])) for _ in range(batch)
         ]
         rgba = torch.from_numpy(np.stack([self.people[k][i] for k, i in picked])).float().movedim(-1, 1) / 255
-        rgba = torch.where(_chance(batch, 0.5, rng) > 0, rgba, rgba.flip(-1))
-        color = color_jitter(rgba[:, :3], rng, 1.0)
-        layer = torch.cat([color * rgba[:, 3:], rgba[:, 3:]], 1)
+        color, alpha = color_jitter(rgba[:, :3], rng, 1.0), rgba[:, 3:]
+        layer = torch.cat([color * alpha, alpha, alpha], 1)
+        for n, (k, i) in enumerate(picked):
+            thing = self.things[k].layer(i)
+            if thing is not None:
+                cover = torch.from_numpy(thing).float().movedim(-1, 0) / 255
+                layer[n] = layer[n] * (1 - cover[3:]) + torch.cat([cover[:3] * cover[3:], cover[3:], torch.zeros_like(cover[3:])])
+        layer = torch.where(_chance(batch, 0.5, rng) > 0, layer, layer.flip(-1))
         scale = torch.exp(_uniform(batch, math.log(scales[0]), math.log(scales[1]), rng))
         angle = _uniform(batch, -0.25, 0.25, rng)
         shift = torch.stack([_uniform(batch, -spread, spread, rng), _uniform(batch, -spread, spread, rng) * 0.6], -1)
@@ -92,14 +105,14 @@ class Composer:
         if not len(scene):
             return scene, scene[:, :1]
         far = self._person(len(scene), rng, (0.08, 0.3), 0.9)
-        return scene * (1 - far[:, 3:]) + far[:, :3], (F.max_pool2d(far[:, 3:], 3, 1, 1) > 0.02).float()
+        return scene * (1 - far[:, 3:4]) + far[:, :3], (F.max_pool2d(far[:, 3:4], 3, 1, 1) > 0.02).float()
 
     def _pieces(self, scene: Tensor, rng: np.random.Generator) -> Tensor:
         """Blobs with the colours of people are background: clothes on a line, posters, cushions."""
         if not len(scene):
             return scene
         texture = self._person(len(scene), rng, (2.0, 4.0), 0.3)
-        blobs = random_blobs(len(scene), scene.shape[-1], rng) * texture[:, 3:]
+        blobs = random_blobs(len(scene), scene.shape[-1], rng) * texture[:, 3:4]
         return scene * (1 - blobs) + texture[:, :3] * blobs
 
     def _shadow(self, scene: Tensor, person: Tensor, rng: np.random.Generator) -> Tensor:
@@ -108,7 +121,7 @@ class Composer:
         if not batch:
             return scene
         shift = torch.stack([_uniform(batch, -0.3, 0.3, rng), _uniform(batch, 0.1, 0.5, rng)], -1)
-        shadow = place(person[:, 3:], self.size, torch.ones(batch), torch.zeros(batch), shift, _uniform(batch, -1.5, 1.5, rng))
+        shadow = place(person[:, 3:4], self.size, torch.ones(batch), torch.zeros(batch), shift, _uniform(batch, -1.5, 1.5, rng))
         shadow = gaussian_blur(shadow, float(rng.uniform(0.5, 5)))
         return scene * (1 - shadow * _uniform(batch, 0.2, 0.75, rng).view(-1, 1, 1, 1))
 
@@ -122,9 +135,10 @@ class Composer:
         return image * (1 - cover) + texture * cover, mask * (1 - cover)
 
 
-def _over(layer: Float[Tensor, "b 4 s s"], image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """A premultiplied layer on top."""
-    return image * (1 - layer[:, 3:]) + layer[:, :3], mask * (1 - layer[:, 3:]) + layer[:, 3:]
+def _over(layer: Float[Tensor, "b 5 s s"], image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """A person's layer on top."""
+    behind = 1 - layer[:, 3:4]
+    return image * behind + layer[:, :3], mask * behind + layer[:, 4:]
 
 
 def _some(batch: int, share: float, rng: np.random.Generator) -> Tensor:
@@ -154,7 +168,9 @@ def _chance(batch: int, share: float, rng: np.random.Generator) -> Float[Tensor,
 
 def open_singles(folder: Path) -> list[np.ndarray]:
     """The rgba arrays (n, s, s, 4) u8 of a singles set, memory-mapped; the set may be split into `chunk_*` folders."""
-    files = sorted(folder.glob("chunk_*/rgba.npy")) or sorted(folder.glob("rgba.npy"))
-    if not files:
-        raise FileNotFoundError(f"{folder} holds no singles set (rgba.npy, or chunk_*/rgba.npy): make one with `turnaround data people`")
-    return [np.load(file, mmap_mode="r") for file in files]
+    return [np.load(chunk / "rgba.npy", mmap_mode="r") for chunk in chunks_of(folder)]
+
+
+def open_things(folder: Path) -> list[Things]:
+    """What the people of `open_singles` hold."""
+    return [Things.open(chunk, slice(None)) for chunk in chunks_of(folder)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from models import zoo
 from models.convnet import recalibrate
-from models.matting.compose import Composer, Composite, open_singles
+from models.matting.compose import Composer, Composite, open_singles, open_things
 from models.matting.model import MattingNetwork
 from models.training import Trainer, add_arguments, config_from, device_of, moved
 from models.training_log import Pictures, sheet
@@ -70,6 +71,7 @@ def arguments() -> argparse.ArgumentParser:
     """The flags of this program."""
     parser = add_arguments(argparse.ArgumentParser(description=__doc__), batch=16, lr=2e-3, steps=6000, bf16=True)
     parser.add_argument("--backgrounds", type=Path, required=True, help="(n, s, s, 3) u8 .npy")
+    parser.add_argument("--size", type=int, help="pixels of the composites (default: the set's)")
     parser.add_argument("--save", default="", help="weight name (matting) or file to write at the end")
     return parser
 
@@ -81,8 +83,10 @@ def main(argv: list[str] | None = None) -> None:
     people, backgrounds = open_singles(options.data), np.load(options.backgrounds, mmap_mode="r")
     cut = [int(len(p) * (1 - HELD_OUT)) for p in people]
     held_backgrounds = max(1, len(backgrounds) // 20)
-    train = Composer([p[:n] for p, n in zip(people, cut, strict=True)], backgrounds[:-held_backgrounds])
-    held = Composer([p[n:] for p, n in zip(people, cut, strict=True)], backgrounds[-held_backgrounds:])
+    things = open_things(options.data)
+    train = Composer([p[:n] for p, n in zip(people, cut, strict=True)], backgrounds[:-held_backgrounds], options.size, things)
+    later = [replace(t, index=t.index[n:]) for t, n in zip(things, cut, strict=True)]
+    held = Composer([p[n:] for p, n in zip(people, cut, strict=True)], backgrounds[-held_backgrounds:], None, later)
     torch.manual_seed(config.seed)
     network = MattingNetwork().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     trainer = Trainer(network, config, compiled=network.unet)
