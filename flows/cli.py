@@ -162,12 +162,12 @@ def gc(work: Work = Path("work"), dry_run: Annotated[bool, typer.Option("--dry-r
 
 
 @app.command(context_settings=_PASS)
-def train(context: typer.Context, network: Annotated[str, typer.Argument(help="`turnaround train list` names them")]) -> None:
-    """Train a network; all further options are its own (`turnaround train hgm --help`)."""
-    from flows.training import find_training, trainings
+def train(context: typer.Context, network: Annotated[str, typer.Argument(help="`turnaround train` names them")] = "") -> None:
+    """Train a network; all further options are its own (`turnaround train hgm-coarse --help`)."""
+    from flows.training import find_training, overview
 
-    if network in ("list", "--help"):
-        typer.echo("\n".join(f"{name:12} {module}" for name, module in trainings().items()))
+    if network in ("", "list", "--help", "-h"):
+        typer.echo(overview())
         return
     find_training(network)(context.args)
 

@@ -62,4 +62,11 @@ def find_training(network: str) -> Callable[[list[str]], object]:
     if chosen is None:
         raise ValueError(f"no training is called {network!r}; there are {', '.join(TRAININGS)}")
     program = importlib.import_module(chosen.module).main
-    return lambda arguments: program([*chosen.first, *arguments])
+
+    def run(arguments: list[str]) -> object:
+        try:
+            return program([*chosen.first, *arguments])
+        except FileNotFoundError as error:  # a fault of the call, as other commands report it
+            raise ValueError(str(error)) from error
+
+    return run

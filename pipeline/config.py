@@ -67,7 +67,7 @@ def _locate(config: str | Path) -> Path:
         raise ConfigError(f"config file {path} does not exist")
     preset = FOLDER / f"{config}.yaml"
     if not preset.is_file():
-        presets = sorted(file.stem for file in FOLDER.glob("*.yaml"))
+        presets = sorted(file.stem for file in FOLDER.glob("*.yaml") if not file.stem.startswith("train_"))
         raise ConfigError(
             f"no preset is called {str(config)!r}{_nearest(str(config), presets)}; there are {', '.join(presets)}, or give a .yaml file"
         )
