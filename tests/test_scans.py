@@ -14,9 +14,12 @@ from toy_scans import person, write_custom_humans, write_humman, write_thuman2
 
 from data.scans.__main__ import main
 from data.scans.convert import ConvertOptions, convert
+from data.scans.fitting import fitted_body
+from data.scans.parameters import HandSpace, SourceBody
 from data.scans.people import is_scan_suite, people_from_views, scan_people
+from data.scans.scan import BodyFit
 from data.scans.splits import chosen
-from models.body import BodyModel
+from models.body import FREE_BODY, BodyModel
 from models.hgm.config import hgm_config
 from models.hgm.dataset import BACK, PeopleViews, turned_body
 from models.hgm.model import HGM
@@ -152,6 +155,25 @@ def test_without_the_source_body_the_trained_one_is_laid_into_the_body_mesh(thum
         assert "vertices" not in data.files
     with pytest.raises(ValueError, match="--truth"):
         next(people_from_views(tmp_path))
+
+
+@pytest.mark.parametrize("reordered", [False, True])
+def test_parameters_of_another_body_model_are_carried_over(tmp_path, model, reordered):
+    """As from the male SMPL-X to the body that is trained with; with the same vertices in order, or another mesh."""
+    with np.load(FREE_BODY) as data:
+        arrays = {name: data[name] for name in data.files}
+    arrays["shapedirs"] = np.concatenate([-arrays["shapedirs"][..., 9::-1], arrays["shapedirs"][..., 10:]], -1)
+    np.savez(tmp_path / "SMPLX_MALE.npz", **arrays)
+    source = SourceBody(BodyModel.load(tmp_path / "SMPLX_MALE.npz"), HandSpace.of(FREE_BODY))
+    body = person(6)
+    posed = source.model(body)
+    vertices = posed.vertices.numpy()
+    fit = BodyFit(tmp_path / "fit.pkl", body, "smplx", vertices=vertices[1:] if reordered else None)
+    found = fitted_body(fit, vertices, model, None if reordered else source)
+    assert found.how == ("dataset's body mesh" if reordered else "source body")
+    error = (model(found.body).joints - posed.joints)[:22].norm(dim=-1).mean()
+    assert error < (0.01 if reordered else 0.003)  # metres
+    assert (found.body.betas - body.betas).norm() > 0.3
 
 
 def test_humman_bodies_are_fitted_to_the_mesh(tmp_path, model):

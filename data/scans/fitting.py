@@ -82,15 +82,18 @@ def fit_to_points(model: BodyModel, start: Body, points: Float[np.ndarray, "n 3"
     """Lay the body's skin into a cloud of points, beginning with a pose that is about right.
 
     Nearest points in both directions, Huber distances, Adam. The start is moved so that both clouds have one centre.
+    Where there are as many points as the model has vertices, they are the vertices of another SMPL-X body, in order.
 
     Args:
         snug: the points are of a body's skin; otherwise of clothes and hair over it, and the pose stays nearer to its start.
         steps: with a fixed pose, then with all of it.
     """
     rng = np.random.default_rng(0)
-    target = torch.from_numpy(np.asarray(points, np.float32)[rng.permutation(len(points))[:POINTS]].copy())
+    matched = snug and len(points) == model.num_vertices
     skin = torch.unique(model.skin_faces)
     skin = skin[torch.from_numpy(rng.permutation(len(skin))[:POINTS].copy())]
+    chosen = skin.numpy() if matched else rng.permutation(len(points))[:POINTS]
+    target = torch.from_numpy(np.asarray(points, np.float32)[chosen].copy())
     with torch.no_grad():
         shift = _middle(target) - _middle(model(start).vertices[skin])
     fixed = replace(start, transl=start.transl + shift)
@@ -100,11 +103,11 @@ def fit_to_points(model: BodyModel, start: Body, points: Float[np.ndarray, "n 3"
     for phase, names in enumerate((("transl", "global_orient", "betas"), tuple(values))):
         optimizer = torch.optim.Adam([{"params": [values[name]], "lr": rates[name]} for name in names])
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps[phase], eta_min=0.0)
-        pairs = None
+        pairs = (torch.arange(len(skin)), torch.arange(len(skin))) if matched else None
         for step in range(steps[phase]):
             body = replace(fixed, **values)
             vertices = model(body).vertices[skin]
-            if pairs is None or step % REFRESH == 0:
+            if pairs is None or (step % REFRESH == 0 and not matched):
                 pairs = _nearest(vertices.detach(), target, tree)
             loss = _distance(vertices, target, pairs) + _prior(body, fixed, 0.02 if snug else 0.3)
             optimizer.zero_grad()

@@ -56,7 +56,10 @@ def scan_people(suite: str, limit: int | None, folder: Path, size: int, options:
         return people_from_views(Path(suite), limit)
     options = options or ConvertOptions(split="test", limit=limit, size=size, truth=True)
     out = folder / f"{layout}_{size}"
-    report = convert(layout, Path(root), out, options)
+    try:
+        report = convert(layout, Path(root), out, options)
+    except ValueError as error:
+        raise ValueError(f"{error}; or convert it as you need with `turnaround data scans --truth` and give that folder") from error
     if report["made"] + report["kept"] == 0:
         raise ValueError(f"--suite {suite}: no scan could be converted: {next(iter(report['failed'].values()), 'the split is empty')}")
     return people_from_views(out, limit)
@@ -71,14 +74,14 @@ def people_from_views(folder: Path, limit: int | None = None) -> Iterator[ScanPe
 
 
 def read_person(file: Path) -> ScanPerson:
-    """One person; the photo is written beside the file where it is not yet."""
+    """One person; the photo is written beside the file where it is not yet, or older."""
     with np.load(file, allow_pickle=False) as data:
         values = {name: data[name] for name in NEEDED if name in data.files}
     missing = [name for name in NEEDED if name not in values]
     if missing:
         raise ValueError(f"{file}: it has no {', '.join(missing)}; convert the scan again with --truth (the evaluation needs its mesh)")
     photo = file.parent / "photos" / f"{file.stem}.png"
-    if not photo.is_file():
+    if not photo.is_file() or photo.stat().st_mtime < file.stat().st_mtime:
         photo.parent.mkdir(exist_ok=True)
         temporary = photo.with_suffix(".part")
         Image.fromarray(values["photo"]).save(temporary, "PNG")
