@@ -8,10 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from data.archive import save_npz
 from flows.evaluate import evaluate
 from flows.evaluation import backs, baselines, measure, people, setting, subject, summary
 from models.body import BodyModel
@@ -68,6 +70,25 @@ def test_the_photo_is_the_view_at_azimuth_zero(person):
 
 def test_the_body_of_the_format_is_the_body_in_the_picture(person, model):
     torch.testing.assert_close(model(person.body).joints, person.joints, atol=1e-4, rtol=0)
+
+
+def test_a_folder_of_converted_scans_is_a_suite(person, tmp_path):
+    arrays = {"rgb": (person.images * 255).byte().numpy(), "mask": (person.masks * 255).byte().numpy(), "joints": person.joints.numpy()}
+    arrays |= {"vertices": person.vertices, "faces": person.faces, "photo": np.asarray(Image.open(person.photo))}
+    arrays |= {f"body_{name}": value.numpy() for name, value in vars(person.body).items()}
+    save_npz(tmp_path / "0525.npz", arrays)
+    (scan,) = people.people(str(tmp_path), 3, tmp_path / "work", SIZE)
+    assert isinstance(scan, people.TestPerson) and scan.name == "0525" and scan.photo.is_file()
+    assert measure.novel_views((scan.images, scan.masks), person)["all"]["iou"] == 1
+    assert scan.digest() == dataclasses.replace(person, images=scan.images, masks=scan.masks).digest() != person.digest()
+
+
+def test_people_of_two_suites_have_names_of_their_own(tmp_path):
+    varied = people.synthetic_person(people.SYNTHETIC["people-varied"], 900000, tmp_path, SIZE)
+    train = people.synthetic_person(people.SYNTHETIC["people-train"], 7, tmp_path, SIZE)
+    assert (varied.name, train.name) == ("varied-900000", "train-7") and varied.photo != train.photo
+    again = people.synthetic_person(people.SYNTHETIC["people-varied"], 900000, tmp_path, SIZE)
+    assert again.digest() == varied.digest() != train.digest()
 
 
 def test_splits_cover_the_views_once():

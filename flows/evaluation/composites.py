@@ -18,12 +18,13 @@ from PIL import Image, ImageFilter
 
 from data import fabrics, photo_textures
 from data.backgrounds import background
+from data.scenes import scene
 from flows.evaluation.people import TestPerson
 from models.zbuffer import rasterize_mesh
 from pipeline.camera import DISTANCE, FOCAL
 
 SEED = 9_271_000  # first word of every seed here
-KINDS = ("room", "texture", "picture")
+KINDS = ("room", "texture", "scene")  # a wall and a floor, drawn or of photographed textures; any picture, strong edges too
 # pictures of the scikit-image wheel that are kept out of training
 PICTURES = ("coins.png", "page.png", "moon.png", "clock_motion.png", "ihc.png", "hubble_deep_field.jpg")
 FRAMES = ((512, 512), (640, 512), (768, 576))  # height and width in pixels, of which one is drawn
@@ -56,7 +57,7 @@ def _composite(person: TestPerson, rgba: Float32[np.ndarray, "h w 4"], kind: str
     layer = np.zeros((height, width, 4), np.float32)
     layer[top : top + rgba.shape[0], left : left + rgba.shape[1]] = rgba
     behind = _backdrop(rng, kind, (height, width))
-    if kind != "picture":
+    if kind != "scene":
         behind = _on_floor(rng, behind, person, (top, left), rgba.shape[1])
     image = layer[..., :3] * layer[..., 3:] + behind * (1 - layer[..., 3:])
     return Composite(kind, _developed(rng, image), layer[..., 3])
@@ -66,7 +67,10 @@ def _backdrop(rng: Rng, kind: str, shape: tuple[int, int]) -> Picture:
     """What is behind: cut from a square picture as large as the frame's longer side."""
     side = max(shape)
     pictures = _pictures()
-    square = photo_textures.photo_background(rng, side, pictures, pictures) if kind == "texture" else background(rng, side)
+    if kind == "texture":
+        square = photo_textures.photo_background(rng, side, pictures, pictures)
+    else:
+        square = scene(rng, side) if kind == "scene" else background(rng, side)
     top, left = (int(rng.integers(side - length + 1)) for length in shape)
     values = square[top : top + shape[0], left : left + shape[1]].astype(np.float32)
     return values / 255 if square.dtype == np.uint8 else values
