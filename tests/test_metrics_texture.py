@@ -84,3 +84,14 @@ def test_kid_needs_its_network_and_two_pictures(monkeypatch):
     near, far = texture.kid(pictures, pictures), texture.kid(pictures * 0.3, pictures)
     assert near is not None and far is not None
     assert abs(near) < 0.1 * far and texture.kid(pictures[:1], pictures) is None
+
+
+def test_another_file_under_the_weights_name_is_not_opened(monkeypatch, tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    texture._inception.cache_clear()
+    assert texture._inception() is None
+    texture._inception.cache_clear()
+    (tmp_path / "checkpoints" / texture.INCEPTION).write_bytes(b"something else")
+    with pytest.raises(ValueError, match="6726825d"):
+        texture._inception()

@@ -15,11 +15,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from models.metrics.image import Images, Masks
+from pipeline.digest import file_digest
 
 PATCH = 32  # pixels
 COVERED = 0.8  # share of a patch that the mask has to cover
 WIDTHS = (24, 48)  # channels of the two random layers
-INCEPTION = "pt_inception-2015-12-05-6726825d.pth"  # as torch-fidelity names the weights of FID and KID
+INCEPTION, INCEPTION_SHA256 = "weights-inception-2015-12-05-6726825d.pth", "6726825d"  # torch-fidelity's file and how its digest begins
 
 
 def polynomial_mmd(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> float:
@@ -89,6 +90,8 @@ def _inception() -> nn.Module | None:
     weights = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION
     if not weights.is_file():
         return None
+    if not file_digest(weights).startswith(INCEPTION_SHA256):  # it is a pickle: no other file is opened
+        raise ValueError(f"{weights} is not the file of torch-fidelity's release, whose sha256 begins with {INCEPTION_SHA256}; replace it")
     try:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3  # type: ignore[import-not-found]
     except ImportError:
