@@ -5,6 +5,7 @@ Without the wardrobe of `data/wardrobe.py` it offers clothes cut out of the help
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -51,6 +52,12 @@ class Closet:
         key = (name, role)
         if key not in self._items:
             self._items[key] = garments.bind(self.wardrobe.proxy(name), self.base, role)
+        return self._items[key]
+
+    def made(self, key: tuple, make: Callable[[], Garment]) -> Garment:
+        """The garment of a key, made at its first use."""
+        if key not in self._items:
+            self._items[key] = make()
         return self._items[key]
 
     def cut_top(self, sleeve: int, collar: float, hem: float) -> Garment:

@@ -12,10 +12,13 @@ from data import skins
 from data.base_mesh import BaseMesh, Skin
 from data.fabrics import Rng, Texture
 from data.outfits import LONG_HAIR, Worn
+from data.parts import ROLES, part_ids
 from data.render import Atlas, Surface, vertex_normals
 
+ON_SKIN = ("shoes", "hat", "eyebrows", "gloves", "stockings", "crop", "beard")  # nothing pushes them
 SKIN_MARGIN = 0.003  # metres of every garment off the skin
 LAYER_MARGIN = 0.005  # metres between two layers of cloth
+COAT_MARGIN = 0.012  # ... and under a coat
 TUCKED = 0.06  # metres of a shirt that are kept below the waist
 REACH = 0.06  # metres within which a layer pushes the next
 
@@ -56,10 +59,11 @@ def dress(rng: Rng, base: BaseMesh, shaped: Float32[np.ndarray, "b 3"], outfit: 
     placed = []
     for worn in outfit:
         points = _place(rng, worn, shaped)
-        if worn.garment.role not in ("shoes", "hat", "eyebrows") and (worn.garment.role != "hair" or worn.name in LONG_HAIR):
+        if worn.garment.role not in ON_SKIN and (worn.garment.role != "hair" or worn.name in LONG_HAIR):
             points = skin_layer.push(points, SKIN_MARGIN)
+            margin = COAT_MARGIN if worn.name.startswith("cut_coat") else LAYER_MARGIN
             for layer in layers:
-                points = layer.push(points, LAYER_MARGIN)
+                points = layer.push(points, margin)
         if worn.garment.role in ("top", "bottom", "whole"):
             layers.append(_Layer(points, vertex_normals(points, worn.garment.faces)))
         placed.append(points)
@@ -114,5 +118,13 @@ def _assemble(rng, base: BaseMesh, shaped, outfit: list[Worn], placed, skin_text
     skin = Skin.cat([base.skin, *(worn.garment.skin for worn in outfit)])
     used, renumbered = np.unique(np.concatenate(faces), return_inverse=True)
     material = np.repeat(np.arange(len(counts)), counts).astype(np.int16)
-    surface = Surface(renumbered.reshape(-1, 3).astype(np.int32), np.concatenate(uv).astype(np.float32), material, Atlas.of(textures))
+    triangles = renumbered.reshape(-1, 3).astype(np.int32)
+    roles = ["skin", "eyes", *(_role(worn) for worn in outfit for _ in worn.cloths)]
+    role = np.array([ROLES.index(name) for name in roles], np.uint8)[material]
+    parts = part_ids(triangles, skin.joints[used, 0], role)
+    surface = Surface(triangles, np.concatenate(uv).astype(np.float32), material, Atlas.of(textures), parts)
     return Dressed(surface, vertices[used], Skin(skin.joints[used], skin.weights[used]))
+
+
+def _role(worn: Worn) -> str:
+    return "coat" if worn.name.startswith("cut_coat") else worn.garment.role

@@ -19,7 +19,7 @@ from data.base_mesh import BaseMesh, Skin
 from data.makehuman_proxies import Proxy
 from models.skeleton import JOINT_INDEX
 
-Role = Literal["top", "bottom", "whole", "shoes", "hair", "hat", "eyebrows"]
+Role = Literal["top", "bottom", "whole", "shoes", "hair", "hat", "eyebrows", "scarf", "gloves", "stockings", "crop", "beard"]
 HIDE_MARGIN = 0.03  # metres inside its hems from where a cut-out garment hides the skin
 
 COVER = 0.05  # metres
@@ -100,7 +100,7 @@ def cut_out(base: BaseMesh, parts: tuple[str, ...], fields: list[Field], role: R
     """What lies inside all fields of helper meshes, with straight hems.
 
     Args:
-        parts: helper meshes, "tights" or "skirt".
+        parts: helper meshes, "tights" or "skirt", or the "body" itself.
         fields: hems; triangles that cross one are cut along it.
     """
     count = len(base.template)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
@@ -32,6 +33,15 @@ class Worn:
     def name(self) -> str:
         """The garment's name in the wardrobe."""
         return self.garment.name
+
+
+def describe(worn: Worn) -> dict[str, Any]:
+    """A garment for the JSON of a data set."""
+    colors = [texture[..., :3][texture[..., 3] > 0].mean(0) / 255 if texture[..., 3].any() else np.zeros(3) for _, texture in worn.cloths]
+    return {
+        "name": worn.name, "role": worn.garment.role, "colors": [np.round(color, 3).tolist() for color in colors],
+        "loose": round(float(worn.loose), 4), "creased": round(float(worn.creased), 4),
+    }  # fmt: skip
 
 
 def sample_outfit(rng: Rng, closet: Closet) -> list[Worn]:
@@ -66,7 +76,7 @@ def _dress(rng: Rng, closet: Closet) -> tuple[Worn, Worn]:
     """A long shirt and a skirt of one cloth."""
     top = _cut_top(rng, closet, long=True)
     skirt = closet.cut_bottom(HEMS[rng.integers(1, len(HEMS))], skirt=True)
-    return top, Worn(skirt, _everywhere(skirt, top.cloths[0][1]), top.loose, top.creased)
+    return top, Worn(skirt, everywhere(skirt, top.cloths[0][1]), top.loose, top.creased)
 
 
 def _suit_pieces(rng: Rng, closet: Closet, wardrobe: Wardrobe) -> tuple[Worn, Worn | None]:
@@ -110,7 +120,8 @@ def _keep_holes(texture: Texture, original: Texture) -> Texture:
     return texture
 
 
-def _everywhere(garment: Garment, texture: Texture) -> tuple[tuple[Bool[np.ndarray, " f"], Texture], ...]:
+def everywhere(garment: Garment, texture: Texture) -> tuple[tuple[Bool[np.ndarray, " f"], Texture], ...]:
+    """One cloth for all faces."""
     return ((np.ones(len(garment.faces), bool), texture),)
 
 
@@ -129,7 +140,7 @@ def _cut_bottom(rng: Rng, closet: Closet) -> Worn:
 
 def _cut_worn(rng: Rng, garment: Garment, loose: float) -> Worn:
     texture = fabrics.to_texture(fabrics.fabric(rng))
-    return Worn(garment, _everywhere(garment, texture), float(loose), rng.uniform(0.0005, 0.003))
+    return Worn(garment, everywhere(garment, texture), float(loose), rng.uniform(0.0005, 0.003))
 
 
 def _pick(rng: Rng, names: tuple[str, ...]) -> str:
@@ -140,7 +151,7 @@ def _shoes(rng: Rng, closet: Closet, wardrobe: Wardrobe) -> Worn:
     garment = closet.item(_pick(rng, wardrobe.garments("shoes")), "shoes")
     original = wardrobe.texture(garment.name)
     texture = original if rng.random() < 0.35 else _keep_holes(fabrics.to_texture(fabrics.recolored(rng, original)), original)
-    return Worn(garment, _everywhere(garment, texture))
+    return Worn(garment, everywhere(garment, texture))
 
 
 def _head(rng: Rng, closet: Closet, wardrobe: Wardrobe) -> list[Worn]:
@@ -151,11 +162,11 @@ def _head(rng: Rng, closet: Closet, wardrobe: Wardrobe) -> list[Worn]:
     if choice < 0.06 and hats:
         hat = closet.item(_pick(rng, hats), "hat")
         cloth = fabrics.recolored(rng, wardrobe.texture(hat.name))
-        worn.append(Worn(hat, _everywhere(hat, fabrics.to_texture(cloth))))
+        worn.append(Worn(hat, everywhere(hat, fabrics.to_texture(cloth))))
     elif choice < 0.93:
         hair = closet.item(_pick(rng, wardrobe.garments("hair")), "hair")
-        worn.append(Worn(hair, _everywhere(hair, skins.colored_hair(wardrobe.texture(hair.name), color))))
+        worn.append(Worn(hair, everywhere(hair, skins.colored_hair(wardrobe.texture(hair.name), color))))
     brow = closet.item(_pick(rng, wardrobe.garments("eyebrows")), "eyebrows")
     darker = np.minimum(color * 0.7, 0.35)
-    worn.append(Worn(brow, _everywhere(brow, skins.colored_hair(wardrobe.texture(brow.name), darker)), loose=0.0005))
+    worn.append(Worn(brow, everywhere(brow, skins.colored_hair(wardrobe.texture(brow.name), darker)), loose=0.0005))
     return worn

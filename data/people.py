@@ -22,7 +22,8 @@ from data import base_mesh, lights, skins
 from data.base_mesh import BaseMesh
 from data.closet import Closet
 from data.dressing import Dressed, dress
-from data.outfits import sample_outfit
+from data.extras import embellished
+from data.outfits import describe, sample_outfit
 from data.render import Picture, render, vertex_normals
 from data.wardrobe import Split
 
@@ -46,6 +47,7 @@ class Person:
     rest_joints: Float32[np.ndarray, "55 3"]  # T-pose
     dressed: Dressed
     items: tuple[str, ...]  # names of garments and skin
+    outfit: tuple[dict[str, Any], ...] = ()  # of each garment: name, role, mean colour, metres that it stands off
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class Figure:
     joints: Float32[np.ndarray, "55 3"]
     rotations: Float32[np.ndarray, "55 3 3"]  # of the joints' frames in the world
     body: dict[str, np.ndarray]  # SMPL-X parameters, world frame: every field of pipeline.types.Body
+    lamps: lights.Lights
+    kind: str = ""  # of the pose, where it has a name
 
     def seen_from(self, K: np.ndarray, T_camera_world: np.ndarray, size: int, *, samples: int = 3) -> Picture:
         """What a camera sees (intrinsics for `size` pixels)."""
@@ -88,9 +92,12 @@ def sample_person(seed: int, split: Split, closet: Closet | None = None, variety
     shaped = closet.base.shape(betas, expression)
     outfit = sample_outfit(rng, closet)
     texture, skin_name = _skin(rng, closet)
+    if full:
+        outfit = embellished(more, closet, outfit, male=_male(more, skin_name), child=betas[0] < -1.7)
     dressed = dress(rng, closet.base, shaped, outfit, texture)
     items = (*(worn.name for worn in outfit), skin_name)
-    return Person(seed, closet.base, betas, expression, closet.base.joints(betas, expression), dressed, items)
+    described = tuple(describe(worn) for worn in outfit)
+    return Person(seed, closet.base, betas, expression, closet.base.joints(betas, expression), dressed, items, described)
 
 
 def default_variety(split: Split) -> Variety:
@@ -106,6 +113,10 @@ def varied_shape(rng: np.random.Generator, betas: Float32[np.ndarray, "10"]) -> 
     elif kind < 0.17:
         betas[0] = rng.uniform(1.8, 2.6)
     return betas
+
+
+def _male(rng: np.random.Generator, skin_name: str) -> bool:
+    return skin_name.endswith("_male") if skin_name != "painted" else rng.random() < 0.5
 
 
 def _skin(rng: np.random.Generator, closet: Closet):
@@ -138,7 +149,7 @@ def pose_person(
     faces = person.dressed.surface.faces
     normals = vertex_normals(vertices, faces)
     lit = lights.vertex_light(light, vertices, normals, faces, rays=rays)
-    return Figure(person, vertices, normals, lit, (world[:, :, 3] + transl).astype(np.float32), world[:, :, :3], body)
+    return Figure(person, vertices, normals, lit, (world[:, :, 3] + transl).astype(np.float32), world[:, :, :3], body, light)
 
 
 _POSE_ORDER = ("global_orient", "body_pose", "jaw_pose", "leye_pose", "reye_pose", "left_hand_pose", "right_hand_pose")
@@ -175,7 +186,7 @@ def upright(yaw: float, lean: np.ndarray | None = None) -> np.ndarray:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    from data.sets import generate
+    from data.sets import ViewOptions, generate
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, required=True, help="people of a views set, pictures of a singles set")
@@ -186,15 +197,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--variety", choices=("basic", "full"), default=None, help="of views (default: full for training, basic for testing)"
     )
+    parser.add_argument("--views", type=int, default=12, help="cameras of a ring about each person")
+    parser.add_argument("--elevations", type=float, nargs="+", default=[0.0], help="degrees of each ring, from above; 0 first")
+    parser.add_argument("--meshes", action="store_true", help="write a textured GLB of each person of a views set")
     parser.add_argument("--size", type=int, default=None, help="pixels (default: 256 for views, 192 for singles)")
     parser.add_argument("--workers", type=int, default=2)
     options: Any = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     seed = options.seed if options.seed is not None else (TEST_SEED if options.split == "test" else 0)
     kind: Literal["views", "singles"] = options.kind
-    report = generate(
-        options.count, seed, options.out, options.split, workers=options.workers, size=options.size, kind=kind, variety=options.variety
-    )
+    views = ViewOptions(variety=options.variety, azimuths=options.views, elevations=tuple(options.elevations), meshes=options.meshes)
+    report = generate(options.count, seed, options.out, options.split, workers=options.workers, size=options.size, kind=kind, views=views)
     logging.getLogger(__name__).info("%s", json.dumps(report))
 
 

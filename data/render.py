@@ -1,4 +1,4 @@
-"""Renders textured meshes: colour, mask, depth and normals, antialiased by supersampling (numba, one thread)."""
+"""Renders textured meshes: colour, mask, depth, normals and part ids, antialiased by supersampling (numba, one thread)."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ class Surface:
     uv: Float32[np.ndarray, "f 3 2"]  # per corner, v up, repeating
     material: Int16[np.ndarray, " f"]
     atlas: Atlas
+    part: UInt8[np.ndarray, " f"] | None = None  # data/parts.py; None: 1 everywhere
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Picture:
     alpha: UInt8[np.ndarray, "h w"]
     depth: Float32[np.ndarray, "h w"]  # metres along the axis, at the sample nearest to the pixel's centre; 0 = none
     normal: Float32[np.ndarray, "h w 3"]  # unit, world frame, towards the camera; 0 = none
+    part: UInt8[np.ndarray, "h w"]  # part id at the same sample as the depth; 0 = none
 
     def over_white(self) -> UInt8[np.ndarray, "h w 3"]:
         """The colours over white."""
@@ -88,8 +90,10 @@ def render(
     color, alpha = np.zeros((size, size, 3), np.uint8), np.zeros((size, size), np.uint8)
     near, normal = np.zeros((size, size), np.float32), np.zeros((size, size, 3), np.float32)
     paint = (surface.faces, surface.uv, surface.material, atlas.texels, atlas.table, light.astype(np.float32), normals.astype(np.float32))
-    _shade(face_id, bary, depth, samples, *paint, color, alpha, near, normal)
-    return Picture(color, alpha, near, _towards_camera(normal, near, K, R))
+    part = np.zeros((size, size), np.uint8)
+    ids = surface.part if surface.part is not None else np.ones(len(surface.faces), np.uint8)
+    _shade(face_id, bary, depth, samples, *paint, ids, color, alpha, near, normal, part)
+    return Picture(color, alpha, near, _towards_camera(normal, near, K, R), part)
 
 
 def _towards_camera(normal, depth, K, R):
@@ -163,7 +167,7 @@ def _visible(uvz, faces, uv, material, texels, table, face_id, bary, depth):  # 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
 def _shade(
-    face_id, bary, depth, samples, faces, uv, material, texels, table, light, normals, color, alpha, near, normal
+    face_id, bary, depth, samples, faces, uv, material, texels, table, light, normals, ids, color, alpha, near, normal, part
 ):  # pragma: no cover - compiled
     """Average the lit texture over the samples of each pixel; depth and normal of the sample nearest to its centre."""
     middle = (samples - 1) / 2.0
@@ -190,6 +194,7 @@ def _shade(
                     if distance < best:
                         best = distance
                         near[y, x] = depth[sy, sx]
+                        part[y, x] = ids[k]
                         for e in range(3):
                             normal[y, x, e] = wa * normals[a, e] + wb * normals[b, e] + wc * normals[c, e]
             if count:

@@ -6,31 +6,26 @@ complete or absent.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from data.archive import save_npz
-from data.base_mesh import rotation_matrices
 from data.closet import Closet
-from data.lights import sample_lights
-from data.people import TEST_SEED, Figure, Variety, default_variety, pose_person, sample_person, upright
-from data.pose_variety import sample_varied_pose
-from data.poses import sample_pose
+from data.people import TEST_SEED, sample_person
 from data.singles import single
+from data.views import AZIMUTHS, ViewOptions, figure_for_views, write_views
 from data.wardrobe import Split
-from pipeline.camera import orbit_cameras
 
-AZIMUTHS = tuple(range(0, 360, 30))
-VIEW_SIZE, SINGLE_SIZE = 256, 192
+__all__ = ["AZIMUTHS", "ViewOptions", "figure_for_views", "generate", "write_singles", "write_views"]
+SINGLE_SIZE = 192
 CHUNK = 500  # pictures in one folder of a singles set
 POSES_A_PERSON = 5  # pictures of one dressed person in a singles set
 
@@ -44,7 +39,7 @@ def generate(
     workers: int = 2,
     size: int | None = None,
     kind: Literal["views", "singles"] = "views",
-    variety: Variety | None = None,
+    views: ViewOptions | None = None,
     progress: bool | None = None,
 ) -> dict[str, Any]:
     """Make a data set or what is missing of it.
@@ -53,8 +48,8 @@ def generate(
         count: people (views) or pictures (singles, rounded up to whole chunks).
         seed: of the first person.
         workers: processes; 0 works in this one.
-        size: pixels of a picture.
-        variety: of a views set, see `figure_for_views`; singles sets always have all of it.
+        size: pixels of a picture (default: of `views`, or 192 for singles).
+        views: how the people of a views set are seen, and with how much variety; singles sets always have all of it.
         progress: show a bar (default: on a terminal).
 
     Returns:
@@ -69,12 +64,13 @@ def generate(
             raise ValueError(f"seed {number} is not one of split {split!r}: test people have seeds from {TEST_SEED}, the others below")
     started = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
-    size = size or (VIEW_SIZE if kind == "views" else SINGLE_SIZE)
+    views = views or ViewOptions()
+    views = replace(views, size=size or views.size)
     if kind == "views":
-        jobs = [partial(write_views, out / f"{number:07d}.npz", number, split, size, variety) for number in range(seed, seed + count)]
+        jobs = [partial(write_views, out / f"{number:07d}.npz", number, split, views) for number in range(seed, seed + count)]
     else:
         starts = range(0, count, CHUNK)
-        jobs = [partial(write_singles, out / f"chunk_{k:03d}", seed, start, split, size) for k, start in enumerate(starts)]
+        jobs = [partial(write_singles, out / f"chunk_{k:03d}", seed, start, split, size or SINGLE_SIZE) for k, start in enumerate(starts)]
     todo = [job for job in jobs if not job.args[0].exists()]
     for _ in _with_progress(_run(todo, workers), len(todo), progress):
         pass
@@ -107,48 +103,6 @@ def _with_progress(steps: Iterator[None], total: int, show: bool | None) -> Iter
     if show or (show is None and console.is_terminal):
         return iter(track(steps, "people", total=total, console=console))
     return steps
-
-
-# ---------------------------------------------------------------- views
-
-
-def figure_for_views(seed: int, split: Split, closet: Closet | None = None, variety: Variety | None = None) -> Figure:
-    """The person of `seed`, posed and lit as in a views set; people for testing stand exactly at the origin.
-
-    Args:
-        variety: see `sample_person`; "full" also draws from all the poses of data/pose_variety.py.
-    """
-    full = (variety or default_variety(split)) == "full"
-    person = sample_person(seed, split, closet, variety)
-    rng = np.random.default_rng([seed, 2])
-    pose, root = sample_pose(rng), np.zeros(3, np.float32)
-    yaw = np.clip(rng.normal(0, np.radians(13)), -np.radians(45), np.radians(45))
-    lean = rng.normal(0, np.radians(3), 3)
-    pelvis = np.zeros(3) if split == "test" else rng.normal(0, (0.015, 0.015, 0.03))
-    light = sample_lights(rng)
-    if full:
-        varied = sample_varied_pose(np.random.default_rng([seed, 12]))
-        pose, root = varied.parameters, varied.root
-    return pose_person(person, pose, upright(yaw, lean) @ rotation_matrices(root[None])[0], pelvis, light)
-
-
-def write_views(path: Path, seed: int, split: Split, size: int, variety: Variety | None = None) -> None:
-    """One person from 12 level cameras around them, 30 degrees apart (measuring.md's protocol)."""
-    figure = figure_for_views(seed, split, variety=variety)
-    cameras = orbit_cameras(AZIMUTHS, size)
-    pictures = [figure.seen_from(K, T, size) for K, T in zip(cameras.K.numpy(), cameras.T_camera_world.numpy(), strict=True)]
-    meta = {"seed": seed, "split": split, "variety": variety or default_variety(split), "items": figure.person.items, "size": size}
-    arrays = {
-        "rgb": np.stack([picture.over_white() for picture in pictures]),
-        "mask": np.stack([picture.alpha for picture in pictures]),
-        "depth": np.stack([picture.depth for picture in pictures]).astype(np.float16),
-        "normal": np.stack([np.rint(picture.normal * 127) for picture in pictures]).astype(np.int8),
-        "azimuths": np.array(AZIMUTHS, np.float32),
-        "joints": figure.joints,
-        "meta": np.array(json.dumps(meta)),
-        **{f"body_{name}": value for name, value in figure.body.items()},
-    }
-    save_npz(path, arrays, level=1)
 
 
 # ---------------------------------------------------------------- singles
