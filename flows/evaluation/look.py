@@ -3,6 +3,7 @@
 STYLE = """
 body { font: 14px/1.4 system-ui, sans-serif; margin: 24px auto; max-width: 1500px; padding: 0 16px; color: #222; background: #fff }
 h1 { font-size: 22px } h2 { font-size: 17px; margin: 28px 0 6px } h3 { font-size: 15px; margin: 0 }
+.tables { display: flex; flex-wrap: wrap; gap: 0 48px; align-items: flex-start } .tables > div { max-width: 100% }
 .scroll { overflow-x: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: 2px 10px; text-align: right; white-space: nowrap }

@@ -36,7 +36,9 @@ def write_page(folder: Path, report: Mapping[str, Any]) -> Path:
     facts = f"config {report['config']} {' '.join(report['overrides'])}, commit {report['commit']}, {report['device']}"
     parts = [
         f"<h1>{escape(title)}</h1><p>{escape(facts)}</p>",
-        *(f"<h2>{escape(name)}</h2>{html}" for name, html in tables(report)),
+        "<div class='tables'>",
+        *(f"<div><h2>{escape(name)}</h2>{html}</div>" for name, html in tables(report)),
+        "</div>",
         f"<h2>Worst {min(WORST, len(order))}</h2>",
         *(_card(subject) for subject in order[:WORST]),
         "<h2>All people</h2><p>A click on a column sorts the table and the pictures below it.</p>",

@@ -34,12 +34,12 @@ def tables(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("The full model by view", table(report["novel"] or {})),
         ("Geometry, cm", table(geometry)),
         ("Body, mm", table(_body(report["body"] or {}))),
-        ("Body by joint, mm", table(transposed(at(report, "body.per_joint_mm") or {}))),
         ("View from behind", table(report["back_view"] or {})),
         ("Ablations", table({name: _ablation(values) for name, values in ablations.items()})),
         ("Released script's protocol", table({"": report.get("hgm_protocol")})),
         ("Matting over held-out backgrounds", table({"": _flat(report.get("matting") or {})})),
         ("Seconds", table({"mean": report["seconds"], "first": report.get("seconds_first"), "median": report.get("seconds_median")})),
+        ("Body by joint, mm", table(transposed(at(report, "body.per_joint_mm") or {}))),
     ]
     return [(title, html) for title, html in found if html]
 
