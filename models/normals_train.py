@@ -25,6 +25,7 @@ from pipeline.camera import orbit_cameras
 from pipeline.types import Body
 
 PATCH = 160  # pixels of the training crops; they contain the person's middle
+RING = 12  # views of the level ring, the first ones of a file
 PAIRS = 4  # pairs of views read of each person
 CROPS = 2  # of each person in a batch: rendering the body costs more than the network
 DROPPED = 0.25  # share of samples without a body
@@ -93,7 +94,7 @@ class Views:
 def read_pairs(file: Path, count: int) -> list[Pair]:
     """`count` pairs of a person: from the front first, then evenly around."""
     with np.load(file) as person:
-        rgb, mask, normal, azimuths = person["rgb"], person["mask"], person["normal"], person["azimuths"]
+        rgb, mask, normal, azimuths = (person[name][:RING] for name in ("rgb", "mask", "normal", "azimuths"))
         body = Body(**{field.name: torch.from_numpy(person[f"body_{field.name}"]) for field in dataclasses.fields(Body)})
     views = len(azimuths)
     turns = orbit_cameras(azimuths.tolist(), rgb.shape[1]).T_camera_world[:, :3, :3]

@@ -10,19 +10,21 @@ import torch
 from test_back_view import save_tiny_stable_diffusion
 from toy_people import write_views
 
+from flows.training import find_training
 from models.back_view import pairs
 from models.back_view import train as back_view_train
 from models.body import BodyModel
 from models.hgm import losses
 from models.hgm import train as hgm_train
 from models.hgm.config import hgm_config
-from models.hgm.dataset import PeopleViews
+from models.hgm.dataset import PeopleViews, turned_body
 from models.hgm.examples import BackConfig, BackViews, batches, visible_mask
 from models.hgm.losses import LossConfig, hgm_loss, structural
 from models.hgm.model import HGM
 from models.hgm.perceptual import SLICES, NoPerceptualLoss, fill_backbone
 from models.training_people import split_people
-from pipeline.types import View
+from pipeline.camera import canonical_camera
+from pipeline.types import Body, View
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 SMALL = [
@@ -163,6 +165,24 @@ def test_stored_back_views_are_given_from_the_front_and_the_rest_stays_mixed(peo
         BackViews(tmp_path / "none")
 
 
+def test_bodies_with_estimates_equal_to_the_truth_have_no_noise(people, model, tmp_path):
+    """Whatever share of an estimate's error is left; and a missing estimate is named."""
+    for index, file in enumerate(people.files):
+        bodies = [turned_body(people.person(index), turn, model.body_model) for turn in (0, 1, 11)]
+        fields = {f.name: torch.stack([getattr(b, f.name) for b in bodies]).numpy() for f in dataclasses.fields(Body)}
+        np.savez(tmp_path / file.name, turns=np.array([0, 1, 11]), **fields)
+    exact = PeopleViews(people.files[0].parent, model.body_model, model.surface, estimates=tmp_path)
+    shown = {"inputs": 1, "supervised": [0], "noise": 0.0, "with_body": True}
+    for turn in (0, 1, 11):
+        one, other = (p.example(0, np.random.default_rng(turn), turn=turn, **shown) for p in (people, exact))
+        assert torch.allclose(one.inputs.points, other.inputs.points, atol=1e-5)
+    (tmp_path / people.files[1].name).unlink()
+    with pytest.raises(ValueError, match="lacks 1 estimates"):
+        find_training("hgm-coarse")(
+            ["--data", str(people.files[0].parent), "--estimates", str(tmp_path), "--size", "tiny", "--out", str(tmp_path)]
+        )
+
+
 def test_a_mask_is_seen_in_a_picture_over_white_even_in_white_clothes():
     picture = torch.ones(32, 32, 3)
     picture[8:24, 8:24] = 0.2
@@ -182,11 +202,11 @@ def test_pairs_are_made_on_the_given_bodies_and_shrunk(views, model, tmp_path):
     assert detail(small) < detail(true) and (small[..., 3] == true[..., 3]).all()
 
 
-def test_a_refined_view_keeps_its_outline(model):
+def test_a_refined_view_keeps_its_outline():
     size = 64
     image, mask = torch.ones(size, size, 3), torch.zeros(size, size)
     image[20:40, 20:40], mask[20:40, 20:40] = 0.5, 1.0
-    view = View(image, mask, None)  # type: ignore[arg-type]
+    view = View(image, mask, canonical_camera(size))
     made = pairs.refined(view, lambda picture, _: picture * 0, None)  # type: ignore[arg-type]
     assert (made.mask[18:42, 18:42] >= mask[18:42, 18:42]).all() and made.image[30, 30].sum() == 0 and made.mask[5, 5] == 0
 

@@ -95,9 +95,9 @@ def open_people(options: argparse.Namespace, model: HGM) -> tuple[PeopleViews, P
     body, surface = copy.deepcopy(model.body_model).cpu(), copy.deepcopy(model.surface).cpu()  # the model's own go to its device
     people = PeopleViews(options.data, body, surface, estimates=options.estimates)
     if options.validation:
-        held = PeopleViews(options.validation, body, surface, limit=options.validation_count)
+        held = PeopleViews(options.validation, body, surface, limit=options.validation_count, estimates=options.validation_estimates)
     else:
-        held = PeopleViews(options.data, body, surface, estimates=None)
+        held = PeopleViews(options.data, body, surface, estimates=options.estimates)
         people.files, held.files = split_people(options.data, options.held_out, options.people)
     size = people.person(0)["rgb"].shape[1]
     if size != model.config.size:
@@ -134,6 +134,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--supervised", type=int, default=3, help="views a person")
     parser.add_argument("--noise", type=float, default=1.2, help="largest body error, 1 = 57 mm")
     parser.add_argument("--estimates", type=Path, help="folder of estimated bodies made by models.hgm.estimates")
+    parser.add_argument("--validation-estimates", type=Path, help="the same for --validation")
     parser.add_argument("--backs", type=Path, help="folder of coarse or refined back views made by models.back_view.pairs (two views)")
     parser.add_argument("--save", help="weight name or file to write at the end")
     return parser
