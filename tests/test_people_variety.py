@@ -117,7 +117,7 @@ def test_impossible_cameras_are_refused():
 
 
 def test_the_mesh_file_has_the_figure_and_its_textures(figure):
-    scene = trimesh.load(io.BytesIO(encode_glb(figure)), file_type="glb")
+    scene = trimesh.load_scene(io.BytesIO(encode_glb(figure)), file_type="glb")
     used = figure.vertices[np.unique(figure.person.dressed.surface.faces)] * [1, -1, -1]
     np.testing.assert_allclose(scene.bounds, [used.min(0), used.max(0)], atol=1e-4)
     assert sum(len(piece.faces) for piece in scene.geometry.values()) == len(figure.person.dressed.surface.faces)
