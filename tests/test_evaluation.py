@@ -15,7 +15,7 @@ from PIL import Image
 
 from data.archive import save_npz
 from flows.evaluate import evaluate
-from flows.evaluation import backs, baselines, measure, people, setting, subject, summary
+from flows.evaluation import backs, baselines, measure, memory, people, setting, subject, summary
 from models.body import BodyModel
 from pipeline.camera import canonical_camera
 from pipeline.photo import decode
@@ -226,6 +226,22 @@ def test_what_was_measured_is_not_measured_again(known, tmp_path, monkeypatch):
     (tmp_path / "evaluation" / first["subjects"][0]["pictures"]["mesh"]).unlink()
     with pytest.raises(StageError, match="measured again"):  # a picture that is gone is drawn again
         evaluate(limit=1, work=tmp_path, size=SIZE)
+
+
+def test_figures_are_forgotten_with_the_truth_or_the_code_that_measures(tmp_path, monkeypatch):
+    calls: list[str] = []
+    file = tmp_path / "p.json"
+
+    def measured(truth: str, key: str) -> int:
+        return memory.Measured(file, truth)("part", [key], lambda: calls.append(key) or len(calls))
+
+    assert [measured("t", "a"), measured("t", "a"), measured("t", "b"), measured("t", "a")] == [1, 1, 2, 1]
+    assert measured("other", "a") == 3 and measured("t", "a") == 4  # another truth in between
+    monkeypatch.setattr(memory, "sources_digest", lambda: "edited")
+    assert measured("t", "a") == 5
+    file.write_text("{broken")
+    assert measured("t", "a") == 6
+    assert all((memory._ROOT / pattern).is_file() for pattern in memory.MATTING)
 
 
 def test_one_failure_is_recorded_and_the_others_go_on(known, tmp_path, monkeypatch):

@@ -19,15 +19,19 @@ from pipeline.digest import bytes_digest, file_digest
 log = logging.getLogger(__name__)
 _ROOT = Path(__file__).resolve().parents[2]
 _MEASURING = (
-    "models/metrics/*.py", "models/splat/*.py", "models/matting/*.py", "models/zbuffer.py",
-    *(f"flows/evaluation/{name}.py" for name in ("measure", "backs", "baselines", "composites", "matting")),
+    "models/metrics/*.py", "models/splat/*.py", "models/zbuffer.py",
+    *(f"flows/evaluation/{name}.py" for name in ("measure", "backs", "baselines")),
 )  # fmt: skip
+MATTING = (  # of the mask's figures alone
+    *(f"models/matting/{name}.py" for name in ("model", "guided", "hub", "people", "cutout")),
+    *(f"flows/evaluation/{name}.py" for name in ("composites", "matting")),
+)
 
 
-@lru_cache(maxsize=1)
-def measuring_digest() -> str:
+@lru_cache(maxsize=2)
+def sources_digest(patterns: tuple[str, ...] = _MEASURING) -> str:
     """One digest of the files that say how something is measured."""
-    files = sorted(file for pattern in _MEASURING for file in _ROOT.glob(pattern))
+    files = sorted(file for pattern in patterns for file in _ROOT.glob(pattern))
     return bytes_digest("".join(file_digest(file) for file in files).encode())[:16]
 
 
@@ -35,7 +39,7 @@ class Measured:
     """The remembered figures of one person; `truth` is a digest of what they are measured against."""
 
     def __init__(self, file: Path, truth: str) -> None:
-        self.file, self.head = file, {"truth": truth, "measuring": measuring_digest()}
+        self.file, self.head = file, {"truth": truth, "measuring": sources_digest()}
         self.values: dict[str, Any] = {}
         try:
             found = json.loads(file.read_text())

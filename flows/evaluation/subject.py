@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.evaluation import backs, baselines, matting, measure, pictures
-from flows.evaluation.memory import Measured
+from flows.evaluation.memory import MATTING, Measured, sources_digest
 from flows.evaluation.people import TestPerson
 from flows.evaluation.setting import ABLATIONS, IMAGE_BRANCH, Run, Setting
 from flows.execute import lend_device
@@ -116,7 +116,7 @@ class _Case:
             with lend_device(prepare, self.plan.setting.device) as device:
                 return matting.matting(prepare, self.person, device)
 
-        return self.measured("matting", [key], compute)
+        return self.measured("matting", [key, sources_digest(MATTING)], compute)
 
     def baselines(self, records: dict[str, Record]) -> dict[str, Any]:
         """Coarse model, image branch alone, painted body, and a white picture."""
