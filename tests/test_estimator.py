@@ -46,7 +46,7 @@ def rotations_of(body: Body) -> torch.Tensor:
 
 def labels_of(body: Body, model: BodyModel) -> Labels:
     joints = model(body).joints[:, list(KEYPOINTS)]
-    return Labels(rotations_of(body), body.betas, joints, torch.rand(joints.shape[:2]) < 0.5)
+    return Labels(rotations_of(body), body.betas, joints, project_plane(joints), torch.rand(joints.shape[:2]) < 0.5)
 
 
 def test_skeleton_agrees_with_the_skinned_body(model, skeleton):
@@ -90,6 +90,7 @@ def test_turned_labels_turn_the_picture(model, skeleton):
     turned = turn_labels(labels, angle)
     expected = project_plane(labels.joints) @ rotation_2d(angle).transpose(-1, -2)
     torch.testing.assert_close(project_plane(turned.joints), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(turned.uv, expected, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(skeleton(turned.rotations, turned.betas), turned.joints - turned.joints[:, :1], atol=1e-5, rtol=0)
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from models.body import BodyModel
+from models.estimator.crop import project_plane
 from models.estimator.dataset import Singles
 from models.estimator.train import estimator_loss, measure, new_estimator, procrustes_error
 from pipeline.rotation import axis_angle_to_matrix
@@ -34,6 +35,7 @@ def write_singles(folder, model, count=10, size=64):
     rgba[:, 12:52, 24:40] = 200
     np.save(folder / "rgba.npy", rgba)
     np.save(folder / "joints.npy", joints.numpy())
+    np.save(folder / "joints_uv.npy", (project_plane(joints).numpy() + 1) / 2)
     np.save(folder / "joint_visible.npy", np.ones((count, 55), bool))
     for field in dataclasses.fields(Body):
         np.save(folder / f"body_{field.name}.npy", getattr(body, field.name).numpy())

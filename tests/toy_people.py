@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from models.body import BodyModel
+from models.estimator.crop import project_plane
 from models.silhouette import body_masks
 from pipeline.camera import orbit_cameras
 from pipeline.types import Body
@@ -25,7 +26,9 @@ def write_singles(folder: Path, count: int = 20, size: int = 64) -> Path:
     rgba = np.zeros((count, size, size, 4), np.uint8)
     rgba[:, size // 5 : -size // 5, 3 * size // 8 : -3 * size // 8] = 200
     np.save(folder / "rgba.npy", rgba)
-    np.save(folder / "joints.npy", BodyModel.load()(body).joints.numpy())
+    joints = BodyModel.load()(body).joints
+    np.save(folder / "joints.npy", joints.numpy())
+    np.save(folder / "joints_uv.npy", (project_plane(joints).numpy() + 1) / 2)
     np.save(folder / "joint_visible.npy", np.ones((count, 55), bool))
     for field in dataclasses.fields(Body):
         np.save(folder / f"body_{field.name}.npy", getattr(body, field.name).numpy())

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from models.estimator.crop import SIZE, cut, mask_window
+from models.estimator.crop import SIZE, cut, mask_window, rotation_2d
 from models.estimator.kinematics import KEYPOINTS, MIRROR_KEYPOINT, mirror_keypoints, mirror_rotations, to_global
 from models.photometric import color_jitter, gaussian_blur, jpeg, light_field, random_backgrounds, random_bars, random_blobs
 from pipeline.rotation import axis_angle_to_matrix
@@ -29,6 +29,7 @@ class Labels(TensorRecord):
     rotations: Float[Tensor, "b 22 3 3"]  # global
     betas: Float[Tensor, "b 10"]
     joints: Float[Tensor, "b k 3"]  # metres
+    uv: Float[Tensor, "b k 2"]  # where the joints are in the picture, [-1, 1]; another lens sees them a little aside of their projection
     visible: Bool[Tensor, "b k"]
 
 
@@ -150,6 +151,7 @@ def _read_labels(chunk: Path, keep: slice) -> Labels:
     chosen = list(KEYPOINTS)
     return Labels(
         to_global(axis_angle_to_matrix(pose)), _read(chunk, "body_betas", keep), _read(chunk, "joints", keep)[:, chosen],
+        _read(chunk, "joints_uv", keep)[:, chosen] * 2 - 1,
         _read(chunk, "joint_visible", keep)[:, chosen] > 0.5,
     )  # fmt: skip
 
@@ -160,6 +162,7 @@ def flip_labels(labels: Labels, flip: Bool[Tensor, " b"]) -> Labels:
         torch.where(flip[:, None, None, None], mirror_rotations(labels.rotations), labels.rotations),
         labels.betas,
         torch.where(flip[:, None, None], mirror_keypoints(labels.joints), labels.joints),
+        torch.where(flip[:, None, None], mirror_keypoints(labels.uv), labels.uv),
         torch.where(flip[:, None], labels.visible[:, list(MIRROR_KEYPOINT)], labels.visible),
     )
 
@@ -168,7 +171,8 @@ def turn_labels(labels: Labels, angle: Float[Tensor, " b"]) -> Labels:
     """The labels of pictures turned about their centre: the world turns about the optical axis."""
     turn = axis_angle_to_matrix(torch.stack([torch.zeros_like(angle), torch.zeros_like(angle), angle], -1))
     joints = labels.joints @ turn.transpose(-1, -2)
-    return Labels(turn[:, None] @ labels.rotations, labels.betas, joints, labels.visible)
+    uv = labels.uv @ rotation_2d(angle).transpose(-1, -2)
+    return Labels(turn[:, None] @ labels.rotations, labels.betas, joints, uv, labels.visible)
 
 
 def _cut_off(layer: Float[Tensor, "b 4 h w"], rng: np.random.Generator) -> Tensor:

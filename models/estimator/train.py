@@ -37,7 +37,7 @@ def estimator_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, 
 
 def _terms(found: Prediction, batch: Batch) -> dict[str, Tensor]:
     labels, window = batch.labels, batch.window
-    target = to_window(project_plane(labels.joints), window)
+    target, projected = to_window(labels.uv, window), to_window(project_plane(labels.joints), window)
     inside = (target.abs() < 1.1).all(-1)
     entropy = -(heatmap_target(target, found.heatmaps.shape[-2:]) * found.heatmaps.flatten(2).log_softmax(-1)).sum(-1)
     error = (found.keypoints - target).abs().sum(-1)
@@ -51,7 +51,7 @@ def _terms(found: Prediction, batch: Batch) -> dict[str, Tensor]:
         "local": (to_local(found.rotations) - to_local(labels.rotations)).square().sum((-1, -2)).mean(),
         "joints": _length(relative - true).mean(),
         "absolute": _length(found.joints - labels.joints).mean() + depth.abs().mean(),
-        "plane": _length(to_window(project_plane(found.joints), window) - target).clamp(max=1).mean(),
+        "plane": _length(to_window(project_plane(found.joints), window) - projected).clamp(max=1).mean(),
         "betas": F.smooth_l1_loss(found.betas, labels.betas),
     }
 
@@ -78,7 +78,7 @@ def measure(network: nn.Module, batches: list[Batch]) -> dict[str, float]:
     for batch in (moved(batch, device_of(network)) for batch in batches):
         found: Prediction = network(batch.pixels, batch.window)
         joints, true = found.joints[:, :22], batch.labels.joints[:, :22]
-        target = to_window(project_plane(batch.labels.joints), batch.window)
+        target = to_window(batch.labels.uv, batch.window)
         pixels = (found.keypoints - target).norm(dim=-1) * batch.window[:, 2:] * 256
         values = {
             "mpjpe": (joints - joints[:, :1] - true + true[:, :1]).norm(dim=-1).mean(-1) * 1000,
