@@ -216,7 +216,7 @@ def write_backgrounds(
     temporary.replace(path)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=2000)
@@ -225,7 +225,7 @@ def main() -> None:
     parser.add_argument("--people", type=Path, default=None, help="a singles set")
     parser.add_argument("--kind", choices=("plain", "all"), default="all", help="plain: without brick, leaves, gyms and crowds")
     parser.add_argument("--out", type=Path, required=True, help="a .npy file")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     from data.scenes import scene
 
     draw = scene if options.kind == "all" else background

@@ -183,6 +183,22 @@ def people(context: typer.Context) -> None:
     make_people(context.args)
 
 
+@data_app.command(context_settings=_PASS)
+def scans(context: typer.Context) -> None:
+    """Convert real scans (THuman2.0, Custom Humans, HuMMan, HGM renders) for training and evaluation (`--help`)."""
+    from data.scans.__main__ import main as convert_scans
+
+    raise typer.Exit(convert_scans(context.args))
+
+
+@data_app.command(context_settings=_PASS)
+def backgrounds(context: typer.Context) -> None:
+    """Make the pictures behind people that matting and estimation are trained on (`--help`)."""
+    from data.backgrounds import main as make_backgrounds
+
+    make_backgrounds(context.args)
+
+
 @data_app.command()
 def wardrobe() -> None:
     """Fetch the clothes (CC0) that synthetic people wear."""

@@ -246,3 +246,8 @@ def test_folders_are_imported_from_this_repository():
 
     for module in (data, flows, models, pipeline, stages):
         assert Path(module.__file__).parent.parent == HERE.parent, module.__file__
+
+
+def test_real_scans_are_converted_from_the_command_line(tmp_path, caplog):
+    assert turn("data", "scans", "--layout", "thuman2", "--root", tmp_path / "nowhere", "--out", tmp_path / "out") == 2
+    assert "nowhere" in caplog.text
