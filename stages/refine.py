@@ -43,7 +43,7 @@ class RefineConfig(StageConfig):
     joint_weight: float = Field(0.1, ge=0, description="of the keypoints")
     inside_weight: float = Field(0.3, ge=0, le=1, description="of mask that the body leaves uncovered, where clothes are, from inside_from")
     inside_from: int = Field(0, ge=0, description="step from which inside_weight holds; 1 before")
-    pose_prior: float = Field(5.0, ge=0, description="pull of the joint rotations to the estimate")
+    pose_prior: float = Field(15.0, ge=0, description="pull of the joint rotations to the estimate")
     shape_prior: float = Field(0.05, ge=0, description="pull of the betas to the estimate")
     depth_prior: float = Field(0.01, ge=0, description="pull of the distance to the estimate")
     pose_rate: float = Field(0.02, gt=0, description="step size of the joint rotations, radians")

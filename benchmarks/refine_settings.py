@@ -1,0 +1,75 @@
+"""What `refine`'s settings do to bodies that the embedded estimator found, on training people that no network saw.
+
+    python -m benchmarks.refine_settings --data VIEWS --first 475 --limit 18 --set prior15:pose_prior=15 --set flat:normal_weight=0
+
+reads a "views" set; every `--set NAME:FIELD=VALUE,...` is one variant of the stage's defaults. Prints MPJPE (22 joints,
+pelvis-aligned) and the same without alignment, in mm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from data.perturbed import mpjpe
+from models.body import BodyModel
+from models.estimator import estimate_body, load_estimator
+from models.normals import load_normals, normal_model
+from models.refinement import RefinementConfig, gather_evidence, refine_body
+from pipeline.camera import canonical_camera
+from pipeline.types import Body, View
+from stages.refine import Refine, RefineConfig
+
+
+def variant(text: str, base: RefinementConfig) -> tuple[str, RefinementConfig]:
+    """`NAME:FIELD=VALUE,...` as a name and settings."""
+    name, _, fields = text.partition(":")
+    changes = dict(pair.split("=") for pair in fields.split(","))
+    return name, dataclasses.replace(base, **{key: type(getattr(base, key))(value) for key, value in changes.items()})
+
+
+def errors(model: BodyModel, found: Body, true: torch.Tensor) -> tuple[float, float]:
+    """Millimetres, pelvis-aligned and not."""
+    with torch.no_grad():
+        joints = model(found).joints
+    return 1e3 * mpjpe(joints, true), 1e3 * float((joints[:22] - true[:22]).norm(dim=-1).mean())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--limit", type=int, default=18)
+    parser.add_argument("--estimator", default="estimator")
+    parser.add_argument("--normals", default="normals")
+    parser.add_argument("--set", dest="variants", action="append", default=[])
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    model, network, normals = BodyModel.load(), load_estimator(options.estimator), load_normals(options.normals)
+    base = Refine(RefineConfig()).settings()
+    variants = {"default": base, **dict(variant(text, base) for text in options.variants)}
+    rows: dict[str, list[tuple[float, float]]] = {name: [] for name in ("estimate", *variants)}
+    for file in sorted(options.data.glob("*.npz"))[options.first : options.first + options.limit]:
+        with np.load(file) as person:
+            image, mask = (torch.from_numpy(person[name][0]).float() / 255 for name in ("rgb", "mask"))
+            body = Body(**{f.name: torch.from_numpy(person[f"body_{f.name}"]) for f in dataclasses.fields(Body)})
+        view = View(image, mask, canonical_camera(image.shape[0]))
+        with torch.no_grad():
+            true = model(body).joints
+        estimate, keypoints = estimate_body(network, view, model)
+        rows["estimate"].append(errors(model, estimate, true))
+        for name, config in variants.items():
+            evidence = gather_evidence(view, keypoints, views=config.views, size=config.size)
+            refined = refine_body(estimate, evidence, model, config, normals=normal_model(normals, view, model))
+            rows[name].append(errors(model, refined.body, true))
+    for name, values in rows.items():
+        aligned, absolute = np.mean(values, 0)
+        print(f"{name:24} {aligned:6.1f} {absolute:6.1f}")
+
+
+if __name__ == "__main__":
+    main()
