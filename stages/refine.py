@@ -24,7 +24,7 @@ class RefineConfig(StageConfig):
 
     The defaults hold the fit near the estimate: the embedded estimator is nearer to the truth than clothed outlines
     alone can bring a body. Side views are off, because the embedded HGM model draws the body that it is fed: on 8 people
-    held out, 46.6 mm became 45.3 with them and 42.7 without (docs/refinement.md). `configs/paper.yaml` has the paper's.
+    held out, 37.5 mm became 35.2 with them and 34.2 without (docs/refinement.md). `configs/paper.yaml` has the paper's.
     """
 
     enabled: bool = Field(True, description="false: the estimate goes on as it is")
