@@ -141,5 +141,5 @@ def test_training_improves_on_the_wrong_body(views):
 
 
 def test_missing_views_name_the_remedy(tmp_path):
-    with pytest.raises(FileNotFoundError, match="turnaround data people"):
+    with pytest.raises(ValueError, match="turnaround data people"):
         Views(tmp_path, "train")

@@ -1,6 +1,9 @@
 """Every training on another device than the CPU: on a pretended one, and on CUDA where there is one."""
 
 import importlib
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -55,6 +58,16 @@ def train(sets, name, out, *more):
     importlib.import_module(program).main([str(a) for a in [*arguments, "--out", out, "--steps", 1, "--no-tensorboard", *more]])
 
 
+ALONE = "TURNAROUND_TEST_ALONE"  # torch takes a new kind of device only before its first backward pass: a fresh process
+
+
+def test_trainings_on_a_pretended_device_in_a_fresh_process():
+    command = [sys.executable, "-m", "pytest", "-x", __file__, "-k", "on_a_pretended_device and not fresh"]
+    done = subprocess.run(command, env={**os.environ, ALONE: "1"}, capture_output=True, text=True)
+    assert done.returncode == 0 and f"{len(NAMES)} passed" in done.stdout, done.stdout[-3000:]
+
+
+@pytest.mark.skipif(ALONE not in os.environ, reason="run by the test of a fresh process")
 @pytest.mark.parametrize("name", NAMES)
 def test_a_step_a_validation_and_samples_on_a_pretended_device(sets, tmp_path, monkeypatch, name):
     install()

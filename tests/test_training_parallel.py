@@ -65,8 +65,8 @@ def launch(folder: Path, stop_after: float = 0, world: int = 2) -> list[dict]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     folder.mkdir(exist_ok=True)
-    fork = multiprocessing.get_context("fork")  # fresh interpreters would import torch again
-    started = [fork.Process(target=member, args=(rank, world, port, folder, stop_after)) for rank in range(world)]
+    spawn = multiprocessing.get_context("spawn")  # a fork after a backward pass has lost the threads of autograd
+    started = [spawn.Process(target=member, args=(rank, world, port, folder, stop_after)) for rank in range(world)]
     for process in started:
         process.start()
     for process in started:

@@ -25,6 +25,7 @@ REFRESH = 4  # steps between two searches for the nearest points
 POINTS = 3000  # of each surface
 HUBER = 0.03  # metres: larger distances (hair, skirts) pull no harder
 OFF_LIMITS = {0.5: 0.05, 0.9: 0.08}  # quantile -> metres: a body whose skin is farther from the scan is not in it
+UNCOVERED = 0.15  # metres: a tenth of the scan (a skirt, hair, a folded arm's place in a wrong fit) farther from the body is too much
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,11 @@ def _checked(fit: BodyFit, points: Float32[np.ndarray, "n 3"], model: BodyModel,
         skin = model(body).vertices[torch.unique(model.skin_faces)].numpy()
     distances = KDTree(points[:: max(1, len(points) // 50_000)]).query(skin[::5])[0]
     off = {quantile: float(np.quantile(distances, quantile)) for quantile in OFF_LIMITS}
-    if any(off[quantile] > limit for quantile, limit in OFF_LIMITS.items()):
+    uncovered = float(np.quantile(KDTree(skin).query(points[:: max(1, len(points) // 10_000)])[0], 0.9))
+    if uncovered > UNCOVERED or any(off[quantile] > limit for quantile, limit in OFF_LIMITS.items()):
         raise ScanError(
             f"{fit.file}: the body does not lie on the scan (half of it within {off[0.5] * 100:.1f} cm, 90 % within "
-            f"{off[0.9] * 100:.1f} cm, from {how}); is the fit of this scan, and --source-body the model it was made with "
+            f"{off[0.9] * 100:.1f} cm; 90 % of the scan within {uncovered * 100:.1f} cm of it; from {how}); is the fit of this scan, and --source-body the model it was made with "
             "(male SMPL-X for THuman2 and Custom Humans)?"
         )
     return FittedBody(body, how, off[0.5])
