@@ -74,8 +74,8 @@ def _checked(fit: BodyFit, points: Float32[np.ndarray, "n 3"], model: BodyModel,
     if uncovered > UNCOVERED or any(off[quantile] > limit for quantile, limit in OFF_LIMITS.items()):
         raise ScanError(
             f"{fit.file}: the body does not lie on the scan (half of it within {off[0.5] * 100:.1f} cm, 90 % within "
-            f"{off[0.9] * 100:.1f} cm; 90 % of the scan within {uncovered * 100:.1f} cm of it; from {how}); is the fit of this scan, and --source-body the model it was made with "
-            "(male SMPL-X for THuman2 and Custom Humans)?"
+            f"{off[0.9] * 100:.1f} cm; 90 % of the scan within {uncovered * 100:.1f} cm of it; from {how}); is the fit "
+            "of this scan, and --source-body the model it was made with (male SMPL-X for THuman2 and Custom Humans)?"
         )
     return FittedBody(body, how, off[0.5])
 
