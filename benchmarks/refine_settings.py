@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.refinement import read_body
 from data.perturbed import mpjpe
 from models.body import BodyModel
 from models.estimator import estimate_body, load_estimator
@@ -56,7 +57,7 @@ def main() -> None:
     for file in sorted(options.data.glob("*.npz"))[options.first : options.first + options.limit]:
         with np.load(file) as person:
             image, mask = (torch.from_numpy(person[name][0]).float() / 255 for name in ("rgb", "mask"))
-            body = Body(**{f.name: torch.from_numpy(person[f"body_{f.name}"]) for f in dataclasses.fields(Body)})
+            body = read_body(person)
         view = View(image, mask, canonical_camera(image.shape[0]))
         with torch.no_grad():
             true = model(body).joints

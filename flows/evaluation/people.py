@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from PIL import Image
-from torch import Tensor
 
 from data.archive import save_npz
 from data.closet import Closet
 from data.people import FIELDS, TEST_SEED, Figure
+from data.scans.people import ScanPerson, is_scan_suite, scan_people
 from data.sets import AZIMUTHS, figure_for_views
 from data.wardrobe import Split
 from models.zbuffer import rasterize_views
@@ -45,17 +45,8 @@ SYNTHETIC = {
 
 
 @dataclass(frozen=True)
-class TestPerson:
-    """One person with everything that is compared with them; the world is that of pipeline/camera.py."""
-
-    name: str
-    photo: Path  # RGBA, view 0 at the canonical camera
-    images: Float[Tensor, "12 h w 3"]  # sRGB over white, at the azimuths of data.sets.AZIMUTHS
-    masks: Float[Tensor, "12 h w"]
-    vertices: Float[np.ndarray, "v 3"]  # the dressed person, metres
-    faces: Int[np.ndarray, "f 3"]  # those that can be seen from outside
-    joints: Float[Tensor, "55 3"]
-    body: Body
+class TestPerson(ScanPerson):
+    """One person, generated or scanned, with everything that is compared with them."""
 
     __test__ = False  # not a test, whatever its name
 
@@ -92,8 +83,6 @@ def people(suite: str, limit: int, folder: Path, size: int) -> Iterator[TestPers
             raise ValueError(f"--suite {suite}: expected {name}, or {name}:SEED with the first person's seed")
         chosen = SYNTHETIC[name]
         return _synthetic(chosen, int(first) if first else chosen.first, limit, folder, size)
-    from data.scans.people import is_scan_suite, scan_people
-
     if not is_scan_suite(suite):
         raise ValueError(f"--suite {suite}: expected one of {', '.join(SYNTHETIC)}, a folder of converted scans, or LAYOUT:FOLDER")
     return (TestPerson(**vars(person)) for person in scan_people(suite, limit, folder, size))
