@@ -22,7 +22,7 @@ lint: setup
 	$(BIN)/pyright
 
 bench: setup
-	$(BIN)/python -m benchmarks.splat
+	$(BIN)/turnaround bench
 
 setup: $(STAMP)
 

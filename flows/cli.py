@@ -11,8 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
+from flows import cli_bench, cli_run
 from flows.cli_quality import register
-from flows.options import Config, Device, Direct, Json, Runner, Set, Work, Workers
+from flows.options import Config, Json, Set, Work
 
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
@@ -34,44 +35,7 @@ def logs(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="log what
             logging.getLogger(name).setLevel(logging.DEBUG)
 
 
-@app.command()
-def run(
-    photos: Annotated[list[Path], typer.Argument(help="photos, or folders of photos")],
-    work: Work = Path("work"),
-    config: Config = "default",
-    set_: Set = None,
-    device: Device = "auto",
-    runner: Runner = "threads",
-    workers: Workers = 0,
-    direct: Direct = False,
-    until: Annotated[str | None, typer.Option("--until", help="the last stage to do")] = None,
-) -> None:
-    """Reconstruct every photo; what is already there is not done again."""
-    from flows.project import Project
-    from flows.running import Request
-    from flows.running import run as run_all
-    from pipeline.source import find_photos
-
-    request = Request(find_photos(photos), work, config, tuple(set_ or ()), device, runner, workers, direct, until)
-    results = run_all(request, Project())
-    raise typer.Exit(0 if all(result.ok for result in results) else 1)
-
-
-@app.command()
-def rerun(
-    stage: Annotated[str, typer.Argument(help="the stage to do again")],
-    subject: Annotated[list[str] | None, typer.Option("--subject", "-s", help="whose; all by default")] = None,
-    only: Annotated[bool, typer.Option("--only", help="not what comes after it")] = False,
-    set_: Set = None,
-    work: Work = Path("work"),
-    device: Device = "auto",
-) -> None:
-    """Do a stage again, with other settings if given, and what comes after it as far as its outputs changed."""
-    from flows.project import Project
-    from flows.rerunning import rerun_stage
-
-    results = rerun_stage(work, stage, subject or [], only, tuple(set_ or ()), device, Project())
-    raise typer.Exit(0 if all(result.ok for result in results) else 1)
+cli_run.register(app)
 
 
 @app.command()
@@ -173,6 +137,7 @@ def train(context: typer.Context, network: Annotated[str, typer.Argument(help="`
 
 
 register(app)
+cli_bench.register(app)
 
 
 @data_app.command(context_settings=_PASS)

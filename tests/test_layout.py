@@ -76,7 +76,8 @@ def test_trainings_read_files_and_not_the_generator():
 def test_no_relative_imports_and_no_import_of_tests():
     for file in python_files(*ROOMS):
         assert not any(isinstance(node, ast.ImportFrom) and node.level for node in parsed(file)), file
-        assert not {name for name, _ in imported(file)} & {"tests", "benchmarks"}, file
+        allowed = {"benchmarks"} if file.name == "cli_bench.py" else set()  # the command that runs them
+        assert not {name for name, _ in imported(file)} & {"tests", "benchmarks"} - allowed, file
 
 
 def lines(file: Path) -> int:

@@ -1,0 +1,31 @@
+"""The command `bench`: times and memory of every part, by ratios taken in one run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(bench)
+
+
+def bench(
+    parts: Annotated[list[str] | None, typer.Argument(help="splat, refinement, networks, pipeline, startup; all by default")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="fewer rounds and smaller cases")] = False,
+    json: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
+) -> None:
+    """Measure the renderer, the refinement, the networks, the stages and the start-up on this machine."""
+    import logging
+    from json import dumps
+
+    from benchmarks import suite
+
+    logging.getLogger("benchmarks").setLevel(logging.INFO)
+    results = suite.measure_all(parts or [], quick)
+    if json:
+        json.write_text(dumps(results, indent=1) + "\n")
+    typer.echo(suite.as_text(results))
