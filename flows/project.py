@@ -50,7 +50,7 @@ class Project:
 
     def open(self, root: Path, name: str) -> Subject:
         """A subject of the work folder; ValueError where its photo is gone."""
-        photo = subjects.recall(root, name).photo()
+        photo = subjects.photo(root, name)
         try:
             return Subject.open(photo, Store(root), self.weight_digest)
         except OSError as error:

@@ -1,36 +1,74 @@
-"""`rerun`: one stage again for some subjects, under the settings of their last run and new ones on top."""
+"""`rerun`: stages again for some subjects, under the settings of their last run and new ones on top."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from flows import subjects
 from flows.execute import Result
 from flows.project import Project, up_to
 from flows.running import Request, run
+from pipeline.graph import downstream
 from pipeline.source import Photo
+
+Settings = tuple[str, tuple[str, ...]]  # preset or file, and what is set on top
+
+
+@dataclass(frozen=True)
+class Again:
+    """What to do again: one stage, or with `onwards` that stage and all that need it, whether their inputs change or not."""
+
+    stage: str
+    onwards: bool = False
+    until: str | None = None  # the last stage that is done at all
+
+    @staticmethod
+    def of(stage: str | None, first: str | None, until: str | None, only: bool) -> Again:
+        """From the words of the command line; ValueError where they contradict each other."""
+        if (stage is None) == (first is None):
+            raise ValueError("name the stage: `rerun STAGE`, or `rerun --from STAGE` for it and all that need it")
+        if only and (first or until):
+            raise ValueError("--only does one stage alone; it goes with neither --from nor --until")
+        chosen = stage or first or ""
+        return Again(chosen, onwards=first is not None, until=chosen if only else until)
 
 
 def rerun_stage(
-    root: Path, stage: str, names: list[str], only: bool, overrides: tuple[str, ...], device: str, project: Project
+    root: Path, again: Again, patterns: Sequence[str], overrides: tuple[str, ...], device: str, project: Project
 ) -> list[Result]:
-    """Compute `stage` anew for `names` (all subjects by default); what comes after follows unless `only`.
+    """Compute what `again` says anew for the subjects that match; what comes after follows as far as its inputs changed.
 
     Subjects of equal settings run together. ValueError for an unknown stage or subject.
     """
-    chosen = names or subjects.names(root)
-    if not chosen:
-        raise ValueError(f"{root} holds no subjects yet; start with `turnaround run PHOTO`")
-    groups: dict[tuple[str, tuple[str, ...]], list[Photo]] = defaultdict(list)
-    for name in chosen:
-        memory = subjects.recall(root, name)
-        groups[memory.config, subjects.merge_overrides(memory.overrides, overrides)].append(memory.photo())
-    for config, merged in groups:  # all settings are checked before anything is computed
-        up_to(project.build(project.settings(config, merged)), stage)
+    groups = grouped(root, subjects.matching(root, patterns), overrides)
+    forced = [_forced(again, project, settings) for settings in groups]  # all is checked before anything is computed
     results = []
-    for (config, merged), photos in groups.items():
-        until = stage if only else None
-        request = Request(photos, root, config, merged, device, direct=True, until=until, force=frozenset({stage}))
+    for ((config, merged), photos), force in zip(groups.items(), forced, strict=True):
+        request = Request(photos, root, config, merged, device, direct=True, until=again.until, force=force)
         results += run(request, project)
     return results
+
+
+def grouped(root: Path, names: Sequence[str], overrides: tuple[str, ...]) -> dict[Settings, list[Photo]]:
+    """Subjects by the settings of their last run with `overrides` on top."""
+    groups: dict[Settings, list[Photo]] = defaultdict(list)
+    for name in names:
+        memory = subjects.recall(root, name)
+        photo = subjects.photo(root, name, Path(memory.image))
+        groups[memory.config, subjects.merge_overrides(memory.overrides, overrides)].append(photo)
+    return dict(groups)
+
+
+def _forced(again: Again, project: Project, settings: Settings) -> frozenset[str]:
+    """The stages that are computed even where nothing changed; ValueError for stages that do not exist or go backwards."""
+    config, merged = settings
+    stages = project.build(project.settings(config, merged))
+    up_to(stages, again.stage)
+    done = [stage.name for stage in up_to(stages, again.until)]
+    if again.stage not in done:
+        raise ValueError(f"--until {again.until} ends before {again.stage}, which is to be done again")
+    onwards = downstream(stages, again.stage) if again.onwards else []
+    return frozenset({again.stage, *onwards} & set(done))

@@ -12,12 +12,15 @@ from pathlib import Path
 
 from flows import report, subjects
 from flows.execute import Job, Result
+from flows.progress import Progress
 from flows.project import Project, up_to
 from flows.runners import RUNNERS, default_workers, run_direct
 from pipeline.source import Photo
 from pipeline.store import Store
 
 log = logging.getLogger(__name__)
+
+_MANY = 20  # photos; a command that names more is not for people
 
 
 @dataclass(frozen=True)
@@ -34,21 +37,32 @@ class Request:
     direct: bool = False
     until: str | None = None
     force: frozenset[str] = field(default_factory=frozenset)
+    fail_fast: bool = False
+    people: str = "one"  # one | largest | all
+    sources: tuple[str, ...] = ()  # the words that named the photos
 
     def command(self, photos: Sequence[Photo]) -> str:
         """The command line that does these photos with the same settings."""
-        words = ["turnaround", "run", *(str(photo.image) for photo in photos), "--work", str(self.root), "--config", self.config]
+        images = list(dict.fromkeys(str(photo.image) for photo in photos))
+        named = self.sources if self.sources and len(images) > _MANY else images
+        words = ["turnaround", "run", *named, "--work", str(self.root), "--config", self.config]
         words += [word for override in self.overrides for word in ("--set", override)]
         words += ["--until", self.until] if self.until else []
+        words += ["--people", self.people] if self.people != "one" else []
         words += ["--device", self.device] if self.device != "auto" else []
         words += ["--direct"] if self.direct else ["--runner", self.runner] if self.runner != "threads" else []
         return shlex.join(words)
 
 
-def run(request: Request, project: Project) -> list[Result]:
-    """Do all photos and write the report; ValueError, StoreError or MissingWeight for a call that cannot work."""
-    from flows.progress import Progress
+class _FailedFast(Exception):
+    """A photo failed and no other is to be started."""
 
+
+def run(request: Request, project: Project) -> list[Result]:
+    """Do all photos and write the report; ValueError, StoreError or MissingWeight for a call that cannot work.
+
+    With `fail_fast` the results end with those that were done when the first failed.
+    """
     if request.runner not in RUNNERS:
         raise ValueError(f"--runner {request.runner}: expected one of {', '.join(RUNNERS)}")
     settings = project.settings(request.config, request.overrides)
@@ -57,21 +71,39 @@ def run(request: Request, project: Project) -> list[Result]:
     project.check_weights(wanted)
     Store(request.root).prepare()
     jobs = [_job(photo, request, project, wanted) for photo in request.photos]
-    workers = request.workers or default_workers(len(jobs))
     started = time.perf_counter()
-    with Progress(jobs) as progress:
-        if request.direct:
-            results = run_direct(jobs, workers, progress.event, progress.finished)
-        else:
-            from flows.reconstruct import run_with_prefect
-
-            results = run_with_prefect(jobs, request.runner, workers, progress.finished)
+    results = _work(jobs, request)
     seconds = time.perf_counter() - started
-    failed = [photo for photo, result in zip(request.photos, results, strict=True) if not result.ok]
+    done = {result.subject for result in results if result.ok}
+    command = request.command([photo for photo in request.photos if photo.name not in done])
     images = {photo.name: photo.image for photo in request.photos}
-    folder = report.write(request.root, settings, results, seconds, request.command(failed), images)
-    _conclude(results, seconds, folder, request.command(failed))
+    folder = report.write(request.root, settings, results, seconds, command, images)
+    _conclude(results, len(jobs), seconds, folder, command)
     return results
+
+
+def _work(jobs: Sequence[Job], request: Request) -> list[Result]:
+    """Do the jobs under the runner, in the order of the jobs, with progress; stop early where the first failure is to end all."""
+    results: dict[str, Result] = {}
+    workers = request.workers or default_workers(len(jobs))
+    with Progress(jobs) as progress:
+
+        def finished(result: Result) -> None:
+            results[result.subject] = result
+            progress.finished(result)
+            if request.fail_fast and not result.ok:
+                raise _FailedFast
+
+        try:
+            if request.direct:
+                run_direct(jobs, workers, progress.event, finished)
+            else:
+                from flows.reconstruct import run_with_prefect
+
+                run_with_prefect(jobs, request.runner, workers, finished)
+        except _FailedFast:
+            log.info("stopped at the first failure")
+    return [results[job.photo.name] for job in jobs if job.photo.name in results]
 
 
 def _job(photo: Photo, request: Request, project: Project, stages: tuple) -> Job:
@@ -80,7 +112,7 @@ def _job(photo: Photo, request: Request, project: Project, stages: tuple) -> Job
         known = subjects.recall(request.root, photo.name)
     except ValueError:
         log.debug("%s is new", photo.name)
-    image = str(photo.image.resolve())
+    image = str(photo.image.absolute())
     if known is not None and known.image != image:
         log.warning("subject %s was %s and is now %s", photo.name, known.image, image)
     config = str(Path(request.config).resolve()) if request.config.endswith((".yaml", ".yml")) else request.config
@@ -88,7 +120,7 @@ def _job(photo: Photo, request: Request, project: Project, stages: tuple) -> Job
     return Job(photo, request.root, stages, project.weight_digest, memory, request.device, request.force, request.until)
 
 
-def _conclude(results: Sequence[Result], seconds: float, folder: Path, command: str) -> None:
+def _conclude(results: Sequence[Result], photos: int, seconds: float, folder: Path, command: str) -> None:
     """Say on stderr what was done, what failed, and how to go on."""
     from rich.console import Console
     from rich.markup import escape
@@ -97,11 +129,14 @@ def _conclude(results: Sequence[Result], seconds: float, folder: Path, command: 
     failed = [result for result in results if not result.ok]
     made = sum(stage["state"] == "made" for result in results for stage in result.stages.values())
     fresh = sum(stage["state"] == "fresh" for result in results for stage in result.stages.values())
-    console.print(
-        f"{len(results) - len(failed)} of {len(results)} photos done in {seconds:.1f} s ({made} stages made, {fresh} fresh): {folder}"
-    )
-    for result in failed:
+    done = len(results) - len(failed)
+    console.print(f"{done} of {photos} photos done in {seconds:.1f} s ({made} stages made, {fresh} fresh): {escape(str(folder))}")
+    for result in failed[:_MANY]:
         console.print(f"[red]FAILED[/red] {escape(f'{result.subject}/{result.failed}: {result.message}')}")
-    if failed:
+    if len(failed) > _MANY:
+        console.print(f"and {len(failed) - _MANY} more: {escape(str(folder / 'failures.json'))}")
+    if len(results) < photos:
+        console.print(f"{photos - len(results)} photos were not started (--fail-fast)")
+    if done < photos:
         console.print(f"Resume with: {escape(command)}")
     sys.stderr.flush()

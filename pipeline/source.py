@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.digest import DigestMemo
-from pipeline.stage import SOURCES
+from pipeline.gather import pictures
+from pipeline.naming import Wanted, assign
+from pipeline.stage import PHOTO, SOURCES
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".heic")  # what a folder is searched for
 _SIDECARS = {
     "mask": tuple(f".mask{s}" for s in (".png", ".jpg", ".webp", ".tif")),
     "body": (".smplx.npz", ".smplx.json", ".smplx.pkl"),
@@ -27,15 +28,27 @@ class Photo:
     mask: Path | None = None
     body: Path | None = None
     back: Path | None = None
+    given: Mapping[str, Path] = field(default_factory=dict)  # "stage.output" -> the user's file that takes its place
 
     @staticmethod
-    def at(image: Path) -> Photo:
-        """The photo at a path, with the sidecars found beside it."""
-        found = {}
+    def at(image: Path, name: str | None = None, given: Mapping[str, Path] | None = None) -> Photo:
+        """The photo at a path, with the sidecars found beside it.
+
+        name: of the subject; the file's own without suffix by default.
+        given: files that take the place of outputs ("fuse.gaussians"), or of what lies beside the photo ("photo.mask").
+        """
+        found: dict[str, Path | None] = {}
         for kind, endings in _SIDECARS.items():
             files = (image.with_name(image.stem + ending) for ending in endings)
             found[kind] = next((file for file in files if file.is_file()), None)
-        return Photo(image.stem, image, **found)
+        outputs: dict[str, Path] = {}
+        for what, file in (given or {}).items():
+            owner, _, kind = what.partition(".")
+            if owner == PHOTO:
+                found[kind] = file
+            else:
+                outputs[what] = file
+        return Photo(name or image.stem, image, **found, given=outputs)
 
     def file(self, source: str) -> Path | None:
         """The path of `image`, `mask`, `body` or `back`."""
@@ -52,30 +65,10 @@ class Photo:
 
 
 def find_photos(paths: Iterable[Path]) -> list[Photo]:
-    """The photos at these paths; a folder gives its pictures without the sidecars.
+    """The photos at these paths, named as if nothing had been named before; a folder gives its pictures without the sidecars.
 
-    ValueError for a path that does not exist, a folder without a picture, or two photos of one name.
+    ValueError for a path that does not exist or a folder without a picture.
     """
-    found: dict[str, Photo] = {}
-    for path in paths:
-        for file in _pictures(path):
-            photo = Photo.at(file)
-            if photo.name.startswith("."):  # "...jpg" would be the subject ".."
-                raise ValueError(f"{file} would be subject {photo.name!r}, which cannot be a folder; rename it")
-            other = found.get(photo.name)
-            if other is not None and other.image.resolve() != file.resolve():
-                raise ValueError(f"{other.image} and {file} would both be subject {photo.name!r}; rename one of them")
-            found[photo.name] = photo
-    return list(found.values())
-
-
-def _pictures(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise ValueError(f"{path} does not exist; give a photo or a folder of photos")
-    files = [f for f in sorted(path.iterdir()) if f.is_file() and f.suffix.lower() in SUFFIXES and not f.name.startswith(".")]
-    files = [f for f in files if not f.stem.endswith((".mask", ".back"))]
-    if not files:
-        raise ValueError(f"{path} holds no photo ({', '.join(SUFFIXES)})")
-    return files
+    files = pictures(paths)
+    names = assign([Wanted(file) for file in files], {})
+    return [Photo.at(file, names[Wanted(file)]) for file in files]

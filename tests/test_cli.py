@@ -181,10 +181,10 @@ def test_wrong_calls_exit_with_2_and_name_the_remedy(words, message, photos, cap
     assert toy.calls == []
 
 
-def test_two_photos_of_one_name_are_refused(photos, capsys):
+def test_two_photos_of_one_name_are_two_subjects(photos, capsys):
     (photos / "bob.jpg").write_bytes(b"other")
-    assert turn("run", photos, "--direct") == 2
-    assert "would both be subject 'bob'; rename one" in capsys.readouterr().err
+    assert turn("run", photos, "--direct") == 0
+    assert sorted(p.parent.name for p in Path("work/subjects").glob("*/subject.json")) == ["alice", "bob-jpg", "bob-png", "carol"]
 
 
 def test_interrupt_ends_at_once_with_130_and_the_next_run_goes_on(photos):

@@ -1,0 +1,85 @@
+"""The commands that compute: `run` and `rerun`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.options import (
+    Config,
+    Device,
+    Direct,
+    FailFast,
+    Limit,
+    Lists,
+    Recursive,
+    Runner,
+    Set,
+    Shard,
+    Subjects,
+    Until,
+    Work,
+    Workers,
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(run)
+    app.command()(rerun)
+
+
+def run(
+    photos: Annotated[list[Path] | None, typer.Argument(help="photos, folders, 'patterns*.jpg' or @LIST")] = None,
+    work: Work = Path("work"),
+    config: Config = "default",
+    set_: Set = None,
+    device: Device = "auto",
+    runner: Runner = "threads",
+    workers: Workers = 0,
+    direct: Direct = False,
+    until: Until = None,
+    recursive: Recursive = False,
+    lists: Lists = None,
+    limit: Limit = None,
+    shard: Shard = None,
+    fail_fast: FailFast = False,
+) -> None:
+    """Reconstruct every photo; what is already there is not done again."""
+    from flows.choosing import Choice, choose, parse_shard
+    from flows.project import Project
+    from flows.running import Request
+    from flows.running import run as run_all
+
+    project, overrides = Project(), tuple(set_ or ())
+    project.settings(config, overrides)  # a wrong setting is told before the work folder is touched
+    chosen = choose(work, Choice(photos or (), recursive, lists or (), limit, parse_shard(shard)))
+    words = (*map(str, photos or ()), *(["--recursive"] if recursive else []), *(w for file in lists or () for w in ("--list", str(file))))
+    request = Request(chosen, work, config, overrides, device, runner, workers, direct, until, fail_fast=fail_fast, sources=words)
+    results = run_all(request, project)
+    raise typer.Exit(0 if len(results) == len(chosen) and all(result.ok for result in results) else 1)
+
+
+def rerun(
+    stage: Annotated[str | None, typer.Argument(help="the stage to do again")] = None,
+    subject: Subjects = None,
+    only: Annotated[bool, typer.Option("--only", help="that stage alone, nothing that comes after it")] = False,
+    first: Annotated[str | None, typer.Option("--from", help="do this stage and every one that needs it again, changed or not")] = None,
+    until: Until = None,
+    set_: Set = None,
+    work: Work = Path("work"),
+    device: Device = "auto",
+) -> None:
+    """Do a stage again, with other settings if given, and what comes after it as far as its outputs changed.
+
+    `rerun STAGE` computes STAGE anew; where it makes the same bytes, nothing after it is done. `rerun --from STAGE` computes
+    STAGE and all that need it anew. Either goes as far as --until; `--only` is `--until STAGE`.
+    """
+    from flows.project import Project
+    from flows.rerunning import Again, rerun_stage
+
+    again = Again.of(stage, first, until, only)
+    results = rerun_stage(work, again, subject or [], tuple(set_ or ()), device, Project())
+    raise typer.Exit(0 if all(result.ok for result in results) else 1)
