@@ -58,10 +58,11 @@ class RefineConfig(StageConfig):
 class Refine(Stage[RefineConfig]):
     """The paper's refinement loop (section 3.2, appendix)."""
 
-    name, version = "refine", 1
+    name, version = "refine", 2
     needs = {"view": "prepare.view", "body": "estimate.body", "keypoints": "estimate.keypoints"}
     makes = {
         "body": "Body", "gaussians": "Gaussians", "masks": "Images", "normals_front": "Image", "normals_back": "Image", "trace": "Trace",
+        "path": "Body",
     }  # fmt: skip
     device = "gpu"
     Config = RefineConfig
@@ -93,6 +94,7 @@ class Refine(Stage[RefineConfig]):
             "normals_front": encode_normals(front, cameras[0]),
             "normals_back": encode_normals(back, cameras[1]),
             "trace": refined.trace,
+            "path": refined.path,
         }
 
     def settings(self) -> RefinementConfig:
@@ -112,11 +114,11 @@ class Refine(Stage[RefineConfig]):
     def _refine(
         self, model: BodyModel, view: View, body: Body, keypoints: dict[str, Any], coarse: GaussianModel, normals: NormalModel
     ) -> tuple[Refinement, RefinementConfig]:
-        from models.refinement import Refinement, gather_evidence, masks_of_gaussians, refine_body
+        from models.refinement import Refinement, gather_evidence, masks_of_gaussians, refine_body, stack
 
         settings = self.settings()
         if not self.config.enabled:
-            return Refinement(body, None, {"iterations": [], "kept": "iteration 0", "poor_fit": []}), settings
+            return Refinement(body, None, {"iterations": [], "kept": "iteration 0", "poor_fit": []}, stack([body])), settings
         evidence = gather_evidence(view, keypoints, views=settings.views, size=settings.size)
         try:
             refined = refine_body(body, evidence, model, settings, masks=masks_of_gaussians(coarse), normals=normals)

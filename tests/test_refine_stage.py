@@ -58,6 +58,9 @@ def test_every_output_can_be_kept_and_read_back(networks, inputs, tmp_path):
         codec.save(made[name], tmp_path / f"{name}{codec.suffix}")
         assert codec.load(tmp_path / f"{name}{codec.suffix}") is not None
     assert sorted(made["masks"]) == ["030", "090", "180", "270"]
+    path, kept = made["path"], int(made["trace"]["kept"].split()[1])
+    assert path.transl.shape == (5, 3) and torch.equal(path[0].body_pose, inputs["body"].body_pose)
+    assert all(torch.equal(getattr(path[kept], name), value) for name, value in vars(made["body"]).items())
     records = made["trace"]["iterations"]
     assert len(records) == 4 and all({"front", "sides", "joints", "normals"} <= set(r) for r in records)
     normals, alpha = decode_normals(made["normals_front"], canonical_camera(made["normals_front"].shape[0]))
@@ -73,6 +76,7 @@ def test_switches_turn_terms_off(networks, inputs):
     assert record["sides"] == 0 and "joints" not in record and "normals" not in record
     off = run(networks, inputs, enabled=False)
     assert off["body"] is inputs["body"] and off["trace"]["iterations"] == []
+    assert off["path"].transl.shape == (1, 3)
 
 
 def test_faults_of_the_photo_are_stage_errors(networks, inputs):

@@ -12,7 +12,7 @@ from models.refinement.evidence import (
     landmarks,
     masks_of_gaussians,
 )
-from models.refinement.fit import Refinement, refine_body
+from models.refinement.fit import Refinement, refine_body, stack
 from models.refinement.pictures import compare_masks
 from models.refinement.quality import mask_iou
 
@@ -31,4 +31,5 @@ __all__ = [
     "mask_iou",
     "masks_of_gaussians",
     "refine_body",
+    "stack",
 ]

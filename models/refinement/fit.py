@@ -24,11 +24,12 @@ FITTED = ("global_orient", "body_pose", "betas", "transl")  # hands and face sta
 
 @dataclass(frozen=True)
 class Refinement:
-    """The refined body, the masks of the last round, and the record of every loss."""
+    """The refined body, the masks of the last round, the record of every loss, and the body before each step and after the last."""
 
     body: Body
     masks: Float[Tensor, "c h w"] | None
     trace: dict[str, Any]
+    path: Body  # batch of iterations + 1
 
 
 def refine_body(
@@ -58,11 +59,13 @@ def refine_body(
     descent = _Descent(estimate, config)
     bodies: dict[str, Body] = {}  # candidates by the number of steps behind them
     records: list[dict[str, float]] = []
+    path: list[Body] = []
     targets, seen = Targets([], None), None
     for iteration in range(config.iterations):
         if iteration % config.model_every == 0:
             bodies[f"iteration {iteration}"] = descent.body()
             targets, seen = _look(objective, descent.body(), iteration, masks, normals)
+        path.append(descent.body())
         inside = config.inside_weight if iteration >= config.inside_from else 1.0
         loss, parts = objective.loss(descent.body(grad=True), targets, inside)
         records.append({"iteration": iteration, **parts})
@@ -77,7 +80,12 @@ def refine_body(
         "after": fit_quality(objective, bodies[best], seen),
     }
     trace["poor_fit"] = _poor(trace["after"], config)
-    return Refinement(bodies[best], seen, trace)
+    return Refinement(bodies[best], seen, trace, stack([*path, bodies[f"iteration {config.iterations}"]]))
+
+
+def stack(bodies: list[Body]) -> Body:
+    """One batch of `bodies`, in order."""
+    return Body(**{name: torch.stack([getattr(body, name).detach() for body in bodies]) for name in vars(bodies[0])})
 
 
 def _check(evidence: Evidence, config: RefinementConfig, masks: MaskModel | None, normals: NormalModel | None) -> None:
