@@ -2,66 +2,51 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 from flows import subjects
-from pipeline import links
+from pipeline import links, locks
 from pipeline.store import Store
 
-_YOUNG = 3600.0  # seconds; younger half-written runs may still be at work
+_YOUNG = 3600.0  # seconds; younger half-written runs may still be at work on another machine
 
 
 def collect(root: Path, *, dry_run: bool) -> str:
-    """Delete and say what; ValueError where the work folder does not exist."""
+    """Delete and say what; ValueError where the work folder does not exist, StoreError while a run is at work in it."""
+    store = Store(root)
     if not (root / "cache").is_dir():
         raise ValueError(f"{root} is no work folder (it has no cache/)")
-    folders = unreferenced(root) + abandoned(root / "tmp")
-    size = sum(_size(folder) for folder in folders)
-    if not dry_run:
-        for folder in folders:
-            _delete(root, folder)
-        _drop_locks(root / "locks")
+    with nullcontext() if dry_run else store.alone():
+        runs, halves = unreferenced(store), abandoned(root / "tmp")
+        folders = runs + halves
+        size = sum(_size(folder) for folder in folders)
+        if not dry_run:
+            for folder in runs:
+                store.discard(folder)
+            for folder in halves:
+                shutil.rmtree(folder, ignore_errors=True)
+            locks.drop_unheld(root / "locks")
     lines = [f"{'would delete' if dry_run else 'deleted'} {folder.relative_to(root)}" for folder in folders]
     return "\n".join([*lines, f"{len(folders)} folders, {size / 2**20:.1f} MiB"])
 
 
-def unreferenced(root: Path) -> list[Path]:
+def unreferenced(store: Store) -> list[Path]:
     """Runs of the cache that no subject's link points at, damaged ones among them."""
-    held = set()
-    for name in subjects.names(root):
-        held |= {links.target(link) for link in Store(root).subject(name).iterdir()}
-    return [path for path in sorted((root / "cache").glob("*/*/")) if Path(os.path.normpath(path)) not in held]
+    held = {links.target(link) for name in subjects.names(store.root) for link in store.subject(name).iterdir()}
+    return [path for path in store.runs() if Path(os.path.normpath(path)) not in held]
 
 
 def abandoned(tmp: Path) -> list[Path]:
-    """Half-written runs that nobody has touched for an hour."""
-    if not tmp.is_dir():
+    """Half-written and damaged runs that nobody has touched for an hour. A tmp/ that is a link is left alone: it may be anybody's."""
+    if tmp.is_symlink() or not tmp.is_dir():
         return []
-    return [path for path in sorted(tmp.iterdir()) if path.is_dir() and time.time() - path.stat().st_mtime > _YOUNG]
+    young = time.time() - _YOUNG
+    return [path for path in sorted(tmp.iterdir()) if path.is_dir() and not path.is_symlink() and path.stat().st_mtime < young]
 
 
 def _size(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-
-
-def _delete(root: Path, folder: Path) -> None:
-    """Out of the cache in one rename first, so that nobody finds a half-deleted run."""
-    doomed = root / "tmp" / f"gc-{folder.name}-{time.time_ns()}"
-    doomed.parent.mkdir(exist_ok=True)
-    os.rename(folder, doomed)
-    shutil.rmtree(doomed, ignore_errors=True)
-
-
-def _drop_locks(folder: Path) -> None:
-    """Delete lock files that nobody holds."""
-    for file in folder.iterdir() if folder.is_dir() else ():
-        with file.open("r+") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            file.unlink()
+    return sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())

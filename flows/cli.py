@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows import cli_bench, cli_run
+from flows import cli_bench, cli_run, cli_store
 from flows.cli_quality import register
 from flows.options import Config, Json, Set, Work
 
@@ -138,6 +138,7 @@ def train(context: typer.Context, network: Annotated[str, typer.Argument(help="`
 
 register(app)
 cli_bench.register(app)
+cli_store.register(app)
 
 
 @data_app.command(context_settings=_PASS)

@@ -19,7 +19,7 @@ from pipeline.graph import Outcome, Subject, ordered, run_stage
 from pipeline.recipe import WeightDigest
 from pipeline.source import Photo
 from pipeline.stage import Stage, StageError
-from pipeline.store import Store, StoreError
+from pipeline.store import DamagedRun, Store, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Result:
     stages: dict[str, dict[str, Any]] = field(default_factory=dict)  # stage -> state, key, seconds
     failed: str | None = None  # the stage that failed
     message: str = ""
-    fault: str = ""  # picture | weights | disk | program
+    fault: str = ""  # picture | weights | disk | memory | program
     trace: str = ""  # of a fault of the program
 
     @property
@@ -60,40 +60,87 @@ class Result:
 
 
 def reconstruct_one(job: Job, run_one: RunOne | None = None, event: Event | None = None) -> Result:
-    """Run the stages of a job in order; a failure ends this subject, is remembered, and is returned, not raised."""
-    run_one, event = run_one or compute, event or (lambda *_: None)
-    name = job.photo.name
-    result, memory = Result(name, str(job.photo.image)), job.memory
-    stage_name = "photo"
+    """Run the stages of a job in order; a failure ends this subject, is remembered, and is returned, not raised.
+
+    A run of the cache that turns out to be damaged when it is read is set aside and made again.
+    """
+    result = Result(job.photo.name, str(job.photo.image))
+    attempt = _Attempt(job, run_one or compute, event or (lambda *_: None), result)
+    store = Store(job.root)
     try:
-        subject = Subject.open(job.photo, Store(job.root), job.weight_digest)
-        for position, stage in enumerate(ordered(job.stages), 1):
-            stage_name = stage.name
-            event(name, stage.name, "started")
-            outcome = run_one(stage, subject, job)
-            subject.done[stage.name] = outcome.record  # a task of another process has filled its own copy
-            subject.store.link(name, position, outcome.record)
-            memory = memory.failing(stage.name, None)
-            state = "fresh" if outcome.fresh else "made"
-            seconds = 0.0 if outcome.fresh else outcome.record.manifest["seconds"]
-            result.stages[stage.name] = {"state": state, "key": outcome.record.key, "seconds": seconds}
-            event(name, stage.name, state)
-            if stage.name == job.until:
-                break
+        with store.at_work():
+            for _ in range(len(job.stages)):  # each try mends a run, and a subject has no more than these
+                try:
+                    attempt.go(store)
+                    break
+                except DamagedRun as damage:
+                    log.warning("%s: %s", job.photo.name, damage)
+                    store.set_aside(damage.path)
+            else:
+                attempt.go(store)
     except Exception as error:
-        _note(result, stage_name, error, job.photo)
-        memory = memory.failing(stage_name, result.message)
-        event(name, stage_name, "failed")
+        _note(result, attempt.stage, error, job.photo)
+        attempt.memory = attempt.memory.failing(attempt.stage, result.message)
+        attempt.event(job.photo.name, attempt.stage, "failed")
     try:
-        subjects.remember(job.root, name, memory)
+        subjects.remember(job.root, job.photo.name, attempt.memory)
     except OSError as error:
-        log.warning("%s: its settings cannot be remembered: %s", name, error)
+        log.warning("%s: its settings cannot be remembered: %s", job.photo.name, error)
     return result
 
 
+class _Attempt:
+    """One job on its way: the stage it is at, and what is to be remembered of it."""
+
+    def __init__(self, job: Job, run_one: RunOne, event: Event, result: Result) -> None:
+        self.job, self.run_one, self.event, self.result = job, run_one, event, result
+        self.memory, self.stage = job.memory, "photo"
+
+    def go(self, store: Store) -> None:
+        """All stages from the first; those made by an earlier attempt are fresh and stay noted as made."""
+        job, name = self.job, self.job.photo.name
+        subject = Subject.open(job.photo, store, job.weight_digest)
+        for position, stage in enumerate(ordered(job.stages), 1):
+            self.stage = stage.name
+            self.event(name, stage.name, "started")
+            outcome = self.run_one(stage, subject, job)
+            subject.done[stage.name] = outcome.record  # a task of another process has filled its own copy
+            store.link(name, position, outcome.record)
+            self.memory = self.memory.failing(stage.name, None)
+            before = self.result.stages.get(stage.name)
+            if before is None or not outcome.fresh:
+                state = "fresh" if outcome.fresh else "made"
+                seconds = 0.0 if outcome.fresh else outcome.record.manifest["seconds"]
+                self.result.stages[stage.name] = {"state": state, "key": outcome.record.key, "seconds": seconds}
+                self.event(name, stage.name, state)
+            if stage.name == job.until:
+                break
+
+
 def compute(stage: Stage[Any], subject: Subject, job: Job) -> Outcome:
-    """Find or compute one stage on the job's device."""
+    """Find or compute one stage on the job's device; a GPU that ran out of memory is emptied and tried once more."""
+    try:
+        return _compute(stage, subject, job)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        log.warning("%s/%s: out of GPU memory; trying once more with an empty cache", subject.photo.name, stage.name)
+    _empty_gpu()  # outside of the handler, whose traceback holds the first try's tensors
+    return _compute(stage, subject, job)
+
+
+def _compute(stage: Stage[Any], subject: Subject, job: Job) -> Outcome:
     return run_stage(stage, subject, lambda s: lend_device(s, job.device), force=stage.name in job.force)
+
+
+def _empty_gpu() -> None:
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 @contextmanager
@@ -113,18 +160,36 @@ def lend_device(stage: Stage[Any], wanted: str) -> Iterator[Any]:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether trying again may help: disks, time-outs and a full GPU, never a fault of the picture."""
+    """Whether trying again may help: disks and time-outs, never a fault of the picture; a full GPU was tried again already."""
     if isinstance(error, StageError | StoreError | FileNotFoundError | PermissionError):
         return False
-    return isinstance(error, OSError | TimeoutError) or type(error).__name__ == "OutOfMemoryError"
+    return isinstance(error, OSError | TimeoutError)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the GPU was full (`torch.OutOfMemoryError`, told by its name: torch need not be imported here)."""
+    return any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__)
 
 
 def _note(result: Result, stage: str, error: Exception, photo: Photo) -> None:
     """Fill in what failed and why, naming the file."""
     result.failed = stage
-    kinds = {"StageError": "picture", "MissingWeight": "weights", "StoreError": "disk", "OSError": "disk", "FileNotFoundError": "disk"}
+    kinds = {
+        "StageError": "picture",
+        "MissingWeight": "weights",
+        "StoreError": "disk",
+        "DamagedRun": "disk",
+        "OSError": "disk",
+        "FileNotFoundError": "disk",
+    }
     result.fault = kinds.get(type(error).__name__, "picture" if isinstance(error, StageError) else "program")
     text = str(error) or type(error).__name__
+    if is_out_of_memory(error):
+        result.fault = "memory"
+        first = text.splitlines()[0]
+        text = (
+            f"the GPU has too little free memory, on a second try too ({first}); use --device cpu, a smaller --config, or fewer --workers"
+        )
     if result.fault == "program":
         text = f"{type(error).__name__}: {text} (a fault of the program; the report has its trace)"
         result.trace = "".join(traceback.format_exception(error))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import errno
 import json
-import logging
 import os
 import resource
 import signal
@@ -186,49 +185,32 @@ def test_the_lock_holds_between_threads_and_not_between_keys(tmp_path):
     thread.join()
 
 
-# ---------------------------------------------------------------------------------------------- damage
+def test_a_lock_is_that_of_the_file_that_is_there(tmp_path):
+    """gc deletes lock files that nobody holds; who waited for such a file must not hold a lock that nobody else sees."""
+    made, inside = Store(tmp_path), threading.Event()
+    file = tmp_path / "locks" / "toy-a"
+
+    def enter() -> None:
+        with made.lock("toy", "a"):
+            inside.set()
+
+    with made.lock("toy", "a"):
+        thread = threading.Thread(target=enter)
+        thread.start()
+        time.sleep(0.05)
+        file.unlink()
+    assert inside.wait(10) and file.exists()
+    thread.join()
 
 
-DAMAGES = {
-    "truncated manifest": lambda path: (path / MANIFEST).write_text((path / MANIFEST).read_text()[:80]),
-    "empty manifest": lambda path: (path / MANIFEST).write_text(""),
-    "manifest of zeros": lambda path: (path / MANIFEST).write_bytes(bytes(200)),
-    "manifest is a list": lambda path: (path / MANIFEST).write_text("[]"),
-    "manifest without outputs": lambda path: (path / MANIFEST).write_text(json.dumps({"key": path.name})),
-    "manifest of another run": lambda path: (path / MANIFEST).write_text((path / MANIFEST).read_text().replace(RECIPE.key, "f" * 24)),
-    "manifest is a folder": lambda path: ((path / MANIFEST).unlink(), (path / MANIFEST).mkdir()),
-    "no manifest": lambda path: (path / MANIFEST).unlink(),
-    "missing artifact": lambda path: (path / "film.mp4").unlink(),
-    "short artifact": lambda path: (path / "film.mp4").write_bytes(b"film"),
-    "artifact is a folder": lambda path: ((path / "film.mp4").unlink(), (path / "film.mp4").mkdir()),
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_damage_is_a_miss_with_a_warning_and_is_made_good(tmp_path, caplog, damage):
-    record = saved(tmp_path)
-    DAMAGES[damage](record.path)
-    with caplog.at_level(logging.WARNING):
-        assert Store(tmp_path).find("toy", RECIPE.key) is None
-    assert record.path.name in caplog.text and "made again" in caplog.text
-    again = saved(tmp_path)
-    assert again.faults(content=True) == [] and Store(tmp_path).find("toy", RECIPE.key) is not None
-
-
-def test_an_absent_run_is_a_miss_without_a_warning(tmp_path, caplog):
-    assert Store(tmp_path).find("toy", RECIPE.key) is None and caplog.text == ""
-
-
-def test_changed_bytes_are_found_by_content_and_named_when_they_cannot_be_read(tmp_path):
-    record = saved(tmp_path)
-    size = (record.path / "trace.json").stat().st_size
-    (record.path / "trace.json").write_bytes(b"?" * size)
-    assert record.faults() == [] and record.faults(content=True) == ["trace.json has other bytes than were written"]
-    with pytest.raises(StoreError, match=r"trace\.json.*cannot be read.*delete"):
-        record.load("trace")
-    (record.path / "film.mp4").unlink()
-    with pytest.raises(StoreError, match=r"film\.mp4.*cannot be read.*delete"):
-        record.load("film")
+def test_nobody_works_while_the_folder_is_cleaned(tmp_path):
+    made = Store(tmp_path)
+    with made.at_work(), made.at_work(), pytest.raises(StoreError, match="a run is at work"), made.alone():
+        pass
+    with made.alone(), pytest.raises(StoreError, match="a run is at work"), Store(tmp_path).alone():
+        pass
+    with made.at_work():
+        pass
 
 
 # ---------------------------------------------------------------------------------------------- the disk

@@ -1,0 +1,35 @@
+"""The command that looks after the work folder: `verify`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.options import Json, Work
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(verify)
+
+
+def verify(
+    subject: Annotated[list[str] | None, typer.Argument(help="whose current results; everything in the cache by default")] = None,
+    work: Work = Path("work"),
+    keep: Annotated[bool, typer.Option("--keep", help="only look: leave damaged runs where they are")] = False,
+    json: Json = False,
+) -> None:
+    """Compare every file with its digest; exit 1 where one is damaged. Damaged runs are set aside, and `run` makes them again."""
+    from flows.verifying import as_json, as_text
+    from flows.verifying import verify as compare
+
+    def told(done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r{done} of {total} runs" + ("\n" if done == total else ""))
+
+    report = compare(work, subject or [], repair=not keep, told=told)
+    typer.echo(as_json(report) if json else as_text(report))
+    raise typer.Exit(0 if report.intact else 1)
