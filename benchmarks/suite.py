@@ -1,6 +1,6 @@
 """Every benchmark by one command, each in a process of its own: `turnaround bench`, or `python -m benchmarks.suite`.
 
-A part is a module with `measure(quick)`, which returns {"name": {"median_ms": 0, "n": 0, "ratio_to": {"other": 0}}}: medians of runs that were
+A part is a module with `measure(quick)`, which returns {"name": {"median_ms": 0, "n": 0, "ratio_to": {"other": 0}}}: medians of runs
 interleaved in one process, so that ratios hold on a busy machine too. Keys may be added to an entry.
 """
 
