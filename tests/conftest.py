@@ -4,6 +4,7 @@ import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads slow each other down on small machines
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+os.environ.setdefault("TURNAROUND_PRECISION", "fp32")  # the same numbers on every machine; bfloat16 has tests of its own
 
 from hypothesis import settings
 from jaxtyping import install_import_hook

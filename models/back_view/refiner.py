@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from diffusers.models.controlnets.controlnet import ControlNetModel
-from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-from diffusers.pipelines.controlnet.pipeline_controlnet_img2img import StableDiffusionControlNetImg2ImgPipeline
 from jaxtyping import Float
 from torch import Tensor
 
-from models.back_view import networks
+from models import zoo
 from models.back_view.coarse import blur
+from models.back_view.sampling import EmbeddedDiffusion
+from models.back_view.settings import Settings
 
-PROMPT = "Best quality"  # of the paper
+__all__ = ["DiffusionRefiner", "Refiner", "Settings", "embedded_refiner", "hub_refiner", "person_box", "without_slow_change"]
+
 COLOR_SCALE = 3 / 256  # of the picture's width: changes slower than this are changes of colour
-NEGATIVE_PROMPT = "blur, bad anatomy, bad hands, cropped, worst quality"  # of the paper
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a picture is refined."""
-
-    strength: float  # share of the noise schedule that is added and taken away again; 0: no diffusion
-    steps: int  # of the whole schedule; strength * steps are run, but at least one
-    guidance: float  # classifier-free guidance, 1 = none
-    control: float  # weight of the ControlNet
-    seed: int
-    keep_detail: bool  # add only what the diffusion changed, so that the VAE's loss does not touch the picture
-    noise: float = 1.0  # amplitude of the noise relative to the schedule's; a weak denoiser leaves less of less noise
-    amount: float = 1.0  # share of the change that is added, with keep_detail
-    keep_color: bool = False  # slow changes of colour are left out, with keep_detail (the colour fix of StableSR)
-
-    @property
-    def schedule(self) -> int:
-        """Steps of the whole schedule, so many that one at least is run."""
-        return max(self.steps, math.ceil(1 / self.strength)) if self.strength > 0 else self.steps
 
 
 class Refiner(Protocol):
@@ -52,54 +29,51 @@ class Refiner(Protocol):
         ...
 
 
-class DiffusionRefiner:
-    """A diffusers pipeline, the size that it works at, and what it is prompted with."""
+class LatentDiffusion(Protocol):
+    """A diffusion model that works on `size` pixels, sides a multiple of `multiple`."""
 
-    def __init__(self, pipeline: StableDiffusionControlNetImg2ImgPipeline, size: int, multiple: int, prompted: bool) -> None:
-        self.pipeline, self.size, self.multiple, self.prompted = pipeline, size, multiple, prompted
-        pipeline.set_progress_bar_config(disable=True)
+    @property
+    def size(self) -> int: ...
+    @property
+    def multiple(self) -> int: ...
+    @property
+    def device(self) -> torch.device: ...
+
+    def encode(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c k l"]: ...
+    def decode(self, latents: Float[Tensor, "b c k l"]) -> Float[Tensor, "b 3 h w"]: ...
+    def denoise(self, image: Float[Tensor, "1 3 h w"], latents: Float[Tensor, "1 c k l"], settings: Settings) -> Tensor: ...
+
+
+class DiffusionRefiner:
+    """Refines the person's box of a picture with a diffusion model."""
+
+    def __init__(self, model: LatentDiffusion) -> None:
+        self.model = model
 
     @torch.no_grad()
     def __call__(self, image: Float[Tensor, "s s 3"], settings: Settings) -> Float[Tensor, "s s 3"]:
         """Refine; with `keep_detail` the picture's own resolution is kept, else it becomes that of the model."""
-        batch = image.permute(2, 0, 1)[None].to(self.pipeline.device)
-        small = F.interpolate(batch, (self.size, self.size), mode="area" if self.size < image.shape[0] else "bicubic").clamp(0, 1)
-        top, bottom, left, right = person_box(small[0], self.multiple)
+        batch, size = image.permute(2, 0, 1)[None].to(self.model.device), self.model.size
+        small = F.interpolate(batch, (size, size), mode="area" if size < image.shape[0] else "bicubic").clamp(0, 1)
+        top, bottom, left, right = person_box(small[0], self.model.multiple)
         crop = small[:, :, top:bottom, left:right]
-        vae = self.pipeline.vae
-        before = networks.encode(vae, crop)
-        after = self._denoise(crop, settings) if settings.strength > 0 else before
         whole = torch.zeros_like(small) if settings.keep_detail else small.clone()
-        found = networks.decode(vae, after)
-        if settings.keep_detail:
-            found = settings.amount * (found - networks.decode(vae, before))
-            found = without_slow_change(found, crop, COLOR_SCALE * self.size) if settings.keep_color else found
-        whole[:, :, top:bottom, left:right] = found
+        whole[:, :, top:bottom, left:right] = self._change(crop, settings) if settings.keep_detail else self._renewed(crop, settings)
         large = F.interpolate(whole, batch.shape[-2:], mode="bilinear", align_corners=False) if whole.shape != batch.shape else whole
         return (batch + large if settings.keep_detail else large).clamp(0, 1)[0].permute(1, 2, 0).cpu()
 
-    def _denoise(self, image: Float[Tensor, "1 3 h w"], settings: Settings) -> Float[Tensor, "1 c hl wl"]:
-        # the CPU's generator, so that a seed means the same noise everywhere
-        generator = torch.Generator().manual_seed(settings.seed)
-        if self.prompted:
-            prompt = {"prompt": PROMPT, "negative_prompt": NEGATIVE_PROMPT, "guidance_scale": settings.guidance}
-        else:
-            prompt = {"prompt_embeds": networks.empty_prompt(1, image.device), "guidance_scale": 1.0}
-        if settings.noise != 1:
-            prompt["latents"] = self._start(image, settings, generator)
-        return self.pipeline(
-            image=image, control_image=image, strength=settings.strength, num_inference_steps=settings.schedule,
-            controlnet_conditioning_scale=settings.control, generator=generator, output_type="latent", **prompt,
-        ).images  # type: ignore[return-value,union-attr]  # fmt: skip
+    def _renewed(self, crop: Float[Tensor, "1 3 h w"], settings: Settings) -> Float[Tensor, "1 3 h w"]:
+        latents = self.model.encode(crop)
+        return self.model.decode(self.model.denoise(crop, latents, settings) if settings.strength > 0 else latents)
 
-    def _start(self, image: Float[Tensor, "1 3 h w"], settings: Settings, generator: torch.Generator) -> Float[Tensor, "1 c hl wl"]:
-        """The picture's latents at the first timestep, with `settings.noise` of the schedule's noise."""
-        scheduler = self.pipeline.scheduler
-        scheduler.set_timesteps(settings.schedule)
-        share = scheduler.alphas_cumprod[scheduler.timesteps[-int(settings.strength * settings.schedule)].cpu()].to(image)
-        latents = networks.encode(self.pipeline.vae, image)
-        noise = torch.randn(latents.shape, generator=generator).to(latents)
-        return share.sqrt() * latents + settings.noise * (1 - share).sqrt() * noise
+    def _change(self, crop: Float[Tensor, "1 3 h w"], settings: Settings) -> Float[Tensor, "1 3 h w"]:
+        """What the diffusion changes: the VAE's picture after it less the one before it, decoded together."""
+        if settings.strength == 0:
+            return torch.zeros_like(crop)
+        latents = self.model.encode(crop)
+        after, before = self.model.decode(torch.cat([self.model.denoise(crop, latents, settings), latents])).split(1)
+        change = settings.amount * (after - before)
+        return without_slow_change(change, crop, COLOR_SCALE * self.model.size) if settings.keep_color else change
 
 
 def without_slow_change(change: Float[Tensor, "1 3 h w"], image: Float[Tensor, "1 3 h w"], sigma: float) -> Float[Tensor, "1 3 h w"]:
@@ -124,36 +98,29 @@ def person_box(image: Float[Tensor, "3 h w"], multiple: int, margin: int = 8) ->
 
 
 def embedded_refiner(vae: str, unet: str, controlnet: str, device: torch.device | str = "cpu") -> DiffusionRefiner:
-    """Our small networks, weights by name or path, at 256 px."""
-    pipeline = StableDiffusionControlNetImg2ImgPipeline(
-        vae=networks.load(AutoencoderKL, vae), unet=networks.load(UNet2DConditionModel, unet),
-        controlnet=networks.load(ControlNetModel, controlnet), text_encoder=None, tokenizer=None,  # type: ignore[arg-type]
-        scheduler=networks.build_scheduler(), safety_checker=None, feature_extractor=None, requires_safety_checker=False,  # type: ignore[arg-type]
-    )  # fmt: skip
-    return DiffusionRefiner(pipeline.to(device), 256, networks.SIZE_MULTIPLE, prompted=False)
+    """Our small networks, weights by name or path, at 256 px; loaded once a process and digest."""
+    names = (vae, unet, controlnet)
+    return _embedded(names, tuple(zoo.digest(name) for name in names), str(device))
+
+
+@lru_cache(maxsize=2)
+def _embedded(names: tuple[str, str, str], _digests: tuple[str, ...], device: str) -> DiffusionRefiner:
+    return DiffusionRefiner(EmbeddedDiffusion.load(*names, device))
 
 
 def hub_refiner(base: str, controlnet: str, size: int = 512, device: torch.device | str = "cpu") -> DiffusionRefiner:
-    """Stable Diffusion 1.5 and ControlNet tile in diffusers' format, from local folders or hub ids.
+    """Stable Diffusion 1.5 and ControlNet tile in diffusers' format, from local folders or hub ids; the last one stays loaded.
 
     Raises:
         FileNotFoundError: one of the two cannot be read; says which, and what to give instead.
     """
-    dtype = torch.float32
-    control = _pretrained(ControlNetModel, controlnet, "stages.back_view.controlnet", dtype=dtype)
-    pipeline = _pretrained(
-        StableDiffusionControlNetImg2ImgPipeline, base, "stages.back_view.base",
-        controlnet=control, dtype=dtype, safety_checker=None, requires_safety_checker=False,
-    )  # fmt: skip
-    factor = pipeline.vae_scale_factor * 2 ** (len(pipeline.unet.config.block_out_channels) - 1)
-    return DiffusionRefiner(pipeline.to(device), size, factor, prompted=True)
+    # a folder is known by its content; what a hub id names does not change within a process
+    known = tuple(zoo.digest(source) if Path(source).is_dir() else source for source in (base, controlnet))
+    return _hub(base, controlnet, known, size, str(device))
 
 
-def _pretrained(kind: type, source: str, setting: str, **options: object):
-    try:
-        return kind.from_pretrained(str(Path(source).expanduser()) if Path(source).expanduser().exists() else source, **options)
-    except (OSError, ValueError) as error:
-        raise FileNotFoundError(
-            f"{setting}={source!r} cannot be loaded as a diffusers {kind.__name__}: {str(error).splitlines()[0]} "
-            f"Give a local folder or a hub id, or use --set stages.back_view.provider=embedded"
-        ) from error
+@lru_cache(maxsize=1)
+def _hub(base: str, controlnet: str, _known: tuple[str, ...], size: int, device: str) -> DiffusionRefiner:
+    from models.back_view.hub import HubDiffusion  # diffusers takes seconds to import
+
+    return DiffusionRefiner(HubDiffusion.load(base, controlnet, size, device))
