@@ -1,4 +1,4 @@
-"""The commands that compute: `run` and `rerun`."""
+"""The commands that compute: `run`, `rerun` and `override`."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(run)
     app.command()(rerun)
+    app.command()(override)
 
 
 def run(
@@ -63,7 +64,7 @@ def run(
 
 
 def rerun(
-    stage: Annotated[str | None, typer.Argument(help="the stage to do again")] = None,
+    stage: Annotated[str | None, typer.Argument(help="the stage to do again; what is not FRESH by default")] = None,
     subject: Subjects = None,
     only: Annotated[bool, typer.Option("--only", help="that stage alone, nothing that comes after it")] = False,
     first: Annotated[str | None, typer.Option("--from", help="do this stage and every one that needs it again, changed or not")] = None,
@@ -75,7 +76,8 @@ def rerun(
     """Do a stage again, with other settings if given, and what comes after it as far as its outputs changed.
 
     `rerun STAGE` computes STAGE anew; where it makes the same bytes, nothing after it is done. `rerun --from STAGE` computes
-    STAGE and all that need it anew. Either goes as far as --until; `--only` is `--until STAGE`.
+    STAGE and all that need it anew. `rerun` alone does what `status` does not call FRESH, under the settings of the last run.
+    Each goes as far as --until; `--only` is `--until STAGE`.
     """
     from flows.project import Project
     from flows.rerunning import Again, rerun_stage
@@ -83,3 +85,30 @@ def rerun(
     again = Again.of(stage, first, until, only)
     results = rerun_stage(work, again, subject or [], tuple(set_ or ()), device, Project())
     raise typer.Exit(0 if all(result.ok for result in results) else 1)
+
+
+def override(
+    target: Annotated[str, typer.Argument(help="SUBJECT/STAGE/OUTPUT, e.g. alice/back_view/refined.png; SUBJECT alone lists")],
+    file: Annotated[Path | None, typer.Argument(help="the file that takes its place")] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="take it back: what is computed counts again")] = False,
+    work: Work = Path("work"),
+    device: Device = "auto",
+) -> None:
+    """Put a file of your own in the place of something computed: a mask, a body, a back view, Gaussians.
+
+    It is copied into the work folder with where it came from; what needs it is STALE until the next run. SUBJECT/photo/mask, /body and
+    /back stand for the files that may lie beside a photo.
+    """
+    from flows import overriding
+    from flows.project import Project
+
+    if "/" not in target:
+        if file is not None or remove:
+            raise ValueError(f"{target!r}: expected SUBJECT/STAGE/OUTPUT; `turnaround override {target}` lists what can be given")
+        typer.echo(overriding.listing(Project(), work, target))
+    elif remove == (file is not None):
+        raise ValueError("give a FILE, or --remove")
+    elif file is None:
+        typer.echo(overriding.remove(Project(), work, target))
+    else:
+        typer.echo(overriding.override(Project(), work, target, file, device))

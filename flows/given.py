@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
+
+from pipeline.source import NONE
 
 FOLDER, FILE = "given", "given.json"
 
@@ -35,3 +38,14 @@ def files(root: Path, name: str) -> dict[str, Path]:
     """What is given -> its file, as `Photo.at` takes it: "photo.mask" for what lies beside a photo, else "stage.output"."""
     place = folder(root, name)
     return {entry["takes"]: place / entry["file"] for entry in entries(root, name).values()}
+
+
+def told(entry: dict[str, Any]) -> str:
+    """Where a given file came from, in words."""
+    was = "nothing" if entry["replaces"] == NONE else str(entry["replaces"])[:12]
+    return f"given {entry['when']} from {entry['origin']} (sha256 {str(entry['origin_sha256'])[:12]}), in the place of {was}"
+
+
+def of_stage(found: dict[str, dict[str, Any]], stage: str, inputs: Container[str]) -> dict[str, dict[str, Any]]:
+    """Those entries that concern a stage: its own outputs, and what it takes from beside the photo."""
+    return {what: entry for what, entry in found.items() if what.startswith(f"{stage}.") or entry["takes"] in inputs}

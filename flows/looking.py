@@ -1,22 +1,14 @@
-"""`status`, `why`, `inspect` and `export`: what is there, what is stale and why. Nothing here computes anything."""
+"""`status`, `why` and `inspect`: what is there, what is stale and why. Nothing here computes anything."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
-from flows import subjects
+from flows import given, subjects
 from flows.project import Project
 from pipeline.graph import Status
-from pipeline.store import Record, Store
-
-_EXPORTS = {
-    "ply": [("fuse", "gaussians"), ("refine", "gaussians"), ("coarse", "gaussians")],
-    "glb": [("mesh", "mesh")],
-    "mp4": [("turntable", "turntable")],
-}
 
 
 def show_status(project: Project, root: Path, name: str | None, *, as_json: bool) -> str:
@@ -31,24 +23,20 @@ def show_status(project: Project, root: Path, name: str | None, *, as_json: bool
         return json.dumps(rows, indent=1)
     if not found:
         return f"{root} holds no subjects yet; start with `turnaround run PHOTO`"
-    return "\n".join(line for subject, rows in found.items() for line in [subject, *(_line(row) for row in rows)])
+    return "\n".join(
+        line for subject, rows in found.items() for line in [subject, *(_line(row, given.entries(root, subject)) for row in rows)]
+    )
 
 
-def _line(status: Status) -> str:
+def _line(status: Status, found: dict[str, Any]) -> str:
     reason = f"  {status.causes[0]}" if status.causes else f"  {status.note}" if status.note else ""
-    return f"  {status.stage:12} {status!s:18}{reason}".rstrip()
+    gifts = "".join(f"  {what} {given.told(entry)}" for what, entry in _gifts(status, found).items())
+    return f"  {status.stage:12} {status!s:18}{reason}{gifts}".rstrip()
 
 
-def show_why(project: Project, root: Path, target: str) -> str:
-    """All causes of one stage of one subject."""
-    subject, stage = _split(target)
-    if stage is None:
-        raise ValueError(f"{target!r}: expected SUBJECT/STAGE")
-    status = _find(project.status(root, subject), stage)
-    lines = [f"{target}: {status}", *(f"  {cause}" for cause in status.causes)]
-    if status.note:
-        lines.append(f"  {status.note}")
-    return "\n".join(lines)
+def _gifts(status: Status, found: dict[str, Any]) -> dict[str, Any]:
+    """What of a stage a person gave."""
+    return given.of_stage(found, status.stage, status.record.manifest["inputs"] if status.record else ())
 
 
 def show_inspect(project: Project, root: Path, target: str, *, as_json: bool, verify: bool) -> tuple[str, bool]:
@@ -56,7 +44,8 @@ def show_inspect(project: Project, root: Path, target: str, *, as_json: bool, ve
     subject, stage = _split(target)
     rows = project.status(root, subject)
     rows = [_find(rows, stage)] if stage else rows
-    facts = {row.stage: _facts(row, root, verify) for row in rows}
+    found = given.entries(root, subject)
+    facts = {row.stage: _facts(row, root, verify) | {"given_by": _gifts(row, found)} for row in rows}
     intact = not any(fact.get("faults") for fact in facts.values())
     if as_json:
         return json.dumps(facts, indent=1), intact
@@ -81,32 +70,11 @@ def _lines(name: str, fact: dict[str, Any], *, detailed: bool) -> list[str]:
     lines = [f"{name:12} {fact['state']}  {fact['seconds']:.2f} s on {fact['device']}  {fact['folder']}{note}"]
     for entry in fact["outputs"].values():
         lines.append(f"    {entry['file']:24} {entry['kind']:10} {entry['bytes']:>10,} bytes  {entry['sha256'][:12]}")
+    lines += [f"    {what} {given.told(entry)}" for what, entry in fact["given_by"].items()]
     lines += [f"    DAMAGED {fault}" for fault in fact.get("faults", [])]
     if detailed:
         lines += [f"    {part} {key}: {value}" for part in ("config", "inputs", "weights", "packages") for key, value in fact[part].items()]
     return lines
-
-
-def export_file(root: Path, subject: str, to: str, out: Path | None) -> Path:
-    """Copy the newest result of a format; ValueError where there is none."""
-    subjects.recall(root, subject)
-    if to not in (*_EXPORTS, "obj"):
-        raise ValueError(f"--to {to}: expected ply, glb, obj or mp4")
-    store = Store(root)
-    for stage, output in _EXPORTS["glb" if to == "obj" else to]:
-        record = store.linked(subject, stage)
-        if record is not None:
-            return _copy(record, output, to, out or Path(f"{subject}.{to}"))
-    raise ValueError(f"{subject} has no {to} yet; `turnaround status {subject}` tells what is missing")
-
-
-def _copy(record: Record, output: str, to: str, out: Path) -> Path:
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(record.file(output).with_suffix(f".{to}"), out)
-    except OSError as error:
-        raise ValueError(f"{out} cannot be written ({error.strerror}); choose another with --out") from error
-    return out
 
 
 def _split(target: str) -> tuple[str, str | None]:

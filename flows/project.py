@@ -44,9 +44,13 @@ class Project:
 
     def status(self, root: Path, name: str) -> list[Status]:
         """Every stage of a subject under the settings of its last run."""
+        failures = subjects.recall(root, name).failures
+        return statuses(self.stages_of(root, name), self.open(root, name), failures)
+
+    def stages_of(self, root: Path, name: str) -> tuple[Stage[Any], ...]:
+        """The stages in order under the settings of a subject's last run."""
         memory = subjects.recall(root, name)
-        chosen = self.build(self.settings(memory.config, memory.overrides))
-        return statuses(chosen, self.open(root, name), memory.failures)
+        return self.build(self.settings(memory.config, memory.overrides))
 
     def open(self, root: Path, name: str) -> Subject:
         """A subject of the work folder; ValueError where its photo is gone."""

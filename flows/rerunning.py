@@ -19,20 +19,20 @@ Settings = tuple[str, tuple[str, ...]]  # preset or file, and what is set on top
 
 @dataclass(frozen=True)
 class Again:
-    """What to do again: one stage, or with `onwards` that stage and all that need it, whether their inputs change or not."""
+    """What to do again: one stage, or with `onwards` that stage and all that need it; without a stage what is not FRESH."""
 
-    stage: str
+    stage: str | None
     onwards: bool = False
     until: str | None = None  # the last stage that is done at all
 
     @staticmethod
     def of(stage: str | None, first: str | None, until: str | None, only: bool) -> Again:
         """From the words of the command line; ValueError where they contradict each other."""
-        if (stage is None) == (first is None):
-            raise ValueError("name the stage: `rerun STAGE`, or `rerun --from STAGE` for it and all that need it")
-        if only and (first or until):
-            raise ValueError("--only does one stage alone; it goes with neither --from nor --until")
-        chosen = stage or first or ""
+        if stage and first:
+            raise ValueError("either `rerun STAGE`, or `rerun --from STAGE` for it and all that need it")
+        if only and (first or until or not stage):
+            raise ValueError("--only does one stage alone: `rerun STAGE --only`; it goes with neither --from nor --until")
+        chosen = stage or first
         return Again(chosen, onwards=first is not None, until=chosen if only else until)
 
 
@@ -66,6 +66,9 @@ def _forced(again: Again, project: Project, settings: Settings) -> frozenset[str
     """The stages that are computed even where nothing changed; ValueError for stages that do not exist or go backwards."""
     config, merged = settings
     stages = project.build(project.settings(config, merged))
+    if again.stage is None:
+        up_to(stages, again.until)
+        return frozenset()
     up_to(stages, again.stage)
     done = [stage.name for stage in up_to(stages, again.until)]
     if again.stage not in done:

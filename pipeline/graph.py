@@ -10,15 +10,18 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Literal
 
+from pipeline.codecs import codec_for
 from pipeline.recipe import Cause, Recipe, WeightDigest, causes, source_digest
 from pipeline.source import Photo
 from pipeline.stage import PHOTO, Stage
-from pipeline.store import Record, Store
+from pipeline.store import Kept, Record, Store
 
 DeviceFor = Callable[[Stage[Any]], AbstractContextManager[Any]]
 State = Literal["FRESH", "MISSING", "FAILED", "STALE"]
+_FACTS = ("seconds", "device", "packages", "source", "finished")  # of a run, that stay true where outputs are given
 _PACKAGES = ("turnaround", "torch", "numpy", "pillow", "diffusers", "transformers", "open3d", "smplx", "gsplat")
 
 
@@ -78,7 +81,12 @@ class Subject:
 
     def recipe(self, stage: Stage[Any]) -> Recipe:
         """What determines the stage's outputs now; KeyError where an upstream stage is not done."""
-        return Recipe.of(stage, {need: self._digest(need) for need in stage.needs.values()}, self.weight_digest)
+        given = {output: self.store.memo.digest(file) for output, file in self.given(stage).items()}
+        return Recipe.of(stage, {need: self._digest(need) for need in stage.needs.values()}, self.weight_digest, given)
+
+    def given(self, stage: Stage[Any]) -> dict[str, Path]:
+        """Outputs of the stage that a person gave -> their files."""
+        return {output: self.photo.given[name] for output in stage.makes if (name := f"{stage.name}.{output}") in self.photo.given}
 
     def _digest(self, need: str) -> str:
         owner, output = need.split(".")
@@ -105,20 +113,36 @@ def run_stage(stage: Stage[Any], subject: Subject, device: DeviceFor, *, force: 
     Raises StageError, StoreError, and whatever the stage raises; nothing is published then.
     """
     recipe = subject.recipe(stage)
-    store = subject.store
-    found = None if force else store.find(stage.name, recipe.key)
+
+    def make() -> Record:
+        with device(stage) as chosen:
+            return _compute(stage, recipe.computed, subject, chosen)
+
+    def replace() -> Record:
+        base = _found_or(make, recipe.computed, subject.store, force=force).record
+        return _replace(stage, recipe, subject, base)
+
+    outcome = _found_or(replace if recipe.given else make, recipe, subject.store, force=force)
+    subject.done[stage.name] = outcome.record
+    return outcome
+
+
+def _found_or(make: Callable[[], Record], recipe: Recipe, store: Store, *, force: bool) -> Outcome:
+    """The run of the store, or the one that `make` publishes under the key's lock."""
+    found = None if force else store.find(recipe.stage, recipe.key)
     if found is not None:
-        subject.done[stage.name] = found
         return Outcome(found, True)
-    with store.lock(stage.name, recipe.key):
-        found = None if force else store.find(stage.name, recipe.key)  # another process may have made it meanwhile
-        if found is None:
-            with device(stage) as chosen:
-                record, fresh = _compute(stage, recipe, subject, chosen), False
-        else:
-            record, fresh = found, True
-    subject.done[stage.name] = record
-    return Outcome(record, fresh)
+    with store.lock(recipe.stage, recipe.key):
+        found = None if force else store.find(recipe.stage, recipe.key)  # another process may have made it meanwhile
+        return Outcome(found, True) if found is not None else Outcome(make(), False)
+
+
+def _replace(stage: Stage[Any], recipe: Recipe, subject: Subject, base: Record) -> Record:
+    """The run `base` with some outputs taken from the files that a person gave; the others are the same bytes."""
+    given = subject.given(stage)
+    outputs = {name: codec_for(kind).load(given[name]) if name in given else Kept(base, name) for name, kind in stage.makes.items()}
+    facts = {name: base.manifest[name] for name in _FACTS}
+    return subject.store.save(recipe, dict(stage.makes), outputs, facts | {"subject": subject.photo.name, "computed": base.key})
 
 
 def _compute(stage: Stage[Any], recipe: Recipe, subject: Subject, device: Any) -> Record:

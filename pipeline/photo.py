@@ -44,14 +44,14 @@ def decode(data: bytes, name: str) -> tuple[Pixels, Alpha | None]:
     return _floats(rgb), None if alpha is None else _checked_alpha(_floats(alpha), name)
 
 
-def decode_mask(data: bytes, name: str, size: tuple[int, int]) -> Alpha:
+def decode_mask(data: bytes, name: str, size: tuple[int, int] | None) -> Alpha:
     """A sidecar mask (h, w) in [0, 1]: its alpha channel where it has one, else its brightness.
 
-    `size` is (height, width) of the upright photo; a mask of the same shape at another scale is resized to it.
+    `size` is (height, width) of the upright photo; a mask of the same shape at another scale is resized to it. None: as it is.
     """
     rgb, alpha = decode(data, name)
     mask = alpha if alpha is not None else rgb.mean(-1)
-    height, width = size
+    height, width = size = size or mask.shape
     if mask.shape != size:
         if abs(mask.shape[1] * height - mask.shape[0] * width) > max(height, width) * 2:
             raise StageError(
@@ -62,6 +62,13 @@ def decode_mask(data: bytes, name: str, size: tuple[int, int]) -> Alpha:
     if mask.max() < 0.5:
         raise StageError(f"{name}: the mask is black everywhere; paint the person white")
     return mask
+
+
+def encode_mask(mask: Alpha) -> bytes:
+    """A mask as an 8-bit grey PNG, whose bytes repeat."""
+    stream = io.BytesIO()
+    Image.fromarray(np.round(mask.clip(0, 1) * 255).astype(np.uint8)).save(stream, "png")
+    return stream.getvalue()
 
 
 def _opened(data: bytes, name: str) -> Image.Image:

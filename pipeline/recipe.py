@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from pipeline.stage import Stage
@@ -24,23 +24,31 @@ class Recipe:
     config: Mapping[str, Any]  # as json
     inputs: Mapping[str, str]  # need ("prepare.view") -> sha256 of the content, "none" for a sidecar that is not there
     weights: Mapping[str, str]  # name -> sha256
+    given: Mapping[str, str] = field(default_factory=dict)  # output that a person gave in the place of the stage's -> sha256 of the file
 
     @property
     def key(self) -> str:
         """24 hex digits of sha256 over the canonical json."""
-        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        fields = {name: value for name, value in asdict(self).items() if name != "given" or value}
+        text = json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
     @staticmethod
-    def of(stage: Stage[Any], inputs: Mapping[str, str], weight_digest: WeightDigest) -> Recipe:
+    def of(stage: Stage[Any], inputs: Mapping[str, str], weight_digest: WeightDigest, given: Mapping[str, str] | None = None) -> Recipe:
         """The recipe of `stage` on inputs with these digests; raises what `weight_digest` raises for a missing weight."""
         weights = {name: weight_digest(name) for name in stage.weights()}
-        return Recipe(stage.name, stage.version, stage.config.model_dump(mode="json"), dict(inputs), weights)
+        return Recipe(stage.name, stage.version, stage.config.model_dump(mode="json"), dict(inputs), weights, dict(given or {}))
+
+    @property
+    def computed(self) -> Recipe:
+        """The recipe of what the stage itself makes, nothing given."""
+        return replace(self, given={})
 
     @staticmethod
     def recorded(manifest: Mapping[str, Any]) -> Recipe:
         """The recipe of a manifest."""
-        return Recipe(*(manifest[field] for field in ("stage", "version", "config", "inputs", "weights")))
+        fields = {name: manifest[name] for name in ("stage", "version", "config", "inputs", "weights")}
+        return Recipe(**fields, given=manifest.get("given", {}))
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,7 @@ def causes(old: Recipe, new: Recipe) -> list[Cause]:
         ("CONFIG", flatten(old.config), flatten(new.config)),
         ("WEIGHTS", old.weights, new.weights),
         ("INPUT", old.inputs, new.inputs),
+        ("INPUT", {f"given {name}": d for name, d in old.given.items()}, {f"given {name}": d for name, d in new.given.items()}),
     ]
     for kind, before, after in pairs:
         names = [*after, *(name for name in before if name not in after)]

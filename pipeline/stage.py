@@ -72,6 +72,7 @@ class Stage(Generic[ConfigT]):
     version: ClassVar[int]  # bump when the meaning of an output changes
     needs: ClassVar[Mapping[str, str]] = {}  # argument of run -> "stage.output" or "photo.image|mask|body|back"
     makes: ClassVar[Mapping[str, Kind]] = {}  # output -> kind; the kind picks the codec
+    accepts: ClassVar[Mapping[str, str]] = {}  # output that a person may give -> what beside the photo gives it: mask, body or back
     device: ClassVar[Literal["cpu", "gpu"]] = "cpu"  # "gpu": runs on the GPU where there is one, under its lock
     Config: ClassVar[type[StageConfig]] = StageConfig
 
@@ -87,6 +88,13 @@ class Stage(Generic[ConfigT]):
     def weights(self) -> tuple[str, ...]:
         """Names in `models/zoo.py`, or paths, of the weights that this configuration uses; their digests enter the key."""
         return ()
+
+    def beside(self, output: str, value: bytes, *, device: torch.device, **inputs: Any) -> bytes:
+        """The file beside the photo that makes the stage give `value` for an output of `accepts`.
+
+        value: bytes of a picture or body in the form of that output; inputs: those of `run`. StageError where it does not fit.
+        """
+        return value
 
     def run(self, *args: Any, **inputs: Any) -> Mapping[str, Any]:
         """Compute every output of `makes` from `device` and the inputs of `needs`. StageError for faults of the picture.

@@ -52,6 +52,7 @@ class BackView(Stage[BackViewConfig]):
 
     name, version = "back_view", 1
     needs = {"gaussians": "refine.gaussians", "given": "photo.back"}
+    accepts = {"refined": "back"}
     makes = {"coarse": "Image", "refined": "Image", "view": "View"}
     device = "gpu"
     Config = BackViewConfig

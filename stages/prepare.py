@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from models.matting.cutout import Square
     from models.matting.people import Person
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class Prepare(Stage[PrepareConfig]):
 
     name, version = "prepare", 1
     needs = {"image": "photo.image", "mask": "photo.mask"}
+    accepts = {"mask": "mask"}
     makes = {"view": "View", "mask": "Image", "overlay": "Image"}
     device = "gpu"
     Config = PrepareConfig
@@ -53,12 +55,36 @@ class Prepare(Stage[PrepareConfig]):
     def run(self, *, device: torch.device, image: bytes, mask: bytes | None) -> dict[str, Any]:
         """Values of `makes`; StageError where there is nobody, or no clear one."""
 
-        from models.matting.cutout import cut_square, frame_square, limited, person_square
-        from models.matting.people import only
+        from models.matting.cutout import cut_square
         from pipeline.camera import canonical_camera
-        from pipeline.photo import decode, decode_mask
         from pipeline.preview import overlay
         from pipeline.types import View
+
+        pixels, soft, square, given = self._locate(image, mask, device)
+        colors, cut = cut_square(pixels, soft, square, self.config.size, straight=given)
+        white = colors * cut[..., None] + 1 - cut[..., None]
+        view = View(white, cut, canonical_camera(self.config.size))
+        behind = white if given else cut_square(pixels, None, square, self.config.size, straight=True)[0]
+        return {"view": view, "mask": cut, "overlay": overlay(behind, cut)}
+
+    def beside(self, output: str, value: bytes, *, device: torch.device, **inputs: Any) -> bytes:
+        """A mask of the whole photo whose square is `value`; one of the photo's own shape is taken as it is."""
+        from models.matting.cutout import paste_square
+        from pipeline.photo import decode_mask, encode_mask
+
+        pixels, _, square, _ = self._locate(inputs["image"], inputs["mask"], device)
+        size = self.config.size
+        edited = decode_mask(value, "the given mask", None)
+        if edited.shape != (size, size):
+            decode_mask(value, "the given mask", pixels.shape[:2])
+            return value
+        return encode_mask(paste_square(edited, square, pixels.shape[:2]))
+
+    def _locate(self, image: bytes, mask: bytes | None, device: torch.device) -> tuple[np.ndarray, np.ndarray, Square, bool]:
+        """Pixels of the photo, the person's soft mask in it, the square to cut, and whether the mask was given."""
+        from models.matting.cutout import frame_square, limited, person_square
+        from models.matting.people import only
+        from pipeline.photo import decode, decode_mask
 
         pixels, alpha = decode(image, "the photo")
         if mask is not None:
@@ -70,12 +96,7 @@ class Prepare(Stage[PrepareConfig]):
         self._check_borders(person, given)
         soft = only(person, soft, fill_holes=not given)
         whole_frame = self.config.framing == "frame" or (self.config.framing == "auto" and given and _usual(pixels.shape, person))
-        square = frame_square(pixels.shape) if whole_frame else person_square(soft, person)
-        colors, cut = cut_square(pixels, soft, square, self.config.size, straight=given)
-        white = colors * cut[..., None] + 1 - cut[..., None]
-        view = View(white, cut, canonical_camera(self.config.size))
-        behind = white if given else cut_square(pixels, None, square, self.config.size, straight=True)[0]
-        return {"view": view, "mask": cut, "overlay": overlay(behind, cut)}
+        return pixels, soft, frame_square(pixels.shape) if whole_frame else person_square(soft, person), given
 
     def _find(self, pixels: np.ndarray, device: torch.device) -> np.ndarray:
         """The network's mask of all people."""
@@ -89,7 +110,7 @@ class Prepare(Stage[PrepareConfig]):
                 raise StageError("matting=hub needs a model: --set stages.prepare.hub_model=FOLDER_OR_HUB_ID")
             network = HubMatting.load(config.hub_model, config.labels, local_only=config.local_files_only)
         else:
-            network = load_matting(config.weights)
+            network = load_matting(config.weights, device)
         return person_mask(network.to(device), torch.from_numpy(pixels).to(device)).cpu().numpy()
 
     def _choose(self, soft: np.ndarray) -> Person:

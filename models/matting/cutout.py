@@ -80,6 +80,15 @@ def cut_square(
     return (colors if straight else own_colors(colors, alpha)).movedim(0, -1).contiguous(), alpha
 
 
+def paste_square(mask: Float[np.ndarray, "s s"], square: Square, shape: tuple[int, ...]) -> Float[np.ndarray, "h w"]:
+    """The mask of a square where it lies in the photo of `shape`; 0 beside it."""
+    x, y, side = square
+    rows, columns = (np.arange(shape[0]) + 0.5 - y) / side, (np.arange(shape[1]) + 0.5 - x) / side  # share of the square
+    v, u = torch.meshgrid(torch.from_numpy(rows), torch.from_numpy(columns), indexing="ij")
+    grid = (torch.stack([u, v], -1)[None] * 2 - 1).float()
+    return F.grid_sample(torch.from_numpy(mask)[None, None], grid, align_corners=False)[0, 0].numpy()
+
+
 def _padded_crop(pixels: np.ndarray, mask: np.ndarray | None, square: Square) -> tuple[Float[Tensor, "1 4 k l"], Square]:
     """The part of the photo under the square (edges repeated, mask 0 outside) and the square in its pixels."""
     height, width = pixels.shape[:2]

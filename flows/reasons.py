@@ -1,0 +1,83 @@
+"""`why`: what changed, old -> new, first for the stage that was asked about and then up to where it began."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from flows import given, subjects
+from flows.project import Project
+from pipeline.graph import upstream
+from pipeline.recipe import Cause, Recipe, causes
+from pipeline.source import Photo
+from pipeline.stage import PHOTO
+from pipeline.store import Record, Store
+
+_DEPTH = 20  # stages that a chain of causes is followed through
+
+
+def show_why(project: Project, root: Path, target: str) -> str:
+    """All causes of one stage of one subject, then those of the stages before it that they lead to, and where it begins."""
+    subject, _, name = target.partition("/")
+    if not name:
+        raise ValueError(f"{target!r}: expected SUBJECT/STAGE")
+    statuses = {status.stage: status for status in project.status(root, subject)}
+    if name not in statuses:
+        raise ValueError(f"no stage is called {name!r}; there are {', '.join(statuses)}")
+    stages = {stage.name: stage for stage in project.stages_of(root, subject)}
+    gifts, photo, store = given.entries(root, subject), subjects.photo(root, subject), Store(root)
+    lines, begins, waiting = [], [], [name]
+    for stage in waiting:  # grows while it is walked
+        status = statuses[stage]
+        lines += [f"{subject}/{stage}: {status}", *(f"  {_with_file(cause, photo)}" for cause in status.causes)]
+        lines += [f"  {status.note}"] if status.note else []
+        lines += [f"  {what} {given.told(gift)}" for what, gift in given.of_stage(gifts, stage, stages[stage].needs.values()).items()]
+        for cause in status.causes:
+            owner = _owner(cause)
+            if owner is not None and statuses[owner].state != "FRESH":
+                continue  # its own causes follow
+            begins += [f"{stage}: {cause}"] if owner is None else _since(store, cause)
+        before = [other for other in upstream(stages[stage]) if statuses[other].state != "FRESH"] if status.state != "FRESH" else []
+        waiting += [other for other in before if other not in waiting]
+        begins += [f"{stage}: {status}"] if status.state in ("MISSING", "FAILED") and not before else []
+    told = list(dict.fromkeys(begins))
+    return "\n".join([*lines, *(f"it begins with {text}" for text in told if len(waiting) > 1 or not _said(text, lines))])
+
+
+def _said(text: str, lines: Sequence[str]) -> bool:
+    return any(line.strip() == text.partition(": ")[2] for line in lines)
+
+
+def _owner(cause: Cause) -> str | None:
+    """The stage that made what changed; None where nobody did."""
+    owner, dot, _ = cause.what.partition(".")
+    return None if cause.kind != "INPUT" or owner == PHOTO or cause.what.startswith("given ") or not (dot or cause.new) else owner
+
+
+def _with_file(cause: Cause, photo: Photo) -> str:
+    owner, _, source = cause.what.partition(".")
+    file = photo.file(source) if cause.kind == "INPUT" and owner == PHOTO else None
+    return f"{cause} ({file})" if file else str(cause)
+
+
+def _since(store: Store, cause: Cause, depth: int = 0) -> list[str]:
+    """Why an input of a finished stage before differs: what set apart the runs that made the old one and the new one."""
+    stage, _, output = cause.what.partition(".")
+    old, new = (_maker(store, stage, output, digest) for digest in (cause.old, cause.new))
+    if old is None or new is None:
+        return [f"{stage}: the run that made {cause.what} {str(cause.old)[:12]} is gone"]
+    found = causes(Recipe.recorded(old.manifest), Recipe.recorded(new.manifest))
+    if not found:
+        return [f"{stage}: the same settings and inputs gave another {output}"]
+    deeper = [_since(store, each, depth + 1) if _owner(each) and depth < _DEPTH else [f"{stage}: {each}"] for each in found]
+    return [text for texts in deeper for text in texts]
+
+
+def _maker(store: Store, stage: str, output: str, digest: Any) -> Record | None:
+    """A run of the cache whose output has this digest."""
+    for path in store.runs():
+        record = store.read(path) if path.parent.name == stage else None
+        if record is not None and record.manifest["outputs"].get(output, {}).get("sha256") == digest:
+            return record
+    return None
