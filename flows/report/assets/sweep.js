@@ -1,0 +1,1 @@
+function sweepPage() { return []; } function difference() {}

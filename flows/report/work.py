@@ -1,0 +1,39 @@
+"""The page of a work folder: report/index.html, every subject as it is now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flows.report import rows
+from flows.report.document import Document
+from flows.report.page import write_page
+from flows.report.thumbs import Thumbs
+
+if TYPE_CHECKING:
+    from flows.project import Project
+
+FOLDER = "report"  # in the work folder
+
+
+def thumbs_of(root: Path) -> Thumbs:
+    """The thumbnails of a work folder."""
+    return Thumbs(root / FOLDER / "thumbs")
+
+
+def write_work_page(project: Project, root: Path, out: Path | None = None, *, standalone: bool = False) -> Path:
+    """The page of all subjects; ValueError where there are none.
+
+    out: the file to write; links to artifacts are relative to it.
+    standalone: thumbnails are in the page itself, which then may be sent to others (full-size pictures stay links).
+    """
+    page = out or root / FOLDER / "index.html"
+    found = rows.of_work(project, root)
+    if not found:
+        raise ValueError(f"{root} holds no subjects yet; start with `turnaround run PHOTO --work {root}`")
+    thumbs = thumbs_of(root)
+    document = Document(page, thumbs)
+    subjects = [document.subject(row, root) for row in found]
+    thumbs.make()
+    extra = {"inlined": thumbs.inlined()} if standalone else {}
+    return write_page(page, document.head("work", root.resolve().name) | {"subjects": subjects} | extra)
