@@ -1,4 +1,4 @@
-"""The commands that compute: `run`, `rerun` and `override`."""
+"""The commands that compute: `run`, `rerun`, `sweep` and `override`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from flows.options import (
     Limit,
     Lists,
     Recursive,
+    RemoteStore,
     Runner,
     Set,
     Shard,
@@ -29,6 +30,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(run)
     app.command()(rerun)
+    app.command()(sweep)
     app.command()(override)
 
 
@@ -47,6 +49,7 @@ def run(
     limit: Limit = None,
     shard: Shard = None,
     fail_fast: FailFast = False,
+    store: RemoteStore = None,
 ) -> None:
     """Reconstruct every photo; what is already there is not done again."""
     from flows.choosing import Choice, choose, parse_shard
@@ -58,7 +61,9 @@ def run(
     project.settings(config, overrides)  # a wrong setting is told before the work folder is touched
     chosen = choose(work, Choice(photos or (), recursive, lists or (), limit, parse_shard(shard)))
     words = (*map(str, photos or ()), *(["--recursive"] if recursive else []), *(w for file in lists or () for w in ("--list", str(file))))
-    request = Request(chosen, work, config, overrides, device, runner, workers, direct, until, fail_fast=fail_fast, sources=words)
+    request = Request(
+        chosen, work, config, overrides, device, runner, workers, direct, until, fail_fast=fail_fast, sources=words, store=store
+    )
     results = run_all(request, project)
     raise typer.Exit(0 if len(results) == len(chosen) and all(result.ok for result in results) else 1)
 
@@ -85,6 +90,32 @@ def rerun(
     again = Again.of(stage, first, until, only)
     results = rerun_stage(work, again, subject or [], tuple(set_ or ()), device, Project())
     raise typer.Exit(0 if all(result.ok for result in results) else 1)
+
+
+def sweep(
+    subject: Annotated[list[str] | None, typer.Argument(help="names or patterns ('ali*'); all by default")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE,VALUE,...; again for every combination")] = None,
+    until: Until = None,
+    work: Work = Path("work"),
+    device: Device = "auto",
+    workers: Workers = 0,
+) -> None:
+    """Do subjects under every combination of settings, side by side on one page; the subjects themselves stay as they are.
+
+    `--set stages.back_view.strength=0.1,0.2,0.4 --set stages.back_view.seed=1,2` makes six variants. Only the stages that differ are
+    computed. Commas within brackets belong to a value: `stages.prepare.labels=[person],[person,dress]`. A variant is adopted with
+    `turnaround rerun -s SUBJECT --set ...`, which finds it computed; what is not adopted goes with `turnaround gc`.
+    """
+    from flows import report
+    from flows.project import Project
+    from flows.sweeping import sweep as sweep_all
+
+    results = sweep_all(Project(), work, subject or [], set_ or [], device=device, until=until, workers=workers)
+    failed = [(label, result) for label, all_ in results.items() for result in all_ if not result.ok]
+    for label, result in failed:
+        typer.echo(f"FAILED {label}: {result.subject}/{result.failed}: {result.message}", err=True)
+    typer.echo(str(report.write_sweep(work, results, title=", ".join(set_ or []))))
+    raise typer.Exit(1 if failed else 0)
 
 
 def override(
