@@ -32,9 +32,21 @@ def largest_component(surface: Surface) -> Surface:
 def boundary(surface: Surface) -> Int[np.ndarray, "e 2"]:
     """Directed edges that belong to one face only, in the direction of that face."""
     edges = _directed_edges(surface.faces)
-    keys = np.sort(edges, 1) @ np.array([len(surface.vertices), 1])
-    _, where, counts = np.unique(keys, return_inverse=True, return_counts=True)
-    return edges[counts[where] == 1]
+    keys = _undirected_keys(edges, len(surface.vertices))
+    ordered = np.sort(keys)
+    once = np.ones(len(ordered), bool)
+    once[1:] &= ordered[1:] != ordered[:-1]
+    once[:-1] &= ordered[:-1] != ordered[1:]
+    single = ordered[once]
+    if len(single) == 0:
+        return edges[:0]
+    place = np.minimum(np.searchsorted(single, keys), len(single) - 1)
+    return edges[single[place] == keys]
+
+
+def _undirected_keys(edges: Int[np.ndarray, "e 2"], vertices: int) -> Int[np.ndarray, " e"]:
+    """A number for each edge, the same in both directions."""
+    return np.minimum(edges[:, 0], edges[:, 1]).astype(np.int64) * vertices + np.maximum(edges[:, 0], edges[:, 1])
 
 
 def fill_holes(surface: Surface) -> tuple[Surface, int]:
@@ -76,8 +88,7 @@ def _loops(edges: Int[np.ndarray, "e 2"]) -> list[Int[np.ndarray, " n"]]:
 
 def smooth(surface: Surface, iterations: int) -> Surface:
     """Taubin smoothing (1995): a step of +0.5 and one of -0.53 of the Laplacian an iteration, which does not shrink."""
-    neighbours = adjacency(surface)
-    mean = sparse.diags(1 / np.maximum(neighbours.sum(1), 1)) @ neighbours
+    mean = mean_of_neighbours(surface)
     vertices = surface.vertices
     for factor in (0.5, -0.53) * iterations:
         vertices = vertices + factor * (mean @ vertices - vertices)
@@ -100,10 +111,10 @@ def decimate(surface: Surface, faces: int) -> Surface:
 def describe(surface: Surface) -> dict[str, Any]:
     """Counts a user asks of a mesh: vertices, faces, components, holes, watertight, volume in litres, area in square metres."""
     edges = _directed_edges(surface.faces)
-    _, counts = np.unique(np.sort(edges, 1), axis=0, return_counts=True)
+    _, counts = np.unique(_undirected_keys(edges, len(surface.vertices)), return_counts=True)
     # watertight: every edge has two faces, which pass it in opposite directions
-    directions = np.unique(edges, axis=0)
-    watertight = bool((counts == 2).all() and len(directions) == len(edges))
+    directions = np.sort(edges[:, 0].astype(np.int64) * len(surface.vertices) + edges[:, 1])
+    watertight = bool((counts == 2).all() and (directions[1:] != directions[:-1]).all())
     a, b, c = (surface.vertices[surface.faces[:, k]] for k in range(3))
     across = np.cross(b - a, c - a)
     return {
@@ -137,9 +148,17 @@ def adjacency(surface: Surface) -> sparse.csr_array:
     return matrix
 
 
+def mean_of_neighbours(surface: Surface) -> sparse.csr_matrix:
+    """Row-normalised `adjacency`: times values of the vertices it gives the mean of each one's neighbours."""
+    matrix = adjacency(surface)
+    return sparse.diags(1 / np.maximum(matrix.sum(1), 1)) @ matrix
+
+
 def _used(surface: Surface) -> Surface:
     """Without vertices that no face uses, and without faces that use a vertex twice."""
     faces = surface.faces
     faces = faces[(faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])]
-    kept, index = np.unique(faces, return_inverse=True)
-    return Surface(surface.vertices[kept], index.reshape(faces.shape))
+    kept = np.zeros(len(surface.vertices), bool)
+    kept[faces] = True
+    index = np.cumsum(kept) - 1
+    return Surface(surface.vertices[kept], index[faces])

@@ -6,16 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from models.depth_filter import filter_depth
 from models.splat import rasterize
 from models.surface import Surface
 from pipeline.camera import orbit_cameras
 from pipeline.types import Camera, Gaussians, TensorRecord
 
 RINGS = ((-60.0, 6), (-25.0, 16), (0.0, 20), (25.0, 16), (60.0, 6))  # elevation in degrees, cameras of the ring
+
+SAMPLING = 4  # pixels between those at which open3d looks for voxels to open
 
 
 @dataclass(frozen=True)
@@ -64,17 +66,9 @@ def render_depth_views(
     cameras = ring_cameras(size)
     cameras = cameras.to(gaussians.means.device)
     render = rasterize(solid(gaussians, layers), cameras, background=0.0, outputs=("rgb", "alpha", "depth"))
-    depth = torch.where(render.alpha > min_alpha, render.depth, 0.0)
-    certain = depth_range(depth) < max_jump
-    color = (render.rgb / render.alpha[..., None].clamp(min=1e-3)).clamp(0, 1)
-    return DepthViews(cameras, color, render.alpha, depth * certain, render.depth).to("cpu")
-
-
-def depth_range(depth: Float[Tensor, "c h w"]) -> Float[Tensor, "c h w"]:
-    """Largest minus smallest depth among the 3 x 3 neighbours that have one."""
-    far = F.max_pool2d(depth[:, None], 3, 1, 1)[:, 0]
-    near = -F.max_pool2d(torch.where(depth > 0, -depth, -1e3)[:, None], 3, 1, 1)[:, 0]
-    return far - near
+    rgb, alpha, depth = render.rgb.cpu(), render.alpha.cpu(), render.depth.cpu()
+    color, certain = filter_depth(rgb.numpy(), alpha.numpy(), depth.numpy(), min_alpha, max_jump)
+    return DepthViews(cameras.to("cpu"), torch.from_numpy(color), alpha, torch.from_numpy(certain), depth)
 
 
 def fuse_depth(views: DepthViews, *, voxel: float = 0.008, truncation: float = 0.03) -> Surface:
@@ -87,17 +81,31 @@ def fuse_depth(views: DepthViews, *, voxel: float = 0.008, truncation: float = 0
 
     integration = o3d.pipelines.integration
     volume = integration.ScalableTSDFVolume(voxel, truncation, integration.TSDFVolumeColorType.NoColor)
-    height, width = views.depth.shape[1:]
-    grey = o3d.geometry.Image(np.zeros((height, width, 3), np.uint8))  # the interface wants a colour
     for K, T, depth in zip(
         views.cameras.K.double().numpy(), views.cameras.T_camera_world.double().numpy(), views.depth.numpy(), strict=True
     ):
-        image = o3d.geometry.Image(np.ascontiguousarray(depth, np.float32))
+        box = _box(depth)
+        if box is None:
+            continue
+        rows, columns = box
+        image = o3d.geometry.Image(np.ascontiguousarray(depth[rows, columns], np.float32))
+        height, width = depth[rows, columns].shape
+        grey = o3d.geometry.Image(np.zeros((height, width, 3), np.uint8))  # the interface wants a colour
         rgbd = o3d.geometry.RGBDImage.create_from_color_and_depth(grey, image, 1.0, 10.0, False)
         # open3d puts pixel centres at whole numbers
-        volume.integrate(rgbd, o3d.camera.PinholeCameraIntrinsic(width, height, K[0, 0], K[1, 1], K[0, 2] - 0.5, K[1, 2] - 0.5), T)
+        cx, cy = K[0, 2] - 0.5 - columns.start, K[1, 2] - 0.5 - rows.start
+        volume.integrate(rgbd, o3d.camera.PinholeCameraIntrinsic(width, height, K[0, 0], K[1, 1], cx, cy), T)
     mesh = volume.extract_triangle_mesh()
     surface = Surface(np.asarray(mesh.vertices).copy(), np.asarray(mesh.triangles).astype(np.int64))
     if len(surface.faces) == 0:
         raise ValueError("the depth views show no surface: expected Gaussians of a person around the origin, opaque enough to be seen")
     return surface
+
+
+def _box(depth: Float[np.ndarray, "h w"]) -> tuple[slice, slice] | None:
+    """Rows and columns around all pixels with depth; the first are multiples of open3d's sampling step, so that it samples the same."""
+    rows, columns = np.flatnonzero((depth > 0).any(1)), np.flatnonzero((depth > 0).any(0))
+    if len(rows) == 0:
+        return None
+    top, left = (int(index[0]) // SAMPLING * SAMPLING for index in (rows, columns))
+    return slice(top, int(rows[-1]) + 1), slice(left, int(columns[-1]) + 1)

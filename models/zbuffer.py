@@ -6,7 +6,6 @@ import numba
 import numpy as np
 from jaxtyping import Float32, Int32
 
-BAND = 64  # rows of a picture that one thread takes at a time
 NEAR = 1e-3  # metres; faces with a corner nearer than this are not drawn (there is no clipping)
 
 
@@ -46,22 +45,26 @@ def rasterize_views(
     if triangles.size and not (triangles.min() >= 0 and triangles.max() < vertices.shape[1]):
         raise ValueError(f"faces name vertices {triangles.min()}..{triangles.max()}, but there are {vertices.shape[1]}")
     shape = (vertices.shape[0], height, width)
-    face_id = np.full(shape, -1, np.int32)
+    face_id, depth = np.full(shape, -1, np.int32), np.zeros(shape, np.float32)
     bary = np.zeros((*shape, 3), np.float32)
-    depth = np.zeros(shape, np.float32)
-    _draw(vertices, triangles, face_id, bary, depth)
+    # every band goes through all faces: no more of them than the threads need
+    bands = min(height, -(-2 * numba.get_num_threads() // max(1, shape[0]))) if shape[0] < numba.get_num_threads() else 1
+    _draw(vertices, triangles, max(1, bands), face_id, bary, depth)
     return face_id, bary, depth
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy", nogil=True)
-def _draw(vertices, faces, face_id, bary, depth):  # pragma: no cover - compiled
-    cameras, height, _ = face_id.shape
-    bands = (height + BAND - 1) // BAND
+def _draw(vertices, faces, bands, face_id, bary, depth):  # pragma: no cover - compiled
+    cameras, height, width = face_id.shape
+    rows = (height + bands - 1) // bands
     for item in numba.prange(cameras * bands):
-        camera, band = item // bands, item % bands
-        top, bottom = band * BAND, min(height, (band + 1) * BAND)
-        for k in range(faces.shape[0]):
-            _draw_face(vertices[camera], faces[k], k, top, bottom, face_id[camera], bary[camera], depth[camera])
+        camera, top = item // bands, item % bands * rows
+        bottom = min(height, top + rows)
+        draw_nearest(vertices[camera], faces, top, bottom, face_id[camera], depth[camera])
+        for y in range(top, bottom):
+            for x in range(width):
+                if face_id[camera, y, x] >= 0:
+                    bary[camera, y, x] = barycentric(vertices[camera], faces[face_id[camera, y, x]], x, y)
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True, inline="always")
@@ -71,31 +74,42 @@ def edge(ax, ay, bx, by, px, py):
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
-def _draw_face(vertices, face, index, top, bottom, face_id, bary, depth):  # pragma: no cover - compiled
+def draw_nearest(vertices, faces, top, bottom, face_id, depth):  # pragma: no cover - compiled
+    """The nearest face and its depth at the pixel centres of rows top to bottom - 1; `face_id` starts with -1."""
+    width = face_id.shape[1]
+    for k in range(faces.shape[0]):
+        i, j, m = faces[k, 0], faces[k, 1], faces[k, 2]
+        az, bz, cz = vertices[i, 2], vertices[j, 2], vertices[m, 2]
+        if min(az, bz, cz) < NEAR:
+            continue
+        # float64 from here on: the corners are exact, the edge functions nearly so
+        ax, ay, bx, by = np.float64(vertices[i, 0]), np.float64(vertices[i, 1]), np.float64(vertices[j, 0]), np.float64(vertices[j, 1])
+        cx, cy = np.float64(vertices[m, 0]), np.float64(vertices[m, 1])
+        y0, y1 = max(np.float64(top), np.ceil(min(ay, by, cy) - 0.5)), min(np.float64(bottom - 1), np.floor(max(ay, by, cy) - 0.5))
+        x0, x1 = max(0.0, np.ceil(min(ax, bx, cx) - 0.5)), min(np.float64(width - 1), np.floor(max(ax, bx, cx) - 0.5))
+        area = edge(ax, ay, bx, by, cx, cy)
+        if not (y0 <= y1 and x0 <= x1) or area == 0:  # also true of NaN
+            continue
+        ra, rb, rc = 1.0 / (area * az), 1.0 / (area * bz), 1.0 / (area * cz)
+        for y in range(int(y0), int(y1) + 1):
+            for x in range(int(x0), int(x1) + 1):
+                px, py = x + 0.5, y + 0.5
+                wa, wb, wc = edge(bx, by, cx, cy, px, py), edge(cx, cy, ax, ay, px, py), edge(ax, ay, bx, by, px, py)
+                if (area > 0 and (wa < 0 or wb < 0 or wc < 0)) or (area < 0 and (wa > 0 or wb > 0 or wc > 0)):
+                    continue
+                z = np.float32(1.0 / (wa * ra + wb * rb + wc * rc))  # 1/z is linear on the screen
+                if face_id[y, x] < 0 or z < depth[y, x]:
+                    face_id[y, x] = k
+                    depth[y, x] = z
+
+
+@numba.njit(cache=True, error_model="numpy", nogil=True, inline="always")
+def barycentric(vertices, face, x, y):  # pragma: no cover - compiled
+    """Perspective-correct barycentric coordinates of the centre of pixel x, y in a face that covers it."""
     a, b, c = vertices[face[0]], vertices[face[1]], vertices[face[2]]
-    # float64 from here on: the corners are exact, the edge functions nearly so
     ax, ay, bx, by, cx, cy = np.float64(a[0]), np.float64(a[1]), np.float64(b[0]), np.float64(b[1]), np.float64(c[0]), np.float64(c[1])
-    if min(a[2], b[2], c[2]) < NEAR:
-        return
-    y0 = max(np.float64(top), np.ceil(min(ay, by, cy) - 0.5))
-    y1 = min(np.float64(bottom - 1), np.floor(max(ay, by, cy) - 0.5))
-    x0 = max(0.0, np.ceil(min(ax, bx, cx) - 0.5))
-    x1 = min(np.float64(face_id.shape[1] - 1), np.floor(max(ax, bx, cx) - 0.5))
-    if not (y0 <= y1 and x0 <= x1):  # also true of NaN
-        return
-    area = edge(ax, ay, bx, by, cx, cy)
-    if area == 0:
-        return
+    px, py, area = x + 0.5, y + 0.5, edge(ax, ay, bx, by, cx, cy)
     ra, rb, rc = 1.0 / (area * a[2]), 1.0 / (area * b[2]), 1.0 / (area * c[2])
-    for y in range(int(y0), int(y1) + 1):
-        for x in range(int(x0), int(x1) + 1):
-            px, py = x + 0.5, y + 0.5
-            wa, wb, wc = edge(bx, by, cx, cy, px, py), edge(cx, cy, ax, ay, px, py), edge(ax, ay, bx, by, px, py)
-            if (area > 0 and (wa < 0 or wb < 0 or wc < 0)) or (area < 0 and (wa > 0 or wb > 0 or wc > 0)):
-                continue
-            wa, wb, wc = wa * ra, wb * rb, wc * rc  # weights of 1/z, linear on the screen
-            z = np.float32(1.0 / (wa + wb + wc))
-            if face_id[y, x] < 0 or z < depth[y, x]:
-                face_id[y, x] = index
-                depth[y, x] = z
-                bary[y, x, 0], bary[y, x, 1], bary[y, x, 2] = wa * z, wb * z, wc * z
+    wa, wb, wc = edge(bx, by, cx, cy, px, py) * ra, edge(cx, cy, ax, ay, px, py) * rb, edge(ax, ay, bx, by, px, py) * rc
+    z = np.float32(1.0 / (wa + wb + wc))
+    return np.float32(wa * z), np.float32(wb * z), np.float32(wc * z)

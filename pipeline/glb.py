@@ -105,10 +105,12 @@ def decode(data: bytes) -> Mesh:
 def encode_obj(mesh: Mesh) -> bytes:
     """Wavefront OBJ, `v x y z r g b` with sRGB colours, y up."""
     vertices, faces, colors = _arrays(mesh)
-    lines = ["# turnaround: metres, y up, vertex colours in sRGB"]
-    lines += ["v {:.6f} {:.6f} {:.6f} {:.4f} {:.4f} {:.4f}".format(*row) for row in np.hstack([vertices, colors]).tolist()]
-    lines += ["f {} {} {}".format(*row) for row in (faces.astype(np.int64) + 1).tolist()]
-    return ("\n".join(lines) + "\n").encode()
+    rows, corners = np.hstack([vertices, colors]), faces.astype(np.int64) + 1
+    # one formatting of everything: a line at a time takes twice as long
+    text = "# turnaround: metres, y up, vertex colours in sRGB\n"
+    text += "v %.6f %.6f %.6f %.4f %.4f %.4f\n" * len(rows) % tuple(rows.ravel().tolist())
+    text += "f %d %d %d\n" * len(corners) % tuple(corners.ravel().tolist())
+    return text.encode()
 
 
 def save(mesh: Mesh, path: Path) -> None:

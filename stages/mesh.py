@@ -37,7 +37,7 @@ class MeshConfig(StageConfig):
 class MeshStage(Stage[MeshConfig]):
     """Mesh extraction and refinement."""
 
-    name, version = "mesh", 1
+    name, version = "mesh", 2
     needs = {"gaussians": "fuse.gaussians", "normals_front": "refine.normals_front", "normals_back": "refine.normals_back"}
     makes = {"mesh": "Mesh", "previews": "Images", "report": "Trace"}
     device = "gpu"
@@ -47,7 +47,8 @@ class MeshStage(Stage[MeshConfig]):
         """The mesh, pictures of it, and a report: holes, components, faces, watertight, volume."""
         import torch
 
-        from models.mesh_refine import paint, refine_to_normals
+        from models.mesh_refine import refine_to_normals
+        from models.painting import paint
         from models.surface import describe
         from models.tsdf import render_depth_views
         from pipeline.types import Mesh as MeshRecord

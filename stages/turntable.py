@@ -9,6 +9,9 @@ from pydantic import Field
 from pipeline.stage import Stage, StageConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
     import torch
 
     from pipeline.types import Camera, Gaussians, Mesh
@@ -30,7 +33,7 @@ class TurntableConfig(StageConfig):
 class Turntable(Stage[TurntableConfig]):
     """Shows the result from all sides."""
 
-    name, version = "turntable", 1
+    name, version = "turntable", 2
     needs = {"gaussians": "fuse.gaussians", "mesh": "mesh.mesh"}
     makes = {"turntable": "Video", "sheet": "Image"}
     device = "gpu"
@@ -45,8 +48,8 @@ class Turntable(Stage[TurntableConfig]):
             "sheet": self._sheet(device, gaussians, mesh),
         }
 
-    def _frames(self, device: torch.device, gaussians: Gaussians, mesh: Mesh):
-        import torch
+    def _frames(self, device: torch.device, gaussians: Gaussians, mesh: Mesh) -> Iterator[np.ndarray]:
+        import numpy as np
 
         from models.mesh_view import mesh_pictures
         from pipeline.camera import orbit_cameras
@@ -55,8 +58,8 @@ class Turntable(Stage[TurntableConfig]):
         azimuths = [360.0 * k / config.frames for k in range(config.frames)]
         for start in range(0, config.frames, CHUNK):
             cameras = orbit_cameras(azimuths[start : start + CHUNK], config.size, elevation=config.elevation)
-            splats, solid = _splat(gaussians, cameras, device), mesh_pictures(mesh, cameras, supersample=1)
-            yield from torch.cat([splats, solid], 2)
+            halves = [_splat(gaussians, cameras, device), mesh_pictures(mesh, cameras, supersample=1)]
+            yield from np.concatenate([half.mul_(255).round_().byte().numpy() for half in halves], 2)
 
     def _sheet(self, device: torch.device, gaussians: Gaussians, mesh: Mesh) -> torch.Tensor:
         from models.mesh_view import mesh_pictures

@@ -5,9 +5,11 @@ import pytest
 import torch
 import trimesh
 
-from models.mesh_refine import NormalTargets, paint, refine_to_normals
+from models.depth_filter import filter_depth
+from models.mesh_refine import NormalTargets, refine_to_normals
+from models.painting import paint
 from models.surface import Surface, boundary, decimate, describe, fill_holes, largest_component, smooth
-from models.tsdf import depth_range, fuse_depth, render_depth_views, ring_cameras, solid
+from models.tsdf import fuse_depth, render_depth_views, ring_cameras, solid
 from pipeline.camera import orbit_cameras, project
 from pipeline.normal_image import encode_normals
 from pipeline.stage import StageError
@@ -67,11 +69,11 @@ def test_more_layers_are_more_opaque_and_one_is_the_same():
     assert (solid(gaussians, 3).opacities > gaussians.opacities).all()
 
 
-def test_depth_range_sees_a_jump_and_ignores_emptiness():
-    depth = torch.zeros(1, 5, 6)
+def test_a_jump_in_depth_is_not_certain_and_emptiness_is_no_jump():
+    depth = np.zeros((1, 5, 6), np.float32)
     depth[:, :, 1:3], depth[:, :, 3:5] = 2.0, 2.5
-    found = depth_range(depth)[0]
-    assert found[2, 2] == pytest.approx(0.5) and found[2, 1] == 0 and found[2, 4] == 0
+    _, certain = filter_depth(np.zeros((1, 5, 6, 3), np.float32), (depth > 0).astype(np.float32), depth, 0.5, 0.05)
+    assert certain[0, 2].tolist() == [0, 2.0, 0, 0, 2.5, 0]
 
 
 def test_nothing_to_see_is_an_error():

@@ -12,8 +12,8 @@ from models.body import BodyModel, BodyOutput
 from models.refinement.config import RefinementConfig
 from models.refinement.evidence import Evidence, landmarks
 from models.refinement.outline import OutlineTarget, match_outlines, outline_losses, outline_target, residuals
-from models.refinement.terms import joint_errors, joint_loss, normal_loss, prior_loss
-from models.silhouette import MeshEdges, mesh_contour, normal_maps
+from models.refinement.terms import joint_errors, joint_loss, prior_loss
+from models.silhouette import MeshEdges, mesh_contour, normal_difference, visible_faces
 from pipeline.camera import resize
 from pipeline.types import Body
 
@@ -96,6 +96,9 @@ class Objective:
     def _normals(self, posed: BodyOutput, predicted: Float[Tensor, "2 h w 3"]) -> Float[Tensor, ""]:
         back = self.config.views // 2
         cameras = resize(self.evidence.cameras[torch.tensor([0, back])], predicted.shape[1])
-        rendered = normal_maps(posed.vertices, self.edges.faces, cameras)
+        visible = visible_faces(posed.vertices, self.edges.faces, cameras)
+        known = (predicted != 0).any(-1).to(predicted)
+        # the mean over the pixels where both have a normal: `terms.normal_loss` of the drawn maps
+        total, count = normal_difference(posed.vertices, self.edges.faces, cameras, visible, predicted, known)
         share = self.config.normal_weight / (self.config.front_weight + self.config.side_weight * (self.config.views - 1))
-        return share * normal_loss(rendered, predicted)
+        return share * total / count.clamp(min=1)

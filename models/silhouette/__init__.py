@@ -3,6 +3,7 @@
 from models.silhouette.contour import MeshContour, contour_points, mask_contour, mesh_contour
 from models.silhouette.coverage import body_masks
 from models.silhouette.edges import MeshEdges, mesh_edges
+from models.silhouette.normal_difference import normal_difference
 from models.silhouette.normals import normal_maps, vertex_normals, visible_faces
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "mask_contour",
     "mesh_contour",
     "mesh_edges",
+    "normal_difference",
     "normal_maps",
     "vertex_normals",
     "visible_faces",
