@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows import cli_bench, cli_run, cli_store
+from flows import cli_bench, cli_run, cli_store, cli_view
 from flows.cli_quality import register
 from flows.options import Config, Json, Set, Work
 
@@ -105,19 +105,6 @@ def doctor(work: Work = Path("work"), json: Json = False) -> None:
 
 
 @app.command()
-def export(
-    subject: str,
-    to: Annotated[str, typer.Option("--to", help="ply, glb, obj or mp4")],
-    out: Annotated[Path | None, typer.Option("--out", help="file to write; SUBJECT.ply here by default")] = None,
-    work: Work = Path("work"),
-) -> None:
-    """Copy a result to where you want it."""
-    from flows.looking import export_file
-
-    typer.echo(str(export_file(work, subject, to, out)))
-
-
-@app.command()
 def gc(work: Work = Path("work"), dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would go")] = False) -> None:
     """Delete runs that no subject points at, damaged ones, and what killed runs left behind."""
     from flows.cleaning import collect
@@ -139,6 +126,7 @@ def train(context: typer.Context, network: Annotated[str, typer.Argument(help="`
 register(app)
 cli_bench.register(app)
 cli_store.register(app)
+cli_view.register(app)
 
 
 @data_app.command(context_settings=_PASS)

@@ -1,0 +1,139 @@
+"""One HTML file that shows a person in 3D without a network: Gaussians and mesh with the programs that draw them inside.
+
+The programs are three.js and Spark (both MIT) from npm, pinned by digest. A page opened from disk may not load modules
+beside it, so they lie in it as gzip in base64; its loader turns them into blob: URLs behind an import map.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import html
+import json
+import string
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flows.viewer import npm
+from pipeline.camera import DISTANCE, FOCAL
+from pipeline.types import Gaussians, Mesh
+
+THREE = npm.Package(
+    "three",
+    "0.187.0",
+    "sha512-Qiu7R+Cmh8CstZsY1uJOSWnVlfo7ZtNLV7mF8Jltk3LB3AtDu9cRZlcnRKkAk8Y4z6KKw35z7Y7Urd7jWY8etA==",
+)
+SPARK = npm.Package(
+    "@sparkjsdev/spark",
+    "2.2.0",
+    "sha512-wf5F2YAmPXnjm20/MgXYer9FQTXz2JOCo05HwxFkaD7Guk9rHVPIwdJ6fq0oF9ME0heMvYj+TxS6DTrucvy6KA==",
+)
+FFLATE = npm.Package(
+    "fflate", "0.8.2", "sha512-cPJU47OaAoCbg0pBvzsgpTPhmhqI5eJjh/JIu8tPj5q+T7iLvW/JAYUqmE7KOB4R1ZyEhzBaIQpQpardBF5z8A=="
+)  # inside Spark; only its licence is read
+
+# module name -> package and file in it
+MODULES = {
+    "three/core": (THREE, "build/three.core.js"),
+    "three": (THREE, "build/three.module.js"),
+    "three/addons/controls/OrbitControls.js": (THREE, "examples/jsm/controls/OrbitControls.js"),
+    "three/addons/postprocessing/Pass.js": (THREE, "examples/jsm/postprocessing/Pass.js"),
+    "@sparkjsdev/spark": (SPARK, "dist/spark.module.min.js"),
+}
+_OWN = Path(__file__).with_name("page")
+
+
+@dataclass(frozen=True)
+class Person:
+    """What a page shows; at least one of the two."""
+
+    name: str
+    gaussians: Gaussians | None
+    mesh: Mesh | None
+
+
+def page(person: Person) -> str:
+    """The HTML of one person; the same person gives the same text.
+
+    Raises:
+        ValueError: nothing to show, or a package that cannot be had (the message says what to do).
+    """
+    facts, parts = _parts(person)
+    if not parts:
+        raise ValueError(f"{person.name} has neither Gaussians nor a mesh yet")
+    blocks = [_block("module", name, code) for name, code in programs().items()]
+    blocks += [_block("part", name, content) for name, content in parts.items()]
+    name = html.escape(person.name)
+    values = {
+        "title": f"{name} · Turnaround",
+        "name": name,
+        "notices": html.escape(_notices(), quote=False).replace("--", "- -"),  # it stands in a comment as well
+        "style": _own("page.css"),
+        "person": json.dumps(facts).replace("<", "\\u003c"),
+        "blocks": "\n".join(blocks),
+        "loader": _own("loader.js"),
+    }
+    return string.Template(_own("page.html")).substitute(values)
+
+
+def _own(name: str) -> str:
+    return (_OWN / name).read_text(encoding="utf-8").rstrip("\n")
+
+
+def _parts(person: Person) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """What the viewer must know, and the bytes of each kind of thing."""
+    from pipeline import dot_splat
+
+    facts: dict[str, Any] = {"name": person.name, "distance": DISTANCE, "tangent": 0.5 / FOCAL}
+    parts: dict[str, bytes] = {}
+    said = []
+    if person.gaussians is not None and len(person.gaussians):
+        facts["splats"] = {"count": len(person.gaussians)}
+        parts["splats"] = dot_splat.encode(person.gaussians)
+        said.append(f"{len(person.gaussians):,} Gaussians")
+    if person.mesh is not None and len(person.mesh.faces):
+        facts["mesh"], parts["mesh"] = pack_mesh(person.mesh)
+        said.append(f"{len(person.mesh.faces):,} triangles")
+    return {**facts, "facts": ", ".join(said)}, parts
+
+
+def pack_mesh(mesh: Mesh) -> tuple[dict[str, Any], bytes]:
+    """A mesh in 16 bits a coordinate and 8 a colour: its description, and indices, positions and colours in this order."""
+    m = mesh.detach().to("cpu")
+    vertices = m.vertices.double().numpy()
+    low = vertices.min(0)
+    size = np.maximum(vertices.max(0) - low, 1e-9)
+    wide = len(vertices) > 2**16
+    indices = m.faces.numpy().astype("<u4" if wide else "<u2")
+    places = np.round((vertices - low) / size * 65535).astype("<u2")
+    colors = np.round(m.colors.double().clamp(0, 1).numpy() * 255).astype(np.uint8)
+    facts = {"vertices": len(vertices), "faces": len(indices), "low": low.tolist(), "size": size.tolist(), "wide": wide}
+    return facts, indices.tobytes() + places.tobytes() + colors.tobytes()
+
+
+def programs() -> dict[str, bytes]:
+    """Code of every module; three's own relative import becomes a name that the import map knows."""
+    code = {"turnaround/viewer": _own("viewer.js").encode()}
+    for package in {package for package, _ in MODULES.values()}:
+        wanted = {file: name for name, (owner, file) in MODULES.items() if owner == package}
+        for file, content in npm.read(package, tuple(wanted)).items():
+            code[wanted[file]] = content
+    code["three"] = code["three"].replace(b"'./three.core.js'", b"'three/core'")
+    return dict(sorted(code.items()))
+
+
+def _block(kind: str, name: str, content: bytes) -> str:
+    packed = base64.b64encode(gzip.compress(content, 9, mtime=0)).decode()
+    return f'<script type="application/octet-stream" data-{kind}="{html.escape(name)}">{packed}</script>'
+
+
+def _notices() -> str:
+    """The licences of the programs in the page, as their packages have them."""
+    texts = [
+        f"{package.name} {package.version}\n\n{npm.read(package, ('LICENSE',))['LICENSE'].decode().strip()}"
+        for package in (THREE, SPARK, FFLATE)
+    ]
+    return "\n\n\n".join(texts)

@@ -1,0 +1,132 @@
+// Shows one person: Gaussians and mesh, in our world turned by 180 degrees about x (OpenCV's y down becomes three's y up).
+import * as THREE from "three";
+import { OrbitControls } from "three/addons/controls/OrbitControls.js";
+import { SparkRenderer, SplatMesh } from "@sparkjsdev/spark";
+
+const SIDES = { Front: 0, Right: 90, Back: 180, Left: 270 };
+const BACKGROUNDS = { light: "#ffffff", dark: "#16181b" };
+
+function meshOf({ bytes, vertices, faces, low, size, wide }) {
+  // uint16 positions in the box, uint16 or uint32 indices, uint8 sRGB colours: the order keeps every array aligned
+  const positions = new Float32Array(3 * vertices), colors = new Float32Array(3 * vertices);
+  const Index = wide ? Uint32Array : Uint16Array;
+  const indices = new Index(bytes.buffer, 0, 3 * faces);
+  const places = new Uint16Array(bytes.buffer, indices.byteLength, 3 * vertices);
+  const paint = new Uint8Array(bytes.buffer, indices.byteLength + places.byteLength, 3 * vertices);
+  const linear = Float32Array.from({ length: 256 }, (_, v) => new THREE.Color().setRGB(v / 255, 0, 0, THREE.SRGBColorSpace).r);
+  for (let i = 0; i < positions.length; i++) {
+    positions[i] = low[i % 3] + (places[i] / 65535) * size[i % 3];
+    colors[i] = linear[paint[i]];
+  }
+  const geometry = new THREE.BufferGeometry();
+  geometry.setAttribute("position", new THREE.BufferAttribute(positions, 3));
+  geometry.setAttribute("color", new THREE.BufferAttribute(colors, 3));
+  geometry.setIndex(new THREE.BufferAttribute(indices, 1));
+  geometry.computeVertexNormals();
+  return geometry;
+}
+
+async function contents(person) {
+  const kinds = {};
+  if (person.splats) {
+    const splats = new SplatMesh({ fileBytes: person.splats.bytes, fileType: "splat", fileName: "person.splat", extSplats: true });
+    await splats.initialized;
+    kinds.Gaussians = splats;
+  }
+  if (person.mesh) {
+    const geometry = meshOf(person.mesh);
+    kinds.Mesh = new THREE.Mesh(geometry, new THREE.MeshBasicMaterial({ vertexColors: true, side: THREE.DoubleSide }));
+    kinds.Shape = new THREE.Mesh(geometry, new THREE.MeshNormalMaterial({ side: THREE.DoubleSide }));
+  }
+  return kinds;
+}
+
+function buttons(id, names, chosen, act) {
+  const group = document.getElementById(id);
+  const all = names.map((name) => {
+    const button = document.createElement("button");
+    button.textContent = name;
+    button.setAttribute("aria-pressed", String(name === chosen));
+    button.onclick = () => {
+      if (id === "kinds") for (const other of all) other.setAttribute("aria-pressed", String(other === button));
+      act(name);
+    };
+    group.append(button);
+    return button;
+  });
+}
+
+export async function start(person) {
+  const stage = document.getElementById("stage");
+  const renderer = new THREE.WebGLRenderer({ antialias: true });
+  renderer.setPixelRatio(Math.min(window.devicePixelRatio, 2));
+  stage.append(renderer.domElement);
+  const scene = new THREE.Scene();
+  let stale = 30; // frames still to draw: the order of the Gaussians comes from a worker, some frames later
+  const redraw = () => { stale = 30; };
+  // 0.3 px of blur, without compensation: as the renderer that the networks were trained with
+  const spark = new SparkRenderer({ renderer, onDirty: redraw, preBlurAmount: 0.3, blurAmount: 0, sortRadial: false });
+  scene.add(spark);
+
+  const turned = new THREE.Group();
+  turned.rotation.x = Math.PI;
+  scene.add(turned);
+  const kinds = await contents(person);
+  const show = (kind) => {
+    for (const [name, object] of Object.entries(kinds)) object.visible = name === kind;
+    redraw();
+  };
+  for (const object of Object.values(kinds)) turned.add(object);
+
+  const camera = new THREE.PerspectiveCamera(50, 1, 0.05, 50);
+  const controls = new OrbitControls(camera, renderer.domElement);
+  Object.assign(controls, { minDistance: 0.3, maxDistance: 8, zoomSpeed: 0.8 });
+  controls.addEventListener("change", redraw);
+  const lookFrom = (degrees) => {
+    const angle = (degrees * Math.PI) / 180;
+    controls.target.set(0, 0, 0);
+    camera.position.set(Math.sin(angle) * person.distance, 0, Math.cos(angle) * person.distance);
+    controls.update();
+    redraw();
+  };
+  const resize = () => {
+    const width = window.innerWidth, height = window.innerHeight;
+    renderer.setSize(width, height, false);
+    camera.aspect = width / height;
+    // the photo's field of view belongs to the shorter side
+    camera.fov = (2 * Math.atan(Math.max(1, height / width) * person.tangent) * 180) / Math.PI;
+    camera.updateProjectionMatrix();
+    redraw();
+  };
+  const light = (name) => {
+    document.body.className = name;
+    scene.background = new THREE.Color(BACKGROUNDS[name]);
+    redraw();
+  };
+  const asked = new URLSearchParams(window.location.hash.slice(1)); // #azimuth=90&show=Mesh&background=dark
+  const first = asked.get("show") in kinds ? asked.get("show") : Object.keys(kinds)[0];
+  const reset = (degrees = 0) => { lookFrom(degrees); camera.zoom = 1; };
+  const toggle = () => light(document.body.className === "light" ? "dark" : "light");
+  window.addEventListener("resize", resize);
+  resize();
+  light(asked.get("background") === "dark" ? "dark" : "light");
+  reset(Number(asked.get("azimuth")) || 0);
+  show(first);
+  buttons("kinds", Object.keys(kinds), first, show);
+  buttons("sides", Object.keys(SIDES), null, (side) => lookFrom(SIDES[side]));
+  document.getElementById("facts").textContent = person.facts;
+  document.getElementById("reset").onclick = () => reset();
+  document.getElementById("background").onclick = toggle;
+  document.getElementById("about").onclick = () => document.getElementById("notices").showModal();
+  window.addEventListener("keydown", ({ key }) => { if (key === "r") reset(); if (key === "b") toggle(); });
+
+  await new Promise((resolve) => {
+    let frames = 0;
+    renderer.setAnimationLoop(() => {
+      if (stale > 0) { stale -= 1; renderer.render(scene, camera); }
+      if (++frames === 10) resolve();
+    });
+  });
+  document.body.dataset.ready = "yes";
+  document.body.dataset.drawn = String(spark.display?.numSplats ?? "");
+}

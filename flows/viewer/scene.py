@@ -1,0 +1,141 @@
+"""What there is to see of a subject, stage by stage, finished or not; knows no server.
+
+Everything stays in our world frame: metres, OpenCV axes (y down), the input camera 2 m before the origin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from flows import subjects
+from pipeline.store import Record, Store, StoreError
+from pipeline.types import Body, Gaussians, Mesh, View
+
+STEPS = ("coarse", "refine", "fuse", "mesh")  # stages that the slider passes
+LABELS = {"coarse": "coarse", "refine": "refined", "fuse": "fused", "mesh": "mesh"}
+_SHOWN = ("prepare", "estimate", *STEPS)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stop of the stage slider: what the stage made, or why there is nothing."""
+
+    stage: str
+    gaussians: Gaussians | None = None
+    mesh: Mesh | None = None
+    missing: str = ""  # a sentence; empty where the stage is there
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A subject as it is on disk."""
+
+    subject: str
+    steps: tuple[Step, ...]
+    view: View | None = None  # the photo, cut out, and its camera
+    bodies: tuple[Body, ...] = ()  # the estimate, each iteration of the refinement; only estimate and result from older runs
+    kept: int = 0  # which of `bodies` the refinement chose
+    trace: Mapping[str, Any] = field(default_factory=dict)
+    body_model: str = "body"  # 'body' is the free one, else a file
+    states: Mapping[str, str] = field(default_factory=dict)  # stage -> "made", or why it is not there
+
+    @property
+    def losses(self) -> dict[str, list[float]]:
+        """Each loss of the refinement by iteration; the total first."""
+        records = self.trace.get("iterations", [])
+        names = sorted({name for record in records for name in record} - {"iteration"}, key=lambda name: (name != "total", name))
+        return {name: [float(record.get(name, float("nan"))) for record in records] for name in names}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the controls say: a stop of the stage slider, a body, and what is switched on."""
+
+    step: int = 0
+    iteration: int = 0
+    gaussians: bool = True
+    mesh: bool = False
+    body: bool = False
+    camera: bool = True
+
+
+def open_scene(root: Path, subject: str) -> Scene:
+    """Read what a subject has. ValueError where the work folder does not know it; missing or damaged stages are named in it."""
+    memory = subjects.recall(root, subject)
+    store = Store(root)
+    found, states = {}, {}
+    for stage in _SHOWN:
+        record = store.linked(subject, stage)
+        failure = memory.failures.get(stage)
+        states[stage] = "made" if record else f"failed: {failure}" if failure else "not made yet"
+        if record is not None:
+            try:
+                found[stage] = _outputs(stage, record)
+            except StoreError as error:
+                states[stage] = str(error)
+    steps = tuple(
+        Step(stage, **found[stage]["step"]) if stage in found else Step(stage, missing=f"{stage}: {states[stage]}") for stage in STEPS
+    )
+    estimate, refine = found.get("estimate", {}), found.get("refine", {})
+    bodies, kept = _bodies(estimate, refine)
+    return Scene(
+        subject, steps, found.get("prepare", {}).get("view"), bodies, kept, refine.get("trace", {}),
+        estimate.get("config", refine.get("config", {})).get("body", "body"), states,
+    )  # fmt: skip
+
+
+def _outputs(stage: str, record: Record) -> dict[str, Any]:
+    """What is shown of a stage's outputs; those that an older version did not make are left out."""
+    made = record.manifest["outputs"]
+    shown = {
+        "prepare": ("view",), "estimate": ("body",), "coarse": ("gaussians",), "refine": ("gaussians", "body", "path", "trace"),
+        "fuse": ("gaussians",), "mesh": ("mesh",),
+    }  # fmt: skip
+    values: dict[str, Any] = {name: record.load(name) for name in shown[stage] if name in made}
+    values["step"] = {name: values[name] for name in ("gaussians", "mesh") if name in values}
+    return values | {"config": record.manifest["config"]}
+
+
+def _bodies(estimate: Mapping[str, Any], refine: Mapping[str, Any]) -> tuple[tuple[Body, ...], int]:
+    path = refine.get("path")
+    if path is not None:
+        kept = refine.get("trace", {}).get("kept", "iteration 0").rpartition(" ")[2]
+        return tuple(path[i] for i in range(len(path.transl))), int(kept)
+    bodies = tuple(made["body"] for made in (estimate, refine) if "body" in made)
+    return bodies, len(bodies) - 1 if bodies else 0
+
+
+def first_choice(scene: Scene) -> Choice:
+    """The latest stage with Gaussians, as one wants to see it first."""
+    there = [k for k, step in enumerate(scene.steps) if step.gaussians is not None]
+    return moved(scene, Choice(), there[-1] if there else 0)
+
+
+def moved(scene: Scene, choice: Choice, step: int) -> Choice:
+    """The choice after the stage slider: the coarse stage had the estimated body, later ones the refined; a mesh replaces Gaussians."""
+    mesh = scene.steps[step].stage == "mesh"
+    iteration = 0 if scene.steps[step].stage == "coarse" else scene.kept
+    return replace(choice, step=step, iteration=iteration, gaussians=not mesh, mesh=mesh)
+
+
+def gaussians_step(scene: Scene, choice: Choice) -> int | None:
+    """The step whose Gaussians are on screen: none where they are off or missing; at the mesh those it was made from."""
+    if not choice.gaussians:
+        return None
+    step = choice.step - 1 if scene.steps[choice.step].stage == "mesh" else choice.step
+    return step if scene.steps[step].gaussians is not None else None
+
+
+def quality_lines(scene: Scene) -> list[str]:
+    """Fit quality before -> after the refinement and what it warned of, in Markdown."""
+    before, after = scene.trace.get("before") or {}, scene.trace.get("after") or {}
+    names = {"front_iou": "IoU with the photo's mask", "sides_iou": "IoU with the side views", "keypoints_px": "joints to keypoints, px"}
+    lines = [
+        f"{title}: {before.get(name, float('nan')):.3g} → **{after[name]:.3g}**"
+        for name, title in names.items()
+        if after.get(name) is not None and before.get(name) is not None
+    ]
+    return lines + [f"poor fit: {reason}" for reason in scene.trace.get("poor_fit", [])]

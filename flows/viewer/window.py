@@ -1,0 +1,223 @@
+"""The viser window of a scene: 3D nodes and the controls beside them.
+
+viser's world has the axes of whoever fills it: our OpenCV axes go in unchanged, with "-y" as the up direction, and its
+camera frustums look along +z with y down as ours do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import viser.uplot
+
+from flows.viewer.guard import guarded_server, quiet
+from flows.viewer.scene import LABELS, Choice, Scene, first_choice, gaussians_step, moved, quality_lines
+from pipeline.camera import camera_center
+from pipeline.rotation import matrix_to_quat, quat_to_matrix
+from pipeline.types import Gaussians
+
+_COLORS = ("#1b5fad", "#c23b22", "#3a923a", "#9467bd", "#c69c1d", "#666666", "#d670ad", "#17a2b8")
+_START, _TARGET = (-2.3, -0.7, -3.0), (0.0, 0.0, -0.5)  # beside the input camera: both it and the person are in sight
+_BODY_COLOR = (120, 170, 230)
+
+
+class Window:
+    """A running viewer; every browser that looks at it shares the controls."""
+
+    def __init__(self, scene: Scene, host: str, port: int) -> None:
+        self.scene, self.choice = scene, first_choice(scene)
+        self.server = guarded_server(host, port, f"{scene.subject} · Turnaround")
+        self.port = self.server.get_port()
+        self._quiet = False  # while the controls are set by the program
+        self._body_model: Any = None
+        self._add_world()
+        self._add_controls()
+        self._show()
+
+    def wait(self) -> None:
+        """Block until interrupted."""
+        while True:
+            time.sleep(1)
+
+    def close(self) -> None:
+        """Stop serving."""
+        with quiet():
+            self.server.stop()
+
+    def _add_world(self) -> None:
+        scene, world = self.scene, self.server.scene
+        world.set_up_direction("-y")
+        world.set_background_image(np.full((2, 2, 3), 255, np.uint8))
+        camera = self.server.initial_camera
+        camera.position, camera.look_at, camera.up, camera.fov = _START, _TARGET, (0.0, -1.0, 0.0), math.radians(50)
+        self.splats = {k: world.add_gaussian_splats(f"/gaussians/{step.stage}", visible=False, **splat_arrays(step.gaussians))
+                       for k, step in enumerate(scene.steps) if step.gaussians is not None}  # fmt: skip
+        mesh = next((step.mesh for step in scene.steps if step.mesh is not None), None)
+        self.mesh = None if mesh is None else world.add_mesh_trimesh("/mesh", _trimesh(mesh), visible=False)
+        self.body = self._add_body()
+        self.frustum = None if scene.view is None else self._add_camera(scene.view)
+
+    def _add_body(self) -> Any:
+        """The body's node, or None where there is no body or its model is not on this machine (`self.body_fault` says which)."""
+        from models.body import BodyModel
+
+        self.body_fault = "" if self.scene.bodies else "no body yet"
+        if not self.scene.bodies:
+            return None
+        name = self.scene.body_model
+        try:
+            self._body_model = BodyModel.load(None if name == "body" else Path(name))
+        except (OSError, ValueError) as error:
+            self.body_fault = str(error)
+            return None
+        faces = self._body_model.faces.numpy()
+        return self.server.scene.add_mesh_simple("/body", self.body_vertices(0), faces, color=_BODY_COLOR, visible=False)
+
+    def body_vertices(self, iteration: int) -> np.ndarray:
+        """(v, 3) of one of the scene's bodies, metres."""
+        import torch
+
+        with torch.no_grad():
+            return self._body_model(self.scene.bodies[iteration]).vertices.numpy()
+
+    def _add_camera(self, view: Any) -> Any:
+        camera = view.camera
+        return self.server.scene.add_camera_frustum(
+            "/camera",
+            fov=2 * math.atan(camera.height / 2 / float(camera.K[1, 1])),
+            aspect=camera.width / camera.height,
+            scale=0.25,
+            thickness=0.006,
+            color=(90, 90, 90),
+            image=(view.image.clamp(0, 1).numpy() * 255).round().astype(np.uint8),
+            wxyz=matrix_to_quat(camera.T_camera_world[:3, :3].T).numpy(),  # of T_world_camera
+            position=camera_center(camera).numpy(),
+        )
+
+    def _add_controls(self) -> None:
+        scene, gui = self.scene, self.server.gui
+        gui.main_panel.dock_right()
+        gui.configure_theme(control_width="large", show_logo=False, show_share_button=False)
+        gui.add_markdown(f"## {_escaped(scene.subject)}")
+        labels = tuple((k, LABELS[step.stage]) for k, step in enumerate(scene.steps))
+        self.stage = gui.add_slider("Stage", 0, len(scene.steps) - 1, 1, self.choice.step, marks=labels)
+        self.stage.on_update(lambda _: self._set(moved(scene, self.choice, int(self.stage.value))))
+        self.toggles = {}
+        there = {
+            "gaussians": bool(self.splats),
+            "mesh": self.mesh is not None,
+            "body": self.body is not None,
+            "camera": self.frustum is not None,
+        }
+        for name, label in {"gaussians": "Gaussians", "mesh": "Mesh", "body": "Body", "camera": "Input camera"}.items():
+            toggle = gui.add_checkbox(label, getattr(self.choice, name), disabled=not there[name])
+            toggle.on_update(lambda _, name=name, toggle=toggle: self._set(dataclasses.replace(self.choice, **{name: toggle.value})))
+            self.toggles[name] = toggle
+        front = gui.add_button("From the input camera")
+        front.on_click(lambda _: self.show_from_input())
+        self.note = gui.add_markdown("")
+        self._add_refinement()
+        with gui.add_folder("Stages", expand_by_default=any(state != "made" for state in scene.states.values())):
+            gui.add_markdown("\n".join(f"- `{stage}`: {_escaped(state)}" for stage, state in scene.states.items()))
+
+    def _add_refinement(self) -> None:
+        scene, gui = self.scene, self.server.gui
+        self.iteration = None
+        with gui.add_folder("Refinement"):
+            if self.body is not None and len(scene.bodies) > 1:
+                last = len(scene.bodies) - 1
+                names = {0: "estimate", last: str(last)} | {scene.kept: "kept"}
+                self.iteration = gui.add_slider("Iteration", 0, last, 1, self.choice.iteration, marks=tuple(names.items()))
+                self.iteration.on_update(lambda _: self._to_iteration())
+            self.values = gui.add_markdown("")
+            lines = quality_lines(scene)
+            if lines:
+                gui.add_markdown("\n".join(f"- {_escaped(line, keep='*')}" for line in lines))
+            if scene.losses:
+                gui.add_uplot(*_plot(scene), title="losses (logarithmic)", scales={"x": {"time": False}, "y": {"distr": 3}}, aspect=1.6)
+
+    def _to_iteration(self) -> None:
+        if self.iteration is not None:
+            self._set(dataclasses.replace(self.choice, iteration=int(self.iteration.value), body=True))
+
+    def _set(self, choice: Choice) -> None:
+        if not self._quiet and choice != self.choice:
+            self.choice = choice
+            self._show()
+
+    def _show(self) -> None:
+        """Nodes and controls as the choice says."""
+        scene, choice = self.scene, self.choice
+        chosen = gaussians_step(scene, choice)
+        with self.server.atomic():
+            for k, splat in self.splats.items():
+                splat.visible = k == chosen
+            for node, shown in ((self.mesh, choice.mesh), (self.body, choice.body), (self.frustum, choice.camera)):
+                if node is not None:
+                    node.visible = shown
+            if self.body is not None and choice.body:
+                self.body.vertices = self.body_vertices(choice.iteration)
+            self._show_controls()
+
+    def _show_controls(self) -> None:
+        scene, choice = self.scene, self.choice
+        self._quiet = True
+        try:
+            self.stage.value = choice.step
+            for name, toggle in self.toggles.items():
+                toggle.value = getattr(choice, name)
+            if self.iteration is not None:
+                self.iteration.value = choice.iteration
+        finally:
+            self._quiet = False
+        missing = [scene.steps[choice.step].missing, self.body_fault if choice.body or not scene.bodies else ""]
+        self.note.content = "\n\n".join(f"**Missing** {_escaped(text)}" for text in missing if text)
+        at = [f"{name} {values[choice.iteration]:.4f}" for name, values in scene.losses.items() if choice.iteration < len(values)]
+        self.values.content = f"Losses at {choice.iteration}: {', '.join(at)}" if at else ""
+
+    def show_from_input(self) -> None:
+        """Every browser's camera to where the photo was taken."""
+        if self.scene.view is None:
+            return
+        camera = self.scene.view.camera
+        for client in self.server.get_clients().values():
+            with client.atomic():
+                client.camera.up_direction = (0.0, -1.0, 0.0)
+                client.camera.position = camera_center(camera).numpy()
+                client.camera.look_at = (0.0, 0.0, 0.0)
+
+
+def splat_arrays(gaussians: Gaussians) -> dict[str, Any]:
+    """Gaussians as viser takes them: centers (n, 3), covariances (n, 3, 3) in square metres, rgbs (n, 3) and opacities (n, 1) in [0, 1]."""
+    axes = quat_to_matrix(gaussians.quats) * gaussians.scales[:, None, :]
+    return {
+        "centers": gaussians.means.numpy(),
+        "covariances": (axes @ axes.transpose(-1, -2)).numpy(),
+        "rgbs": gaussians.colors.clamp(0, 1).numpy(),
+        "opacities": gaussians.opacities[:, None].numpy(),
+    }
+
+
+def _trimesh(mesh: Any) -> Any:
+    import trimesh
+
+    colors = (mesh.colors.clamp(0, 1).numpy() * 255).round().astype(np.uint8)
+    return trimesh.Trimesh(mesh.vertices.numpy(), mesh.faces.numpy(), vertex_colors=colors, process=False)
+
+
+def _plot(scene: Scene) -> tuple[tuple[np.ndarray, ...], tuple[Any, ...]]:
+    """Iterations and losses with their lines, for uPlot; what is not positive has no place on a logarithmic axis."""
+    losses = {name: np.asarray(values) for name, values in scene.losses.items() if np.nanmax(values) > 0}
+    rows = (np.arange(len(scene.trace["iterations"]), dtype=float), *(np.where(v > 0, v, np.nan) for v in losses.values()))
+    lines = [viser.uplot.Series(label=name, stroke=color, width=2) for name, color in zip(losses, _COLORS, strict=False)]
+    return rows[: len(lines) + 1], (viser.uplot.Series(label="iteration"), *lines)
+
+
+def _escaped(text: str, keep: str = "") -> str:
+    """Text that stays text in Markdown with HTML in it."""
+    return "".join(f"&#{ord(c)};" if c in "<>&*_`[]()#!\\{}|~" and c not in keep else c for c in text)

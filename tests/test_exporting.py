@@ -1,0 +1,279 @@
+"""`export`: the .splat file, the formats of the command, packages by digest, and the offline page in a real browser."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import hashlib
+import io
+import re
+import tarfile
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import toy_person
+from chromium import Browser, needs_chromium
+
+from flows.exporting import FORMATS, export_file
+from flows.viewer import html_page, npm
+from flows.viewer.html_page import Person, pack_mesh, page
+from models.splat import rasterize
+from pipeline import dot_splat, glb, ply
+from pipeline.camera import orbit_cameras
+from pipeline.rotation import quat_to_matrix
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory) -> Path:
+    return toy_person.make(tmp_path_factory.mktemp("work"))
+
+
+def test_splat_file_is_the_ply_within_its_quantisation():
+    g = ply.decode(ply.encode(toy_person.gaussians()))
+    order = torch.argsort(-(g.scales.double().prod(-1) * g.opacities.double()), stable=True)
+    data = dot_splat.encode(g)
+    back, expected = dot_splat.decode(data), g[order]
+    assert len(data) == 32 * len(g)
+    assert torch.equal(back.means, expected.means) and torch.equal(back.scales, expected.scales)
+    assert (back.colors - expected.colors).abs().max() <= 0.5 / 255 + 1e-6
+    assert (back.opacities - expected.opacities).abs().max() <= 0.5 / 255 + 1e-6
+    assert (quat_to_matrix(back.quats) - quat_to_matrix(expected.quats)).abs().max() < 0.04  # 8 bits a component
+    assert dot_splat.encode(dot_splat.decode(data))[:12] == data[:12] and (torch.diff(back.scales.prod(-1)) <= 1e-9).all()
+
+
+def test_splat_record_is_that_of_the_format():
+    """One Gaussian by hand, as antimatter15's convert.py writes it."""
+    one = dot_splat.Gaussians(
+        torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[0.0, 1.0, 0.0, 0.0]]), torch.tensor([[0.1, 0.2, 0.3]]),
+        torch.tensor([0.5]), torch.tensor([[1.0, 0.0, 0.2]]),
+    )  # fmt: skip
+    data = dot_splat.encode(one)
+    assert np.frombuffer(data[:24], "<f4").tolist() == pytest.approx([1, 2, 3, 0.1, 0.2, 0.3])
+    assert list(data[24:]) == [255, 0, 51, 128, 128, 255, 128, 128]
+
+
+def test_splat_refuses_what_it_cannot_hold(tmp_path):
+    g = toy_person.gaussians(count=1)
+    g.means[0, 0] = torch.nan
+    with pytest.raises(ValueError, match="means of 4 Gaussians"):
+        dot_splat.encode(g)
+    file = tmp_path / "short.splat"
+    file.write_bytes(bytes(33))
+    with pytest.raises(ValueError, match=r"short\.splat: .*33 bytes"):
+        dot_splat.load(file)
+    file.write_bytes(np.full(8, np.nan, "<f4").tobytes())
+    with pytest.raises(ValueError, match="not finite"):
+        dot_splat.load(file)
+
+
+@pytest.mark.parametrize("to", [name for name in FORMATS if name != "html"])
+def test_every_format_is_written_and_read_back(work, tmp_path, to):
+    made = export_file(work, "toy", to, tmp_path / "deep" / f"x.{to}")
+    content = made.path.read_bytes()
+    if to in ("ply", "splat"):
+        assert len((ply if to == "ply" else dot_splat).decode(content)) == len(toy_person.gaussians(0)) and made.stages == ("fuse",)
+    elif to == "glb":
+        assert len(glb.decode(content).faces) == len(toy_person.mesh().faces)
+    else:
+        assert content == b"film" if to == "mp4" else content.startswith(b"# turnaround")
+    assert f"from {made.stages[0]}" in str(made)
+
+
+def test_export_into_a_folder_and_its_errors(work, tmp_path, monkeypatch):
+    assert export_file(work, "toy", "ply", tmp_path).path == tmp_path / "toy.ply"
+    monkeypatch.chdir(tmp_path)
+    assert export_file(work, "toy", "glb", None).path == Path("toy.glb")
+    with pytest.raises(ValueError, match="--to stl: expected one of ply, splat, glb, obj, mp4, html"):
+        export_file(work, "toy", "stl", None)
+    with pytest.raises(ValueError, match="knows no subject 'nobody'"):
+        export_file(work, "nobody", "ply", None)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"cannot be written .* --out"):
+        export_file(work, "toy", "ply", tmp_path / "file" / "x.ply")
+
+
+def test_unfinished_subjects_export_what_they_have_and_say_so(tmp_path, caplog):
+    toy_person.make(tmp_path, without=("fuse", "mesh", "turntable"))
+    made = export_file(tmp_path, "toy", "splat", tmp_path)
+    assert made.stages == ("refine",) and "no result of `fuse` yet: this is that of `refine`" in caplog.text
+    for to, stage in {"glb": "mesh", "obj": "mesh", "mp4": "turntable"}.items():
+        with pytest.raises(ValueError, match=f"has no .* yet: it comes from `{stage}`; `turnaround status toy`"):
+            export_file(tmp_path, "toy", to, None)
+
+
+def test_packed_mesh_is_the_mesh_within_its_quantisation():
+    mesh = toy_person.mesh()
+    facts, data = pack_mesh(mesh)
+    n, f = facts["vertices"], facts["faces"]
+    indices, places, colors = np.split(np.frombuffer(data, np.uint8), [6 * f, 6 * f + 6 * n])
+    assert not facts["wide"] and (indices.view("<u2").reshape(-1, 3) == mesh.faces.numpy()).all()
+    restored = np.array(facts["low"]) + places.view("<u2").reshape(-1, 3) / 65535 * np.array(facts["size"])
+    assert np.abs(restored - mesh.vertices.numpy()).max() < 2e-5
+    assert np.abs(colors.reshape(-1, 3) / 255 - mesh.colors.numpy()).max() <= 0.5 / 255 + 1e-6
+
+
+# packages
+
+
+def tarball(files: dict[str, bytes]) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(f"package/{name}")
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return stream.getvalue()
+
+
+@contextlib.contextmanager
+def a_registry(folder: Path):
+    class Silent(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Silent, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package in a registry of this machine, and an empty cache."""
+    content = tarball({"LICENSE": b"be kind", "a.js": b"1", "../../evil.js": b"2"})
+    integrity = "sha512-" + base64.b64encode(hashlib.sha512(content).digest()).decode()
+    found = npm.Package("@toys/ball", "1.2.3", integrity)
+    file = tmp_path / "registry" / "@toys/ball/-/ball-1.2.3.tgz"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(content)
+    monkeypatch.setenv("TURNAROUND_CACHE", str(tmp_path / "cache"))
+    with a_registry(tmp_path / "registry") as url:
+        monkeypatch.setenv("npm_config_registry", url + "/")
+        yield found, file
+
+
+def test_a_package_is_fetched_once_and_checked_each_time(package, tmp_path):
+    ball, file = package
+    assert npm.read(ball, ("LICENSE", "a.js")) == {"LICENSE": b"be kind", "a.js": b"1"}
+    cached = tmp_path / "cache/npm/ball-1.2.3.tgz"
+    served = file.read_bytes()
+    file.unlink()
+    assert npm.read(ball, ("a.js",)) == {"a.js": b"1"}, "from the cache"
+    file.write_bytes(served)
+    cached.write_bytes(served[:-1] + b"?")
+    assert npm.read(ball, ("a.js",)) == {"a.js": b"1"} and cached.read_bytes() == served, "a damaged one is fetched again"
+    with pytest.raises(ValueError, match=r"ball-1\.2\.3\.tgz lacks b\.js"):
+        npm.read(ball, ("a.js", "b.js"))
+    assert [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()] == [cached.name], "nothing is unpacked"
+
+
+def test_another_digest_is_refused(package, tmp_path):
+    ball, file = package
+    file.write_bytes(tarball({"a.js": b"evil"}))
+    with pytest.raises(ValueError, match="has another digest: nothing of it is used"):
+        npm.read(ball, ("a.js",))
+    assert not list((tmp_path / "cache").rglob("*.tgz"))
+
+
+def test_without_a_network_the_message_says_what_to_put_where(package, tmp_path, monkeypatch):
+    ball, _ = package
+    monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9")
+    with pytest.raises(ValueError) as caught:
+        npm.read(ball, ("a.js",))
+    for part in ("http://127.0.0.1:9/@toys/ball/-/ball-1.2.3.tgz", ball.integrity, str(tmp_path / "cache/npm/ball-1.2.3.tgz")):
+        assert part in str(caught.value)
+
+
+def test_the_registry_is_the_machines(monkeypatch, tmp_path):
+    monkeypatch.delenv("npm_config_registry", raising=False)
+    monkeypatch.delenv("NPM_CONFIG_REGISTRY", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert npm.registry() == "https://registry.npmjs.org"
+    (tmp_path / ".npmrc").write_text("audit=false\nregistry = https://npm.example/mirror/\n")
+    assert npm.registry() == "https://npm.example/mirror"
+    monkeypatch.setenv("npm_config_registry", "https://other.example/")
+    assert npm.registry() == "https://other.example"
+
+
+# the page
+
+
+@pytest.fixture(scope="module")
+def programs():
+    try:
+        html_page.programs()
+    except ValueError as error:
+        pytest.skip(f"the page's programs cannot be fetched: {error}")
+
+
+def test_the_page_holds_the_licences_and_escapes_the_name(programs):
+    text = page(Person("<img src=x onerror=alert(1)>-->", toy_person.gaussians(count=3), None))
+    assert "<img" not in text and text.count("&lt;img src=x onerror=alert(1)&gt;--&gt;") >= 2
+    assert text.count("WORLD LABS TECHNOLOGIES") >= 2 and "three.js authors" in text and "Arjun Barrett" in text, (
+        "in the comment and in About"
+    )
+    comment = text[text.index("<!--") : text.index("-->")]
+    assert "MIT License" in comment and "WORLD LABS" in comment
+    assert not re.search(r"<(?:script|link|img|iframe)[^>]*(?:src|href)=", text), "nothing is loaded from elsewhere"
+    with pytest.raises(ValueError, match="neither Gaussians nor a mesh"):
+        page(Person("empty", None, None))
+
+
+def test_the_same_person_gives_the_same_page_of_a_few_megabytes(programs):
+    g = toy_person.gaussians(count=16384)  # 65,536 in all
+    text = page(Person("toy", g, toy_person.mesh()))
+    assert text == page(Person("toy", g, toy_person.mesh())) and len(text) < 4.5e6
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    return float(-10 * np.log10(np.mean((a / 255.0 - b / 255.0) ** 2)))
+
+
+@needs_chromium
+def test_the_page_shows_what_our_renderer_shows_from_all_sides(programs, work, tmp_path):
+    made = export_file(work, "toy", "html", tmp_path)
+    size = 384
+    expected = rasterize(toy_person.gaussians(0), orbit_cameras([0, 90, 180], size), outputs=("rgb",)).rgb.clamp(0, 1).numpy() * 255
+    browser = Browser(tmp_path / "profile", (size, size))
+    only_person = "document.head.append(Object.assign(document.createElement('style'), {textContent: 'nav, header {display: none}'}))"
+    try:
+        for k, azimuth in enumerate((0, 90, 180)):
+            browser.open(f"{made.path.as_uri()}#azimuth={azimuth}")
+            browser.wait("document.body?.dataset.ready || document.body?.dataset.failed")
+            browser.run(only_person)
+            seen = settled(browser)
+            assert browser.errors == [], browser.errors
+            assert browser.requests == [made.path.as_uri()], "no request but the page's own"
+            assert psnr(seen, expected[k]) > 38, azimuth
+            assert psnr(seen, expected[k][:, ::-1]) < psnr(seen, expected[k]) - 5, "the mirror image is another picture"
+        browser.run("document.querySelector('#kinds button:nth-child(2)').click(); document.getElementById('reset').click()")
+        mesh = settled(browser)
+        assert 12 < psnr(mesh, expected[0]) < 27 and tuple(mesh[size // 2, size // 2]) == pytest.approx((204, 204, 51), abs=3)
+        browser.run("document.getElementById('background').click()")
+        assert tuple(settled(browser)[2, 2]) == pytest.approx((22, 24, 27), abs=2)
+        browser.run("document.getElementById('about').click()")
+        assert "three.js authors" in browser.run("document.querySelector('dialog[open] pre').textContent")
+    finally:
+        browser.close()
+
+
+def settled(browser: Browser) -> np.ndarray:
+    """The picture once it stays: sorting takes some frames."""
+    import time
+
+    last = browser.picture()
+    for _ in range(40):
+        time.sleep(0.4)
+        seen = browser.picture()
+        if np.array_equal(seen, last):
+            return seen
+        last = seen
+    pytest.fail("the page does not come to rest")

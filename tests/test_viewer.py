@@ -1,0 +1,147 @@
+"""The interactive viewer: what it shows of finished and unfinished subjects, and its page in a real browser."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import toy_person
+from chromium import Browser, needs_chromium
+
+from flows.viewer.scene import first_choice, gaussians_step, moved, open_scene, quality_lines
+from flows.viewer.serve import serve, start
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory) -> Path:
+    return toy_person.make(tmp_path_factory.mktemp("work"))
+
+
+def test_a_finished_subject_has_every_stop_and_every_iteration(work):
+    scene = open_scene(work, "toy")
+    assert [step.stage for step in scene.steps] == ["coarse", "refine", "fuse", "mesh"] and not any(step.missing for step in scene.steps)
+    assert len(scene.bodies) == toy_person.ITERATIONS + 1 and scene.kept == 2
+    assert torch.equal(scene.bodies[3].transl, toy_person.path().transl[3])
+    assert list(scene.losses) == ["total", "front", "sides"] and scene.losses["front"] == [0.5, 0.25, 0.5 / 3]
+    assert set(scene.states.values()) == {"made"}
+    assert quality_lines(scene) == ["IoU with the photo's mask: 0.8 → **0.9**", "joints to keypoints, px: 1.5 → **1.5**"]
+
+
+def test_the_stage_slider_brings_its_gaussians_its_body_and_the_mesh(work):
+    scene = open_scene(work, "toy")
+    choice = first_choice(scene)
+    assert (choice.step, choice.iteration, choice.mesh) == (2, 2, False) and gaussians_step(scene, choice) == 2
+    coarse = moved(scene, choice, 0)
+    assert coarse.iteration == 0 and gaussians_step(scene, coarse) == 0
+    mesh = moved(scene, coarse, 3)
+    assert mesh.mesh and not mesh.gaussians and gaussians_step(scene, mesh) is None
+    assert moved(scene, mesh, 1).gaussians and not moved(scene, mesh, 1).mesh
+
+
+def test_missing_and_failed_stages_are_told(tmp_path):
+    scene = open_scene(toy_person.make(tmp_path, without=("refine", "fuse", "mesh"), failures={"refine": "no body in sight"}), "toy")
+    assert [bool(step.missing) for step in scene.steps] == [False, True, True, True]
+    assert "failed: no body in sight" in scene.steps[1].missing and "not made yet" in scene.steps[2].missing
+    assert len(scene.bodies) == 1 and scene.losses == {} and first_choice(scene).step == 0
+    assert gaussians_step(scene, moved(scene, first_choice(scene), 3)) is None
+
+
+def test_nothing_but_the_photo_is_a_scene_too(tmp_path):
+    scene = open_scene(toy_person.make(tmp_path, without=tuple(toy_person.outputs())), "toy")
+    assert scene.bodies == () and scene.view is None and first_choice(scene).step == 0 and all(step.missing for step in scene.steps)
+
+
+def test_a_refinement_of_an_older_version_shows_estimate_and_result(tmp_path, monkeypatch):
+    made = toy_person.outputs()
+    del made["refine"]["path"]
+    monkeypatch.setattr(toy_person, "outputs", lambda: made)
+    scene = open_scene(toy_person.make(tmp_path), "toy")
+    assert len(scene.bodies) == 2 and scene.kept == 1
+
+
+def test_a_damaged_file_is_told_and_the_rest_is_shown(tmp_path):
+    toy_person.make(tmp_path)
+    file = next((tmp_path / "cache" / "fuse").glob("*/gaussians.ply"))
+    file.write_bytes(b"x" * file.stat().st_size)
+    scene = open_scene(tmp_path, "toy")
+    assert "gaussians.ply" in scene.steps[2].missing and scene.steps[1].gaussians is not None
+
+
+def test_errors_name_what_to_do(work, monkeypatch):
+    with pytest.raises(ValueError, match="knows no subject 'nobody'"):
+        serve(work, "nobody", host="127.0.0.1", port=8080, open_browser=False, say=print)
+    scene = open_scene(work, "toy")
+    with pytest.raises(ValueError, match=r"203\.0\.113\.7:8080 cannot be listened on .* --host"):
+        start(scene, "203.0.113.7")
+    monkeypatch.setitem(sys.modules, "viser", None)
+    with pytest.raises(ValueError, match=r"pip install 'turnaround\[view\]'"):
+        start(scene)
+
+
+def test_viser_gets_our_covariances():
+    from flows.viewer.window import splat_arrays
+
+    arrays = splat_arrays(toy_person.gaussians(count=5))
+    g = toy_person.gaussians(count=5)
+    variances = np.linalg.eigvalsh(arrays["covariances"])
+    np.testing.assert_allclose(variances, np.sort(g.scales.numpy() ** 2, 1), rtol=1e-3)
+    assert arrays["centers"].shape == (20, 3) and arrays["opacities"].shape == (20, 1)
+
+
+def test_another_sites_page_is_refused(work):
+    from websockets.exceptions import InvalidStatus
+    from websockets.sync.client import connect
+
+    window = start(open_scene(work, "toy"), port=8931)
+    try:
+        address, protocols = f"ws://127.0.0.1:{window.port}", ["viser-v1.1.1"]
+        with pytest.raises(InvalidStatus, match="403"):
+            connect(address, origin="http://evil.example", subprotocols=protocols)  # type: ignore[arg-type]
+        connect(address, origin=f"http://localhost:{window.port}", subprotocols=protocols).close()  # type: ignore[arg-type]
+        assert window.server.request_share_url() is None
+    finally:
+        window.close()
+
+
+def share(picture: np.ndarray, color: tuple[int, int, int]) -> tuple[float, float, float]:
+    """Pixels near a colour, and their mean x and y."""
+    rows, columns = np.nonzero(np.abs(picture.astype(int) - color).max(-1) < 60)
+    return len(rows), columns.mean() if len(rows) else np.nan, rows.mean() if len(rows) else np.nan
+
+
+@needs_chromium
+def test_the_page_shows_the_person_upright_and_not_mirrored(work, tmp_path):
+    window = start(open_scene(work, "toy"), port=8941)
+    browser = Browser(tmp_path / "profile", (900, 600))
+    try:
+        browser.open(f"http://127.0.0.1:{window.port}")
+        browser.wait("document.querySelector('canvas') !== null && document.body.innerText.includes('Refinement')")
+        window.toggles["camera"].value = False
+        window.show_from_input()
+        seen = until(browser, lambda p: share(p, (51, 178, 51))[0] > 200)
+        _, _, head = share(seen, (51, 178, 51))
+        reds, left, _ = share(seen, (230, 25, 25))
+        _, middle, trunk = share(seen, (204, 204, 51))
+        assert head < trunk and reds > 50 and left < middle, "head above the trunk, the red blob at the left as in the photo"
+        text = browser.run("document.body.innerText")
+        assert "toy" in text and "coarse" in text and "fused" in text and "IoU" in text and not browser.errors
+        assert all(url.startswith(f"http://127.0.0.1:{window.port}") for url in browser.requests)
+        window.stage.value = 0
+        assert window.choice.step == 0 and window.choice.iteration == 0
+    finally:
+        browser.close()
+        window.close()
+
+
+def until(browser: Browser, good, tries: int = 60) -> np.ndarray:
+    import time
+
+    for _ in range(tries):
+        seen = browser.picture()
+        if good(seen):
+            return seen
+        time.sleep(0.3)
+    pytest.fail("what was waited for did not appear on the page")
