@@ -7,7 +7,7 @@ import os
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 from flows import subjects
 from pipeline.gpu import gpu_slot
 from pipeline.graph import Outcome, Subject, ordered, run_stage
+from pipeline.mirror import fetch_photo, open_store
 from pipeline.recipe import WeightDigest
 from pipeline.source import Photo
 from pipeline.stage import Stage, StageError
@@ -39,6 +40,20 @@ class Job:
     device: str = "auto"  # auto | cpu | cuda | cuda:N
     force: frozenset[str] = frozenset()  # stages to compute again
     until: str | None = None  # the last stage to do
+    apart: bool = False  # a variant: the subject's links and what is remembered of it stay as they are
+    remote: str | None = None  # URL of the store behind the work folder
+    photo_digests: Mapping[str, str] | None = None  # of the files that wait there for workers which do not see the photo
+
+    @property
+    def folder(self) -> Path:
+        """The work folder on this machine: one with a store behind it may lie elsewhere on each (TURNAROUND_WORK)."""
+        return Path(os.environ.get("TURNAROUND_WORK") or self.root) if self.remote else self.root
+
+    def here(self) -> Photo:
+        """The photo as this machine sees it, fetched where it does not; OSError where it cannot be had."""
+        if self.remote is None or self.photo_digests is None or self.photo.image.is_file():
+            return self.photo
+        return fetch_photo(self.photo, self.photo_digests, self.folder, self.remote)
 
 
 @dataclass
@@ -66,7 +81,7 @@ def reconstruct_one(job: Job, run_one: RunOne | None = None, event: Event | None
     """
     result = Result(job.photo.name, str(job.photo.image))
     attempt = _Attempt(job, run_one or compute, event or (lambda *_: None), result)
-    store = Store(job.root)
+    store = open_store(job.folder, job.remote)
     try:
         with store.at_work():
             for _ in range(len(job.stages)):  # each try mends a run, and a subject has no more than these
@@ -83,7 +98,7 @@ def reconstruct_one(job: Job, run_one: RunOne | None = None, event: Event | None
         attempt.memory = attempt.memory.failing(attempt.stage, result.message)
         attempt.event(job.photo.name, attempt.stage, "failed")
     try:
-        subjects.remember(job.root, job.photo.name, attempt.memory)
+        subjects.remember(job.folder, job.photo.name, attempt.memory)
     except OSError as error:
         log.warning("%s: its settings cannot be remembered: %s", job.photo.name, error)
     return result
@@ -99,7 +114,7 @@ class _Attempt:
     def go(self, store: Store) -> None:
         """All stages from the first; those made by an earlier attempt are fresh and stay noted as made."""
         job, name = self.job, self.job.photo.name
-        subject = Subject.open(job.photo, store, job.weight_digest)
+        subject = Subject.open(job.here(), store, job.weight_digest)
         for position, stage in enumerate(ordered(job.stages), 1):
             self.stage = stage.name
             self.event(name, stage.name, "started")

@@ -11,7 +11,10 @@ Work = Annotated[Path, typer.Option("--work", help="folder of all results")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="a setting, e.g. stages.back_view.seed=7; again for more")]
 Config = Annotated[str, typer.Option("--config", help="preset in configs/ (default, tiny, paper) or a yaml file")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N")]
-Runner = Annotated[str, typer.Option("--runner", help="threads, processes, dask or ray")]
+Runner = Annotated[str, typer.Option("--runner", help="threads, processes, dask, ray, or a cluster: dask=ADDRESS, ray=ADDRESS")]
+RemoteStore = Annotated[
+    str | None, typer.Option("--store", help="s3://bucket/prefix or another URL: results are looked for there and sent there")
+]
 Workers = Annotated[int, typer.Option("--workers", min=0, help="photos at a time; 0 = by the cores")]
 Direct = Annotated[bool, typer.Option("--direct", help="without Prefect")]
 Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="also the folders of folders")]

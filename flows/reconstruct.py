@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
-# before prefect is imported: the first start of its server takes longer than its own 20 s when several start at once
-os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
-os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # failures are in our report
-os.environ.setdefault("DO_NOT_TRACK", "1")
+# ruff: noqa: E402, settings have to be there before prefect is imported
+from flows import prefect_api
+
+prefect_api.settle()
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed
 
+from flows import artifacts
 from flows.execute import Job, Result, compute, is_transient, reconstruct_one
-from flows.runners import task_runner
+from flows.runners import Runner, resources, task_runner
 from pipeline.graph import Outcome, Subject
 from pipeline.stage import Stage
 
@@ -39,22 +39,36 @@ def run_one(stage: Stage[Any], subject: Subject, job: Job) -> Outcome:
 
 @task(name="subject", task_run_name="{job.photo.name}", cache_policy=NO_CACHE, persist_result=False)
 def reconstruct_subject(job: Job) -> Result:
-    """All stages of one subject."""
-    return reconstruct_one(job, run_one)
-
-
-@flow(name="reconstruct", validate_parameters=False, persist_result=False)
-def reconstruct(jobs: Sequence[Job], finished: Callable[[Result], None]) -> list[Result]:
-    """All subjects, as many at a time as the task runner has workers."""
-    futures = {reconstruct_subject.submit(job): job for job in jobs}
-    by_name: dict[str, Result] = {}
-    for future in as_completed(list(futures)):
-        result = future.result()
-        by_name[result.subject] = result
-        finished(result)
-    return [by_name[job.photo.name] for job in jobs]
+    """All stages of one subject, and its contact sheet for Prefect's page."""
+    result = reconstruct_one(job, run_one)
+    artifacts.show_subject(job, result)
+    return result
 
 
 def run_with_prefect(jobs: Sequence[Job], runner: str, workers: int, finished: Callable[[Result], None]) -> list[Result]:
-    """Run the flow under the task runner of that name."""
-    return reconstruct.with_options(task_runner=task_runner(runner, workers))(list(jobs), finished)
+    """Run the flow under the task runner of that name (`Runner.parse`); `finished` is told of each subject as it ends.
+
+    The flow gets a few plain words as its parameters, which Prefect keeps and shows, and the jobs by closure.
+    ValueError for a runner that does not exist, is not installed, or whose workers could not reach Prefect's server.
+    """
+    chosen = Runner.parse(runner)
+    device = jobs[0].device if jobs else "auto"
+
+    def reconstruct(photos: int, work: str, runner: str, workers: int, device: str) -> list[Result]:
+        """All subjects, as many at a time as the task runner has workers."""
+        with resources(chosen, device):
+            futures = [reconstruct_subject.submit(job) for job in jobs]
+        by_name: dict[str, Result] = {}
+        for future in as_completed(futures):
+            result = future.result()
+            by_name[result.subject] = result
+            finished(result)
+        results = [by_name[job.photo.name] for job in jobs]
+        artifacts.show_run(results)
+        return results
+
+    if chosen.elsewhere:
+        prefect_api.check_reachable()
+    with nullcontext({}) if chosen.kind == "threads" else prefect_api.shared_server() as environment:
+        options: Any = {"task_runner": task_runner(chosen, workers, environment), "validate_parameters": False, "persist_result": False}
+        return flow(name="reconstruct", **options)(reconstruct)(len(jobs), str(jobs[0].root) if jobs else "", runner, workers, device)

@@ -7,14 +7,14 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from flows import report, subjects
+from flows import mirroring, report, subjects
 from flows.execute import Job, Result
 from flows.progress import Progress
 from flows.project import Project, up_to
-from flows.runners import RUNNERS, default_workers, run_direct
+from flows.runners import Runner, default_workers, run_direct
 from pipeline.source import Photo
 from pipeline.store import Store
 
@@ -40,6 +40,7 @@ class Request:
     fail_fast: bool = False
     people: str = "one"  # one | largest | all
     sources: tuple[str, ...] = ()  # the words that named the photos
+    store: str | None = None  # URL of a store behind the work folder
 
     def command(self, photos: Sequence[Photo]) -> str:
         """The command line that does these photos with the same settings."""
@@ -49,6 +50,7 @@ class Request:
         words += [word for override in self.overrides for word in ("--set", override)]
         words += ["--until", self.until] if self.until else []
         words += ["--people", self.people] if self.people != "one" else []
+        words += ["--store", self.store] if self.store else []
         words += ["--device", self.device] if self.device != "auto" else []
         words += ["--direct"] if self.direct else ["--runner", self.runner] if self.runner != "threads" else []
         return shlex.join(words)
@@ -63,16 +65,21 @@ def run(request: Request, project: Project) -> list[Result]:
 
     With `fail_fast` the results end with those that were done when the first failed.
     """
-    if request.runner not in RUNNERS:
-        raise ValueError(f"--runner {request.runner}: expected one of {', '.join(RUNNERS)}")
+    runner = Runner.parse(request.runner)
     settings = project.settings(request.config, request.overrides)
     stages = project.build(settings)
     wanted = up_to(stages, request.until)
     project.check_weights(wanted)
     Store(request.root).prepare()
-    jobs = [_job(photo, request, project, wanted) for photo in request.photos]
+    url = mirroring.chosen(request.store, settings)
+    jobs = [replace(_job(photo, request, project, wanted), remote=url) for photo in request.photos]
     started = time.perf_counter()
-    results = _work(jobs, request)
+    far = url is not None and runner.elsewhere and not request.direct
+    results = _work(mirroring.send_photos(jobs) if far else jobs, request)
+    if far:
+        mirroring.collect(jobs, results)
+    if url:
+        mirroring.warn_of_unsent(request.root, url, results)
     seconds = time.perf_counter() - started
     done = {result.subject for result in results if result.ok}
     command = request.command([photo for photo in request.photos if photo.name not in done])

@@ -22,12 +22,14 @@ class ConfigError(ValueError):
 class Settings:
     """Checked settings of every stage of a run."""
 
-    def __init__(self, name: str, stages: Mapping[str, StageConfig], body: str) -> None:
+    def __init__(self, name: str, stages: Mapping[str, StageConfig], body: str, remote: str | None = None) -> None:
         self.name, self.stages, self.body = name, dict(stages), body
+        self.remote = remote  # URL of the store behind the work folder; enters no key
 
     def dump(self) -> dict[str, Any]:
         """Everything, as json."""
-        return {"body": self.body, "stages": {name: config.model_dump(mode="json") for name, config in self.stages.items()}}
+        store = {"store": {"remote": self.remote}} if self.remote else {}
+        return {"body": self.body, **store, "stages": {name: config.model_dump(mode="json") for name, config in self.stages.items()}}
 
     def build(self, stages: Sequence[type[Stage[Any]]]) -> list[Stage[Any]]:
         """The stages with their settings."""
@@ -41,7 +43,7 @@ def load_settings(config: str | Path, stages: Sequence[type[Stage[Any]]], overri
     that name. ConfigError for unknown keys and values that do not fit.
     """
     values = read_config(config)
-    known = {"body": None, "stages": {stage.name: stage.Config for stage in stages}}
+    known = {"body": None, "store": {"remote": None}, "stages": {stage.name: stage.Config for stage in stages}}
     for override in overrides:
         _assign(values, override)
     _check_keys(values, known)
@@ -50,8 +52,12 @@ def load_settings(config: str | Path, stages: Sequence[type[Stage[Any]]], overri
         raise ConfigError(f"body: expected an embedded weight's name or a file, got {body!r}")
     if not isinstance(given, Mapping):
         raise ConfigError(f"stages: expected names of stages with their settings, got {given!r}")
+    store = values.get("store") or {}
+    remote = store.get("remote") if isinstance(store, Mapping) else store
+    if remote is not None and not (isinstance(remote, str) and isinstance(store, Mapping)):
+        raise ConfigError(f"store.remote: expected a URL such as s3://bucket/prefix, got {remote!r}")
     made = {stage.name: _make(stage, given.get(stage.name) or {}, body) for stage in stages}
-    return Settings(Path(config).stem, made, body)
+    return Settings(Path(config).stem, made, body, remote)
 
 
 def read_config(config: str | Path) -> dict[str, Any]:

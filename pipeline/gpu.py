@@ -27,7 +27,7 @@ def _acquire(folder: Path, indices: Sequence[int], deadline: float | None) -> tu
     """File descriptor and index of the first GPU that is free."""
     while True:
         for index in indices:
-            descriptor = os.open(folder / f"gpu{index}", os.O_CREAT | os.O_RDWR, 0o644)
+            descriptor = os.open(folder / f"gpu{_physical(index)}", os.O_CREAT | os.O_RDWR, 0o644)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -37,3 +37,9 @@ def _acquire(folder: Path, indices: Sequence[int], deadline: float | None) -> tu
         if deadline is not None and time.monotonic() > deadline:
             raise TimeoutError(f"no GPU of {list(indices)} became free; another run holds {folder}")
         time.sleep(_POLL)
+
+
+def _physical(index: int) -> str:
+    """What the machine calls GPU `index` of this process: schedulers show each worker its own share, counted from 0."""
+    shown = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return shown[index] if index < len(shown) else str(index)

@@ -102,11 +102,11 @@ def test_only_what_may_mend_is_transient(error, again):
 def test_a_runner_that_is_not_installed_is_named(runner, monkeypatch):
     import sys
 
-    from flows.runners import task_runner
+    from flows.runners import Runner, task_runner
 
     monkeypatch.setitem(sys.modules, f"prefect_{runner}", None)
     with pytest.raises(ValueError, match=rf"pip install 'turnaround\[{runner}\]'"):
-        task_runner(runner, 1)
+        task_runner(Runner(runner), 1, {})
 
 
 def test_gpu_lock_is_exclusive_and_freed(tmp_path):
