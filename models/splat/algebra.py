@@ -1,22 +1,27 @@
-"""3x3 matrices and quaternions as tuples of scalars, for numba kernels: no allocation, everything in registers.
+"""3x3 matrices and quaternions as tuples, for numba kernels: no allocation, everything in registers.
 
-A matrix is a tuple of nine numbers by rows, a vector a tuple of three. Gradients are named `v_<what>`.
+A matrix is a tuple of nine entries by rows, a vector a tuple of three. An entry is a float32 or a vector of sixteen
+(`models.splat.lanes`), so that the same formula serves sixteen Gaussians. Gradients are named `v_<what>`.
 """
 
 from __future__ import annotations
 
-import math
-
+import numpy as np
 from numba import njit
+
+from models.splat.lanes import maximum, square_root
+
+f32 = np.float32
+ONE, TWO, TINY = f32(1.0), f32(2.0), f32(1e-12)
 
 
 @njit(cache=True)
 def mat_vec(m, v):
     """m @ v."""
     return (
-        m[0] * v[0] + m[1] * v[1] + m[2] * v[2],
-        m[3] * v[0] + m[4] * v[1] + m[5] * v[2],
-        m[6] * v[0] + m[7] * v[1] + m[8] * v[2],
+        v[0] * m[0] + v[1] * m[1] + v[2] * m[2],
+        v[0] * m[3] + v[1] * m[4] + v[2] * m[5],
+        v[0] * m[6] + v[1] * m[7] + v[2] * m[8],
     )
 
 
@@ -24,9 +29,9 @@ def mat_vec(m, v):
 def vec_mat(v, m):
     """m.T @ v."""
     return (
-        m[0] * v[0] + m[3] * v[1] + m[6] * v[2],
-        m[1] * v[0] + m[4] * v[1] + m[7] * v[2],
-        m[2] * v[0] + m[5] * v[1] + m[8] * v[2],
+        v[0] * m[0] + v[1] * m[3] + v[2] * m[6],
+        v[0] * m[1] + v[1] * m[4] + v[2] * m[7],
+        v[0] * m[2] + v[1] * m[5] + v[2] * m[8],
     )
 
 
@@ -41,7 +46,7 @@ def mat_mat(a, b):
 
 
 @njit(cache=True)
-def transposed(m):
+def transpose(m):
     """m.T."""
     return (m[0], m[3], m[6], m[1], m[4], m[7], m[2], m[5], m[8])
 
@@ -53,15 +58,34 @@ def dot(a, b):
 
 
 @njit(cache=True)
+def cross(a, b):
+    """a x b."""
+    return (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])
+
+
+@njit(cache=True)
 def combine(alpha, a, beta, b):
     """alpha a + beta b, of two vectors."""
     return (alpha * a[0] + beta * b[0], alpha * a[1] + beta * b[1], alpha * a[2] + beta * b[2])
 
 
 @njit(cache=True)
-def normalized(w, x, y, z):
-    """Unit quaternion and the inverse of the length it had."""
-    inverse = 1.0 / max(math.sqrt(w * w + x * x + y * y + z * z), 1e-12)
+def scaled(a, b):
+    """Two vectors multiplied entry by entry."""
+    return (a[0] * b[0], a[1] * b[1], a[2] * b[2])
+
+
+@njit(cache=True)
+def added(a, b):
+    """a + b."""
+    return (a[0] + b[0], a[1] + b[1], a[2] + b[2])
+
+
+@njit(cache=True)
+def normalized(q):
+    """Sixteen unit quaternions wxyz and the inverse of the lengths they had."""
+    w, x, y, z = q
+    inverse = ONE / maximum(square_root(w * w + x * x + y * y + z * z), TINY)
     return (w * inverse, x * inverse, y * inverse, z * inverse), inverse
 
 
@@ -70,9 +94,9 @@ def quat_matrix(q):
     """Rotation of a unit quaternion wxyz."""
     w, x, y, z = q
     return (
-        1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y - w * z), 2.0 * (x * z + w * y),
-        2.0 * (x * y + w * z), 1.0 - 2.0 * (x * x + z * z), 2.0 * (y * z - w * x),
-        2.0 * (x * z - w * y), 2.0 * (y * z + w * x), 1.0 - 2.0 * (x * x + y * y),
+        ONE - TWO * (y * y + z * z), TWO * (x * y - w * z), TWO * (x * z + w * y),
+        TWO * (x * y + w * z), ONE - TWO * (x * x + z * z), TWO * (y * z - w * x),
+        TWO * (x * z - w * y), TWO * (y * z + w * x), ONE - TWO * (x * x + y * y),
     )  # fmt: skip
 
 
@@ -80,10 +104,10 @@ def quat_matrix(q):
 def quat_matrix_vjp(q, inverse_length, v):
     """Gradient to the quaternion before it was normalised, given the gradient `v` to its rotation matrix."""
     w, x, y, z = q
-    v_w = 2.0 * (x * (v[7] - v[5]) + y * (v[2] - v[6]) + z * (v[3] - v[1]))
-    v_x = 2.0 * (-2.0 * x * (v[4] + v[8]) + y * (v[1] + v[3]) + z * (v[2] + v[6]) + w * (v[7] - v[5]))
-    v_y = 2.0 * (x * (v[1] + v[3]) - 2.0 * y * (v[0] + v[8]) + z * (v[5] + v[7]) + w * (v[2] - v[6]))
-    v_z = 2.0 * (x * (v[2] + v[6]) + y * (v[5] + v[7]) - 2.0 * z * (v[0] + v[4]) + w * (v[3] - v[1]))
+    v_w = TWO * (x * (v[7] - v[5]) + y * (v[2] - v[6]) + z * (v[3] - v[1]))
+    v_x = TWO * (y * (v[1] + v[3]) + z * (v[2] + v[6]) + w * (v[7] - v[5]) - TWO * x * (v[4] + v[8]))
+    v_y = TWO * (x * (v[1] + v[3]) - TWO * y * (v[0] + v[8]) + z * (v[5] + v[7]) + w * (v[2] - v[6]))
+    v_z = TWO * (x * (v[2] + v[6]) + y * (v[5] + v[7]) - TWO * z * (v[0] + v[4]) + w * (v[3] - v[1]))
     along = v_w * w + v_x * x + v_y * y + v_z * z
     return (
         (v_w - along * w) * inverse_length,

@@ -7,9 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from models.splat.blending import blend, blend_vjp, gather_pairs
-from models.splat.projection import CHUNKS, FIXED, project, project_vjp
-from models.splat.tiles import bin_splats
+from models.splat.blending import blend
+from models.splat.blending_vjp import blend_vjp
+from models.splat.lanes import WIDTH
+from models.splat.projection import CHUNKS, ROW, project
+from models.splat.projection_vjp import project_vjp
+from models.splat.tiles import bin_splats, costly_first
 from pipeline.types import Camera, Gaussians
 
 
@@ -27,17 +30,17 @@ class _Splat(torch.autograd.Function):
     @staticmethod
     def forward(ctx, means, quats, scales, opacities, colors, T_camera_world, K, width, height, geometry):  # type: ignore[override]
         m, q, s, o, rgb = (_array(x) for x in (means, quats, scales, opacities, colors))
-        K, T = (np.ascontiguousarray(x.detach().double().numpy()) for x in (K, T_camera_world))
-        count, views, row = len(means), len(K), FIXED + (7 if geometry else 3)
-        splats = np.empty((views, count, row), np.float32)
-        depths, reach = np.empty((views, count), np.float32), np.empty((views, count, 2), np.float32)
-        boxes = np.empty((views, count, 4), np.int32)
-        project(m, q, s, o, rgb, K, T, width, height, splats, depths, reach, boxes)
-        starts, ids = bin_splats(depths, boxes, width, height)
-        image = np.zeros((views, height, width, row - FIXED), np.float32)
-        alpha, ends = np.zeros((views, height, width), np.float32), np.empty(starts.size - 1, np.int64)
-        blend(splats, reach, starts, ids, width, height, _template(image), image, alpha, ends)
-        ctx.saved = (m, q, s, K, T, splats, reach, boxes, starts, ids, ends, image, alpha)
+        K, T = (_array(x.float()) for x in (K, T_camera_world))
+        views, count = len(K), -(-len(means) // WIDTH) * WIDTH
+        splats = _rows(views * count).reshape(views, count, ROW)
+        depths, boxes = np.empty((views, count), np.float32), np.empty((views, count, 4), np.int16)
+        project(m, q, s, o, rgb, K, T, width, height, geometry, splats, depths, boxes)
+        starts, pairs, slots = bin_splats(depths, boxes, width, height)
+        order = costly_first(starts)
+        image = np.empty((views, height, width, 7 if geometry else 3), np.float32)
+        alpha, ends = np.empty((views, height, width), np.float32), np.empty(starts.size - 1, np.int64)
+        blend(splats, starts, pairs, order, _template(image), image, alpha, ends)
+        ctx.saved = (m, q, s, K, T, splats, starts, pairs, slots, order, ends, image, alpha)
         ctx.versions = [(x, x._version) for x in (means, quats, scales, opacities, colors)]
         return torch.from_numpy(image), torch.from_numpy(alpha)
 
@@ -45,19 +48,15 @@ class _Splat(torch.autograd.Function):
     def backward(ctx, v_image, v_alpha):  # type: ignore[override]
         if any(tensor._version != version for tensor, version in ctx.versions):
             raise RuntimeError("a Gaussian field was changed in place between the rendering and its backward pass")
-        m, q, s, K, T, splats, reach, boxes, starts, ids, ends, image, alpha = ctx.saved
+        m, q, s, K, T, splats, starts, pairs, slots, order, ends, image, alpha = ctx.saved
         height, width = alpha.shape[1:]
-        v_pairs = np.empty((ids.size, splats.shape[-1]), np.float32)
-        blend_vjp(
-            splats, reach, starts, ids, ends, width, height, _template(image), image, alpha, _array(v_image), _array(v_alpha), v_pairs
-        )
-        v_splats = np.zeros_like(splats)
-        gather_pairs(starts, ids, ends, v_pairs, v_splats)
-        v = np.zeros((splats.shape[1], 14), np.float32)
-        v_T = np.zeros((CHUNKS, splats.shape[0], 4, 4))
-        project_vjp(m, q, s, K, T, width, height, splats, boxes, v_splats, v, v_T)
-        fields = [torch.from_numpy(np.ascontiguousarray(v[:, k])) for k in (slice(0, 3), slice(3, 7), slice(7, 10), 10, slice(11, 14))]
-        return *fields, torch.from_numpy(v_T.sum(0)).float(), None, None, None, None
+        v_pairs = _rows(len(pairs))
+        blend_vjp(splats, starts, pairs, ends, order, _template(image), image, alpha, _array(v_image), _array(v_alpha), v_pairs)
+        count, padded = len(m), splats.shape[1]
+        v = [np.zeros((padded, *shape), np.float32) for shape in ((3,), (4,), (3,), (), (3,))]
+        v_T = np.zeros((CHUNKS, len(K), 4, 4))
+        project_vjp(m, q, s, K, T, width, height, image.shape[-1] == 7, splats, slots, v_pairs, v[0], v[1], v[2], v[3], v[4], v_T)
+        return *(torch.from_numpy(x[:count]) for x in v), torch.from_numpy(v_T.sum(0)).float(), None, None, None, None
 
 
 def _array(tensor: Tensor) -> np.ndarray:
@@ -65,6 +64,13 @@ def _array(tensor: Tensor) -> np.ndarray:
     array = tensor.detach().contiguous().numpy()
     assert array.dtype == np.float32 and array.flags.c_contiguous, (array.dtype, array.strides)
     return array
+
+
+def _rows(count: int) -> np.ndarray:
+    """(count, 16) float32, not initialised, each row one line of the cache."""
+    block = np.empty((count + 1) * ROW, np.float32)
+    start = -(block.ctypes.data // 4) % ROW
+    return block[start : start + count * ROW].reshape(count, ROW)
 
 
 def _template(image: np.ndarray) -> tuple[np.float32, ...]:

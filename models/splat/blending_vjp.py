@@ -1,0 +1,110 @@
+"""The gradient of front-to-back blending (`models.splat.blending`), in numba.
+
+It also goes front to back: with S the part of the loss's linear form that is still behind the
+current splat, dL/dalpha = T (g . c) - S / (1 - alpha); one number a pixel, however many channels there are. Each
+(tile, splat) pair writes its own row of gradients, which are then summed in a fixed order: no atomics.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, prange
+
+from models.splat.blending import AHEAD, ALPHA_MAX, FAR, channels_of, columns, open_tile, rows, step
+from models.splat.lane_memory import aligned, load, load_each, load_interleaved, prefetch, prefetch_to_write, store, store_each
+from models.splat.lane_tuples import add_scaled, nothing, sums, weighted
+from models.splat.lanes import WIDTH, bits, maximum, minimum, ramp, select, spread
+from models.splat.projection import REACH, ROW, TILE
+
+f32 = np.float32
+
+
+@njit(cache=True)
+def _load_gradient(c, left, top, image, alpha, v_image, v_alpha, template, state):
+    """Put S before the first splat, and the output gradients of the tile, into the state's lines 1 and 2 onwards."""
+    channels, stride = len(template), (2 + len(template)) * WIDTH
+    height, width = alpha.shape[1:]
+    flat, flat_v = image.reshape(-1), v_image.reshape(-1)
+    for y in range(min(TILE, height - top)):
+        line = y * stride
+        place = (c * height + top + y) * width + left
+        if left + TILE <= width:
+            v = load_interleaved(flat_v, place * channels, template)
+            store_each(state, line + 2 * WIDTH, v)
+            total = load(v_alpha.reshape(-1), place) * (load(alpha.reshape(-1), place) - f32(1.0))
+            pixels = load_interleaved(flat, place * channels, template)
+            for q in range(channels):
+                total = total + v[q] * pixels[q]
+            store(state, line + WIDTH, total)
+        else:
+            for x in range(width - left):
+                rest = -v_alpha[c, top + y, left + x] * (f32(1.0) - alpha[c, top + y, left + x])
+                for q in range(channels):
+                    state[line + (2 + q) * WIDTH + x] = flat_v[(place + x) * channels + q]
+                    rest += flat_v[(place + x) * channels + q] * flat[(place + x) * channels + q]
+                state[line + WIDTH + x] = rest
+
+
+@njit(cache=True)
+def _draw_vjp(splats, at, left, top, state, alive, template, zeros, v_pairs, slot):
+    """The gradient of one splat in a tile; `state` holds, by rows, T, S and the output gradients.
+
+    Writes sums over the tile's pixels: of v = dL/ds / o times 1, dx, dx^2, dy, dx dy, dy^2, and per channel.
+    """
+    stride = (2 + len(template)) * WIDTH
+    y0 = splats[at + 1] - top
+    half_A, B, half_D, o = f32(0.5) * splats[at + 2], splats[at + 3], f32(0.5) * splats[at + 4], splats[at + 5]
+    values = channels_of(splats, at, template)
+    first, last = rows(splats[at + 1], splats[at + REACH], top)
+    dx = ramp() + (f32(0.5) + left - splats[at])
+    A_part, B_part = dx * dx * half_A, dx * B
+    v_values, v_0, v_1, v_2 = zeros, spread(f32(0.0)), spread(f32(0.0)), spread(f32(0.0))
+    mine = columns(splats[at], splats[at + REACH + 1], left)
+    for y in range(first, last + 1):
+        if alive[y] & mine == 0:
+            continue
+        dy = f32(y) + f32(0.5) - y0
+        s = minimum(maximum(A_part + (B_part + half_D * dy) * dy, f32(0.0)), FAR)
+        line = y * stride
+        before = load(state, line)
+        t, weight, e, a, drawn = step(before, s, o)
+        store(state, line, t)
+        alive[y] = bits(t > f32(0.0))
+        v = load_each(state, line + 2 * WIDTH, template)
+        form = weighted(v, values)
+        v_values = add_scaled(v_values, v, weight)
+        rest = load(state, line + WIDTH) - weight * form
+        store(state, line + WIDTH, rest)
+        v_e = e * (before * form - rest / (f32(1.0) - a))
+        v_e = select(drawn & (o * e <= ALPHA_MAX), v_e, f32(0.0))
+        v_0, v_1, v_2 = v_0 + v_e, v_1 + v_e * dy, v_2 + v_e * (dy * dy)
+    moments = (v_0, v_0 * dx, v_0 * dx * dx, v_1, v_1 * dx, v_2)
+    store(v_pairs, slot, sums(moments + v_values))
+
+
+@njit(parallel=True, cache=True, error_model="numpy", nogil=True)
+def blend_vjp(splats, starts, pairs, ends, order, template, image, alpha, v_image, v_alpha, v_pairs):
+    """Fill v_pairs (pairs, 16), the gradient of each (tile, splat) pair, at the pair's slot, from output gradients."""
+    channels = len(template)
+    height, width = alpha.shape[1:]
+    across, down = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
+    count, flat, flat_v = splats.shape[1], splats.reshape(-1), v_pairs.reshape(-1)
+    for item in prange(order.size):
+        tile = order[item]
+        if starts[tile] == starts[tile + 1]:
+            continue
+        c = tile // (across * down)
+        left, top = (tile % across) * TILE, (tile // across % down) * TILE
+        alive = np.empty(TILE, np.int32)
+        state = aligned(TILE * (2 + channels) * WIDTH)
+        open_tile(state, alive, (2 + channels) * WIDTH, width - left, height - top)
+        _load_gradient(c, left, top, image, alpha, v_image, v_alpha, template, state)
+        zeros = nothing(template)
+        end = ends[tile]
+        for pair in range(starts[tile], end):
+            prefetch(flat, (c * count + pairs[min(pair + AHEAD, end - 1), 0]) * ROW)
+            prefetch_to_write(flat_v, np.int64(pairs[min(pair + AHEAD, end - 1), 1]) * ROW)
+            at, slot = (c * count + pairs[pair, 0]) * ROW, np.int64(pairs[pair, 1]) * ROW
+            _draw_vjp(flat, at, f32(left), f32(top), state, alive, template, zeros, flat_v, slot)
+        for pair in range(end, starts[tile + 1]):  # not looked at
+            v_pairs[pairs[pair, 1]] = f32(0.0)
