@@ -13,7 +13,7 @@ import io
 import warnings
 import zipfile
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from models.skeleton import JOINT_INDEX, JOINT_NAMES, MIRROR_JOINT, PARENTS
+from models.zoo import file_digest
 from pipeline.rotation import axis_angle_to_matrix
 from pipeline.types import Body, TensorRecord
 
@@ -124,6 +125,14 @@ class BodyModel(nn.Module):
         Raises FileNotFoundError, or ValueError naming the key or shape that is wrong.
         """
         return cls(FREE_BODY if path is None else Path(path))
+
+    @classmethod
+    def shared(cls, path: Path | None = None) -> BodyModel:
+        """As `load`, read once a process and content of the file; it is everybody's, so do not change or move it."""
+        file = FREE_BODY if path is None else Path(path)
+        if not file.is_file():
+            return cls(file)  # says what is missing
+        return _shared(file, file_digest(file))
 
     def _register(self, layer: Any, arrays: dict[str, np.ndarray]) -> None:
         shapedirs = torch.cat([layer.shapedirs[..., :10], layer.expr_dirs], -1).contiguous()
@@ -228,3 +237,8 @@ def _full_pose(body: Body) -> Float[Tensor, "*b 55 3"]:
     """All rotations in the order of the joints."""
     face = torch.stack([body.jaw_pose, body.leye_pose, body.reye_pose], -2)
     return torch.cat([body.global_orient[..., None, :], body.body_pose, face, body.left_hand_pose, body.right_hand_pose], -2)
+
+
+@lru_cache(maxsize=4)
+def _shared(file: Path, _digest: str) -> BodyModel:
+    return BodyModel(file)

@@ -9,15 +9,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from models import zoo
+from models import precision, zoo
 from models.body import BodyModel
-from models.convnet import UNet
+from models.convnet import UNet, for_inference
 from models.silhouette import normal_maps
 from pipeline.camera import orbit_cameras
 from pipeline.types import Body, TensorRecord, View
@@ -54,12 +55,18 @@ class NormalNetwork(nn.Module):
         return F.normalize((base + change).unflatten(1, (2, 3)), dim=2).flatten(1, 2)
 
 
-def load_normals(name_or_path: str = "normals") -> NormalNetwork:
-    """The trained network, embedded or from a safetensors file of the same architecture."""
+def load_normals(name_or_path: str = "normals", device: torch.device | str = "cpu") -> NormalNetwork:
+    """The trained network for inference, embedded or a file of the same architecture; loaded once a process and digest."""
+    return _load(name_or_path, zoo.digest(name_or_path), str(device))
+
+
+@lru_cache(maxsize=2)
+def _load(name_or_path: str, _digest: str, device: str) -> NormalNetwork:
     state, _ = zoo.load_state(name_or_path)
     network = NormalNetwork()
     network.load_state_dict(state)
-    return network.eval()
+    for_inference(network.eval())
+    return network.to(device)
 
 
 @torch.no_grad()
@@ -95,7 +102,7 @@ def predict_normals(network: NormalNetwork, view: View, body: NormalPair | None,
     pixels = torch.cat([view.image, view.mask[..., None]], -1).movedim(-1, 0)[None].to(device)
     pixels = F.interpolate(pixels, shape, mode="bilinear", antialias=True, align_corners=False)
     maps = torch.zeros(1, 6, *shape, device=device) if body is None else on_front_grid(body)[None].to(device)
-    channels = network(pixels[:, :3], pixels[:, 3:], maps)[0]
+    channels = precision.run("normals", network, pixels[:, :3], pixels[:, 3:], maps)[0]
     return from_front_grid(torch.where(pixels[0, 3:] > 0.5, channels, torch.zeros_like(channels)))
 
 

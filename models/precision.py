@@ -2,9 +2,13 @@
 
 `run(name, network, *inputs)` is how the inference code calls its large networks. On CUDA it is bfloat16 (matrix products and
 convolutions; what is sensitive stays float32, as torch.autocast does it). On a CPU it is float32, unless the CPU multiplies
-bfloat16 itself (AMX, AVX512-BF16): then the first call of each network times both on that call's own input, and the faster
-one is kept for good in `~/.cache/turnaround/precision`, so that one machine always gives the same numbers. Where nothing can
-be kept, it is float32. `TURNAROUND_PRECISION=fp32|bf16` decides for all networks instead.
+bfloat16 itself (AMX, AVX512-BF16): then the first call of a large network times both on that call's own input, and the
+faster one is kept for good in `~/.cache/turnaround/precision`, so that one machine always gives the same numbers. Where
+nothing can be kept, it is float32.
+
+Large is what has LARGE parameters (the paper's UNets, Stable Diffusion): there bfloat16 saves seconds. The shipped networks
+are small; all of them together would gain some hundredths of the pipeline's time, which is not worth numbers that differ
+from machine to machine. `TURNAROUND_PRECISION` is "auto" (the above), "measured" (small networks are timed, too), "fp32" or "bf16".
 
 How far bfloat16 may be from float32 is bounded for every network in tests/test_networks.py.
 """
@@ -31,6 +35,7 @@ log = logging.getLogger(__name__)
 
 VARIABLE = "TURNAROUND_PRECISION"
 Format = Literal["fp32", "bf16"]
+LARGE = 30_000_000  # parameters
 GAIN = 1.1  # bfloat16 must be so many times as fast
 ROUNDS, BUDGET = 5, 4.0  # timings of each format, and seconds after which no further round begins
 
@@ -57,18 +62,19 @@ def choose(name: str, network: Callable[..., Any], inputs: tuple[Any, ...], devi
     """The format for a network; times it where that is needed and was not done on this machine.
 
     Raises:
-        ValueError: TURNAROUND_PRECISION is none of auto, fp32, bf16.
+        ValueError: TURNAROUND_PRECISION is none of auto, measured, fp32, bf16.
     """
     wanted = os.environ.get(VARIABLE, "auto")
-    if wanted not in ("auto", "fp32", "bf16"):
-        raise ValueError(f"{VARIABLE}={wanted!r}: expected auto, fp32 or bf16")
-    if wanted != "auto":
+    if wanted not in ("auto", "measured", "fp32", "bf16"):
+        raise ValueError(f"{VARIABLE}={wanted!r}: expected auto, measured, fp32 or bf16")
+    if wanted in ("fp32", "bf16"):
         return wanted  # type: ignore[return-value]
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    if device.type != "cpu" or not multiplies_bf16():
+    size = _parameters(network)
+    if device.type != "cpu" or not multiplies_bf16() or (wanted == "auto" and size < LARGE):
         return "fp32"
-    return _remembered(f"{name}-{_parameters(network)}", lambda: _timed(network, inputs, device))
+    return _remembered(f"{name}-{size}", lambda: _timed(network, inputs, device))
 
 
 @lru_cache(maxsize=1)
@@ -166,9 +172,9 @@ def machine() -> str:
     return f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:8]}-torch{torch.__version__.split('+')[0]}"
 
 
-def _parameters(network: Callable[..., Any]) -> str:
+def _parameters(network: Callable[..., Any]) -> int:
     owner = network if isinstance(network, nn.Module) else getattr(network, "__self__", None)
-    return str(sum(p.numel() for p in owner.parameters())) if isinstance(owner, nn.Module) else "0"
+    return sum(p.numel() for p in owner.parameters()) if isinstance(owner, nn.Module) else 0
 
 
 def _widened(value: Any) -> Any:

@@ -59,8 +59,8 @@ class Estimate(Stage[EstimateConfig]):
         if config.provider == "given" and given is None:
             raise StageError("provider=given, but there is no SMPL-X file beside the photo (NAME.smplx.npz, .json or .pkl)")
         free = config.body == "body"
-        model = BodyModel.load(None if free else Path(config.body))
-        network = load_estimator(config.weights, model if free else None).to(device)
+        model = BodyModel.shared(None if free else Path(config.body))
+        network = load_estimator(config.weights, device)
         body, keypoints = estimate_body(network, view, model, fit_keypoints=config.fit_keypoints)
         if given is not None and config.provider != "embedded":
             body = self._read(given, model, view)

@@ -58,7 +58,7 @@ class RefineConfig(StageConfig):
 class Refine(Stage[RefineConfig]):
     """The paper's refinement loop (section 3.2, appendix)."""
 
-    name, version = "refine", 2
+    name, version = "refine", 3
     needs = {"view": "prepare.view", "body": "estimate.body", "keypoints": "estimate.keypoints"}
     makes = {
         "body": "Body", "gaussians": "Gaussians", "masks": "Images", "normals_front": "Image", "normals_back": "Image", "trace": "Trace",
@@ -79,7 +79,7 @@ class Refine(Stage[RefineConfig]):
         from models.hgm.weights import load_hgm
         from pipeline.normal_image import encode_normals
 
-        model = BodyModel.load(None if self.config.body == "body" else Path(self.config.body))
+        model = BodyModel.shared(None if self.config.body == "body" else Path(self.config.body))
         hgm = load_hgm(self.config.hgm, self.config.body, device)
         coarse: GaussianModel = lambda fed: hgm.reconstruct([view], fed).merged.to("cpu")  # noqa: E731
         normals = self._normal_model(model, view, device)
@@ -135,7 +135,7 @@ class Refine(Stage[RefineConfig]):
         if self.config.normal_folder:
             given = _given_normals(self.config.normal_folder)
             return lambda _body: given
-        predict = normal_model(load_normals(self.config.normal_weights).to(device), view.to(device), model)
+        predict = normal_model(load_normals(self.config.normal_weights, device), view.to(device), model)
         return lambda body: predict(body).cpu()
 
 

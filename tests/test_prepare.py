@@ -85,7 +85,7 @@ def test_sidecar_mask_wins_over_the_network_and_alpha():
 
 def test_network_is_asked_for_opaque_photos(monkeypatch):
     mask = figure()
-    monkeypatch.setattr(models.matting, "load_matting", lambda name: torch.nn.Identity())
+    monkeypatch.setattr(models.matting, "load_matting", lambda name, device: torch.nn.Identity())
     monkeypatch.setattr(models.matting, "person_mask", lambda network, image: (image[..., 0] > 0.5).float())
     made = Prepare(Prepare.Config(size=128)).run(device=CPU, image=png(photo(mask)), mask=None)
     assert (made["mask"] - run(mask)["mask"]).abs().mean() < 0.01

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,11 +56,11 @@ class HubDiffusion:
 
     def encode(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c k l"]:
         """Latents (the posterior's mode) of pictures in [0, 1]."""
-        return precision.run("hub_encoder", lambda x: networks.encode(self.pipeline.vae, x), image)
+        return precision.run("hub_encoder", _Part(self.pipeline.vae, networks.encode), image)
 
     def decode(self, latents: Float[Tensor, "b c k l"]) -> Float[Tensor, "b 3 h w"]:
         """Pictures of latents, not clipped to [0, 1]."""
-        return precision.run("hub_decoder", lambda x: networks.decode(self.pipeline.vae, x), latents)
+        return precision.run("hub_decoder", _Part(self.pipeline.vae, networks.decode), latents)
 
     def denoise(
         self, image: Float[Tensor, "1 3 h w"], latents: Float[Tensor, "1 c k l"], settings: Settings
@@ -86,9 +87,19 @@ class HubDiffusion:
 
 def _quicken(network: nn.Module, name: str) -> None:
     """Let a network that a pipeline calls run through `precision.run`, with channels last; in place."""
-    plain, name = network.forward, f"{name}-{sum(p.numel() for p in network.parameters())}"
+    plain = network.forward
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network.forward = lambda *inputs, **options: precision.run(name, lambda *given: plain(*given, **options), *inputs)
+    network.forward = lambda *inputs, **options: precision.run(name, _Part(network, lambda _, *given: plain(*given, **options)), *inputs)
+
+
+class _Part:
+    """A function of a network and of inputs, as one of inputs alone; `__self__` tells whose parameters it uses."""
+
+    def __init__(self, network: nn.Module, function: Callable[..., Any]) -> None:
+        self.__self__, self.function = network, function
+
+    def __call__(self, *inputs: Any) -> Any:
+        return self.function(self.__self__, *inputs)
 
 
 def _pretrained(kind: type, source: str, setting: str, **options: object):

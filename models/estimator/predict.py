@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float
@@ -10,6 +12,7 @@ from torch import Tensor
 
 from models import zoo
 from models.body import FREE_BODY, BodyModel
+from models.convnet import for_inference
 from models.estimator.averaging import LOOKS, look
 from models.estimator.crop import from_window
 from models.estimator.kinematics import KEYPOINT_NAMES, Skeleton, to_local
@@ -21,13 +24,19 @@ from pipeline.types import Body, View
 SPREAD_TO_CONFIDENCE = 0.06  # half windows; an expected error of this much has a confidence of 1/e
 
 
-def load_estimator(name_or_path: str = "estimator", free_body: BodyModel | None = None) -> BodyEstimator:
-    """The trained network on the free body's skeleton, which it was trained with (`free_body` saves reading it again)."""
+def load_estimator(name_or_path: str = "estimator", device: torch.device | str = "cpu") -> BodyEstimator:
+    """The trained network for inference, on the free body's skeleton, which it was trained with; loaded once a process and digest."""
+    return _load(name_or_path, zoo.digest(name_or_path), str(device))
+
+
+@lru_cache(maxsize=2)
+def _load(name_or_path: str, _digest: str, device: str) -> BodyEstimator:
     state, _ = zoo.load_state(name_or_path)
-    model = free_body if free_body is not None else BodyModel.load()
+    model = BodyModel.shared()
     network = BodyEstimator(Skeleton(model.joint_template, model.joint_shapedirs))
     network.load_state_dict(state)
-    return network.eval()
+    for_inference(network.eval())
+    return network.to(device)
 
 
 @torch.no_grad()
@@ -58,7 +67,7 @@ def to_body(network: BodyEstimator, found: Prediction, model: BodyModel) -> Body
     pose = matrix_to_axis_angle(to_local(found.rotations.cpu()))[0]
     betas = found.betas[0].cpu()
     if model.digest != zoo.file_digest(FREE_BODY):
-        betas = transfer_shape(network.skeleton.cpu(), Skeleton(model.joint_template, model.joint_shapedirs).cpu(), betas)
+        betas = transfer_shape(copy.deepcopy(network.skeleton).cpu(), Skeleton(model.joint_template, model.joint_shapedirs).cpu(), betas)
     pelvis_rest = model.joint_template[0].cpu() + model.joint_shapedirs[0, :, :10].cpu() @ betas
     return dataclasses.replace(
         Body.neutral(), betas=betas, global_orient=pose[0], body_pose=pose[1:], left_hand_pose=network.hands[0].cpu(),

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from models import precision
 from models.hgm.attention import attend
 from models.hgm.config import HGMConfig
 from models.hgm.inputs import HGMInput
@@ -80,7 +81,7 @@ class BodyBranch(nn.Module):
         mirror = self.surface.mirror
         place = torch.cat([self.surface.rest.expand_as(inputs.points), inputs.points, inputs.normals], -1)
         tokens = self.enter(torch.cat([self.tokens.expand(len(place), -1, -1), place], -1))
-        tokens = self.attend(tokens, patches)
+        tokens = precision.run("hgm_tokens", self.attend, tokens, patches)
         part_code, part_color, part_seen = self._parts(read, seen)
         own, mirrored = read[..., -4:-1], read[:, mirror][..., -4:-1]
         flags = torch.stack([seen, seen[:, mirror], part_seen], -1)

@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     torch.set_num_threads(options.threads)
     model = BodyModel.load()
-    network = load_estimator(options.estimator, model)
+    network = load_estimator(options.estimator)
     files = sorted(options.data.glob("*.npz"))
     if not files:
         raise FileNotFoundError(f"no people in {options.data}: make them with `turnaround data people --kind views --out {options.data}`")

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from models import zoo
+from models import precision, zoo
 from models.body import BodyModel
 from models.hgm.body_branch import BodyBranch, BodyCode
 from models.hgm.config import HGMConfig, config_from_json
@@ -110,7 +110,7 @@ class HGM(nn.Module):
         """Features (b, v, c, h, w), raw Gaussians (b, v, 14, g, g) and patch features (b, v, p, q, r)."""
         b, v = inputs.rgb.shape[:2]
         x = self._unet_input(inputs).to(memory_format=torch.channels_last)
-        features, raw, maps = self.unet(x, v)
+        features, raw, maps = precision.run(f"hgm_unet_{v}", self.unet, x, v)
         patches = maps[self.config.patch_level]
         if self.config.stem > self.config.shrink:
             raw = F.pixel_shuffle(raw, self.config.stem // self.config.shrink)
@@ -211,7 +211,7 @@ class HGM(nn.Module):
             parts = [code.code[b], points, inputs.normals[b], code.seen[b][:, None]]
             tokens = torch.cat([tokens, self.body_in(torch.cat(parts + ([volume[n:]] if volume is not None else []), -1))])
             places = torch.cat([centres, points])
-        mixed = self.fusion(tokens, places)
+        mixed = precision.run("hgm_fusion", self.fusion, tokens, places)
         image_change, body_change = self.image_out(mixed[:n]).float(), self.body_out(mixed[n:]).float()
         if self.config.head == "absolute":  # positions are residual, the other attributes are predicted anew
             image_raw = torch.cat([image_raw[:, :3] + image_change[:, :3], image_change[:, 3:]], -1)

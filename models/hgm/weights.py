@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from functools import lru_cache
 from pathlib import Path
@@ -34,7 +35,9 @@ def load_hgm(weights: str, body: str = EMBEDDED_BODY, device: torch.device | str
 
 @lru_cache(maxsize=2)
 def _load(weights: str, _digest: str, body: str, _body_digest: str, device: str) -> HGM:
-    given = BodyModel.load(None if body == EMBEDDED_BODY else Path(body))
+    given = BodyModel.shared(None if body == EMBEDDED_BODY else Path(body))
+    if torch.device(device).type != "cpu":
+        given = copy.deepcopy(given)  # it moves with the model
     _, metadata = zoo.load_state(weights)
     trained = metadata.get("body", given.digest)
     model = HGM.load(weights, device, given)
@@ -42,12 +45,13 @@ def _load(weights: str, _digest: str, body: str, _body_digest: str, device: str)
         move_tokens(model, _home(trained, weights))
     if torch.device(device).type == "cuda" and sparse_cuda.available():
         sparse_cuda.accelerate(model)
-    return model
+    model.unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model.requires_grad_(False)
 
 
 def _home(digest: str, weights: str) -> BodyModel:
     """The body model that weights were trained with."""
-    embedded = BodyModel.load()
+    embedded = BodyModel.shared()
     if embedded.digest != digest:
         raise ValueError(
             f"weights {weights!r} were trained with the body model of sha256 {digest[:12]}, which is neither the given one nor "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -9,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from models import zoo
 from models.zoo import MissingWeight
 
 
@@ -26,7 +28,7 @@ class HubMatting(nn.Module):
 
     @classmethod
     def load(cls, model: str, labels: tuple[str, ...] = (), *, local_only: bool = False) -> HubMatting:
-        """Read `model`, a folder written by `save_pretrained` or a hub id.
+        """`model`, a folder written by `save_pretrained` or a hub id; the last one stays loaded.
 
         Args:
             labels: names of the classes that make up the person; empty = the label "person", or, for a model of
@@ -37,6 +39,12 @@ class HubMatting(nn.Module):
             MissingWeight: no such folder or repository.
             ValueError: the model has none of the labels.
         """
+        known = zoo.digest(model) if Path(model).is_dir() else model
+        return _load(cls, model, tuple(labels), known, local_only)
+
+    @classmethod
+    def read(cls, model: str, labels: tuple[str, ...], local_only: bool) -> HubMatting:
+        """As `load`, read anew."""
         from transformers import AutoImageProcessor, AutoModelForSemanticSegmentation
 
         try:
@@ -64,6 +72,11 @@ class HubMatting(nn.Module):
         logits = self.network(pixel_values=(pixels - self.mean) / self.std).logits.float()
         share = torch.sigmoid(logits) if logits.shape[1] == 1 else logits.softmax(1)[:, self.labels].sum(1, keepdim=True)
         return F.interpolate(share, (height, width), mode="bilinear", align_corners=False)
+
+
+@lru_cache(maxsize=1)
+def _load(kind: type[HubMatting], model: str, labels: tuple[str, ...], _known: str, local_only: bool) -> HubMatting:
+    return kind.read(model, labels, local_only)
 
 
 def person_labels(names: dict[int, str], wanted: tuple[str, ...] = ()) -> list[int]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from models import zoo
-from models.convnet import UNet
+from models import precision, zoo
+from models.convnet import UNet, for_inference
 from models.matting.guided import guided_upsample
 
 MaskNetwork = Callable[[Float[Tensor, "b 3 h w"]], Float[Tensor, "b 1 h w"]]
@@ -39,12 +40,18 @@ class MattingNetwork(nn.Module):
         return torch.sigmoid(self.logits(image))
 
 
-def load_matting(name_or_path: str = "matting") -> MattingNetwork:
-    """The trained network, from the embedded weights or from a file of the user's."""
+def load_matting(name_or_path: str = "matting", device: torch.device | str = "cpu") -> MattingNetwork:
+    """The trained network for inference, embedded or a file of the user's; loaded once a process and digest."""
+    return _load(name_or_path, zoo.digest(name_or_path), str(device))
+
+
+@lru_cache(maxsize=2)
+def _load(name_or_path: str, _digest: str, device: str) -> MattingNetwork:
     state, _ = zoo.load_state(name_or_path)
     network = MattingNetwork()
     network.load_state_dict(state)
-    return network.eval()
+    for_inference(network.eval())
+    return network.to(device)
 
 
 @torch.no_grad()
@@ -82,7 +89,8 @@ def _look(network: MaskNetwork, picture: Float[Tensor, "1 3 h w"], sizes: tuple[
         scale = size / max(height, width)
         small = [max(32, 32 * round(side * scale / 32)) for side in (height, width)]
         reduced = F.interpolate(picture, small, mode="bilinear", antialias=True, align_corners=False)
-        masks.append((network(reduced) + network(reduced.flip(-1)).flip(-1)) / 2)
+        plain, mirrored = precision.run("matting", network, torch.cat([reduced, reduced.flip(-1)])).split(1)
+        masks.append((plain + mirrored.flip(-1)) / 2)
     fine = masks[-1].shape[-2:]
     mean = torch.stack([F.interpolate(mask, fine, mode="bilinear", align_corners=False) for mask in masks]).mean(0)
     return guided_upsample(mean, picture, MAX_SIZE)
