@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from flows import completing
 from flows.options import (
     Config,
     Device,
@@ -69,10 +70,15 @@ def run(
 
 
 def rerun(
-    stage: Annotated[str | None, typer.Argument(help="the stage to do again; what is not FRESH by default")] = None,
+    stage: Annotated[
+        str | None, typer.Argument(help="the stage to do again; what is not FRESH by default", autocompletion=completing.stages)
+    ] = None,
     subject: Subjects = None,
     only: Annotated[bool, typer.Option("--only", help="that stage alone, nothing that comes after it")] = False,
-    first: Annotated[str | None, typer.Option("--from", help="do this stage and every one that needs it again, changed or not")] = None,
+    first: Annotated[
+        str | None,
+        typer.Option("--from", autocompletion=completing.stages, help="do this stage and every one that needs it again, changed or not"),
+    ] = None,
     until: Until = None,
     set_: Set = None,
     work: Work = Path("work"),
@@ -93,7 +99,9 @@ def rerun(
 
 
 def sweep(
-    subject: Annotated[list[str] | None, typer.Argument(help="names or patterns ('ali*'); all by default")] = None,
+    subject: Annotated[
+        list[str] | None, typer.Argument(help="names or patterns ('ali*'); all by default", autocompletion=completing.subjects)
+    ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE,VALUE,...; again for every combination")] = None,
     until: Until = None,
     work: Work = Path("work"),
@@ -119,7 +127,12 @@ def sweep(
 
 
 def override(
-    target: Annotated[str, typer.Argument(help="SUBJECT/STAGE/OUTPUT, e.g. alice/back_view/refined.png; SUBJECT alone lists")],
+    target: Annotated[
+        str,
+        typer.Argument(
+            help="SUBJECT/STAGE/OUTPUT, e.g. alice/back_view/refined.png; SUBJECT alone lists", autocompletion=completing.outputs
+        ),
+    ],
     file: Annotated[Path | None, typer.Argument(help="the file that takes its place")] = None,
     remove: Annotated[bool, typer.Option("--remove", help="take it back: what is computed counts again")] = False,
     work: Work = Path("work"),

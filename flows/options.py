@@ -7,9 +7,13 @@ from typing import Annotated
 
 import typer
 
+from flows import completing
+
 Work = Annotated[Path, typer.Option("--work", help="folder of all results")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="a setting, e.g. stages.back_view.seed=7; again for more")]
-Config = Annotated[str, typer.Option("--config", help="preset in configs/ (default, tiny, paper) or a yaml file")]
+Config = Annotated[
+    str, typer.Option("--config", help="preset in configs/ (default, tiny, paper) or a yaml file", autocompletion=completing.presets)
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N")]
 Runner = Annotated[str, typer.Option("--runner", help="threads, processes, dask, ray, or a cluster: dask=ADDRESS, ray=ADDRESS")]
 RemoteStore = Annotated[
@@ -23,7 +27,10 @@ Limit = Annotated[int | None, typer.Option("--limit", min=1, help="the first N p
 Shard = Annotated[str | None, typer.Option("--shard", help="i/n: part i of n by the subjects' names, for n machines")]
 FailFast = Annotated[bool, typer.Option("--fail-fast/--keep-going", help="start no further photo after the first failure")]
 Json = Annotated[bool, typer.Option("--json", help="for programs")]
-Until = Annotated[str | None, typer.Option("--until", help="the last stage to do")]
+Until = Annotated[str | None, typer.Option("--until", help="the last stage to do", autocompletion=completing.stages)]
 Subjects = Annotated[
-    list[str] | None, typer.Option("--subject", "-s", help="whose: a name or a pattern ('ali*'), again for more; all by default")
+    list[str] | None,
+    typer.Option(
+        "--subject", "-s", autocompletion=completing.subjects, help="whose: a name or a pattern ('ali*'), again for more; all by default"
+    ),
 ]

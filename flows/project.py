@@ -40,7 +40,7 @@ class Project:
                 try:
                     self.weight_digest(name)
                 except zoo.MissingWeight as error:
-                    raise zoo.MissingWeight(f"stage {stage.name}: {error}{_remedy(name)}") from error
+                    raise zoo.MissingWeight(f"stage {stage.name}: {error}{remedy(name)}") from error
 
     def status(self, root: Path, name: str) -> list[Status]:
         """Every stage of a subject under the settings of its last run."""
@@ -63,7 +63,7 @@ class Project:
             ) from error
 
 
-def _remedy(name: str) -> str:
+def remedy(name: str) -> str:
     """Licence and origin of a file of that name, where the project knows it."""
     known = next((weight for weight in zoo.WEIGHTS.values() if weight.file == Path(name).name and not weight.embedded), None)
     return "" if known is None else f". {known.file} is {known.purpose} ({known.licence}): {known.source}; without it: {known.instead}"

@@ -55,7 +55,7 @@ def matching(root: Path, patterns: Sequence[str]) -> list[str]:
 def recall(root: Path, name: str) -> Memory:
     """What is known of a subject; ValueError with the known ones where it is nothing."""
     try:
-        values: dict[str, Any] = json.loads((root / "subjects" / name / FILE).read_text())
+        values: dict[str, Any] = json.loads((root / "subjects" / name / FILE).read_text(encoding="utf-8"))
         return Memory(values["image"], values["config"], tuple(values["overrides"]), values["failures"])
     except (FileNotFoundError, NotADirectoryError) as error:
         raise _unknown(root, name) from error
@@ -92,14 +92,14 @@ def register(root: Path, wanted: Sequence[Wanted]) -> dict[Wanted, str]:
         known = _known(root, file)
         chosen = assign(wanted, known)
         merged = known | {item.key: name for item, name in chosen.items()}
-        _write(file, json.dumps(merged, indent=0, sort_keys=True, ensure_ascii=False) + "\n")
+        _write(file, json.dumps(merged, indent=0, sort_keys=True) + "\n")
     return chosen
 
 
 def _known(root: Path, file: Path) -> dict[str, str]:
     """What was named before; a file that cannot be read is made again from what every subject remembers of itself."""
     try:
-        values = json.loads(file.read_text())
+        values = json.loads(file.read_text(encoding="utf-8"))
         known = {str(key): str(name) for key, name in values.items()}
     except (OSError, ValueError, AttributeError):
         known = {}

@@ -84,7 +84,7 @@ def _read(file: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
     if file in chain:
         raise ConfigError(f"configs extend each other in a circle: {' -> '.join(p.stem for p in (*chain, file))}")
     try:
-        values = yaml.safe_load(file.read_text()) or {}
+        values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} is not yaml: {error}") from error
     if not isinstance(values, dict):
@@ -101,6 +101,8 @@ def _read(file: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
+        if value is None and isinstance(merged.get(key), Mapping):
+            continue  # `stages:` with nothing below changes nothing
         nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
         merged[key] = _merge(merged[key], value) if nested else value
     return merged
