@@ -29,6 +29,8 @@ def collect(root: Path, *, dry_run: bool) -> str:
                 store.discard(folder)
             for folder in halves:
                 shutil.rmtree(folder, ignore_errors=True)
+            for file in leftovers(root / "subjects"):
+                file.unlink(missing_ok=True)
             locks.drop_unheld(root / "locks")
     lines = [f"{'would delete' if dry_run else 'deleted'} {folder.relative_to(root)}" for folder in folders]
     return "\n".join([*lines, f"{len(folders)} folders, {size / 2**20:.1f} MiB"])
@@ -46,6 +48,12 @@ def abandoned(tmp: Path) -> list[Path]:
         return []
     young = time.time() - _YOUNG
     return [path for path in sorted(tmp.iterdir()) if path.is_dir() and not path.is_symlink() and path.stat().st_mtime < young]
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Links and files of killed runs that never got their names: those that begin with a dot."""
+    inside = (path for subject in folder.glob("*/") if not subject.is_symlink() for path in subject.iterdir())
+    return [path for path in inside if path.name.startswith(".") and (path.is_symlink() or path.is_file())]
 
 
 def _size(folder: Path) -> int:
