@@ -1,8 +1,9 @@
-"""What the refinement recovers: bodies with a known error, fitted to the masks of dressed people.
+"""What the refinement costs and what it recovers: bodies with a known error, fitted to the masks of dressed people.
 
-    python benchmarks/refinement.py --data VIEWS_FOLDER --limit 24
+    python -m benchmarks.refinement [--quick] [--json FILE]      times, as `turnaround bench` asks for them
+    python -m benchmarks.refinement --data VIEWS_FOLDER --limit 24
 
-reads a "views" set (`turnaround data people`), disturbs each true body by `--error` metres and refines it with and
+The second reads a "views" set (`turnaround data people`), disturbs each true body by `--error` metres and refines it with and
 without side views, joints and normals. Side masks are the true ones, or `coherent`: those of the true body itself moved
 by 25 mm in depth, as a model that guesses the depth would draw them.
 """
@@ -13,22 +14,25 @@ import argparse
 import dataclasses
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from data.perturbed import PosedPerson, disturbed, mpjpe
+from data.perturbed import PosedPerson, disturbed, mpjpe, posed_person
 from models.body import BodyModel
 from models.refinement import Evidence, RefinementConfig, landmarks, refine_body
-from models.silhouette import body_masks
+from models.refinement.outline import match_outlines, outline_target, residuals
+from models.refinement.terms import normal_loss
+from models.silhouette import body_masks, mesh_contour, mesh_edges, normal_difference, normal_maps, visible_faces
 from pipeline.camera import orbit_cameras, project
 from pipeline.types import Body
 
-OFF = {"side_weight": 0.0, "normal_weight": 0.0}
+OFF: dict[str, object] = {"side_weight": 0.0, "normal_weight": 0.0}
 VARIANTS: dict[str, dict[str, object]] = {
     "default": {},
     "true sides": {"side_weight": 1.0, "normal_weight": 0.0},
@@ -38,6 +42,9 @@ VARIANTS: dict[str, dict[str, object]] = {
     "front, no joints": {**OFF, "joint_weight": 0.0},
     "coherent sides": {"side_weight": 1.0, "normal_weight": 0.0},
 }
+
+
+TIMED = RefinementConfig()  # the paper's loop: 45 iterations, 12 views, side masks, normals, joints
 
 
 @dataclass(frozen=True)
@@ -90,14 +97,100 @@ def fit(model: BodyModel, case: Case, config: RefinementConfig, sides: str) -> t
     return before, after, seconds
 
 
+def measure(quick: bool) -> dict[str, Any]:
+    """Medians in milliseconds, interleaved: the fit of 45 iterations to 12 views (256 px, normals and joints on), and its parts.
+
+    refinement_12x45: has mpjpe_before_mm and mpjpe_after_mm, means over the cases. silhouette_masks_12: masks of 12 views.
+    silhouette_outlines_12: visible outlines of 12 views, matched with those of the masks, and the gradient to the vertices.
+    silhouette_normals_2: difference of two normal maps and its gradient; _torch is the same through drawn maps.
+    """
+    model = BodyModel.load()
+    seeds = range(2 if quick else 6)
+    known = [posed_case(model, seed) for seed in seeds]
+    parts = {**_parts(model, known[0])}
+    for call in parts.values():  # compiled before
+        call()
+    fit(model, known[0], dataclasses.replace(TIMED, iterations=2), "true")
+    rows, times = [], {name: [] for name in parts}
+    for case in known:
+        rows.append(fit(model, case, TIMED, "true"))
+        for name, call in parts.items():
+            for _ in range(3 if quick else 10):
+                started = time.perf_counter()
+                call()
+                times[name].append(time.perf_counter() - started)
+    before, after, _ = np.mean(rows, 0)
+    whole = 1e3 * float(np.median([seconds for _, _, seconds in rows]))
+    entries: dict[str, Any] = {name: {"median_ms": 1e3 * float(np.median(each)), "n": len(each)} for name, each in times.items()}
+    for name, entry in entries.items():
+        entry["ratio_to"] = {"refinement_12x45": entry["median_ms"] * TIMED.iterations / whole} if not name.endswith("_torch") else {}
+    slow = entries["silhouette_normals_2_torch"]
+    slow["ratio_to"] = {"silhouette_normals_2": slow["median_ms"] / entries["silhouette_normals_2"]["median_ms"]}
+    quality = {"mpjpe_before_mm": float(before), "mpjpe_after_mm": float(after)}
+    return {"refinement_12x45": {"median_ms": whole, "n": len(rows), "ratio_to": {}, **quality}, **entries}
+
+
+def posed_case(model: BodyModel, seed: int, size: int = 256) -> Case:
+    """A dressed person made here (`data.perturbed`), an estimate 75 mm off, keypoints with 2 px of noise."""
+    faces = model.skin_faces.numpy().astype(np.int32)
+    person = posed_person(model, seed)
+    cameras = orbit_cameras(range(0, 360, 30), size)
+    masks = body_masks(person.surface, faces, cameras, samples=4)
+    noise = torch.randn(22, 2, generator=torch.Generator().manual_seed(seed)) * 2
+    evidence = Evidence(cameras, masks[0], torch.arange(22), project(person.joints[:22], cameras[0])[0] + noise, torch.ones(22))
+    normals = normal_maps(person.surface, faces, cameras[torch.tensor([0, 6])])
+    return Case(f"posed {seed}", person, disturbed(model, person, seed), evidence, {"true": masks}, normals)
+
+
+def _parts(model: BodyModel, case: Case) -> dict[str, Callable[[], Any]]:
+    """What an iteration calls, on the estimate of one case."""
+    edges = mesh_edges(model.skin_faces.numpy())
+    cameras, pair = case.evidence.cameras, case.evidence.cameras[torch.tensor([0, 6])]
+    targets = [outline_target(mask, 8.0) for mask in case.masks["true"]]
+    with torch.no_grad():
+        start = model(case.estimate).vertices
+    known = (case.normals != 0).any(-1).float()
+
+    def outlines() -> None:
+        vertices = start.clone().requires_grad_()
+        contour = mesh_contour(vertices, edges, cameras)
+        matches = match_outlines(contour, targets, [10.0] + [1.0] * 11, 8.0)
+        residuals(vertices, contour, matches, cameras).square().sum().backward()
+
+    def normals() -> None:
+        vertices = start.clone().requires_grad_()
+        visible = visible_faces(vertices, edges.faces, pair)
+        normal_difference(vertices, edges.faces, pair, visible, case.normals, known)[0].backward()
+
+    def drawn_normals() -> None:
+        vertices = start.clone().requires_grad_()
+        normal_loss(normal_maps(vertices, edges.faces, pair), case.normals).backward()
+
+    return {
+        "silhouette_masks_12": lambda: body_masks(start, edges.faces, cameras),
+        "silhouette_outlines_12": outlines,
+        "silhouette_normals_2": normals,
+        "silhouette_normals_2_torch": drawn_normals,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder of a views set")
+    parser.add_argument("--data", type=Path, help="folder of a views set; without it only times are measured")
+    parser.add_argument("--quick", action="store_true", help="fewer cases, without --data")
     parser.add_argument("--limit", type=int, default=24)
     parser.add_argument("--error", type=float, default=0.075, help="MPJPE of the start in metres")
     parser.add_argument("--noise", type=float, default=2.0, help="of the keypoints, pixels of the set's pictures")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    if options.data is None:
+        from benchmarks.suite import as_text
+
+        timed = measure(options.quick)
+        print(as_text(timed))
+        if options.json:
+            options.json.write_text(json.dumps(timed, indent=1) + "\n")
+        return
     torch.set_num_threads(1)
     model = BodyModel.load()
     results: dict[str, list[tuple[float, float, float]]] = {name: [] for name in VARIANTS}
