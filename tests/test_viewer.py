@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -81,6 +82,20 @@ def test_errors_name_what_to_do(work, monkeypatch):
         start(scene)
 
 
+def test_the_command_tells_its_address_warns_of_others_and_ends_with_ctrl_c(work, monkeypatch, caplog, capsys):
+    from flows.viewer.window import Window
+
+    def interrupted(window):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Window, "wait", interrupted)
+    said: list[str] = []
+    serve(work, "toy", host="127.0.0.1", port=8951, open_browser=False, say=said.append)
+    assert re.fullmatch(r"toy: http://localhost:89\d\d \(Ctrl-C ends it\)", said[0]) and not caplog.text
+    serve(work, "toy", host="0.0.0.0", port=8951, open_browser=False, say=said.append)
+    assert "everybody who reaches 0.0.0.0:89" in caplog.text and capsys.readouterr().out == ""
+
+
 def test_viser_gets_our_covariances():
     from flows.viewer.window import splat_arrays
 
@@ -131,6 +146,25 @@ def test_the_page_shows_the_person_upright_and_not_mirrored(work, tmp_path):
         assert all(url.startswith(f"http://127.0.0.1:{window.port}") for url in browser.requests)
         window.stage.value = 0
         assert window.choice.step == 0 and window.choice.iteration == 0
+    finally:
+        browser.close()
+        window.close()
+
+
+@needs_chromium
+def test_names_and_messages_stay_text(tmp_path):
+    name, evil = "a <img src=x onerror=document.body.dataset.evil=1> {1+1} *b*", "<b>no</b>\n- [link](http://evil.example)\n```js"
+    toy_person.make(tmp_path / "work", name, without=("refine", "fuse", "mesh"), failures={"refine": evil})
+    window = start(open_scene(tmp_path / "work", name), port=8961)
+    browser = Browser(tmp_path / "profile", (900, 900))
+    try:
+        window.stage.value = 1
+        browser.open(f"http://127.0.0.1:{window.port}")
+        browser.wait("document.body.innerText.includes('Missing')")
+        text = browser.run("document.body.innerText")
+        assert name in text and "<b>no</b> - [link](http://evil.example) ```js" in text
+        assert browser.run("document.body.dataset.evil === undefined && !document.querySelector('img[src=x]')")
+        assert browser.run("[...document.querySelectorAll('a')].every(a => a.textContent !== 'link')")
     finally:
         browser.close()
         window.close()

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from flows.viewer import npm
+from flows.viewer.packing import pack_gaussians, pack_mesh
 from pipeline.camera import DISTANCE, FOCAL
 from pipeline.types import Gaussians, Mesh
 
@@ -85,33 +84,16 @@ def _own(name: str) -> str:
 
 def _parts(person: Person) -> tuple[dict[str, Any], dict[str, bytes]]:
     """What the viewer must know, and the bytes of each kind of thing."""
-    from pipeline import dot_splat
-
     facts: dict[str, Any] = {"name": person.name, "distance": DISTANCE, "tangent": 0.5 / FOCAL}
     parts: dict[str, bytes] = {}
     said = []
     if person.gaussians is not None and len(person.gaussians):
-        facts["splats"] = {"count": len(person.gaussians)}
-        parts["splats"] = dot_splat.encode(person.gaussians)
+        facts["splats"], parts["splats"] = {"count": len(person.gaussians)}, pack_gaussians(person.gaussians)
         said.append(f"{len(person.gaussians):,} Gaussians")
     if person.mesh is not None and len(person.mesh.faces):
         facts["mesh"], parts["mesh"] = pack_mesh(person.mesh)
         said.append(f"{len(person.mesh.faces):,} triangles")
     return {**facts, "facts": ", ".join(said)}, parts
-
-
-def pack_mesh(mesh: Mesh) -> tuple[dict[str, Any], bytes]:
-    """A mesh in 16 bits a coordinate and 8 a colour: its description, and indices, positions and colours in this order."""
-    m = mesh.detach().to("cpu")
-    vertices = m.vertices.double().numpy()
-    low = vertices.min(0)
-    size = np.maximum(vertices.max(0) - low, 1e-9)
-    wide = len(vertices) > 2**16
-    indices = m.faces.numpy().astype("<u4" if wide else "<u2")
-    places = np.round((vertices - low) / size * 65535).astype("<u2")
-    colors = np.round(m.colors.double().clamp(0, 1).numpy() * 255).astype(np.uint8)
-    facts = {"vertices": len(vertices), "faces": len(indices), "low": low.tolist(), "size": size.tolist(), "wide": wide}
-    return facts, indices.tobytes() + places.tobytes() + colors.tobytes()
 
 
 def programs() -> dict[str, bytes]:

@@ -219,5 +219,6 @@ def _plot(scene: Scene) -> tuple[tuple[np.ndarray, ...], tuple[Any, ...]]:
 
 
 def _escaped(text: str, keep: str = "") -> str:
-    """Text that stays text in Markdown with HTML in it."""
-    return "".join(f"&#{ord(c)};" if c in "<>&*_`[]()#!\\{}|~" and c not in keep else c for c in text)
+    """One line of text that stays text in Markdown with HTML in it."""
+    special = set("<>&*_`[]()#!\\{}|~:") - set(keep)
+    return "".join(f"&#{ord(c)};" if c in special else c for c in " ".join(text.split()))

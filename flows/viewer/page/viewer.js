@@ -26,10 +26,17 @@ function meshOf({ bytes, vertices, faces, low, size, wide }) {
   return geometry;
 }
 
+function splatFile({ bytes, count }) {
+  // the page keeps the first bytes of all records, then their second bytes and so on
+  const records = new Uint8Array(bytes.length), width = bytes.length / count;
+  for (let i = 0; i < count; i++) for (let k = 0; k < width; k++) records[i * width + k] = bytes[k * count + i];
+  return records;
+}
+
 async function contents(person) {
   const kinds = {};
   if (person.splats) {
-    const splats = new SplatMesh({ fileBytes: person.splats.bytes, fileType: "splat", fileName: "person.splat", extSplats: true });
+    const splats = new SplatMesh({ fileBytes: splatFile(person.splats), fileType: "splat", fileName: "person.splat", extSplats: true });
     await splats.initialized;
     kinds.Gaussians = splats;
   }
@@ -41,19 +48,17 @@ async function contents(person) {
   return kinds;
 }
 
-function buttons(id, names, chosen, act) {
-  const group = document.getElementById(id);
+function buttons(id, names, act) {
+  // act(name) tells which button is pressed from then on, none by default
+  const press = (chosen) => all.forEach((button) => button.setAttribute("aria-pressed", String(button.textContent === chosen)));
   const all = names.map((name) => {
     const button = document.createElement("button");
     button.textContent = name;
-    button.setAttribute("aria-pressed", String(name === chosen));
-    button.onclick = () => {
-      if (id === "kinds") for (const other of all) other.setAttribute("aria-pressed", String(other === button));
-      act(name);
-    };
-    group.append(button);
+    button.onclick = () => press(act(name));
     return button;
   });
+  document.getElementById(id).append(...all);
+  return press;
 }
 
 export async function start(person) {
@@ -75,12 +80,13 @@ export async function start(person) {
   const show = (kind) => {
     for (const [name, object] of Object.entries(kinds)) object.visible = name === kind;
     redraw();
+    return kind;
   };
   for (const object of Object.values(kinds)) turned.add(object);
 
   const camera = new THREE.PerspectiveCamera(50, 1, 0.05, 50);
   const controls = new OrbitControls(camera, renderer.domElement);
-  Object.assign(controls, { minDistance: 0.3, maxDistance: 8, zoomSpeed: 0.8 });
+  Object.assign(controls, { minDistance: 0.3, maxDistance: 8, zoomSpeed: 0.8, autoRotateSpeed: 6 });
   controls.addEventListener("change", redraw);
   const lookFrom = (degrees) => {
     const angle = (degrees * Math.PI) / 180;
@@ -105,28 +111,37 @@ export async function start(person) {
   };
   const asked = new URLSearchParams(window.location.hash.slice(1)); // #azimuth=90&show=Mesh&background=dark
   const first = asked.get("show") in kinds ? asked.get("show") : Object.keys(kinds)[0];
-  const reset = (degrees = 0) => { lookFrom(degrees); camera.zoom = 1; };
+  const turn = (on) => {
+    controls.autoRotate = on;
+    document.getElementById("turn").setAttribute("aria-pressed", String(on));
+    redraw();
+  };
+  const reset = (degrees = 0) => { turn(false); lookFrom(degrees); };
+  const step = (degrees) => lookFrom((controls.getAzimuthalAngle() * 180) / Math.PI + degrees);
   const toggle = () => light(document.body.className === "light" ? "dark" : "light");
   window.addEventListener("resize", resize);
   resize();
   light(asked.get("background") === "dark" ? "dark" : "light");
   reset(Number(asked.get("azimuth")) || 0);
-  show(first);
-  buttons("kinds", Object.keys(kinds), first, show);
-  buttons("sides", Object.keys(SIDES), null, (side) => lookFrom(SIDES[side]));
+  buttons("kinds", Object.keys(kinds), show)(show(first));
+  buttons("sides", Object.keys(SIDES), (side) => { lookFrom(SIDES[side]); });
   document.getElementById("facts").textContent = person.facts;
+  document.getElementById("turn").onclick = () => turn(!controls.autoRotate);
   document.getElementById("reset").onclick = () => reset();
   document.getElementById("background").onclick = toggle;
   document.getElementById("about").onclick = () => document.getElementById("notices").showModal();
-  window.addEventListener("keydown", ({ key }) => { if (key === "r") reset(); if (key === "b") toggle(); });
+  const keys = { r: () => reset(), b: toggle, t: () => turn(!controls.autoRotate), ArrowLeft: () => step(-15), ArrowRight: () => step(15) };
+  window.addEventListener("keydown", ({ key, ctrlKey, metaKey }) => { if (!ctrlKey && !metaKey) keys[key]?.(); });
 
   await new Promise((resolve) => {
     let frames = 0;
-    renderer.setAnimationLoop(() => {
+    const clock = new THREE.Timer();
+    renderer.setAnimationLoop((now) => {
+      clock.update(now);
+      if (controls.autoRotate) controls.update(clock.getDelta()); // tells of its change, which draws
       if (stale > 0) { stale -= 1; renderer.render(scene, camera); }
       if (++frames === 10) resolve();
     });
   });
   document.body.dataset.ready = "yes";
-  document.body.dataset.drawn = String(spark.display?.numSplats ?? "");
 }
