@@ -24,7 +24,7 @@ _ORDER = {
 _PAIRS = (("coarse", "refined"), ("before", "after"))  # two pictures of one stage that a slider compares
 _PICTURES = ("Image", "Images", "View")
 _MAX_JSON = 4 << 20  # bytes; a larger one is not read
-_MAX_FACTS = 40
+_MAX_FACTS = 24
 _MAX_STEPS = 400  # of a curve; longer ones are thinned
 
 
@@ -120,7 +120,7 @@ def facts(value: Any, prefix: str = "") -> Iterator[tuple[str, str | float | boo
         for name, item in value.items():
             if name != "iterations":
                 yield from facts(item, f"{prefix}.{name}" if prefix else str(name))
-    elif isinstance(value, list) and 0 < len(value) <= 4 and all(_number(item) is not None for item in value):
+    elif isinstance(value, list) and 0 < len(value) <= 2 and all(_number(item) is not None for item in value):
         yield prefix, " ".join(f"{item:.4g}" for item in value)
     elif isinstance(value, bool | int | str):
         yield prefix, value
@@ -141,7 +141,7 @@ def _in_order(record: Record) -> list[tuple[str, Mapping[str, Any]]]:
 
 
 def _number(value: Any) -> float | None:
-    """A finite number to five digits, else None."""
+    """A finite number to four digits, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not -1e300 < value < 1e300:
         return None
-    return float(f"{value:.5g}")
+    return float(f"{value:.4g}")

@@ -62,7 +62,12 @@ function slider(item, full) {
 
 // a film: its first picture until the pointer comes, then it plays
 function film(item, full) {
-  if (full) return el("video", { src: item.url, controls: true, autoplay: true, loop: true, muted: true, playsinline: true });
+  if (full) {
+    const player = el("video", { src: item.url, controls: true, loop: true, playsinline: true });
+    player.muted = true;  // or it may not start by itself
+    player.autoplay = true;
+    return player;
+  }
   if (!item.thumb) return el("div.nothing", { title: item.reason || "" }, el("span", {}, item.label));
   const box = el("div.film", {}, thumbnail(item));
   let video = null;
