@@ -160,7 +160,7 @@ def test_names_and_messages_stay_text(tmp_path):
     try:
         window.stage.value = 1
         browser.open(f"http://127.0.0.1:{window.port}")
-        browser.wait("document.body.innerText.includes('Missing')")
+        browser.wait("document.body?.innerText.includes('Missing')")
         text = browser.run("document.body.innerText")
         assert name in text and "<b>no</b> - [link](http://evil.example) ```js" in text
         assert browser.run("document.body.dataset.evil === undefined && !document.querySelector('img[src=x]')")
