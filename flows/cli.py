@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows import cli_bench, cli_run, cli_store, cli_view
+from flows import cli_bench, cli_report, cli_run, cli_scale, cli_start, cli_store, cli_view, completing, interrupts
 from flows.cli_quality import register
 from flows.options import Config, Json, Set, Work
 
@@ -37,6 +37,7 @@ def logs(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="log what
 
 cli_run.register(app)
 
+cli_scale.register(app)
 
 @app.command()
 def status(

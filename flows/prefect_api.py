@@ -12,7 +12,7 @@ SETTINGS = {  # the first start of a server takes longer than Prefect's own 20 s
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
 }
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
 def settle() -> None:
@@ -49,7 +49,7 @@ def check_reachable() -> None:
     from prefect.settings import get_current_settings
 
     url = get_current_settings().api.url or ""
-    if not url or any(f"//{host}" in url for host in _LOOPBACK):
+    if not url or any(f"//{host}" in url for host in LOOPBACK):
         raise ValueError(
             f"workers on other machines need one Prefect server that they all reach, and PREFECT_API_URL is {url or 'not set'}: start "
             "`turnaround server --host 0.0.0.0` in a network that you trust and export PREFECT_API_URL=http://THIS_MACHINE:4200/api"
@@ -69,16 +69,13 @@ def _exported(values: dict[str, str]) -> Iterator[None]:
 
 
 def serve(host: str, port: int) -> int:
-    """Prefect's server with our settings in this terminal until it is stopped; its exit code."""
+    """Prefect's server with our settings until it is stopped: in the place of this process where that is possible; its exit code."""
     import subprocess
 
-    process = subprocess.Popen(
-        [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", str(port)],
-        env={**SETTINGS, **os.environ, "PREFECT_LOGGING_LEVEL": os.environ.get("PREFECT_LOGGING_LEVEL", "WARNING")},
-    )
-    try:
-        return process.wait()
-    except BaseException:
-        process.terminate()
-        process.wait(10)
-        raise
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", str(port)]
+    # the page asks whoever served it; by default it asks port 4200 of the browser's machine, whatever host and port are
+    environment = {**SETTINGS, "PREFECT_SERVER_UI_API_URL": "/api", "PREFECT_LOGGING_LEVEL": "WARNING", **os.environ}
+    sys.stdout.flush()
+    if os.name == "posix":
+        os.execve(sys.executable, command, environment)  # signals reach it, and it leaves no child behind
+    return subprocess.call(command, env=environment)

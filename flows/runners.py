@@ -34,8 +34,8 @@ class Runner:
     @property
     def elsewhere(self) -> bool:
         """Whether its workers may be on other machines."""
-        host = self.address.partition("://")[2] or self.address
-        return bool(host) and host.rpartition(":")[0].strip("[]") not in ("127.0.0.1", "localhost", "::1") and host != "auto"
+        host = self.address.rpartition("://")[2].rsplit(":", 1)[0].strip("[]")
+        return bool(host) and host not in ("127.0.0.1", "localhost", "::1")
 
 
 def default_workers(subjects: int) -> int:

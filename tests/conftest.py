@@ -8,6 +8,7 @@ os.environ.setdefault("TURNAROUND_PRECISION", "fp32")  # the same numbers on eve
 
 from hypothesis import settings
 from jaxtyping import install_import_hook
+from prefect_server import server  # noqa: F401, a fixture of the session
 
 settings.register_profile("same", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("same")

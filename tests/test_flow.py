@@ -16,14 +16,9 @@ from pipeline.stage import StageError
 from pipeline.store import Store, StoreError
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _server():
-    from prefect.testing.utilities import prefect_test_harness
-
-    import flows.reconstruct  # noqa: F401, its settings come before prefect's import
-
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
+@pytest.fixture(autouse=True)
+def _server(server):
+    """Every flow here runs against the session's server."""
 
 
 @pytest.fixture
@@ -76,11 +71,6 @@ def test_transient_faults_are_tried_again(jobs, monkeypatch):
     monkeypatch.setattr(toy.Share, "run", flaky)
     assert _states(_run(jobs[:1], "threads", 1)) == {"alice": {"made"}}
     assert len(tries) == 2
-
-
-@pytest.mark.slow
-def test_processes_give_the_same(jobs):
-    assert _states(_run(jobs, "processes", 2)) == {"alice": {"made"}, "bob": False, "carol": {"made"}}
 
 
 @pytest.mark.parametrize(
