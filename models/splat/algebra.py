@@ -15,7 +15,7 @@ f32 = np.float32
 ONE, TWO, TINY = f32(1.0), f32(2.0), f32(1e-12)
 
 
-@njit(cache=True)
+@njit
 def mat_vec(m, v):
     """m @ v."""
     return (
@@ -25,7 +25,7 @@ def mat_vec(m, v):
     )
 
 
-@njit(cache=True)
+@njit
 def vec_mat(v, m):
     """m.T @ v."""
     return (
@@ -35,7 +35,7 @@ def vec_mat(v, m):
     )
 
 
-@njit(cache=True)
+@njit
 def mat_mat(a, b):
     """a @ b."""
     return (
@@ -45,43 +45,43 @@ def mat_mat(a, b):
     )  # fmt: skip
 
 
-@njit(cache=True)
+@njit
 def transpose(m):
     """m.T."""
     return (m[0], m[3], m[6], m[1], m[4], m[7], m[2], m[5], m[8])
 
 
-@njit(cache=True)
+@njit
 def dot(a, b):
     """Inner product of two vectors."""
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-@njit(cache=True)
+@njit
 def cross(a, b):
     """a x b."""
     return (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])
 
 
-@njit(cache=True)
+@njit
 def combine(alpha, a, beta, b):
     """alpha a + beta b, of two vectors."""
     return (alpha * a[0] + beta * b[0], alpha * a[1] + beta * b[1], alpha * a[2] + beta * b[2])
 
 
-@njit(cache=True)
+@njit
 def scaled(a, b):
     """Two vectors multiplied entry by entry."""
     return (a[0] * b[0], a[1] * b[1], a[2] * b[2])
 
 
-@njit(cache=True)
+@njit
 def added(a, b):
     """a + b."""
     return (a[0] + b[0], a[1] + b[1], a[2] + b[2])
 
 
-@njit(cache=True)
+@njit
 def normalized(q):
     """Sixteen unit quaternions wxyz and the inverse of the lengths they had."""
     w, x, y, z = q
@@ -89,7 +89,7 @@ def normalized(q):
     return (w * inverse, x * inverse, y * inverse, z * inverse), inverse
 
 
-@njit(cache=True)
+@njit
 def quat_matrix(q):
     """Rotation of a unit quaternion wxyz."""
     w, x, y, z = q
@@ -100,7 +100,7 @@ def quat_matrix(q):
     )  # fmt: skip
 
 
-@njit(cache=True)
+@njit
 def quat_matrix_vjp(q, inverse_length, v):
     """Gradient to the quaternion before it was normalised, given the gradient `v` to its rotation matrix."""
     w, x, y, z = q

@@ -14,6 +14,7 @@ from numba.cpython.unsafe.tuple import tuple_setitem
 from models.splat.lane_memory import aligned, load, load_each, prefetch, store, store_interleaved
 from models.splat.lanes import WIDTH, bits, magnitude, maximum, minimum, ramp, select, spread
 from models.splat.projection import ALPHA_MIN, CHANNELS, REACH, ROW, TILE
+from models.splat.scheduling import claim
 
 f32 = np.float32
 ALPHA_MAX = f32(0.999)
@@ -24,7 +25,7 @@ CHECK = 32  # splats between two tests of whether the whole tile has ended
 AHEAD = 8  # splats that are fetched before they are needed
 
 
-@njit(cache=True)
+@njit
 def _exp_minus(s):
     """exp(-s) for s in [0, 6], to 3e-6 of its value: the best polynomial of degree 5 for exp(-s / 8), squared three times."""
     e = s * f32(-1.7391086e-07) + f32(9.64894e-06)
@@ -37,7 +38,7 @@ def _exp_minus(s):
     return e * e
 
 
-@njit(cache=True)
+@njit
 def rows(y, reach, top):
     """First and last row of the tile that the splat can touch; by truncation, as a call to floor would empty all registers."""
     first = np.int32(max(y - reach - top + f32(0.5), f32(0.0)))
@@ -45,7 +46,7 @@ def rows(y, reach, top):
     return first, last
 
 
-@njit(cache=True)
+@njit
 def columns(x, reach, left):
     """Bits of the tile's columns that the splat can touch."""
     first = np.int32(max(x - reach - left + f32(0.5), f32(0.0)))
@@ -53,7 +54,7 @@ def columns(x, reach, left):
     return np.int32((2 << last) - (1 << first))
 
 
-@njit(cache=True)
+@njit
 def channels_of(splats, at, template):
     """The splat's channels as a tuple like `template`, whose length the compiler knows."""
     values = template
@@ -62,7 +63,7 @@ def channels_of(splats, at, template):
     return values
 
 
-@njit(cache=True)
+@njit
 def open_tile(state, alive, stride, inside_x, inside_y):
     """Set a tile before anything is drawn: T is 1, and ended outside of the picture; the rest is 0."""
     for k in range(state.size):
@@ -74,7 +75,7 @@ def open_tile(state, alive, stride, inside_x, inside_y):
         alive[y] = bits(row > f32(0.0))
 
 
-@njit(cache=True)
+@njit
 def _has_ended(alive):
     """Whether every pixel of the tile has."""
     together = alive[0]
@@ -83,7 +84,7 @@ def _has_ended(alive):
     return together == 0
 
 
-@njit(cache=True)
+@njit
 def step(t, s, o):
     """One splat at 16 pixels: what is left of T, the weight, exp(-s), alpha, and where it is drawn."""
     e = _exp_minus(s)
@@ -97,7 +98,7 @@ def step(t, s, o):
     return select(ended, f32(0.0) - magnitude(t), t - weight), weight, e, a, drawn
 
 
-@njit(cache=True)
+@njit
 def _draw(splats, at, left, top, state, alive, template):
     """Blend one splat into a tile: `state` holds, by rows, T and the channels so far, 16 pixels each."""
     stride = (1 + len(template)) * WIDTH
@@ -122,7 +123,23 @@ def _draw(splats, at, left, top, state, alive, template):
             store(state, place, load(state, place) + weight * values[q])
 
 
-@njit(cache=True)
+@njit
+def _clear(image, alpha, c, left, top):
+    """Zeros in a tile that nothing is seen in."""
+    height, width, channels = image.shape[1:]
+    flat, flat_alpha = image.reshape(-1), alpha.reshape(-1)
+    for y in range(top, min(top + TILE, height)):
+        place = (c * height + y) * width + left
+        if left + TILE <= width:
+            store(flat_alpha, place, spread(f32(0.0)))
+            for q in range(channels):
+                store(flat, place * channels + q * WIDTH, spread(f32(0.0)))
+        else:
+            flat_alpha[place : place + width - left] = f32(0.0)
+            flat[place * channels : (place + width - left) * channels] = f32(0.0)
+
+
+@njit
 def _close(state, template, image, alpha, c, left, top):
     """Write a tile's pixels to the pictures."""
     channels, stride = len(template), (1 + len(template)) * WIDTH
@@ -140,34 +157,41 @@ def _close(state, template, image, alpha, c, left, top):
                     flat[(place + x) * channels + q] = state[y * stride + (1 + q) * WIDTH + x]
 
 
+@njit
+def _blend_tile(flat, base, pairs, begin, end, left, top, inside, state, alive, template):
+    """Draw a tile's splats, nearest first, until every pixel has ended; returns the first pair not looked at."""
+    open_tile(state, alive, (1 + len(template)) * WIDTH, inside[0], inside[1])
+    for pair in range(begin, end):
+        if pair > begin and (pair - begin) % CHECK == 0 and _has_ended(alive):
+            return pair
+        prefetch(flat, base + pairs[min(pair + AHEAD, end - 1), 0] * ROW)
+        _draw(flat, base + pairs[pair, 0] * ROW, f32(left), f32(top), state, alive, template)
+    return end
+
+
 @njit(parallel=True, cache=True, error_model="numpy", nogil=True)
-def blend(splats, starts, pairs, order, template, image, alpha, ends):
+def blend(workers, counter, splats, starts, pairs, order, template, image, alpha, ends):
     """Fill image (c, h, w, channels) over nothing, alpha (c, h, w) and each tile's end (c * tiles): pairs looked at.
 
-    `template` is a tuple of as many float32 as there are channels: the kernel is compiled for their number. Tiles are
-    taken in the given `order`; the result does not depend on it.
+    `template` is a tuple of as many float32 as there are channels: the kernel is compiled for their number. Threads take
+    tiles (`models.splat.scheduling`) in the given `order`; the result does not depend on it.
     """
-    channels = len(template)
     height, width = alpha.shape[1:]
     across, down = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
-    count, flat = splats.shape[1], splats.reshape(-1)
-    for item in prange(order.size):
-        tile = order[item]
-        c = tile // (across * down)
-        left, top = (tile % across) * TILE, (tile // across % down) * TILE
-        pair, end = starts[tile], starts[tile + 1]
-        if pair == end:
-            image[c, top : top + TILE, left : left + TILE] = f32(0.0)
-            alpha[c, top : top + TILE, left : left + TILE] = f32(0.0)
-        else:
-            alive = np.empty(TILE, np.int32)
-            state = aligned(TILE * (1 + channels) * WIDTH)
-            open_tile(state, alive, (1 + channels) * WIDTH, width - left, height - top)
-            while pair < end:
-                prefetch(flat, (c * count + pairs[min(pair + AHEAD, end - 1), 0]) * ROW)
-                _draw(flat, (c * count + pairs[pair, 0]) * ROW, f32(left), f32(top), state, alive, template)
-                pair += 1
-                if (pair - starts[tile]) % CHECK == 0 and _has_ended(alive):
-                    break
-            _close(state, template, image, alpha, c, left, top)
-        ends[tile] = pair
+    flat = splats.reshape(-1)
+    for _ in prange(workers):
+        state, alive = aligned(TILE * (1 + len(template)) * WIDTH), np.empty(TILE, np.int32)
+        item = claim(counter)
+        while item < order.size:
+            tile = order[item]
+            c = tile // (across * down)
+            left, top = (tile % across) * TILE, (tile // across % down) * TILE
+            end = starts[tile + 1]
+            if starts[tile] == end:
+                _clear(image, alpha, c, left, top)
+            else:
+                inside, base = (width - left, height - top), c * splats.shape[1] * ROW
+                end = _blend_tile(flat, base, pairs, starts[tile], end, left, top, inside, state, alive, template)
+                _close(state, template, image, alpha, c, left, top)
+            ends[tile] = end
+            item = claim(counter)

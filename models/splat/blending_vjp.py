@@ -15,11 +15,12 @@ from models.splat.lane_memory import aligned, load, load_each, load_interleaved,
 from models.splat.lane_tuples import add_scaled, nothing, sums, weighted
 from models.splat.lanes import WIDTH, bits, maximum, minimum, ramp, select, spread
 from models.splat.projection import REACH, ROW, TILE
+from models.splat.scheduling import claim
 
 f32 = np.float32
 
 
-@njit(cache=True)
+@njit
 def _load_gradient(c, left, top, image, alpha, v_image, v_alpha, template, state):
     """Put S before the first splat, and the output gradients of the tile, into the state's lines 1 and 2 onwards."""
     channels, stride = len(template), (2 + len(template)) * WIDTH
@@ -45,7 +46,7 @@ def _load_gradient(c, left, top, image, alpha, v_image, v_alpha, template, state
                 state[line + WIDTH + x] = rest
 
 
-@njit(cache=True)
+@njit
 def _draw_vjp(splats, at, left, top, state, alive, template, zeros, v_pairs, slot):
     """The gradient of one splat in a tile; `state` holds, by rows, T, S and the output gradients.
 
@@ -83,28 +84,28 @@ def _draw_vjp(splats, at, left, top, state, alive, template, zeros, v_pairs, slo
 
 
 @njit(parallel=True, cache=True, error_model="numpy", nogil=True)
-def blend_vjp(splats, starts, pairs, ends, order, template, image, alpha, v_image, v_alpha, v_pairs):
+def blend_vjp(workers, counter, splats, starts, pairs, ends, order, template, image, alpha, v_image, v_alpha, v_pairs):
     """Fill v_pairs (pairs, 16), the gradient of each (tile, splat) pair, at the pair's slot, from output gradients."""
-    channels = len(template)
     height, width = alpha.shape[1:]
     across, down = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
-    count, flat, flat_v = splats.shape[1], splats.reshape(-1), v_pairs.reshape(-1)
-    for item in prange(order.size):
-        tile = order[item]
-        if starts[tile] == starts[tile + 1]:
-            continue
-        c = tile // (across * down)
-        left, top = (tile % across) * TILE, (tile // across % down) * TILE
-        alive = np.empty(TILE, np.int32)
-        state = aligned(TILE * (2 + channels) * WIDTH)
-        open_tile(state, alive, (2 + channels) * WIDTH, width - left, height - top)
-        _load_gradient(c, left, top, image, alpha, v_image, v_alpha, template, state)
-        zeros = nothing(template)
-        end = ends[tile]
-        for pair in range(starts[tile], end):
-            prefetch(flat, (c * count + pairs[min(pair + AHEAD, end - 1), 0]) * ROW)
-            prefetch_to_write(flat_v, np.int64(pairs[min(pair + AHEAD, end - 1), 1]) * ROW)
-            at, slot = (c * count + pairs[pair, 0]) * ROW, np.int64(pairs[pair, 1]) * ROW
-            _draw_vjp(flat, at, f32(left), f32(top), state, alive, template, zeros, flat_v, slot)
-        for pair in range(end, starts[tile + 1]):  # not looked at
-            v_pairs[pairs[pair, 1]] = f32(0.0)
+    flat, flat_v, stride = splats.reshape(-1), v_pairs.reshape(-1), (2 + len(template)) * WIDTH
+    for _ in prange(workers):
+        state, alive, zeros = aligned(TILE * stride), np.empty(TILE, np.int32), nothing(template)
+        item = claim(counter)
+        while item < order.size:
+            tile = order[item]
+            c = tile // (across * down)
+            left, top = (tile % across) * TILE, (tile // across % down) * TILE
+            base, end = c * splats.shape[1] * ROW, ends[tile]
+            if starts[tile] < end:
+                open_tile(state, alive, stride, width - left, height - top)
+                _load_gradient(c, left, top, image, alpha, v_image, v_alpha, template, state)
+            for pair in range(starts[tile], end):
+                soon = min(pair + AHEAD, end - 1)
+                prefetch(flat, base + pairs[soon, 0] * ROW)
+                prefetch_to_write(flat_v, np.int64(pairs[soon, 1]) * ROW)
+                at, slot = base + pairs[pair, 0] * ROW, np.int64(pairs[pair, 1]) * ROW
+                _draw_vjp(flat, at, f32(left), f32(top), state, alive, template, zeros, flat_v, slot)
+            for pair in range(end, starts[tile + 1]):  # not looked at
+                store(flat_v, np.int64(pairs[pair, 1]) * ROW, spread(f32(0.0)))
+            item = claim(counter)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -39,7 +40,7 @@ class _Splat(torch.autograd.Function):
         order = costly_first(starts)
         image = np.empty((views, height, width, 7 if geometry else 3), np.float32)
         alpha, ends = np.empty((views, height, width), np.float32), np.empty(starts.size - 1, np.int64)
-        blend(splats, starts, pairs, order, _template(image), image, alpha, ends)
+        blend(*_crew(), splats, starts, pairs, order, _template(image), image, alpha, ends)
         ctx.saved = (m, q, s, K, T, splats, starts, pairs, slots, order, ends, image, alpha)
         ctx.versions = [(x, x._version) for x in (means, quats, scales, opacities, colors)]
         return torch.from_numpy(image), torch.from_numpy(alpha)
@@ -51,11 +52,11 @@ class _Splat(torch.autograd.Function):
         m, q, s, K, T, splats, starts, pairs, slots, order, ends, image, alpha = ctx.saved
         height, width = alpha.shape[1:]
         v_pairs = _rows(len(pairs))
-        blend_vjp(splats, starts, pairs, ends, order, _template(image), image, alpha, _array(v_image), _array(v_alpha), v_pairs)
+        blend_vjp(*_crew(), splats, starts, pairs, ends, order, _template(image), image, alpha, _array(v_image), _array(v_alpha), v_pairs)
         count, padded = len(m), splats.shape[1]
         v = [np.zeros((padded, *shape), np.float32) for shape in ((3,), (4,), (3,), (), (3,))]
         v_T = np.zeros((CHUNKS, len(K), 4, 4))
-        project_vjp(m, q, s, K, T, width, height, image.shape[-1] == 7, splats, slots, v_pairs, v[0], v[1], v[2], v[3], v[4], v_T)
+        project_vjp(*_crew(), m, q, s, K, T, width, height, image.shape[-1] == 7, splats, slots, v_pairs, v[0], v[1], v[2], v[3], v[4], v_T)
         return *(torch.from_numpy(x[:count]) for x in v), torch.from_numpy(v_T.sum(0)).float(), None, None, None, None
 
 
@@ -64,6 +65,11 @@ def _array(tensor: Tensor) -> np.ndarray:
     array = tensor.detach().contiguous().numpy()
     assert array.dtype == np.float32 and array.flags.c_contiguous, (array.dtype, array.strides)
     return array
+
+
+def _crew() -> tuple[int, np.ndarray]:
+    """How many threads, and the counter from which they take work."""
+    return numba.get_num_threads(), np.zeros(1, np.int64)
 
 
 def _rows(count: int) -> np.ndarray:

@@ -17,7 +17,7 @@ from models.splat.lanes import FLOATS, INTS, LANES, WIDTH, intrinsic
 _SHORTS = ir.VectorType(ir.IntType(16), WIDTH)
 
 
-@njit(cache=True)
+@njit
 def aligned(size):
     """An uninitialised float32 array that starts at a cache line: a vector that crosses one costs twice."""
     block = np.empty(size + WIDTH, np.float32)

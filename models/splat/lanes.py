@@ -15,7 +15,7 @@ from numba import types
 from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic as numba_intrinsic
-from numba.extending import models, overload, register_model
+from numba.extending import lower_builtin, models, register_model, type_callable
 
 WIDTH = 16
 FLOATS, BITS, INTS = (ir.VectorType(kind, WIDTH) for kind in (ir.FloatType(), ir.IntType(1), ir.IntType(32)))
@@ -75,11 +75,18 @@ def _elementwise(emit, result=LANES):
 
 
 def _operator(op, emit, result=LANES) -> None:
-    function = _elementwise(emit, result)
+    """Teach numba an operator; typed and emitted by hand, since an `overload` would be compiled anew for each pair of types."""
 
-    @overload(op)
-    def _(a, b):
-        return (lambda a, b: function(a, b)) if LANES in (a, b) and _are_numbers(a, b) else None
+    @type_callable(op)
+    def _type(_context):
+        return lambda a, b: result if LANES in (a, b) and _are_numbers(a, b) else None
+
+    def code(_context, builder, signature, values):
+        return emit(builder, *(_spread(builder, v, k) for v, k in zip(values, signature.args, strict=True)))
+
+    for other in (LANES, types.Float, types.Integer):
+        lower_builtin(op, LANES, other)(code)
+        lower_builtin(op, other, LANES)(code)
 
 
 _FUSE = ("contract",)
@@ -96,14 +103,14 @@ minimum = _elementwise(lambda b, x, y: b.select(b.fcmp_ordered("<", x, y), x, y)
 maximum = _elementwise(lambda b, x, y: b.select(b.fcmp_ordered(">", x, y), x, y))
 
 
-@intrinsic
-def _both(_typing, a, b):
-    return MASK(MASK, MASK), lambda _context, builder, _signature, values: builder.and_(*values)
+@type_callable(operator.and_)
+def _type_of_and(_context):
+    return lambda a, b: MASK if a == MASK and b == MASK else None
 
 
-@overload(operator.and_)
-def _and(a, b):
-    return (lambda a, b: _both(a, b)) if a == MASK and b == MASK else None
+@lower_builtin(operator.and_, MASK, MASK)
+def _and(_context, builder, _signature, values):
+    return builder.and_(*values)
 
 
 @intrinsic

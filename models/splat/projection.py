@@ -32,7 +32,7 @@ SLACK = f32(1e-3)  # pixels: the alpha test decides at the rim, not the rounding
 ONE_COLUMN, THREE, FOUR = ((f32(0),) * k for k in (1, 3, 4))  # templates of the inputs' rows
 
 
-@njit(cache=True)
+@njit
 def camera_numbers(K, T, width, height):
     """Rotation, translation, focal lengths and principal point, and the limits of x / z and y / z of one camera."""
     R = (T[0, 0], T[0, 1], T[0, 2], T[1, 0], T[1, 1], T[1, 2], T[2, 0], T[2, 1], T[2, 2])
@@ -42,7 +42,7 @@ def camera_numbers(K, T, width, height):
     return R, t, (fx, fy, cx, cy), (-cx / fx - mx, (f32(width) - cx) / fx + mx, -cy / fy - my, (f32(height) - cy) / fy + my)
 
 
-@njit(cache=True)
+@njit
 def columns(array, i, template, scratch):
     """The columns of rows i to i + 15 of a contiguous (n, k) or (n,) array; zeros behind its end. `scratch` has 16 k numbers."""
     width, flat = len(template), array.reshape(-1)
@@ -53,7 +53,7 @@ def columns(array, i, template, scratch):
     return load_interleaved(scratch, 0, template)
 
 
-@njit(cache=True)
+@njit
 def jacobian(p, lens, limits):
     """Entries of J that are not zero, by rows, and the tangents x / z and y / z that it is taken at."""
     rz = f32(1.0) / p[2]
@@ -62,7 +62,7 @@ def jacobian(p, lens, limits):
     return (rz * lens[0], rz * tx * -lens[0]), (rz * lens[1], rz * ty * -lens[1]), tx, ty
 
 
-@njit(cache=True)
+@njit
 def screen_axes(C, J0, J1, s):
     """The rows of J C S, of which the splat's covariance is the Gram matrix; `C` has the Gaussian's axes as columns."""
     u0 = (
@@ -78,14 +78,14 @@ def screen_axes(C, J0, J1, s):
     return u0, u1
 
 
-@njit(cache=True)
+@njit
 def _determinant(u0, u1, a, d):
     """Of the Gram matrix plus the blur: |u0 x u1|^2 + blur (a + d) + blur^2, with no difference of large numbers."""
     area = cross(u0, u1)
     return dot(area, area) + (a + d + BLUR) * BLUR
 
 
-@njit(cache=True)
+@njit
 def _sigmas(opacity):
     """How many standard deviations from the centre alpha falls to 1/255: sqrt(2 ln(255 opacity)), at most 2e-5 too large."""
     ratio = maximum(opacity * f32(255.0), f32(1.0))
@@ -98,7 +98,7 @@ def _sigmas(opacity):
     return square_root(f32(2.0 * np.log(2.0)) * maximum(exponent(ratio) + p + f32(2e-5), f32(0.0)))
 
 
-@njit(cache=True)
+@njit
 def facing_axis(Q, C, p, s):
     """Where each axis is the shortest (the first of equals), and the sign that turns it to the camera."""
     first = (s[0] <= s[1]) & (s[0] <= s[2])
@@ -109,7 +109,7 @@ def facing_axis(Q, C, p, s):
     return first, second, select(dot((x, y, z), p) > f32(0.0), f32(-1.0), f32(1.0))
 
 
-@njit(cache=True)
+@njit
 def _boxes(x, y, rx, ry, width, height, seen):
     """First and last tile across and down; (0, -1, 0, -1) where nothing is seen."""
     share, half = f32(1.0 / TILE), f32(0.5)
@@ -120,7 +120,7 @@ def _boxes(x, y, rx, ry, width, height, seen):
     return select(seen, x0, f32(0.0)), select(seen, x1, f32(-1.0)), select(seen, y0, f32(0.0)), select(seen, y1, f32(-1.0))
 
 
-@njit(cache=True)
+@njit
 def _project(m, q, s, opacity, color, camera, width, height, geometry):
     """Sixteen Gaussians: the columns of their splats, their depths and their boxes."""
     R, t, lens, limits = camera

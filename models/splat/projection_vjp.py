@@ -10,12 +10,13 @@ from models.splat.lane_memory import aligned, load, load_each, load_interleaved,
 from models.splat.lane_tuples import transposed
 from models.splat.lanes import WIDTH, select, spread
 from models.splat.projection import CHUNKS, FOUR, ONE_COLUMN, ROW, THREE, camera_numbers, columns, facing_axis, jacobian, screen_axes
+from models.splat.scheduling import claim
 
 f32 = np.float32
 SIXTEEN = (f32(0),) * WIDTH
 
 
-@njit(cache=True)
+@njit
 def _covariance_vjp(splat, v, u0, u1):
     """Gradients to u0 and u1 through covariance = Gram(u0, u1) + blur and conic = its inverse X: -X V X."""
     A, B, D = splat[2], splat[3], splat[4]
@@ -27,7 +28,7 @@ def _covariance_vjp(splat, v, u0, u1):
     return combine(minus * aa, u0, minus * ab, u1), combine(minus * ab, u0, minus * bb, u1)
 
 
-@njit(cache=True)
+@njit
 def _jacobian_vjp(C, s, J0, J1, rz, tx, ty, lens, limits, v_u0, v_u1):
     """Gradients through u = J C S to the camera-frame axes C, the scales and the camera-frame centre p (by J)."""
     w0, w1 = scaled(v_u0, s), scaled(v_u1, s)
@@ -44,7 +45,7 @@ def _jacobian_vjp(C, s, J0, J1, rz, tx, ty, lens, limits, v_u0, v_u1):
     return v_C, v_s, (v_x, v_y, v_z - v_x * tx - v_y * ty)
 
 
-@njit(cache=True)
+@njit
 def _from_moments(splat, w):
     """Gradients to x, y, A, B, D and opacity, given the pixels' sums (`models.splat.blending._draw_vjp`)."""
     _, _, A, B, D, o = splat[:6]
@@ -52,7 +53,7 @@ def _from_moments(splat, w):
     return o * (A * w[1] + B * w[3]), o * (B * w[1] + D * w[3]), half * w[2], (f32(0.0) - o) * w[4], half * w[5], w[0]
 
 
-@njit(cache=True)
+@njit
 def _normal_vjp(first, second, sign, v, v_Q):
     """Adds the gradient of the shown normal to that of the axes, where each is the shortest."""
     rest = (select(first, f32(0.0), sign * v[0]), select(first, f32(0.0), sign * v[1]), select(first, f32(0.0), sign * v[2]))
@@ -65,7 +66,7 @@ def _normal_vjp(first, second, sign, v, v_Q):
     )  # fmt: skip
 
 
-@njit(cache=True)
+@njit
 def _gaussian_vjp(m, q, s, camera, splat, w, geometry):
     """Gradients of sixteen splats: to mean, quaternion, scales, opacity, and to the camera's R (without the centre's part) and t."""
     R, t, lens, limits = camera
@@ -94,7 +95,7 @@ def _gaussian_vjp(m, q, s, camera, splat, w, geometry):
     return vec_mat(v_p, R), quat_matrix_vjp(unit, inverse, v_Q), v_s, v[5], mat_mat(v_C, transpose(Q)), v_p
 
 
-@njit(cache=True)
+@njit
 def _add(array, i, vectors, template):
     """Add sixteen rows to those from row i on."""
     place = i * len(template)
@@ -108,7 +109,7 @@ def _add(array, i, vectors, template):
         store_interleaved(array.reshape(-1), place, (a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]))
 
 
-@njit(cache=True)
+@njit
 def _sum_pairs(slots, first, v_pairs, rows):
     """Sixteen splats' sums of their pairs' gradients, as columns."""
     for j in range(WIDTH):
@@ -119,43 +120,60 @@ def _sum_pairs(slots, first, v_pairs, rows):
     return transposed(load_each(rows, 0, SIXTEEN))
 
 
+@njit
+def _chunk_vjp(
+    chunk, c, means, quats, scales, camera, geometry, splats, slots, v_pairs, v_means, v_quats, v_scales, v_opacities, v_colors, rows, pose
+):
+    """What `project_vjp` does with one chunk of the Gaussians of one camera; `pose` gets the sums for T, apart by lanes."""
+    count = splats.shape[1]
+    flat, flat_v, scratch = splats.reshape(-1), v_pairs.reshape(-1), pose[12 * WIDTH :]
+    for k in range(12 * WIDTH):
+        pose[k] = f32(0.0)
+    for block in range(count // WIDTH * chunk // CHUNKS, count // WIDTH * (chunk + 1) // CHUNKS):
+        i = block * WIDTH
+        place = c * count + i
+        if slots[place] == slots[place + WIDTH]:
+            continue
+        w = _sum_pairs(slots, place, flat_v, rows)
+        splat = transposed(load_each(flat, place * ROW, SIXTEEN))
+        m, q, s = columns(means, i, THREE, scratch), columns(quats, i, FOUR, scratch), columns(scales, i, THREE, scratch)
+        v_m, v_q, v_s, v_o, v_R, v_p = _gaussian_vjp(m, q, s, camera, splat, w, geometry)
+        _add(v_means, i, v_m, THREE)
+        _add(v_quats, i, v_q, FOUR)
+        _add(v_scales, i, v_s, THREE)
+        _add(v_opacities, i, (v_o,), ONE_COLUMN)
+        _add(v_colors, i, w[6:9], THREE)
+        _add_pose(pose, v_R, v_p, m)
+
+
 @njit(parallel=True, cache=True, error_model="numpy", nogil=True)
 def project_vjp(
-    means, quats, scales, K, T, width, height, geometry, splats, slots, v_pairs, v_means, v_quats, v_scales, v_opacities, v_colors, v_T
-):
+    workers, counter, means, quats, scales, K, T, width, height, geometry, splats, slots, v_pairs, v_means, v_quats, v_scales, v_opacities,
+    v_colors, v_T,
+):  # fmt: skip
     """Add the gradients of all cameras to those of n' Gaussians, and fill v_T (CHUNKS, c, 3, 4).
 
     Sums over cameras in their order, and over Gaussians in fixed chunks: the same bits whatever the threads.
     """
-    cameras, count = splats.shape[:2]
-    blocks = count // WIDTH
-    flat, flat_v = splats.reshape(-1), v_pairs.reshape(-1)
-    for chunk in prange(CHUNKS):
-        rows, pose, scratch = aligned(WIDTH * WIDTH), aligned(12 * WIDTH), np.empty(4 * WIDTH, np.float32)
-        for c in range(cameras):
-            camera = camera_numbers(K[c], T[c], width, height)
-            for k in range(pose.size):
-                pose[k] = f32(0.0)
-            for block in range(blocks * chunk // CHUNKS, blocks * (chunk + 1) // CHUNKS):
-                i = block * WIDTH
-                place = c * count + i
-                if slots[place] == slots[place + WIDTH]:
-                    continue
-                w = _sum_pairs(slots, place, flat_v, rows)
-                splat = transposed(load_each(flat, place * ROW, SIXTEEN))
-                m, q, s = columns(means, i, THREE, scratch), columns(quats, i, FOUR, scratch), columns(scales, i, THREE, scratch)
-                v_m, v_q, v_s, v_o, v_R, v_p = _gaussian_vjp(m, q, s, camera, splat, w, geometry)
-                _add(v_means, i, v_m, THREE)
-                _add(v_quats, i, v_q, FOUR)
-                _add(v_scales, i, v_s, THREE)
-                _add(v_opacities, i, (v_o,), ONE_COLUMN)
-                _add(v_colors, i, w[6:9], THREE)
-                _add_pose(pose, v_R, v_p, m)
-            for k in range(12):
-                v_T[chunk, c, k // 4, k % 4] = pose[k * WIDTH : (k + 1) * WIDTH].astype(np.float64).sum()
+    for _ in prange(workers):
+        rows, pose = aligned(WIDTH * WIDTH), aligned((12 + 4) * WIDTH)
+        chunk = claim(counter)
+        while chunk < CHUNKS:
+            for c in range(splats.shape[0]):
+                camera = camera_numbers(K[c], T[c], width, height)
+                _chunk_vjp(
+                    chunk, c, means, quats, scales, camera, geometry, splats, slots, v_pairs, v_means, v_quats, v_scales, v_opacities,
+                    v_colors, rows, pose,
+                )  # fmt: skip
+                for k in range(12):
+                    total = 0.0
+                    for lane in range(WIDTH):
+                        total += pose[k * WIDTH + lane]
+                    v_T[chunk, c, k // 4, k % 4] = total
+            chunk = claim(counter)
 
 
-@njit(cache=True)
+@njit
 def _add_pose(pose, v_R, v_p, m):
     """Add sixteen gradients to the 3x4 entries of T, kept apart by lanes."""
     for k in range(3):
