@@ -112,14 +112,16 @@ class Thumbs:
 
 
 def open_picture(file: Path, side: int = 0) -> Image:
-    """An upright RGB picture, alpha composed over white; ValueError for one that is too large.
+    """An upright RGB picture of the formats that stages read too, alpha composed over white; ValueError for one that is too large.
 
     side: decode no more than is needed for this size where the format allows it; 0 = all pixels.
     """
     from PIL import Image as pil
     from PIL import ImageOps
 
-    with pil.open(file) as image:
+    from pipeline.untrusted import PICTURES
+
+    with pil.open(file, formats=PICTURES) as image:
         if image.width * image.height > MAX_PIXELS:
             raise ValueError(f"{image.width} x {image.height} pixels are too many for a thumbnail")
         if side:

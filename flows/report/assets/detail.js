@@ -7,7 +7,7 @@ const detail = {
     this.rows = rows;
     this.row = rows().indexOf(subject);
     if (!this.dialog) {
-      this.dialog = el("dialog.detail", { keydown: (event) => this.key(event), close: () => remember({}),
+      this.dialog = el("dialog.detail", { tabindex: "-1", keydown: (event) => this.key(event), close: () => remember({}),
         click: (event) => event.target === this.dialog && this.dialog.close() });
       document.body.append(this.dialog);
     }
@@ -43,6 +43,7 @@ const detail = {
       Object.keys(subject.cells).map((stage, index) => this.stage(subject, stage, index)),
       subject.trace ? el("details", {}, el("summary", {}, "Trace of the fault"), el("pre", {}, subject.trace)) : null));
     this.dialog.scrollTop = 0;
+    if (!this.dialog.contains(document.activeElement)) this.dialog.focus();  // the focused button has just been replaced
     remember({ subject: subject.name });
   },
 

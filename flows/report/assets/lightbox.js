@@ -67,7 +67,9 @@ const lightbox = {
       link ? el("a.button", { href: link, target: "_blank", rel: "noopener" }, "open file") : "",
       el("button.button", { type: "button", click: () => this.dialog.close() }, "close"));
     this.stage.replaceChildren(this.body(item));
-    if (item.kind === "pair" || item.kind === "diff") this.stage.querySelector("input")?.focus({ preventScroll: true });
+    const slide = this.stage.querySelector("input");
+    if (slide) slide.focus({ preventScroll: true });
+    else if (!this.dialog.contains(document.activeElement)) this.stage.focus({ preventScroll: true });  // or the keys go nowhere
     remember({ subject: item.subject.name, item: item.id });
   },
 

@@ -1,0 +1,260 @@
+"""Reports: what the pages hold, that nothing in them is markup of a stranger, comparisons, differences in their units."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from toy_pictures import paint, photo, project
+
+from flows.report import diff, measures, page, pairs, write_comparison, write_sweep, write_work_page
+from flows.report.document import relative_url
+from flows.report.thumbs import SIDE, Thumbs
+from pipeline.codecs import codec_for
+from pipeline.manifest import Record
+from pipeline.store import Store
+from pipeline.types import Body, Gaussians
+
+
+@pytest.fixture
+def work(tmp_path) -> Path:
+    for name, color in (("ann", (200, 180, 160)), ("bob", (20, 40, 60)), ("cat", (255, 0, 0))):
+        photo(tmp_path / "photos" / f"{name}.png", color)
+    paint(tmp_path / "photos", tmp_path / "work")
+    return tmp_path / "work"
+
+
+def data_of(file: Path) -> dict[str, Any]:
+    (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', file.read_text("ascii"), re.DOTALL)
+    return json.loads(text)
+
+
+def test_the_page_holds_every_subject_and_stage(work):
+    data = data_of(write_work_page(project(), work))
+    assert [s["name"] for s in data["subjects"]] == ["ann", "bob", "cat"] and data["stages"] == ["paint", "print"]
+    ann, bob, cat = data["subjects"]
+    assert {stage: cell["state"] for stage, cell in ann["cells"].items()} == {"paint": "FRESH", "print": "FRESH"}
+    assert [cell["state"] for cell in cat["cells"].values()] == ["FAILED", "MISSING"] and "window.hacked" in cat["cells"]["paint"]["note"]
+    assert [file for file, _ in ann["cells"]["paint"]["pics"]] == [
+        "after.png",
+        "before.png",
+        "film.mp4",
+        *(f"views/{a}.png" for a in ("000", "090", "180")),
+    ]
+    assert ann["cells"]["paint"]["pair"] == [1, 0] and data["pool"][ann["cells"]["paint"]["config"]] == {"shade": 0.5}
+    assert list(ann["cells"]["paint"]["curves"]) == ["front", "total"]  # sides is 0 throughout
+    assert ann["fit"]["iou"] == pytest.approx(0.7059, abs=1e-3) and not ann["fit"]["poor"] and len(bob["fit"]["poor"]) == 1
+    for subject in (ann, bob):  # the links lead to the artifacts
+        for file, token in subject["cells"]["paint"]["pics"]:
+            assert (work / "report" / data["bases"][0] / "cache" / "paint" / subject["cells"]["paint"]["key"] / file).is_file()
+            assert (work / "report" / "thumbs" / f"{token}.jpg").is_file() != (token in data["unseen"])
+
+
+def test_states_follow_the_work_folder(work):
+    photo(work.parent / "photos" / "bob.png", (90, 90, 90))
+    (work.parent / "photos" / "ann.png").unlink()
+    ann, bob, _ = data_of(write_work_page(project(), work))["subjects"]
+    assert bob["cells"]["paint"]["state"] == "STALE" and bob["cells"]["paint"]["causes"][0].startswith("INPUT photo.image")
+    assert "cannot be read" in ann["error"] and ann["cells"]["paint"]["state"] == "UNKNOWN" and ann["photo"]["gone"]
+
+
+def test_a_run_leaves_the_same_page(work):
+    (page_,) = (work / "runs").glob("*/report.html")
+    data = data_of(page_)
+    assert data["kind"] == "run" and [c["state"] for s in data["subjects"] for c in s["cells"].values()] == ["MADE"] * 4 + ["FAILED"]
+    assert data["resume"].startswith("turnaround run") and data["bases"] == ["../.."]
+
+
+def test_thumbnails_are_made_once_per_content(work):
+    folder = work / "report" / "thumbs"
+    before = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
+    write_work_page(project(), work)
+    assert {file.name: file.stat().st_mtime_ns for file in folder.iterdir()} == before
+    film = data_of(work / "report" / "index.html")["unseen"]
+    assert len(film) == 1 and f"{next(iter(film))}.why" in before  # both subjects' films are the same bytes, and no film
+    victim = next(name for name in before if name.endswith(".jpg"))
+    (folder / victim).unlink()
+    write_work_page(project(), work)
+    assert (folder / victim).is_file()
+
+
+def test_thumbnails_are_small_upright_and_over_white(tmp_path):
+    wide = Image.new("RGB", (900, 300), "red")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    wide.save(tmp_path / "a.jpg", exif=exif)
+    Image.new("RGBA", (64, 64), (0, 0, 0, 0)).save(tmp_path / "b.png")
+    Image.new("1", (20_000, 20_000)).save(tmp_path / "bomb.png")
+    thumbs = Thumbs(tmp_path / "thumbs")
+    a, b, bomb = (thumbs.want(str(k) * 64, tmp_path / name) for k, name in enumerate(("a.jpg", "b.png", "bomb.png")))
+    assert thumbs.make() == 2 and list(thumbs.unseen) == [bomb]
+    with Image.open(tmp_path / "thumbs" / f"{a}.jpg") as turned, Image.open(tmp_path / "thumbs" / f"{b}.jpg") as clear:
+        assert turned.height == SIDE > turned.width and clear.convert("RGB").getpixel((5, 5)) == (255, 255, 255)
+
+
+def test_a_standalone_page_needs_no_thumbnails(work, tmp_path):
+    data = data_of(write_work_page(project(), work, tmp_path / "sent" / "page.html", standalone=True))
+    tokens = {token for s in data["subjects"] for c in s["cells"].values() for _, token in c.get("pics", ())} | {
+        s["photo"]["thumb"] for s in data["subjects"]
+    }
+    assert tokens == data["inlined"].keys() | data["unseen"].keys() and data["bases"] == ["../work"]
+
+
+@given(st.text() | st.sampled_from(["</script>", "<!--", "]]>", "\u2028", "\ud800", "&lt;"]))
+def test_no_text_ends_the_data(text):
+    html = page.render({"title": text, "made": text})
+    assert html.isascii() and html.count("</script>") == 2 and html.count("<script") == 2 and "<!--" not in html
+    (data,) = re.findall(r'id="data">(.*?)</script>', html, re.DOTALL)
+    assert json.loads(data) == {"title": text, "made": text}
+
+
+def test_the_policy_admits_exactly_this_script():
+    import base64
+    import hashlib
+
+    html = page.render({"title": "x"})
+    script = html.rpartition("<script>")[2].partition("</script>")[0]
+    assert f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" in html
+    assert not re.findall(r"https?://(?!www\.w3\.org/2000/svg)", html)
+
+
+@pytest.mark.parametrize(
+    "name", ["a b.png", "100%.png", "what?.png", "n#1.png", "q\"'.png", "<img src=x>.png", "Zoë 人.png", "a&b;c:d.png"]
+)
+def test_urls_lead_back_to_files(tmp_path, name):
+    from urllib.parse import unquote, urlsplit
+
+    url = relative_url(tmp_path / "photos" / name, tmp_path / "w" / "report" / "index.html")
+    assert urlsplit(url).path == url and unquote(url) == f"../../photos/{name}" and url.isascii()
+
+
+def test_an_empty_work_folder_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="holds no subjects yet"):
+        write_work_page(project(), tmp_path)
+
+
+# comparisons
+
+
+def test_two_runs_side_by_side(work):
+    paint(work.parent / "photos", work, "stages.paint.shade=0.9")
+    first, second = sorted(folder.name for folder in (work / "runs").iterdir())
+    data = data_of(write_comparison(project(), work, first, second))
+    assert [(s["stage"], s["text"], s["subjects"]) for s in data["settings"]] == [("paint", "shade: 0.5 -> 0.9", 2)]
+    ann, _, cat = data["subjects"]
+    assert ann["stages"]["paint"]["outputs"] == ["after"] and list(ann["stages"]["paint"]["pairs"]) == ["after"]
+    assert ann["stages"]["print"]["causes"][0].startswith("INPUT paint.after") and not cat["stages"]
+    token = ann["stages"]["paint"]["pairs"]["after"]
+    delta = round(255 * (200 / 510 + 0.36)) - round(255 * (200 / 510 + 0.2))
+    assert data["facts"][token]["max"] == delta and data["facts"][token]["psnr"] == pytest.approx(20 * math.log10(255 / delta), abs=0.1)
+    assert (work / "report" / "thumbs" / f"{token}.jpg").is_file()
+    same = data_of(write_comparison(project(), work, first, str(work)))
+    assert not same["settings"] or same["settings"][0]["text"] == "shade: 0.5 -> 0.9"
+    with pytest.raises(ValueError, match="neither a work folder nor a run"):
+        write_comparison(project(), work, first, "nothing")
+    with pytest.raises(ValueError, match="several runs"):
+        write_comparison(project(), work, first, first[:4])
+
+
+def test_two_work_folders(work, tmp_path):
+    paint(tmp_path / "photos", tmp_path / "other", "stages.paint.shade=0.1")
+    data = data_of(write_comparison(project(), work, str(work), str(tmp_path / "other"), tmp_path / "page.html"))
+    assert data["bases"] == ["work", "other"] and data["subjects"][0]["b"]["base"] == 1
+    assert data["subjects"][0]["stages"]["paint"]["outputs"] == ["after"]
+
+
+def test_a_sweep_s_page_starts_where_the_values_differ(work):
+    photos = work.parent / "photos"
+    variants = {f"shade={v}": paint(photos, work, f"stages.paint.shade={v}") for v in (0.2, 0.5, 0.8)}
+    data = data_of(write_sweep(work, variants))
+    assert data["labels"] == ["shade=0.2", "shade=0.5", "shade=0.8"] and data["first"] == "paint"
+    assert [len({v["cells"]["paint"].get("key") for v in s["variants"]}) for s in data["subjects"]] == [3, 3, 1]
+    with pytest.raises(ValueError, match="at least one subject"):
+        write_sweep(work, {"a": []})
+
+
+def test_diff_takes_the_run_before_and_beginnings_of_keys(work):
+    photos = work.parent / "photos"
+    keys = [paint(photos, work, f"stages.paint.shade={v}")[0].stages["paint"]["key"] for v in (0.5, 0.7, 0.9, 0.5)]
+    facts, (old, new) = diff.diff(work, "ann/paint", [])
+    assert facts["keys"] == [keys[2], keys[0]] and [c["what"] for c in facts["causes"]] == ["shade"]  # the last used, not the last made
+    assert list(facts["outputs"]) == ["after"] and set(facts["same"]) == {"before", "views", "trace", "film"}
+    assert "CONFIG shade: 0.9 -> 0.5" in diff.as_text(facts)
+    sheet = diff.write_sheet(work, "ann", old, new)
+    assert sheet is not None and Image.open(sheet).width == 3 * 384
+    assert diff.diff(work, "ann/paint", [keys[1][:10]])[0]["keys"] == [keys[1], keys[0]]
+    assert diff.diff(work, "ann/paint", [keys[1], keys[2]])[0]["keys"] == keys[1:3]
+    facts, records = diff.diff(work, "ann/paint", [keys[0], keys[0]])
+    assert not facts["outputs"] and not facts["causes"] and diff.write_sheet(work, "ann", *records) is None
+    wrong = {
+        "ann": ([], "SUBJECT/STAGE"), "ann/paint": ([""], "fits [0-9]+ keys"), "bob/paint": (["zz"], "fits none"),
+        "ann/nothing": ([], "no current run"), "dora/paint": ([], "knows no subject"),
+    }  # fmt: skip
+    for target, (asked, message) in wrong.items():
+        with pytest.raises(ValueError, match=message):
+            diff.diff(work, target, asked)
+
+
+# measures
+
+
+def records(tmp_path: Path, kind: str, *values: Any) -> list[Record]:
+    """Records with one output `x` each."""
+    from pipeline.recipe import Recipe
+
+    store = Store(tmp_path / "store")
+    store.prepare()
+    recipes = [Recipe("toy", 1, {"k": k}, {}, {}) for k in range(len(values))]
+    return [store.save(recipe, {"x": kind}, {"x": value}, {}) for recipe, value in zip(recipes, values, strict=True)]
+
+
+def cloud(n: int, shift: float = 0.0) -> Gaussians:
+    generator = torch.Generator().manual_seed(0)
+    means = torch.rand(n, 3, generator=generator)
+    return Gaussians(means + torch.tensor([shift, 0, 0]), torch.tensor([[1.0, 0, 0, 0]]).repeat(n, 1), torch.full((n, 3), 0.01),
+                     torch.full((n,), 0.5), torch.full((n, 3), 0.5))  # fmt: skip
+
+
+def test_shifted_gaussians_and_bodies_are_as_far_apart_as_the_shift(tmp_path):
+    found = measures.measure(*records(tmp_path, "Gaussians", cloud(50), cloud(50, 0.004)), "x")
+    assert found["count"] == [50, 50] and found["means_rms_mm"] == pytest.approx(4, abs=1e-2) and found["colors_rms"] == 0
+    fewer = measures.measure(*records(tmp_path / "b", "Gaussians", cloud(50), cloud(49)), "x")
+    assert fewer["count"] == [50, 49] and fewer["nearest_rms_mm"] > 0
+    import dataclasses
+
+    body = Body.neutral()
+    moved = dataclasses.replace(body, transl=body.transl + torch.tensor([0.003, 0.0, 0.004]))
+    found = measures.measure(*records(tmp_path / "c", "Body", body, moved), "x")
+    assert found["joints_rms_mm"] == pytest.approx(5, abs=1e-2) and found["vertices_max_mm"] == pytest.approx(5, abs=1e-2)
+
+
+def test_pictures_are_measured_in_decibels(tmp_path):
+    grey, lighter, small = (np.full(shape, value) for shape, value in (((8, 8, 3), 100 / 255), ((8, 8, 3), 105 / 255), ((4, 4, 3), 0.0)))
+    found = measures.measure(
+        *records(tmp_path, "Images", {"a": grey, "b": grey, "c": grey, "d": grey}, {"a": grey, "b": lighter, "c": small}), "x"
+    )
+    assert found["x/b.png"] == {"psnr": round(20 * math.log10(51), 3), "max": 5} and "x/a.png" not in found
+    assert found["x/c.png"] == {"sizes": "8 x 8 and 4 x 4"} and found["x/d.png"] == {"only_in": 1}
+    assert pairs.psnr(np.zeros((4, 4, 3), np.int16)) is None
+
+
+def test_json_fields_and_missing_outputs(tmp_path):
+    a, b = records(
+        tmp_path,
+        "Trace",
+        {"n": 1, "same": 2, "deep": {"x": True}, "long": [1] * 9},
+        {"n": 2, "same": 2, "deep": {"x": False}, "new": "w", "long": [2] * 9},
+    )
+    found = measures.measure(a, b, "x")
+    assert found.keys() == {"n", "deep.x", "new", "long"} and found["n"] == [1, 2] and found["new"] == [None, "w"]
+    assert measures.measure(a, Record(b.path, {**b.manifest, "outputs": {}}), "x") == {"only_in": 1}
+    assert codec_for("Trace").suffix == ".json"
