@@ -51,20 +51,27 @@ def run(
     shard: Shard = None,
     fail_fast: FailFast = False,
     store: RemoteStore = None,
+    people: Annotated[
+        str, typer.Option("--people", help="of a photo of several: one (an error where that is not clear), largest, or all: NAME-1, NAME-2")
+    ] = "one",
 ) -> None:
     """Reconstruct every photo; what is already there is not done again."""
     from flows.choosing import Choice, choose, parse_shard
+    from flows.persons import everyone, overrides_for
     from flows.project import Project
     from flows.running import Request
     from flows.running import run as run_all
 
-    project, overrides = Project(), tuple(set_ or ())
+    project, overrides = Project(), overrides_for(people, tuple(set_ or ()))
     project.settings(config, overrides)  # a wrong setting is told before the work folder is touched
     chosen = choose(work, Choice(photos or (), recursive, lists or (), limit, parse_shard(shard)))
+    if people == "all":
+        chosen = everyone(project, work, chosen, config, overrides, device)
     words = (*map(str, photos or ()), *(["--recursive"] if recursive else []), *(w for file in lists or () for w in ("--list", str(file))))
     request = Request(
-        chosen, work, config, overrides, device, runner, workers, direct, until, fail_fast=fail_fast, sources=words, store=store
-    )
+        chosen, work, config, overrides, device, runner, workers, direct, until, fail_fast=fail_fast, sources=words, store=store,
+        people="all" if people == "all" else "one",
+    )  # fmt: skip
     results = run_all(request, project)
     raise typer.Exit(0 if len(results) == len(chosen) and all(result.ok for result in results) else 1)
 

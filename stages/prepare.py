@@ -41,7 +41,7 @@ class PrepareConfig(StageConfig):
 class Prepare(Stage[PrepareConfig]):
     """Finds the person and cuts them out."""
 
-    name, version = "prepare", 1
+    name, version = "prepare", 2
     needs = {"image": "photo.image", "mask": "photo.mask"}
     accepts = {"mask": "mask"}
     makes = {"view": "View", "mask": "Image", "overlay": "Image"}
@@ -60,11 +60,11 @@ class Prepare(Stage[PrepareConfig]):
         from pipeline.preview import overlay
         from pipeline.types import View
 
-        pixels, soft, square, given = self._locate(image, mask, device)
-        colors, cut = cut_square(pixels, soft, square, self.config.size, straight=given)
+        pixels, soft, square, cut_out = self._locate(image, mask, device)
+        colors, cut = cut_square(pixels, soft, square, self.config.size, straight=cut_out)
         white = colors * cut[..., None] + 1 - cut[..., None]
         view = View(white, cut, canonical_camera(self.config.size))
-        behind = white if given else cut_square(pixels, None, square, self.config.size, straight=True)[0]
+        behind = white if cut_out else cut_square(pixels, None, square, self.config.size, straight=True)[0]
         return {"view": view, "mask": cut, "overlay": overlay(behind, cut)}
 
     def beside(self, output: str, value: bytes, *, device: torch.device, **inputs: Any) -> bytes:
@@ -81,22 +81,34 @@ class Prepare(Stage[PrepareConfig]):
         return encode_mask(paste_square(edited, square, pixels.shape[:2]))
 
     def _locate(self, image: bytes, mask: bytes | None, device: torch.device) -> tuple[np.ndarray, np.ndarray, Square, bool]:
-        """Pixels of the photo, the person's soft mask in it, the square to cut, and whether the mask was given."""
-        from models.matting.cutout import frame_square, limited, person_square
+        """Pixels of the photo, the person's soft mask in it, the square to cut, and whether the photo is a cut-out.
+
+        A cut-out has an alpha channel: its colours are the person's own. A mask beside a photo says nothing of its colours.
+        """
+        from models.matting.cutout import frame_square, person_square
         from models.matting.people import only
+
+        pixels, soft, given = self._everybody(image, mask, device)
+        cut_out = given and mask is None
+        person = self._choose(soft)
+        self._check_borders(person, given)
+        soft = only(person, soft, fill_holes=not given)
+        whole_frame = self.config.framing == "frame" or (self.config.framing == "auto" and cut_out and _usual(pixels.shape, person))
+        return pixels, soft, frame_square(pixels.shape) if whole_frame else person_square(soft, person), cut_out
+
+    def everybody(self, image: bytes, mask: bytes | None, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels of the photo (at most 2,048 px) and the soft mask of all people in it."""
+        return self._everybody(image, mask, device)[:2]
+
+    def _everybody(self, image: bytes, mask: bytes | None, device: torch.device) -> tuple[np.ndarray, np.ndarray, bool]:
+        from models.matting.cutout import limited
         from pipeline.photo import decode, decode_mask
 
         pixels, alpha = decode(image, "the photo")
         if mask is not None:
             alpha = decode_mask(mask, "the mask beside the photo", pixels.shape[:2])
-        given = alpha is not None
         pixels, alpha = limited(pixels, alpha)
-        soft = alpha if alpha is not None else self._find(pixels, device)
-        person = self._choose(soft)
-        self._check_borders(person, given)
-        soft = only(person, soft, fill_holes=not given)
-        whole_frame = self.config.framing == "frame" or (self.config.framing == "auto" and given and _usual(pixels.shape, person))
-        return pixels, soft, frame_square(pixels.shape) if whole_frame else person_square(soft, person), given
+        return pixels, alpha if alpha is not None else self._find(pixels, device), alpha is not None
 
     def _find(self, pixels: np.ndarray, device: torch.device) -> np.ndarray:
         """The network's mask of all people."""
@@ -128,7 +140,7 @@ class Prepare(Stage[PrepareConfig]):
             others = len(rivals(people))
             if others:
                 raise StageError(
-                    f"{others + 1} people of comparable size are in the photo; choose one with "
+                    f"{others + 1} people of comparable size are in the photo; do each of them with `run --people all`, or choose one with "
                     f"--set stages.prepare.person=largest|left|right|0..{len(in_order) - 1}"
                 )
             return people[0]

@@ -39,7 +39,7 @@ def find_people(mask: Float[np.ndarray, "h w"]) -> list[Person]:
     Connected pieces are joined where one person is cut in two by something before them: one piece above the other,
     close together, or a small piece close to a large one.
     """
-    soft = _reduced(mask)
+    soft = reduced(mask)
     solid = soft > 0.5
     labels, count = ndimage.label(solid, structure=np.ones((3, 3)))  # type: ignore[misc]
     if count == 0:
@@ -53,7 +53,7 @@ def find_people(mask: Float[np.ndarray, "h w"]) -> list[Person]:
             people.append(piece)
         else:
             people[owner] = people[owner] | piece
-    found = sorted((_person(piece, soft) for piece in people), key=lambda person: -person.area)
+    found = sorted((person_of(piece, soft) for piece in people), key=lambda person: -person.area)
     return [person for person in found if person.area >= max(SMALLEST, SPECK * found[0].area)]
 
 
@@ -76,7 +76,8 @@ def _same_person(person: Bool[np.ndarray, "h w"], piece: Bool[np.ndarray, "h w"]
     return bool(distance[piece].min() <= NEAR * height)
 
 
-def _person(mask: Bool[np.ndarray, "h w"], soft: Float[np.ndarray, "h w"]) -> Person:
+def person_of(mask: Bool[np.ndarray, "h w"], soft: Float[np.ndarray, "h w"]) -> Person:
+    """The person of a mask at the working size; `soft`: the mask of all, at that size."""
     top, left, bottom, right = _box(mask)
     height, width = mask.shape
     box = (top / height, left / width, bottom / height, right / width)
@@ -100,7 +101,7 @@ def _box(mask: Bool[np.ndarray, "h w"]) -> tuple[int, int, int, int]:
     return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
 
 
-def _reduced(mask: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "k l"]:
+def reduced(mask: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "k l"]:
     """The mask at the working size, averaged."""
     step = max(1, round(max(mask.shape) / WORK))
     height, width = (max(1, side // step) * step for side in mask.shape)
