@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -17,12 +18,12 @@ from flows.options import Config, Json, Set, Work
 
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 data_app = typer.Typer(no_args_is_help=True, help="Synthetic people to learn from and to test on.", rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 
 _USAGE: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")  # typer brings its own click
-_INTERRUPTED = 130
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)  # faults of the disk, told without a trace
 _PASS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
@@ -36,12 +37,14 @@ def logs(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="log what
 
 
 cli_run.register(app)
-
 cli_scale.register(app)
+
 
 @app.command()
 def status(
-    subject: Annotated[str | None, typer.Argument(help="all by default")] = None, work: Work = Path("work"), json: Json = False
+    subject: Annotated[str | None, typer.Argument(help="all by default", autocompletion=completing.subjects)] = None,
+    work: Work = Path("work"),
+    json: Json = False,
 ) -> None:
     """FRESH, MISSING, FAILED or STALE(cause) for every stage of every subject."""
     from flows.looking import show_status
@@ -51,17 +54,17 @@ def status(
 
 
 @app.command()
-def why(target: Annotated[str, typer.Argument(help="SUBJECT/STAGE")], work: Work = Path("work")) -> None:
+def why(target: Annotated[str, typer.Argument(help="SUBJECT/STAGE", autocompletion=completing.targets)], work: Work = Path("work")) -> None:
     """Why a stage would run again: every changed setting, input, weight or version, old -> new."""
-    from flows.looking import show_why
     from flows.project import Project
+    from flows.reasons import show_why
 
     typer.echo(show_why(Project(), work, target))
 
 
 @app.command()
 def inspect(
-    target: Annotated[str, typer.Argument(help="SUBJECT or SUBJECT/STAGE")],
+    target: Annotated[str, typer.Argument(help="SUBJECT or SUBJECT/STAGE", autocompletion=completing.targets)],
     work: Work = Path("work"),
     json: Json = False,
     verify: Annotated[bool, typer.Option("--verify", help="compare the bytes of every file with its digest")] = False,
@@ -95,14 +98,7 @@ def config(config: Config = "default", set_: Set = None, described: Annotated[bo
     typer.echo(settings_described(settings) if described else settings_yaml(settings))
 
 
-@app.command()
-def doctor(work: Work = Path("work"), json: Json = False) -> None:
-    """This machine, its backends, the weights with licence and remedy, versions and disk."""
-    from flows.doctor import examine, render
-
-    found = examine(work)
-    typer.echo(render(found, as_json=json))
-    raise typer.Exit(0 if found["ok"] else 1)
+cli_start.register(app)
 
 
 @app.command()
@@ -126,8 +122,9 @@ def train(context: typer.Context, network: Annotated[str, typer.Argument(help="`
 
 register(app)
 cli_bench.register(app)
-cli_store.register(app)
 cli_view.register(app)
+cli_store.register(app)
+cli_report.register(app)
 
 
 @data_app.command(context_settings=_PASS)
@@ -172,7 +169,7 @@ def guarded(call: Callable[[], object]) -> int:
     try:
         code = call()
     except (KeyboardInterrupt, typer.Abort):
-        return _interrupted()
+        interrupts.end()
     except typer.Exit as stop:
         return stop.exit_code
     except BrokenPipeError:
@@ -181,24 +178,14 @@ def guarded(call: Callable[[], object]) -> int:
         error.show()
         return 2
     except (ValueError, RuntimeError, OSError) as error:
-        if type(error).__name__ not in ("ConfigError", "StoreError", "MissingWeight", "ValueError", "StageError", "WardrobeError"):
+        ours = type(error).__name__ in ("ConfigError", "StoreError", "MissingWeight", "ValueError", "StageError", "WardrobeError")
+        if not ours and not (isinstance(error, OSError) and error.errno in _DISK):
             raise
         typer.echo(f"turnaround: {error}", err=True)
         return 2
-    if code == _INTERRUPTED:  # typer turns KeyboardInterrupt into this code
-        return _interrupted()
+    if code == interrupts.INTERRUPTED:  # typer turns KeyboardInterrupt into this code
+        interrupts.end()
     return code if isinstance(code, int) else 0
-
-
-def _interrupted() -> int:
-    """Say how to go on and end without waiting for threads; finished stages are in the store, half-written ones are not."""
-    import atexit
-
-    typer.echo("\ninterrupted; the same command goes on where this one stopped", err=True)
-    atexit._run_exitfuncs()  # stops Prefect's server, which would outlive us
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(_INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -97,6 +97,8 @@ def reconstruct_one(job: Job, run_one: RunOne | None = None, event: Event | None
         _note(result, attempt.stage, error, job.photo)
         attempt.memory = attempt.memory.failing(attempt.stage, result.message)
         attempt.event(job.photo.name, attempt.stage, "failed")
+    if job.apart:
+        return result
     try:
         subjects.remember(job.folder, job.photo.name, attempt.memory)
     except OSError as error:
@@ -120,7 +122,8 @@ class _Attempt:
             self.event(name, stage.name, "started")
             outcome = self.run_one(stage, subject, job)
             subject.done[stage.name] = outcome.record  # a task of another process has filled its own copy
-            store.link(name, position, outcome.record)
+            if not job.apart:
+                store.link(name, position, outcome.record)
             self.memory = self.memory.failing(stage.name, None)
             before = self.result.stages.get(stage.name)
             if before is None or not outcome.fresh:

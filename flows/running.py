@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from flows import mirroring, report, subjects
+from flows import interrupts, mirroring, report, subjects
 from flows.execute import Job, Result
 from flows.progress import Progress
 from flows.project import Project, up_to
 from flows.runners import Runner, default_workers, run_direct
 from pipeline.source import Photo
-from pipeline.store import Store
+from pipeline.store import Store, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,11 @@ def run(request: Request, project: Project) -> list[Result]:
     done = {result.subject for result in results if result.ok}
     command = request.command([photo for photo in request.photos if photo.name not in done])
     images = {photo.name: photo.image for photo in request.photos}
-    folder = report.write(request.root, settings, results, seconds, command, images)
+    try:
+        folder = report.write(request.root, settings, results, seconds, command, images)
+    except OSError as error:
+        _conclude(results, len(jobs), seconds, request.root / "runs", command)
+        raise StoreError(f"{request.root / 'runs'}: the report cannot be written ({error.strerror or error}); free some space") from error
     _conclude(results, len(jobs), seconds, folder, command)
     return results
 
@@ -107,7 +111,8 @@ def _work(jobs: Sequence[Job], request: Request) -> list[Result]:
             else:
                 from flows.reconstruct import run_with_prefect
 
-                run_with_prefect(jobs, request.runner, workers, finished)
+                with interrupts.at_once():
+                    run_with_prefect(jobs, request.runner, workers, finished)
         except _FailedFast:
             log.info("stopped at the first failure")
     return [results[job.photo.name] for job in jobs if job.photo.name in results]
