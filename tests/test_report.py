@@ -17,7 +17,8 @@ from PIL import Image
 from toy_pictures import paint, photo, project
 
 from flows.report import diff, measures, page, pairs, write_comparison, write_sweep, write_work_page
-from flows.report.document import relative_url
+from flows.report.document import Document, relative_url
+from flows.report.rows import Cell, Row
 from flows.report.thumbs import SIDE, Thumbs
 from pipeline.codecs import codec_for
 from pipeline.manifest import Record
@@ -135,6 +136,20 @@ def test_urls_lead_back_to_files(tmp_path, name):
 
     url = relative_url(tmp_path / "photos" / name, tmp_path / "w" / "report" / "index.html")
     assert urlsplit(url).path == url and unquote(url) == f"../../photos/{name}" and url.isascii()
+
+
+def test_a_stranger_s_manifest_is_told_and_not_believed(work, tmp_path):
+    record = next(iter(Store(work).records()))
+    odd = [
+        {**record.manifest, "config": [1]},
+        {**record.manifest, "outputs": {"x": 3}},
+        {**record.manifest, "seconds": "<b>", "device": {}},
+    ]
+    rows = [Row(str(k), Path("/dev/zero"), (Cell("paint", "FRESH", Record(record.path, manifest)),)) for k, manifest in enumerate(odd)]
+    document = Document(tmp_path / "page.html", Thumbs(tmp_path / "thumbs"))
+    first, second, third = (document.subject(row, work) for row in rows)
+    assert [s["cells"]["paint"]["state"] for s in (first, second, third)] == ["UNKNOWN", "UNKNOWN", "FRESH"]
+    assert third["cells"]["paint"]["seconds"] is None and third["seconds"] is None and first["photo"]["gone"]
 
 
 def test_an_empty_work_folder_is_refused(tmp_path):

@@ -55,7 +55,13 @@ class Document:
         cells, fits = {}, []
         for cell in row.cells:
             self._stages.setdefault(cell.stage)
-            cells[cell.stage], fit = self._cell(cell)
+            try:
+                cells[cell.stage], fit = self._cell(cell)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:  # a stranger's manifest
+                cells[cell.stage], fit = (
+                    {"state": "UNKNOWN", "note": f"the manifest is not as expected ({type(error).__name__}: {error})"},
+                    None,
+                )
             fits += [fit] if fit else []
         seconds = [cell["seconds"] for cell in cells.values() if cell.get("seconds") is not None]
         return {
@@ -73,13 +79,15 @@ class Document:
             return values, None
         manifest, shown = cell.record.manifest, gallery.pictures(cell.record)
         values |= {
-            "key": cell.record.key, "seconds": manifest.get("seconds"), "device": manifest.get("device"), "version": manifest["version"],
-            "finished": manifest.get("finished"), "config": self.pool.add(flatten(manifest["config"])),
+            "key": cell.record.key, "seconds": gallery.number(manifest.get("seconds")), "device": str(manifest.get("device", "")),
+            "version": manifest["version"], "finished": str(manifest.get("finished", "")),
+            "config": self.pool.add(flatten(manifest["config"])),
             "weights": self.pool.add(manifest["weights"]), "packages": self.pool.add(manifest.get("packages", {})),
             "inputs": {name: digest[:12] for name, digest in manifest["inputs"].items()},
             "pics": [[p.file, self.thumbs.want(p.digest, cell.record.path / p.file)] for p in shown],
             "files": [[file, kind, size, digest[:12]] for file, kind, size, digest in gallery.files(cell.record)],
         }  # fmt: skip
+        values |= {"given": sorted(manifest["given"])} if manifest.get("given") else {}
         pair = gallery.pair(shown)
         values |= {"pair": list(pair)} if pair else {}
         fit, facts = None, []
@@ -96,9 +104,11 @@ class Document:
             return None
         values: dict[str, Any] = {"url": relative_url(file, self.page), "name": file.name}
         try:
+            if not file.is_file():  # a device, say, would never end
+                return values | {"gone": "there is no such file"}
             digest = store.memo.digest(file)
-        except OSError as error:
-            return values | {"gone": error.strerror or str(error)}
+        except (OSError, ValueError) as error:
+            return values | {"gone": str(error)}
         values["thumb"] = self.thumbs.want(digest, file)
         if file.suffix.lower() not in SHOWN:
             values["large"] = self.thumbs.want_preview(digest, file)

@@ -93,23 +93,23 @@ def curves(trace: Mapping[str, Any]) -> dict[str, list[float | None]]:
     if not isinstance(steps, list) or not steps or not all(isinstance(step, dict) for step in steps):
         return {}
     stride = -(-len(steps) // _MAX_STEPS)
-    names = [name for name in steps[0] if name != "iteration" and _number(steps[0][name]) is not None]
-    found = {name: [_number(step.get(name)) for step in steps[::stride]] for name in names}
+    names = [name for name in steps[0] if name != "iteration" and number(steps[0][name]) is not None]
+    found = {name: [number(step.get(name)) for step in steps[::stride]] for name in names}
     return {name: values for name, values in found.items() if any(values)}
 
 
 def fit(trace: Mapping[str, Any]) -> dict[str, Any] | None:
     """How well the refined body fits the photo, where a trace tells: IoU and keypoint pixels before and after, reasons of a poor fit."""
     after, before = trace.get("after"), trace.get("before")
-    if not isinstance(after, dict) or not isinstance(before, dict) or _number(after.get("front_iou")) is None:
+    if not isinstance(after, dict) or not isinstance(before, dict) or number(after.get("front_iou")) is None:
         return None
     poor = trace.get("poor_fit")
     return {
-        "iou": _number(after.get("front_iou")),
-        "iou_before": _number(before.get("front_iou")),
-        "px": _number(after.get("keypoints_px")),
-        "px_before": _number(before.get("keypoints_px")),
-        "sides": _number(after.get("sides_iou")),
+        "iou": number(after.get("front_iou")),
+        "iou_before": number(before.get("front_iou")),
+        "px": number(after.get("keypoints_px")),
+        "px_before": number(before.get("keypoints_px")),
+        "sides": number(after.get("sides_iou")),
         "poor": [str(reason) for reason in poor] if isinstance(poor, list) else [],
     }
 
@@ -120,12 +120,12 @@ def facts(value: Any, prefix: str = "") -> Iterator[tuple[str, str | float | boo
         for name, item in value.items():
             if name != "iterations":
                 yield from facts(item, f"{prefix}.{name}" if prefix else str(name))
-    elif isinstance(value, list) and 0 < len(value) <= 2 and all(_number(item) is not None for item in value):
+    elif isinstance(value, list) and 0 < len(value) <= 2 and all(number(item) is not None for item in value):
         yield prefix, " ".join(f"{item:.4g}" for item in value)
     elif isinstance(value, bool | int | str):
         yield prefix, value
-    elif _number(value) is not None:
-        yield prefix, float(_number(value) or 0)
+    elif number(value) is not None:
+        yield prefix, float(number(value) or 0)
 
 
 def few_facts(name: str, value: Mapping[str, Any]) -> list[tuple[str, str | float | bool]]:
@@ -140,7 +140,7 @@ def _in_order(record: Record) -> list[tuple[str, Mapping[str, Any]]]:
     return [(n, outputs[n]) for n in (*[n for n in first if n in outputs], *[n for n in sorted(outputs) if n not in first])]
 
 
-def _number(value: Any) -> float | None:
+def number(value: Any) -> float | None:
     """A finite number to four digits, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not -1e300 < value < 1e300:
         return None

@@ -16,8 +16,8 @@ function el(spec, props, ...children) {
   return node;
 }
 
-const encodePath = (path) => path.split("/").map(encodeURIComponent).join("/");
-const artifact = (subject, stage, file) => `${doc.bases[subject.base]}/cache/${stage}/${subject.cells[stage].key}/${encodePath(file)}`;
+const encodePath = (path) => path.toWellFormed().split("/").map(encodeURIComponent).join("/");  // half surrogates cannot be encoded
+const artifact = (subject, stage, file) => `${doc.bases[subject.base]}/${encodePath(`cache/${stage}/${subject.cells[stage].key}/${file}`)}`;
 const thumbOf = (token) => (!token || doc.unseen[token] ? null : (doc.inlined && doc.inlined[token]) || `${doc.thumbs}/${token}.jpg`);
 const stem = (file) => file.replace(/\.[^./]*$/, "");
 

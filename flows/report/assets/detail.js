@@ -57,7 +57,8 @@ const detail = {
     }
     words.push(["seconds", seconds(subject.seconds)]);
     if (subject.config) words.push(["settings", [subject.config, ...subject.overrides.map((text) => `--set ${text}`)].join(" ")]);
-    return table(words);
+    const look = doc.kind === "work" ? el("p.next", {}, "In three dimensions: ", el("code", {}, `turnaround view ${shellQuoted(subject.name)}`)) : null;
+    return el("div", {}, table(words), look);
   },
 
   gallery(subject, items) {
@@ -71,6 +72,7 @@ const detail = {
     const facts = [cell.seconds === undefined ? null : `${seconds(cell.seconds)} on ${cell.device}`, cell.finished, cell.version ? `version ${cell.version}` : null, cell.key];
     return el("section", {},
       el("h3", {}, el("small", {}, number2(index)), stage, " ", stateMark(cell.state), el("span.facts", {}, facts.filter(Boolean).join(" \u00b7 "))),
+      cell.given ? el("p.note", {}, `given by a person: ${cell.given.join(", ")}`) : null,
       cell.note ? el(cell.state === "FAILED" ? "p.failure" : "p.note", {}, cell.note) : null,
       (cell.causes || []).map((cause) => el("p.note", {}, cause)),
       next(subject, stage, cell),

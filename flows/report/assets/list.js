@@ -66,7 +66,11 @@ class List {
 
   fill(node) {
     this.watch.unobserve(node);
-    if (node.row) node.replaceChildren(...this.render(node.row));
+    try {
+      if (node.row) node.replaceChildren(...this.render(node.row));
+    } catch (error) {  // one row that is not as expected must not take the others along
+      node.append(el("p.failure", {}, `this row cannot be shown: ${error.message}`));
+    }
     node.classList.add("filled");
   }
 
@@ -100,8 +104,8 @@ const byNumber = (value) => (a, b) => {
 const byName = (a, b) => compareNames(a.name, b.name);
 
 // a choice that is remembered while the page is open
-function choice(title, options, pick) {
-  const buttons = Object.entries(options).map(([name, value], index) => el("button.chip", { type: "button", "aria-pressed": String(index === 0), click: () => {
+function choice(title, options, pick, first = Object.keys(options)[0]) {
+  const buttons = Object.entries(options).map(([name, value], index) => el("button.chip", { type: "button", "aria-pressed": String(name === first), click: () => {
     buttons.forEach((button, other) => button.setAttribute("aria-pressed", String(other === index)));
     pick(value);
   } }, name));

@@ -7,12 +7,11 @@ function sweepPage() {
   const rows = doc.subjects, labels = doc.labels;
   sweepState.picture = firstPicture(rows);
   const list = new List({
-    rows, words: (row) => row.name.toLowerCase(), render: sweptRow, tools: [pictureMenu(rows), sizeChoice()],
+    rows, words: (row) => row.name.toLowerCase(), render: sweptRow, tools: [pictureMenu(rows), sizeChoice("L")],
     chips: { All: () => true, Failed: (row) => row.variants.some((one) => one && worst(one).state === "FAILED") },
     sorts: { Name: byName, "Fit, widest apart first": byNumber((row) => (fits(row).length ? Math.min(...fits(row)) - Math.max(...fits(row)) : null)) },
   });
   sweepState.list = list;
-  document.documentElement.style.setProperty("--tile", "208px");
   return [pageHead(doc.title, [count(rows.length, "subject"), count(labels.length, "value"), doc.made]), list.bar,
     el("div.heads", {}, el("div.who", {}, el("b", {}, "subject")), el("div.cells", {}, labels.map((label, index) => el("div.cell", {}, el("b", {}, label), el("span", {}, columnFacts(rows, index)))))), list.body];
 }

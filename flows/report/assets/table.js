@@ -49,11 +49,11 @@ function densityChoice() {
   });
 }
 
-function sizeChoice() {
-  return choice("size", { M: "124px", S: "84px", L: "208px" }, (value) => {
-    document.documentElement.style.setProperty("--tile", value);
-    setColumns();
-  });
+const SIZES = { S: "84px", M: "124px", L: "208px" };
+function sizeChoice(first = "M") {
+  const pick = (value) => document.documentElement.style.setProperty("--tile", value);
+  pick(SIZES[first]);
+  return choice("size", SIZES, pick, first);
 }
 
 // columns of half-size tiles for each stage; all pictures stand in two rows of them
@@ -121,6 +121,7 @@ function stageCell(row, stage) {
     box.append(stateMark(cell.state));
     box.title = [...(cell.causes || []), cell.note || ""].filter(Boolean).join("\n");
   }
+  if (cell.given) box.append(el("span.given", { title: `given by a person: ${cell.given.join(", ")}` }, "given"));
   const items = stageOf(row, stage), pictures = items.filter((item) => item.kind !== "chart");
   if (!items.length) box.append(cell.state === "FAILED" ? el("div.nothing.failure", {}, el("span", {}, cell.note || "failed")) : el("div.nothing", {}, el("span", {}, cell.key ? "no picture" : cell.state.toLowerCase())));
   else if (tableState.all) box.append(el("div.grid", {}, (cell.pair ? items.slice(1) : items).map((item) => tile(item))));
