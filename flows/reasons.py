@@ -37,7 +37,7 @@ def show_why(project: Project, root: Path, target: str) -> str:
             owner = _owner(cause)
             if owner is not None and statuses[owner].state != "FRESH":
                 continue  # its own causes follow
-            begins += [f"{stage}: {cause}"] if owner is None else _since(store, cause)
+            begins += [f"{stage}: {_with_file(cause, photo)}"] if owner is None else _since(store, cause)
         before = [other for other in upstream(stages[stage]) if statuses[other].state != "FRESH"] if status.state != "FRESH" else []
         waiting += [other for other in before if other not in waiting]
         begins += [f"{stage}: {status}"] if status.state in ("MISSING", "FAILED") and not before else []
