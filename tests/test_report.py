@@ -14,7 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from toy_pictures import paint, photo, project
+from toy_pictures import SIZE, paint, photo, project
 
 from flows.report import diff, measures, page, pairs, write_comparison, write_sweep, write_work_page
 from flows.report.document import Document, relative_url
@@ -66,6 +66,16 @@ def test_states_follow_the_work_folder(work):
     ann, bob, _ = data_of(write_work_page(project(), work))["subjects"]
     assert bob["cells"]["paint"]["state"] == "STALE" and bob["cells"]["paint"]["causes"][0].startswith("INPUT photo.image")
     assert "cannot be read" in ann["error"] and ann["cells"]["paint"]["state"] == "UNKNOWN" and ann["photo"]["gone"]
+
+
+def test_what_a_person_gave_is_told(work, tmp_path):
+    from flows.overriding import override
+
+    Image.new("RGB", (SIZE, SIZE), (1, 2, 3)).save(tmp_path / "mine.png")
+    override(project(), work, "ann/paint/after", tmp_path / "mine.png")
+    ann = data_of(write_work_page(project(), work))["subjects"][0]
+    assert list(ann["given"]) == ["paint.after"] and "mine.png" in ann["given"]["paint.after"]
+    assert {stage: cell["state"] for stage, cell in ann["cells"].items()} == {"paint": "STALE", "print": "STALE"}
 
 
 def test_a_run_leaves_the_same_page(work):

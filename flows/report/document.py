@@ -68,6 +68,7 @@ class Document:
             "name": row.name, "base": list(self._stores).index(root),
             "photo": self._photo(row.photo, store), "error": row.error, "config": row.config, "overrides": list(row.overrides),
             "fit": fits[-1] if fits else None, "seconds": round(sum(seconds), 3) if seconds else None, "cells": cells,
+            "given": dict(row.given),
         }  # fmt: skip
 
     def _cell(self, cell: Cell) -> tuple[dict[str, Any], dict[str, Any] | None]:

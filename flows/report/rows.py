@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows import subjects
+from flows import given, subjects
 from pipeline.store import Record, Store
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class Row:
     error: str = ""  # why the subject's state is not known
     config: str = ""
     overrides: tuple[str, ...] = ()
+    given: Mapping[str, str] = field(default_factory=dict)  # "stage.output" or "photo.mask" -> where a person's file came from
 
 
 def of_work(project: Project, root: Path) -> list[Row]:
@@ -51,11 +52,13 @@ def _of_subject(project: Project, root: Path, name: str) -> Row:
     except ValueError as error:
         return Row(name, None, (), str(error))
     photo = Path(memory.image)
+    provenance: dict[str, str] = {}
     try:
+        provenance = {what: given.told(entry) for what, entry in given.entries(root, name).items()}
         cells = tuple(_of_status(status) for status in project.status(root, name))
-    except (ValueError, RuntimeError, OSError) as error:  # the photo or the config file is gone, a weight is missing
-        return Row(name, photo, _linked(root, name), str(error), memory.config, memory.overrides)
-    return Row(name, photo, cells, "", memory.config, memory.overrides)
+    except (ValueError, RuntimeError, OSError, KeyError) as error:  # the photo or the config file is gone, a weight is missing
+        return Row(name, photo, _linked(root, name), str(error), memory.config, memory.overrides, provenance)
+    return Row(name, photo, cells, "", memory.config, memory.overrides, provenance)
 
 
 def _of_status(status: Status) -> Cell:

@@ -39,6 +39,7 @@ const detail = {
         el("button.button", { type: "button", click: () => this.dialog.close() }, "close")),
       subject.error ? el("p.failure", {}, subject.error) : null,
       this.facts(subject),
+      givenFor(subject, "photo").map((text) => el("p.note", {}, text)),
       this.gallery(subject, photoItems(subject)),
       Object.keys(subject.cells).map((stage, index) => this.stage(subject, stage, index)),
       subject.trace ? el("details", {}, el("summary", {}, "Trace of the fault"), el("pre", {}, subject.trace)) : null));
@@ -72,7 +73,7 @@ const detail = {
     const facts = [cell.seconds === undefined ? null : `${seconds(cell.seconds)} on ${cell.device}`, cell.finished, cell.version ? `version ${cell.version}` : null, cell.key];
     return el("section", {},
       el("h3", {}, el("small", {}, number2(index)), stage, " ", stateMark(cell.state), el("span.facts", {}, facts.filter(Boolean).join(" \u00b7 "))),
-      cell.given ? el("p.note", {}, `given by a person: ${cell.given.join(", ")}`) : null,
+      givenFor(subject, stage).map((text) => el("p.note", {}, text)),
       cell.note ? el(cell.state === "FAILED" ? "p.failure" : "p.note", {}, cell.note) : null,
       (cell.causes || []).map((cause) => el("p.note", {}, cause)),
       next(subject, stage, cell),
@@ -83,6 +84,12 @@ const detail = {
       cell.config === undefined ? null : folded("Settings, inputs, weights, versions", settings(cell)));
   },
 };
+
+// what a person put in the place of a stage's outputs, and where it came from
+function givenFor(subject, stage) {
+  const told = Object.entries(subject.given).filter(([what]) => what.startsWith(`${stage}.`)).map(([what, from]) => `${what} is ${from}`);
+  return told.length ? told : (subject.cells[stage]?.given || []).map((output) => `${output} was given by a person`);
+}
 
 const folded = (title, body) => el("details", {}, el("summary", {}, title), body);
 const table = (rows) => el("table.facts", {}, el("tbody", {}, rows.map(([name, value]) => el("tr", {}, el("th", {}, name), el("td", {}, shown(value))))));

@@ -121,7 +121,8 @@ function stageCell(row, stage) {
     box.append(stateMark(cell.state));
     box.title = [...(cell.causes || []), cell.note || ""].filter(Boolean).join("\n");
   }
-  if (cell.given) box.append(el("span.given", { title: `given by a person: ${cell.given.join(", ")}` }, "given"));
+  const given = givenFor(row, stage);
+  if (given.length) box.append(el("span.given", { title: given.join("\n") }, "given"));
   const items = stageOf(row, stage), pictures = items.filter((item) => item.kind !== "chart");
   if (!items.length) box.append(cell.state === "FAILED" ? el("div.nothing.failure", {}, el("span", {}, cell.note || "failed")) : el("div.nothing", {}, el("span", {}, cell.key ? "no picture" : cell.state.toLowerCase())));
   else if (tableState.all) box.append(el("div.grid", {}, (cell.pair ? items.slice(1) : items).map((item) => tile(item))));
