@@ -78,4 +78,4 @@ class Turntable(Stage[TurntableConfig]):
 def _splat(gaussians: Gaussians, cameras: Camera, device: torch.device) -> torch.Tensor:
     from models.splat import rasterize
 
-    return rasterize(gaussians.to(device), cameras.to(device), outputs=("rgb",)).rgb.clamp(0, 1).cpu()
+    return rasterize(gaussians.to(device), cameras.to(device), outputs=("rgb",)).rgb.clamp_(0, 1).cpu()
