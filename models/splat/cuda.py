@@ -1,4 +1,7 @@
-"""The CUDA backend of the splat renderer: gsplat, called so that it computes what the CPU backend computes."""
+"""The CUDA backend of the splat renderer: gsplat, called so that it computes what the CPU backend computes.
+
+Many cameras go into one call (gsplat's packed mode keeps only what each camera sees), as many as MEMORY allows.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,11 @@ from torch import Tensor
 from models.splat.dense import facing_normals
 from pipeline.types import Camera, Gaussians
 
+MEMORY = 2 << 30  # bytes of temporaries in one call of gsplat
+# of one Gaussian in one camera: projected values and their indices, channels padded to 8 and their copy, about three tiles
+# of 12 bytes of key and index, twice for the sort; and of one pixel: 8 channels, alpha, the last splat, for value and gradient
+BYTES_OF_SPLAT, BYTES_OF_PIXEL = 320, 80
+
 
 def render(gaussians: Gaussians, cameras: Camera, geometry: bool) -> tuple[Float[Tensor, "c h w channels"], Float[Tensor, "c h w"]]:
     """Blended channels over nothing (r, g, b and, with `geometry`, depth and normal sums) and alpha.
@@ -16,15 +24,28 @@ def render(gaussians: Gaussians, cameras: Camera, geometry: bool) -> tuple[Float
     Raises:
         ImportError: gsplat is not installed.
     """
+    step = cameras_of_one_call(len(gaussians), cameras.height * cameras.width)
+    parts = [_render(gaussians, cameras[first : first + step], geometry) for first in range(0, len(cameras.K), step)]
+    if len(parts) == 1:
+        return parts[0]
+    return torch.cat([image for image, _ in parts]), torch.cat([alpha for _, alpha in parts])
+
+
+def cameras_of_one_call(count: int, pixels: int) -> int:
+    """How many cameras fit into MEMORY, at least one, given the number of Gaussians and of pixels of a camera."""
+    return max(1, MEMORY // (count * BYTES_OF_SPLAT + pixels * BYTES_OF_PIXEL))
+
+
+def _render(gaussians: Gaussians, cameras: Camera, geometry: bool) -> tuple[Tensor, Tensor]:
     try:
         from gsplat import rasterization  # type: ignore[import-not-found]
     except ImportError as error:
         raise ImportError(
             "rendering on CUDA needs gsplat: pip install 'turnaround[cuda]', or move the Gaussians and cameras to the CPU"
         ) from error
-    colors = gaussians.colors.expand(len(cameras.K), -1, -1)
-    if geometry:
-        colors = torch.cat([colors, facing_normals(gaussians, cameras)], -1)
+    colors = gaussians.colors
+    if geometry:  # normals look to each camera, so that they differ between cameras
+        colors = torch.cat([colors.expand(len(cameras.K), -1, -1), facing_normals(gaussians, cameras)], -1)
     image, alpha, _ = rasterization(
         gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, colors,
         cameras.T_camera_world, cameras.K, cameras.width, cameras.height,

@@ -151,7 +151,7 @@ def project_vjp(
     workers, counter, means, quats, scales, K, T, width, height, geometry, splats, slots, v_pairs, v_means, v_quats, v_scales, v_opacities,
     v_colors, v_T,
 ):  # fmt: skip
-    """Add the gradients of all cameras to those of n' Gaussians, and fill v_T (CHUNKS, c, 3, 4).
+    """Add the gradients of all cameras to those of n' Gaussians, and fill v_T (c, CHUNKS, 3, 4).
 
     Sums over cameras in their order, and over Gaussians in fixed chunks: the same bits whatever the threads.
     """
@@ -169,7 +169,7 @@ def project_vjp(
                     total = 0.0
                     for lane in range(WIDTH):
                         total += pose[k * WIDTH + lane]
-                    v_T[chunk, c, k // 4, k % 4] = total
+                    v_T[c, chunk, k // 4, k % 4] = total
             chunk = claim(counter)
 
 

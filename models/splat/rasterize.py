@@ -63,9 +63,11 @@ def rasterize(
 
 
 def _compose(image: Tensor, alpha: Tensor, background: Tensor, outputs: Sequence[Output]) -> Render:
-    rgb = image[..., :3] + (1 - alpha)[..., None] * background
-    depth = image[..., 3] / alpha.clamp(min=1e-10) if "depth" in outputs else None
-    normal = image[..., 4:] if "normal" in outputs else None
+    # one split, whose gradient is one concatenation; slices would each make a picture of zeros
+    parts = image.split([3, 1, 3][: 3 if image.shape[-1] == 7 else 1], -1)
+    rgb = parts[0] + (1 - alpha)[..., None] * background
+    depth = parts[1][..., 0] / alpha.clamp(min=1e-10) if "depth" in outputs else None
+    normal = parts[2] if "normal" in outputs else None
     return Render(rgb, alpha, depth, normal)  # type: ignore[arg-type]
 
 
