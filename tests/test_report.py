@@ -112,6 +112,22 @@ def test_thumbnails_are_small_upright_and_over_white(tmp_path):
         assert turned.height == SIDE > turned.width and clear.convert("RGB").getpixel((5, 5)) == (255, 255, 255)
 
 
+def test_a_folder_that_takes_nothing_costs_the_pictures_only(tmp_path, caplog):
+    (tmp_path / "report").write_text("a file where the folder should be")
+    thumbs = Thumbs(tmp_path / "report" / "thumbs")
+    token = thumbs.want("0" * 64, photo(tmp_path / "a.png", (1, 2, 3)))
+    assert thumbs.make() == 0 and token in thumbs.unseen and "no thumbnails" in caplog.text
+
+
+def test_photos_that_browsers_do_not_show_have_a_large_picture(work, tmp_path):
+    (work.parent / "photos" / "ann.png").unlink()
+    Image.new("RGB", (900, 600), (9, 99, 9)).save(work.parent / "photos" / "ann.tiff")
+    paint(work.parent / "photos", work)
+    (ann,) = [s for s in data_of(write_work_page(project(), work))["subjects"] if s["photo"]["name"] == "ann.tiff"]
+    with Image.open(work / "report" / "thumbs" / f"{ann['photo']['large']}.jpg") as large:
+        assert large.size == (900, 600)
+
+
 def test_a_standalone_page_needs_no_thumbnails(work, tmp_path):
     data = data_of(write_work_page(project(), work, tmp_path / "sent" / "page.html", standalone=True))
     tokens = {token for s in data["subjects"] for c in s["cells"].values() for _, token in c.get("pics", ())} | {

@@ -10,6 +10,7 @@ import base64
 import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,7 +61,10 @@ class Thumbs:
         """Write all that are missing; what cannot be shown is noted in `unseen`. The number made."""
         if not self._wanted:
             return 0
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:  # a page without thumbnails is better than none
+            log.warning("%s: no thumbnails (%s)", self.folder, error.strerror)
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             reasons = list(pool.map(lambda item: self._write(item[0], *item[1]), self._wanted.items()))
         self.unseen |= {name: reason for name, reason in zip(self._wanted, reasons, strict=True) if reason}
@@ -77,9 +81,9 @@ class Thumbs:
         except Exception as error:  # readers of strangers' pictures raise anything
             log.debug("no thumbnail of %s", file, exc_info=error)
             reason = "not a picture" if type(error).__name__ == "UnidentifiedImageError" else " ".join(str(error).split())[:200]
-            if isinstance(error, FileNotFoundError | PermissionError | MemoryError):  # says nothing about the content
-                return reason
-            (self.folder / f"{name}.why").write_text(reason, "utf-8", "replace")
+            if not isinstance(error, MemoryError) and getattr(error, "errno", None) is None:  # the content's fault, not the disk's
+                with suppress(OSError):
+                    (self.folder / f"{name}.why").write_text(reason, "utf-8", "replace")
             return reason
         return ""
 
