@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from flows import completing
 from flows.options import Json, Work
 
 
@@ -42,7 +43,7 @@ def report(
 
 
 def diff(
-    target: Annotated[str, typer.Argument(help="SUBJECT/STAGE")],
+    target: Annotated[str, typer.Argument(help="SUBJECT/STAGE", autocompletion=completing.targets)],
     keys: Annotated[list[str] | None, typer.Argument(metavar="[KEY] [KEY]", help="by default the run before and the current one")] = None,
     work: Work = Path("work"),
     json: Json = False,

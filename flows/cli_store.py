@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from flows import completing
 from flows.options import Json, Work
 
 
@@ -17,7 +18,9 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    subject: Annotated[list[str] | None, typer.Argument(help="whose current results; everything in the cache by default")] = None,
+    subject: Annotated[
+        list[str] | None, typer.Argument(autocompletion=completing.subjects, help="whose current results; all of the cache by default")
+    ] = None,
     work: Work = Path("work"),
     keep: Annotated[bool, typer.Option("--keep", help="only look: leave damaged runs where they are")] = False,
     json: Json = False,

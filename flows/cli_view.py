@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.options import Work
+from flows.options import Subject, Work
 
 
 def register(app: typer.Typer) -> None:
@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 
 def view(
-    subject: str,
+    subject: Subject,
     work: Work = Path("work"),
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="the next free one is taken where it is in use")] = 8080,
     host: Annotated[str, typer.Option("--host", help="address to listen on; any but this machine's own lets others look")] = "127.0.0.1",
@@ -30,7 +30,7 @@ def view(
 
 
 def export(
-    subject: str,
+    subject: Subject,
     to: Annotated[str, typer.Option("--to", help="ply, splat, glb, obj, mp4 or html")],
     out: Annotated[Path | None, typer.Option("--out", help="file or folder to write; SUBJECT.ply here by default")] = None,
     work: Work = Path("work"),

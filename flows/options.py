@@ -34,3 +34,4 @@ Subjects = Annotated[
         "--subject", "-s", autocompletion=completing.subjects, help="whose: a name or a pattern ('ali*'), again for more; all by default"
     ),
 ]
+Subject = Annotated[str, typer.Argument(autocompletion=completing.subjects)]

@@ -8,6 +8,7 @@ import json
 import statistics
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import toy
@@ -206,6 +207,19 @@ def test_the_resume_command_of_many_is_the_call_itself(capsys):
     assert "Resume with: turnaround run --list p/list.txt --work work" in capsys.readouterr().err
 
 
+@pytest.mark.slow
+def test_fail_fast_under_prefect_starts_no_other(capsys):
+    from prefect.testing.utilities import prefect_test_harness
+
+    import flows.reconstruct  # noqa: F401, its settings come before prefect's import
+
+    for k in range(12):
+        photo(f"p/{k:02d}.jpg", b"bad" if k == 2 else bytes(10 + k))
+    with prefect_test_harness(server_startup_timeout=120):
+        assert turn("run", "p", "--fail-fast", "--workers", 1, "--set", "stages.count.pause=0.2") == 1
+    assert "photos were not started" in capsys.readouterr().err and 3 <= len(made()) < 12
+
+
 # ---------------------------------------------------------------------------------------------- progress
 
 
@@ -263,6 +277,15 @@ def resident() -> float:
     return pages * 4096 / 2**20
 
 
+class Slim(toy.Count):
+    """Without the film, whose thumbnail takes longer than all stages."""
+
+    makes = {"number": "Trace"}
+
+    def run(self, *, device: Any, image: bytes) -> dict[str, Any]:
+        return {"number": super().run(device=device, image=image)["number"]}
+
+
 def run_many(count: int, monkeypatch) -> tuple[list[float], list[float]]:
     """Times and MiB after each photo of one run of `count` photos; asserts that all are done and in one report."""
     for k in range(count):
@@ -276,6 +299,8 @@ def run_many(count: int, monkeypatch) -> tuple[list[float], list[float]]:
         sizes.append(resident())
 
     monkeypatch.setattr(running.Progress, "finished", finished)
+    slim = functools.partial(Project, lambda: (Slim, toy.Share, toy.Label), toy.WEIGHTS.__getitem__)
+    monkeypatch.setattr(flows.project, "Project", slim)
     assert turn("run", "p", "-r", "--direct") == 0
     assert len(made()) == count
     (run,) = Path("work/runs").iterdir()
