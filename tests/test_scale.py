@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +225,33 @@ def test_server_is_bound_to_this_machine_and_says_how_to_use_it(monkeypatch, cap
     assert bound == [("127.0.0.1", 4200), ("0.0.0.0", 4300)]
     assert "export PREFECT_API_URL=http://127.0.0.1:4200/api" in out and "http://THIS_MACHINE:4300/api" in out
     assert err.count("a network that you trust") == 1 and "0.0.0.0:4300" in err
+
+
+@pytest.mark.slow
+def test_a_worker_process_loads_each_model_once(tmp_path, server, monkeypatch):
+    """Three photos through one worker of the process pool, every opening of a weight noted: no more than one photo needs."""
+    from flows.project import Project
+    from flows.reconstruct import run_with_prefect
+
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, safetensors\nopened = safetensors.safe_open\n"
+        "def noted(file, *args, **kwargs):\n"
+        "    with open(os.environ['OPENED'], 'a') as log: log.write(f'{os.getpid()} {os.path.basename(file)}\\n')\n"
+        "    return opened(file, *args, **kwargs)\n"
+        "safetensors.safe_open = noted\n"
+    )
+    monkeypatch.setenv("OPENED", str(tmp_path / "opened"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
+    project = Project()
+    chain = project.build(project.settings("tiny", ()))
+    jobs = [
+        Job(photo, tmp_path / "work", chain, project.weight_digest, Memory(str(photo.image)), device="cpu")
+        for photo in find_photos([ROOT / "docs" / "demo"])[:3]
+    ]
+    assert all(result.ok for result in run_with_prefect(jobs, "processes", 1, lambda _: None))
+    times = Counter(line for line in (tmp_path / "opened").read_text().splitlines())
+    assert len({line.split()[0] for line in times}) == 1 and len(times) >= 6
+    assert max(times.values()) <= 2, times  # HGM's is opened once more for what its metadata say
 
 
 @pytest.mark.slow
