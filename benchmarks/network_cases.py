@@ -1,0 +1,160 @@
+"""The shipped networks with the inputs that one photo gives them: what benchmarks time and tests compare.
+
+The inputs are recorded while a demo photo goes through the functions that the stages call, so shapes and values are the pipeline's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import nn
+
+from models import precision, zoo
+from models.back_view.refiner import Settings, embedded_refiner
+from models.body import BodyModel
+from models.estimator import BodyEstimator, estimate_body, load_estimator
+from models.estimator.kinematics import Skeleton
+from models.hgm.model import HGM
+from models.hgm.rendering import back_view
+from models.hgm.unet import UNet, UNetConfig
+from models.hgm.weights import load_hgm
+from models.matting import MattingNetwork
+from models.normals import NormalNetwork, load_normals, normal_model
+from pipeline.types import Body, Gaussians, View
+from stages.back_view import BackView, BackViewConfig
+from stages.prepare import Prepare, PrepareConfig
+
+PHOTO = Path(__file__).resolve().parent.parent / "docs" / "demo" / "person_40004.jpg"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network as it ships, and inputs of it."""
+
+    network: Callable[..., Any]
+    inputs: tuple[Any, ...]
+    plain: Callable[..., Any] | None = None  # as it was trained: normalisation apart, channels first; diffusers for the back view
+
+    @torch.no_grad()
+    def run(self, variant: str) -> Any:
+        """The outputs as "plain", "fp32" (what ships), or "bf16"."""
+        network = (self.plain or self.network) if variant == "plain" else self.network
+        with torch.autocast("cpu", torch.bfloat16, enabled=variant == "bf16"):
+            return network(*self.inputs)
+
+
+@dataclass(frozen=True)
+class Person:
+    """One photo's way to its Gaussians."""
+
+    view: View
+    body: Body
+    coarse: Gaussians
+    back: View
+    fused: Gaussians
+
+
+@contextmanager
+def number_format(kind: str) -> Iterator[None]:
+    """Every network in "fp32" or "bf16" within the block."""
+    with patch.dict(os.environ, {precision.VARIABLE: kind}):
+        yield
+
+
+def person(photo: Path = PHOTO) -> Person:
+    """The photo through the functions that the stages call, but for the refinement of the body."""
+    cpu = torch.device("cpu")
+    view = Prepare(PrepareConfig.model_validate({})).run(device=cpu, image=photo.read_bytes(), mask=None)["view"]
+    model = BodyModel.shared()
+    body, _ = estimate_body(load_estimator(), view, model)
+    normal_model(load_normals(), view, model)(body)
+    coarse = load_hgm("hgm_coarse").reconstruct([view], body).merged
+    rough = back_view(coarse, 512)
+    refiner = embedded_refiner("back_view_vae", "back_view_unet", "back_view_controlnet")
+    back = View(refiner(rough.image, back_view_settings()), rough.mask, rough.camera)
+    return Person(view, body, coarse, back, load_hgm("hgm_fusion").reconstruct([view, back], body).merged)
+
+
+def back_view_settings() -> Settings:
+    """The default preset's."""
+    return BackView(BackViewConfig.model_validate({})).settings()
+
+
+def shipped(photo: Path = PHOTO, *, plain: bool = True) -> dict[str, Case]:
+    """Every network that the default preset runs, by the name that `precision.run` knows it by; `plain`: with its slow twin."""
+    cases: dict[str, Case] = {}
+
+    def record(name: str, network: Callable[..., Any], *inputs: Any) -> Any:
+        cases[name] = Case(network, inputs)
+        return network(*inputs)
+
+    estimator = load_estimator()
+    hook = estimator.register_forward_pre_hook(lambda network, inputs: cases.update(estimator=Case(network, inputs)))
+    with patch.object(precision, "run", record):
+        person(photo)
+    hook.remove()
+    twins = _twins() if plain else {}
+    return {name: Case(case.network, case.inputs, twins.get(name)) for name, case in cases.items()}
+
+
+def _twins() -> dict[str, Callable[..., Any]]:
+    """The networks as training leaves them."""
+    model = BodyModel.shared()
+    read = {"matting": MattingNetwork(), "normals": NormalNetwork()}
+    read["estimator"] = BodyEstimator(Skeleton(model.joint_template, model.joint_shapedirs))
+    for name, network in read.items():
+        network.load_state_dict(zoo.load_state(name)[0])
+    coarse, fusion = (HGM.load(name, body_model=model) for name in ("hgm_coarse", "hgm_fusion"))
+    parts: dict[str, nn.Module] = {**read, "hgm_unet_1": coarse.unet, "hgm_unet_2": fusion.unet}
+    return {**{name: network.eval() for name, network in parts.items()}, **_diffusers_twins()}
+
+
+def _diffusers_twins() -> dict[str, Callable[..., Any]]:
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.controlnets.controlnet import ControlNetModel
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    from models.back_view import networks
+
+    vae = networks.load(AutoencoderKL, "back_view_vae")
+    unet, controlnet = networks.load(UNet2DConditionModel, "back_view_unet"), networks.load(ControlNetModel, "back_view_controlnet")
+    prompt = networks.empty_prompt(1)
+
+    def control(latents: torch.Tensor, step: int, picture: torch.Tensor) -> Any:
+        down, middle = controlnet(latents, torch.tensor([step]), prompt, controlnet_cond=picture, return_dict=False)
+        return middle, list(down)
+
+    def denoise(latents: torch.Tensor, step: int, added: Any, weight: float) -> torch.Tensor:
+        down, middle = [weight * x for x in added[1]], weight * added[0]
+        return unet(
+            latents, torch.tensor([step]), prompt, down_block_additional_residuals=down, mid_block_additional_residual=middle
+        ).sample  # fmt: skip
+
+    def posterior(image: torch.Tensor) -> Any:
+        found, scale = vae.encode(image * 2 - 1).latent_dist, vae.config.scaling_factor  # type: ignore[union-attr]
+        return found.mean * scale, found.std * scale
+
+    return {
+        "back_view_encoder": posterior, "back_view_decoder": lambda latents: networks.decode(vae, latents),
+        "back_view_controlnet": control, "back_view_unet": denoise,
+    }  # fmt: skip
+
+
+def paper_unet(size: int = 256, views: int = 1) -> Case:
+    """The image branch at the paper's size with random weights, channels last, and the same with channels first."""
+    torch.manual_seed(0)
+    plain = UNet(UNetConfig()).eval().requires_grad_(False)
+    with torch.device("meta"):
+        network = UNet(UNetConfig())
+    layout = torch.channels_last
+    state = {key: value.contiguous(memory_format=layout) if value.ndim == 4 else value for key, value in plain.state_dict().items()}
+    network.load_state_dict(state, assign=True)
+    inputs = torch.randn(views, 9, size, size)
+    return Case(network.eval().requires_grad_(False), (inputs.contiguous(memory_format=layout), views), plain)
