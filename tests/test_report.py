@@ -299,3 +299,36 @@ def test_json_fields_and_missing_outputs(tmp_path):
     assert found.keys() == {"n", "deep.x", "new", "long"} and found["n"] == [1, 2] and found["new"] == [None, "w"]
     assert measures.measure(a, Record(b.path, {**b.manifest, "outputs": {}}), "x") == {"only_in": 1}
     assert codec_for("Trace").suffix == ".json"
+
+
+# commands
+
+
+def test_the_commands(work, monkeypatch, capsys):
+    import flows.project
+    from flows.cli import app, guarded
+
+    monkeypatch.setattr(flows.project, "Project", project)
+
+    def turn(*words: object) -> tuple[int, str]:
+        code = guarded(lambda: app([*map(str, words), "--work", str(work)], standalone_mode=False))
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    code, said = turn("report")
+    assert code == 0 and Path(said.strip()) == work / "report" / "index.html"
+    paint(work.parent / "photos", work, "stages.paint.shade=0.9")
+    capsys.readouterr()
+    code, said = turn("diff", "ann/paint", "--json")
+    facts = json.loads(said)
+    assert code == 0 and facts["outputs"]["after"]["after.png"]["max"] == 41 and Path(facts["picture"]).is_file()
+    code, said = turn("diff", "ann/print")
+    assert code == 0 and "INPUT paint.after" in said and "same bytes: nothing" in said
+    first, second = sorted(folder.name for folder in (work / "runs").iterdir())
+    code, said = turn("report", "--compare", first, second, "--out", work / "c.html")
+    assert code == 0 and data_of(work / "c.html")["labels"] == [first, second]
+    assert [turn("diff", "ann/paint", "zz")[0], turn("diff", "a", "b", "c", "d")[0], turn("report", "--compare", first, "x")[0]] == [
+        2,
+        2,
+        2,
+    ]

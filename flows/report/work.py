@@ -36,4 +36,4 @@ def write_work_page(project: Project, root: Path, out: Path | None = None, *, st
     subjects = [document.subject(row, root) for row in found]
     thumbs.make()
     extra = {"inlined": thumbs.inlined()} if standalone else {}
-    return write_page(page, document.head("work", root.resolve().name) | {"subjects": subjects} | extra)
+    return write_page(page, document.head("work", root.resolve().name) | {"subjects": subjects, "work": str(root)} | extra)

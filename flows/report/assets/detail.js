@@ -58,7 +58,7 @@ const detail = {
     }
     words.push(["seconds", seconds(subject.seconds)]);
     if (subject.config) words.push(["settings", [subject.config, ...subject.overrides.map((text) => `--set ${text}`)].join(" ")]);
-    const look = doc.kind === "work" ? el("p.next", {}, "In three dimensions: ", el("code", {}, `turnaround view ${shellQuoted(subject.name)}`)) : null;
+    const look = doc.kind === "work" ? el("p.next", {}, "In three dimensions: ", el("code", {}, `turnaround view ${shellQuoted(subject.name)}${workOption}`)) : null;
     return el("div", {}, table(words), look);
   },
 
@@ -121,9 +121,11 @@ function usualSettings(cell) {
 }
 const allSubjects = () => doc.subjects || [];
 
+const workOption = !doc.work || doc.work === "work" ? "" : ` --work ${shellQuoted(doc.work)}`;
+
 // the command that goes on from here
 function next(subject, stage, cell) {
   if (doc.kind !== "work" || cell.state === "FRESH" || cell.state === "UNKNOWN") return null;
-  const command = cell.state === "MISSING" || cell.state === "FAILED" || cell.causes ? `turnaround rerun ${stage} -s ${shellQuoted(subject.name)}` : null;
+  const command = cell.state === "MISSING" || cell.state === "FAILED" || cell.causes ? `turnaround rerun ${stage} -s ${shellQuoted(subject.name)}${workOption}` : null;
   return command ? el("p.next", {}, el("code", {}, command)) : null;
 }

@@ -14,6 +14,7 @@ class List {
     this.search = el("input.search", { type: "search", placeholder: "Filter names, states, messages ( / )", "aria-label": "filter", input: () => this.update((this.query = this.search.value)) });
     this.told = el("span.told", { role: "status" });
     this.bar = el("div.tools", {}, this.search, this.chipBar(), el("span.grow"), tools || [], this.sortMenu(), this.told);
+    new ResizeObserver(() => document.documentElement.style.setProperty("--bar", `${this.bar.offsetHeight}px`)).observe(this.bar);
     this.watch = new IntersectionObserver((entries) => entries.forEach((entry) => entry.isIntersecting && this.fill(entry.target)), { rootMargin: "1200px 0px" });
     document.addEventListener("keydown", (event) => this.key(event));
     this.current = [];
