@@ -25,6 +25,7 @@ from pipeline.store import DamagedRun, Store, StoreError
 log = logging.getLogger(__name__)
 
 Event = Callable[[str, str, str], None]  # subject, stage, "started" | "fresh" | "made" | "failed"
+_listeners: list[Event] = []  # of this process: Prefect's threads hand on no callback
 RunOne = Callable[[Stage[Any], Subject, "Job"], Outcome]
 
 
@@ -80,7 +81,7 @@ def reconstruct_one(job: Job, run_one: RunOne | None = None, event: Event | None
     A run of the cache that turns out to be damaged when it is read is set aside and made again.
     """
     result = Result(job.photo.name, str(job.photo.image))
-    attempt = _Attempt(job, run_one or compute, event or (lambda *_: None), result)
+    attempt = _Attempt(job, run_one or compute, event or _tell, result)
     store = open_store(job.folder, job.remote)
     try:
         with store.at_work():
@@ -104,6 +105,21 @@ def reconstruct_one(job: Job, run_one: RunOne | None = None, event: Event | None
     except OSError as error:
         log.warning("%s: its settings cannot be remembered: %s", job.photo.name, error)
     return result
+
+
+@contextmanager
+def listening(event: Event) -> Iterator[None]:
+    """Tell `event` of the stages of every subject that this process does without a callback of its own."""
+    _listeners.append(event)
+    try:
+        yield
+    finally:
+        _listeners.remove(event)
+
+
+def _tell(subject: str, stage: str, state: str) -> None:
+    for listener in tuple(_listeners):
+        listener(subject, stage, state)
 
 
 class _Attempt:

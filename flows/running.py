@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
 import sys
 import time
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from flows import interrupts, mirroring, report, subjects
-from flows.execute import Job, Result
+from flows.execute import Job, Result, listening
 from flows.progress import Progress
 from flows.project import Project, up_to
 from flows.runners import Runner, default_workers, run_direct
@@ -111,7 +112,7 @@ def _work(jobs: Sequence[Job], request: Request) -> list[Result]:
             else:
                 from flows.reconstruct import run_with_prefect
 
-                with interrupts.at_once():
+                with interrupts.at_once(), listening(progress.event):
                     run_with_prefect(jobs, request.runner, workers, finished)
         except _FailedFast:
             log.info("stopped at the first failure")
@@ -124,7 +125,7 @@ def _job(photo: Photo, request: Request, project: Project, stages: tuple) -> Job
         known = subjects.recall(request.root, photo.name)
     except ValueError:
         log.debug("%s is new", photo.name)
-    image = str(photo.image.absolute())
+    image = os.path.abspath(photo.image)
     if known is not None and known.image != image:
         log.warning("subject %s was %s and is now %s", photo.name, known.image, image)
     config = str(Path(request.config).resolve()) if request.config.endswith((".yaml", ".yml")) else request.config

@@ -217,7 +217,9 @@ def test_fail_fast_under_prefect_starts_no_other(capsys):
         photo(f"p/{k:02d}.jpg", b"bad" if k == 2 else bytes(10 + k))
     with prefect_test_harness(server_startup_timeout=120):
         assert turn("run", "p", "--fail-fast", "--workers", 1, "--set", "stages.count.pause=0.2") == 1
-    assert "photos were not started" in capsys.readouterr().err and 3 <= len(made()) < 12
+    said = capsys.readouterr().err
+    assert "photos were not started" in said and 3 <= len(made()) < 12
+    assert "00: share done" in said, "Prefect's threads tell of stages, too"
 
 
 # ---------------------------------------------------------------------------------------------- progress
