@@ -352,3 +352,20 @@ class TestRuns:
         assert Store(head).linked("alice", "label") is not None and subjects.recall(head, "bob").failures.keys() == {"count"}
         unknown = reconstruct_one(replace(jobs[0], root=tmp_path / "other"))
         assert not unknown.ok and unknown.failed == "photo" and unknown.fault == "disk"
+
+
+def test_the_number_of_requests_is_what_the_sizing_says(tmp_path, folder_url, monkeypatch):
+    """docs/scaling.md: a run that is made costs three reads and a write a file, one that is found a read a file."""
+    counts = {"read": 0, "put": 0}
+    for name, method in (("read", Remote.read), ("put", Remote._put)):
+
+        def counted(self, *arguments, name=name, method=method):
+            counts[name] += 1
+            return method(self, *arguments)
+
+        monkeypatch.setattr(Remote, "read" if name == "read" else "_put", counted)
+    _, files = work(tmp_path / "a", folder_url)
+    assert counts == {"read": 3 * len(STAGES), "put": len(files)}
+    counts.update(read=0, put=0)
+    work(tmp_path / "b", folder_url)
+    assert counts == {"read": len(files), "put": 0}
