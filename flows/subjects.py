@@ -55,11 +55,15 @@ def matching(root: Path, patterns: Sequence[str]) -> list[str]:
 def recall(root: Path, name: str) -> Memory:
     """What is known of a subject; ValueError with the known ones where it is nothing."""
     try:
-        values: dict[str, Any] = json.loads((root / "subjects" / name / FILE).read_text(encoding="utf-8"))
-        return Memory(values["image"], values["config"], tuple(values["overrides"]), values["failures"])
+        values: dict[str, Any] = json.loads((Store(root).subject(name) / FILE).read_text(encoding="utf-8"))
+        memory = Memory(values["image"], values["config"], tuple(values["overrides"]), values["failures"])
+        texts = [memory.image, memory.config, *memory.overrides, *memory.failures.values()]
+        if not all(isinstance(text, str) for text in texts) or "\0" in memory.image:
+            raise ValueError("expected texts")
+        return memory
     except (FileNotFoundError, NotADirectoryError) as error:
         raise _unknown(root, name) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{root / 'subjects' / name / FILE} cannot be read ({error}); run the photo again") from error
 
 
@@ -78,7 +82,7 @@ def photo(root: Path, name: str, image: Path | None = None) -> Photo:
 def remember(root: Path, name: str, memory: Memory) -> None:
     """Write it in one rename; unchanged content is not written."""
     values = memory.__dict__ | {"overrides": list(memory.overrides)}
-    _write(root / "subjects" / name / FILE, json.dumps(values, indent=1, sort_keys=True) + "\n")
+    _write(Store(root).subject(name) / FILE, json.dumps(values, indent=1, sort_keys=True) + "\n")
 
 
 def register(root: Path, wanted: Sequence[Wanted]) -> dict[Wanted, str]:

@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import io
 import warnings
-import zipfile
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -26,6 +25,7 @@ from models.skeleton import JOINT_INDEX, JOINT_NAMES, MIRROR_JOINT, PARENTS
 from models.zoo import file_digest
 from pipeline.rotation import axis_angle_to_matrix
 from pipeline.types import Body, TensorRecord
+from pipeline.untrusted import read_npz
 
 __all__ = ["JOINT_INDEX", "JOINT_NAMES", "MIRROR_JOINT", "PARENTS", "BodyModel", "BodyOutput", "smplx_layer"]
 
@@ -217,9 +217,9 @@ class BodyModel(nn.Module):
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files if key in _SHAPES or key in _OPTIONAL}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        with path.open("rb") as stream:
+            return read_npz(stream, only={*_SHAPES, *_OPTIONAL})  # the licensed file holds Python objects beside them
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path}: not a readable .npz file ({error}); expected an SMPL-X model file") from error
 
 

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 
 from models.training_config import TrainingConfig
+from pipeline.untrusted import parse_yaml
 
 log = logging.getLogger(__name__)
 
@@ -103,11 +104,9 @@ def read_settings(file: Path) -> dict[str, Any]:
     if file.suffix == ".json":
         values = json.loads(file.read_text())
     else:
-        import yaml
-
         try:
-            values = yaml.safe_load(file.read_text()) or {}
-        except yaml.YAMLError as error:
+            values = parse_yaml(file.read_text()) or {}
+        except ValueError as error:
             raise ValueError(f"{file} is not yaml: {error}") from error
     if not isinstance(values, dict):
         raise ValueError(f"{file}: expected keys and values, got {type(values).__name__}")
@@ -121,8 +120,6 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def _assign(values: dict[str, Any], text: str) -> None:
-    import yaml
-
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise ValueError(f"--set {text!r}: expected key=value, e.g. loss.rgb=2")
@@ -131,7 +128,7 @@ def _assign(values: dict[str, Any], text: str) -> None:
         values = values.setdefault(folder, {})
         if not isinstance(values, dict):
             raise ValueError(f"--set {text!r}: {folder} is a single setting, it has nothing inside")
-    values[last] = yaml.safe_load(value) if value else ""
+    values[last] = parse_yaml(value) if value else ""
 
 
 def _flags(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:

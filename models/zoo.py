@@ -135,7 +135,7 @@ def pin() -> dict[str, str]:
 def load_state(name_or_path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """State dict (float16 widened to float32) and metadata of a safetensors file, by weight name or by path."""
     import torch
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
     if str(name_or_path) in WEIGHTS:
         digest(name_or_path)
@@ -144,9 +144,12 @@ def load_state(name_or_path: str | Path) -> tuple[dict[str, Tensor], dict[str, s
         file = Path(name_or_path)
         if not file.is_file():
             raise MissingWeight(f"weight file {file} does not exist")
-    with safe_open(file, framework="pt") as opened:
-        metadata = dict(opened.metadata() or {})
-        state = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118, no mapping
+    try:
+        with safe_open(file, framework="pt") as opened:
+            metadata = dict(opened.metadata() or {})
+            state = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118, no mapping
+    except (SafetensorError, OSError, KeyError) as error:
+        raise MissingWeight(f"weight file {file} is damaged or no safetensors file ({error}); restore it or download it again") from error
     return {key: t.float() if t.dtype == torch.float16 else t for key, t in state.items()}, metadata
 
 

@@ -16,6 +16,9 @@ import numpy as np
 
 from pipeline.stage import Kind
 
+MAX_PIXELS = 80_000_000  # of a picture that is read
+MAX_BODY = 16 * 2**20  # bytes of a body's arrays
+
 
 class Codec(NamedTuple):
     """One kind of file (or folder, where the suffix is empty); `save` may write further files of the same stem."""
@@ -48,9 +51,10 @@ def save_image(value: Any, path: Path) -> None:
 def load_image(path: Path) -> Any:
     """float32 tensor (h, w), (h, w, 3) or (h, w, 4)."""
     import torch
-    from PIL import Image
 
-    with Image.open(path) as image:
+    from pipeline.untrusted import open_picture
+
+    with open_picture(path, MAX_PIXELS, ("L", "RGB", "RGBA")) as image:
         return torch.from_numpy(np.asarray(image).astype(np.float32) / np.float32(255))
 
 
@@ -91,12 +95,24 @@ def _save_body(value: Any, path: Path) -> None:
 
 
 def _load_body(path: Path) -> Any:
+    from dataclasses import fields
+
     import torch
 
     from pipeline.types import Body
+    from pipeline.untrusted import read_npz
 
-    with np.load(path, allow_pickle=False) as data:
-        return Body(**{name: torch.from_numpy(data[name]) for name in data.files})
+    try:
+        with path.open("rb") as stream:
+            arrays = read_npz(stream, MAX_BODY)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    expected = {field.name: getattr(Body.neutral(), field.name).shape for field in fields(Body)}
+    wrong = [name for name, shape in expected.items() if name not in arrays or arrays[name].shape[-len(shape) :] != shape]
+    wrong += [name for name, array in arrays.items() if name not in expected or array.dtype != np.float32 or not np.isfinite(array).all()]
+    if wrong:
+        raise ValueError(f"{path}: not a body: expected finite float32 of {sorted(expected)}, at fault are {sorted(set(wrong))}")
+    return Body(**{name: torch.from_numpy(array) for name, array in arrays.items()})
 
 
 def _save_ply(value: Any, path: Path) -> None:
@@ -153,7 +169,12 @@ def _save_trace(value: Mapping[str, Any], path: Path) -> None:
 
 
 def _load_trace(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text())
+    from pipeline.untrusted import parse_json
+
+    try:
+        return parse_json(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _save_video(value: bytes, path: Path) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from pipeline.stage import Stage, StageConfig
+from pipeline.untrusted import parse_yaml
 
 FOLDER = Path(__file__).resolve().parent.parent / "configs"
 
@@ -84,15 +84,17 @@ def _read(file: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
     if file in chain:
         raise ConfigError(f"configs extend each other in a circle: {' -> '.join(p.stem for p in (*chain, file))}")
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        values = parse_yaml(file.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise ConfigError(f"config file {file} cannot be read ({error.strerror or error})") from error
+    except ValueError as error:
         raise ConfigError(f"{file} is not yaml: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{file}: expected keys and values, got {type(values).__name__}")
     parent = values.pop("extends", None)
     if parent is None:
         return values
-    if not isinstance(parent, str):
+    if not isinstance(parent, str) or Path(parent).name != parent or "\\" in parent:
         raise ConfigError(f"{file}: extends: expected the name of one preset, got {parent!r}")
     beside = file.parent / f"{parent}.yaml"
     return _merge(_read(beside if beside.is_file() else _locate(parent), (*chain, file)), values)
@@ -103,8 +105,8 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in over.items():
         if value is None and isinstance(merged.get(key), Mapping):
             continue  # `stages:` with nothing below changes nothing
-        nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merge(merged[key], value) if nested else value
+        before = merged.get(key)
+        merged[key] = _merge(before, value) if isinstance(value, Mapping) and isinstance(before, Mapping) else value
     return merged
 
 
@@ -114,8 +116,8 @@ def _assign(values: dict[str, Any], override: str) -> None:
     if not equals or not key:
         raise ConfigError(f"--set {override!r}: expected key=value, e.g. stages.back_view.seed=7")
     try:
-        value = yaml.safe_load(text) if text else ""
-    except yaml.YAMLError as error:
+        value = parse_yaml(text) if text else ""
+    except ValueError as error:
         raise ConfigError(f"--set {key}: {text!r} is not a yaml value: {error}") from error
     *folders, last = key.strip().split(".")
     for folder in folders:

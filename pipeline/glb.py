@@ -96,7 +96,7 @@ def decode(data: bytes) -> Mesh:
         return np.frombuffer(binary, kind, view["byteLength"] // 4, view["byteOffset"]).reshape(-1, 3)
 
     vertices, colors, faces = read(0, "<f4"), read(2, "<f4").astype(np.float64), read(3, "<u4").astype(np.int64)
-    if len(colors) != len(vertices) or faces.max(initial=0) >= len(vertices) or not np.isfinite(vertices).all():
+    if len(colors) != len(vertices) or faces.max(initial=0) >= len(vertices) or not np.isfinite([vertices, colors]).all():
         raise ValueError(f"a GLB whose {len(vertices)} vertices do not fit its faces or colours")
     srgb = to_srgb(colors).astype(np.float32)
     return Mesh(torch.from_numpy(vertices * _TURN), torch.from_numpy(faces), torch.from_numpy(srgb))
@@ -123,5 +123,5 @@ def load(path: Path) -> Mesh:
     """Read a GLB; ValueError names the file."""
     try:
         return decode(path.read_bytes())
-    except (ValueError, LookupError, TypeError, AttributeError, struct.error) as error:  # a document of another shape
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, struct.error) as error:  # another shape
         raise ValueError(f"{path}: {error}") from error

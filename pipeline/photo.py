@@ -12,6 +12,7 @@ from jaxtyping import Float
 from PIL import Image, ImageCms, ImageOps
 
 from pipeline.stage import StageError
+from pipeline.untrusted import PICTURES
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ def _opened(data: bytes, name: str) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data))
+            image = Image.open(io.BytesIO(data), formats=PICTURES)
     except Image.DecompressionBombError as error:
         raise StageError(f"{name}: the picture is too large ({_LIMIT}; {error}); make it 2,000 px wide and try again") from error
     except _DAMAGE as error:

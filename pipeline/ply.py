@@ -62,13 +62,16 @@ def decode(data: bytes) -> Gaussians:
     def stack(prefix: str, n: int) -> torch.Tensor:
         return torch.stack([column[f"{prefix}{i}"] for i in range(n)], -1)
 
-    return Gaussians(
+    found = Gaussians(
         means=torch.stack([column[axis] for axis in "xyz"], -1),
         quats=torch.nn.functional.normalize(stack("rot_", 4), dim=-1),
         scales=stack("scale_", 3).exp(),
         opacities=torch.sigmoid(column["opacity"]),
         colors=stack("f_dc_", 3) * SH_C0 + 0.5,
     )
+    if not all(tensor.isfinite().all() for tensor in vars(found).values()):
+        raise ValueError("PLY with scales or colours beyond float32")
+    return found
 
 
 def _parse_header(data: bytes) -> tuple[int, list[str], bytes]:

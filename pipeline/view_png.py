@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from pipeline.codecs import as_array
+from pipeline.codecs import MAX_PIXELS, as_array
 from pipeline.types import Camera, View
+from pipeline.untrusted import open_picture, parse_json
 
 _CHUNK = "turnaround:camera"
 _TOLERANCE = 3 / 255  # two roundings to 8 bits, and one to spare
@@ -38,13 +39,17 @@ def save(view: View, path: Path) -> None:
 
 def load(path: Path) -> View:
     """Read what `save` wrote, composed over white; ValueError for a picture without a camera."""
-    with Image.open(path) as picture:
+    with open_picture(path, MAX_PIXELS, ("RGBA",)) as picture:
         text = getattr(picture, "text", {}).get(_CHUNK)
-        rgba = torch.from_numpy(np.asarray(picture.convert("RGBA")).astype(np.float32) / np.float32(255))
+        rgba = torch.from_numpy(np.asarray(picture).astype(np.float32) / np.float32(255))
     if text is None:
         raise ValueError(f"{path}: the picture has no camera; only views written by a stage can be read")
+    try:
+        camera = _camera_from_json(parse_json(text))
+    except (ValueError, LookupError, TypeError, RuntimeError, OverflowError) as error:
+        raise ValueError(f"{path}: the picture's camera cannot be read: {error}") from error
     mask = rgba[..., 3]
-    return View(image=rgba[..., :3] * mask[..., None] + (1 - mask[..., None]), mask=mask, camera=_camera_from_json(json.loads(text)))
+    return View(image=rgba[..., :3] * mask[..., None] + (1 - mask[..., None]), mask=mask, camera=camera)
 
 
 def _camera_to_json(camera: Camera) -> dict[str, object]:
@@ -54,4 +59,9 @@ def _camera_to_json(camera: Camera) -> dict[str, object]:
 
 def _camera_from_json(values: dict) -> Camera:
     K, T = (torch.tensor(values[name], dtype=torch.float32) for name in ("K", "T_camera_world"))
-    return Camera(K, T, values["width"], values["height"])
+    size = values["width"], values["height"]
+    if K.shape != (3, 3) or T.shape != (4, 4) or not (K.isfinite().all() and T.isfinite().all()):
+        raise ValueError(f"K {tuple(K.shape)} and T {tuple(T.shape)}: expected finite (3, 3) and (4, 4)")
+    if not all(isinstance(n, int) and 0 < n < 2**16 for n in size):
+        raise ValueError(f"a size of {size[0]} x {size[1]} px")
+    return Camera(K, T, *size)

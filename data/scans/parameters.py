@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +16,7 @@ from data.scans.scan import ScanError
 from models.body import BodyModel
 from models.estimator.given_pickle import load_pickle
 from pipeline.types import Body
+from pipeline.untrusted import parse_json, read_npz
 
 JOINTS = {"global_orient": 1, "body_pose": 21, "jaw_pose": 1, "leye_pose": 1, "reye_pose": 1}
 SMPL_POSE = 69  # 23 joints: those of SMPL-X's body and the two hands
@@ -61,17 +59,21 @@ def read_fields(file: Path) -> dict[str, np.ndarray]:
         if not isinstance(value, Mapping):
             raise ValueError(f"expected named fields, got {type(value).__name__}")
         arrays = {str(key): np.asarray(content) for key, content in value.items() if content is not None}
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, OSError) as error:
         raise ScanError(f"{file}: the body's parameters cannot be read: {error}") from error
-    return {key: array.astype(np.float32) for key, array in arrays.items() if array.dtype.kind in "fiub" and array.size}
+    with np.errstate(over="ignore"):
+        found = {key: array.astype(np.float32) for key, array in arrays.items() if array.dtype.kind in "fiub" and array.size}
+    broken = [key for key, array in found.items() if not np.isfinite(array).all()]
+    if broken:
+        raise ScanError(f"{file}: {', '.join(broken)} of the body's parameters are not finite")
+    return found
 
 
 def _parsed(file: Path, data: bytes) -> Any:
     if file.suffix == ".json":
-        return json.loads(data)
+        return parse_json(data)
     if file.suffix == ".npz":
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
+        return read_npz(data)
     return load_pickle(data)
 
 

@@ -7,7 +7,6 @@ PCA or full hands, and in how the camera is told: a translation in camera space,
 from __future__ import annotations
 
 import io
-import json
 import math
 import zipfile
 from collections.abc import Mapping
@@ -18,10 +17,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from models.estimator.given_pickle import load_pickle
+from models.estimator.given_pickle import MAX_BYTES, load_pickle
 from pipeline.camera import DISTANCE, FOCAL
 from pipeline.rotation import matrix_to_axis_angle, rot6d_to_matrix
 from pipeline.types import Body
+from pipeline.untrusted import check_plain, parse_json, read_npz
 
 NAMES: dict[str, tuple[str, ...]] = {
     "betas": ("betas", "shape", "pred_shape", "smplx_shape", "pred_betas", "smplx_betas"),
@@ -38,6 +38,7 @@ NAMES: dict[str, tuple[str, ...]] = {
 """Field of Body -> names under which files hold it."""
 WHOLE_POSE = ("rotvec", "pred_pose", "rotmat", "full_pose", "fullpose", "pose")  # Multi-HMR: 53 joints; PyMAF-X: 22 or 55
 CAMERA = ("cam", "pred_cam", "weak_cam", "orig_cam")
+MAX_VALUE = 1000.0
 JOINTS = {"global_orient": 1, "body_pose": 21, "left_hand_pose": 15, "right_hand_pose": 15, "jaw_pose": 1, "leye_pose": 1, "reye_pose": 1}
 
 
@@ -61,8 +62,14 @@ def read_body(data: bytes, person: int = 0) -> tuple[Body, bool]:
     """
     try:
         fields = _flatten(_parse(data), person)
-    except ValueError as error:
+        return _understood(fields, person)
+    except UnknownBody:
+        raise
+    except (ValueError, LookupError, OverflowError, RuntimeError) as error:  # torch's algebra raises RuntimeError
         raise UnknownBody(f"the body file cannot be read: {error}") from error
+
+
+def _understood(fields: Mapping[str, np.ndarray], person: int) -> tuple[Body, bool]:
     values = {name: next((fields[key] for key in keys if key in fields), None) for name, keys in NAMES.items()}
     if values["body_pose"] is None:
         values |= _split_whole_pose(fields)
@@ -72,16 +79,21 @@ def read_body(data: bytes, person: int = 0) -> tuple[Body, bool]:
     body = {name: _rotations(name, values[name], count, person) for name, count in JOINTS.items()}
     body |= {name: _coefficients(name, values[name], person) for name in ("betas", "expression")}
     transl, placed = _placement(values["transl"], next((fields[key] for key in CAMERA if key in fields), None), person)
-    return Body(**body, transl=transl), placed
+    result = Body(**body, transl=transl)
+    for name, tensor in vars(result).items():
+        if not bool(torch.isfinite(tensor).all()) or float(tensor.abs().max()) > MAX_VALUE:
+            raise UnknownBody(f"'{name}' of the body file is not finite or beyond {MAX_VALUE:.0f} (metres, radians or coefficients)")
+    return result, placed
 
 
 def _parse(data: bytes) -> Any:
     """The Python value in the file."""
     if data[:2] == b"PK" and _is_npz(data):
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files if archive[key].dtype.kind in "fiub"}
+        return {key: array for key, array in read_npz(data, MAX_BYTES).items() if array.dtype.kind in "fiub"}
     if data.lstrip()[:1] in (b"{", b"["):
-        return json.loads(data)
+        value = parse_json(data)
+        check_plain(value)
+        return value
     return load_pickle(data)
 
 
@@ -110,7 +122,8 @@ def _flatten(value: Any, person: int) -> dict[str, np.ndarray]:
         except ValueError:  # ragged lists are not what we look for
             continue
         if array.dtype.kind in "fiub":
-            result[str(key)] = array.astype(np.float32)
+            with np.errstate(over="ignore"):
+                result[str(key)] = array.astype(np.float32)
     return result
 
 
