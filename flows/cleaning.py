@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from flows import subjects
+from flows.report.work import orphans
 from pipeline import links, locks
 from pipeline.store import Store
 
@@ -29,7 +30,7 @@ def collect(root: Path, *, dry_run: bool) -> str:
                 store.discard(folder)
             for folder in halves:
                 shutil.rmtree(folder, ignore_errors=True)
-            for file in leftovers(root / "subjects"):
+            for file in [*leftovers(root / "subjects"), *orphans(store)]:
                 file.unlink(missing_ok=True)
             locks.drop_unheld(root / "locks")
     lines = [f"{'would delete' if dry_run else 'deleted'} {folder.relative_to(root)}" for folder in folders]

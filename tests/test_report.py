@@ -98,6 +98,22 @@ def test_thumbnails_are_made_once_per_content(work):
     assert (folder / victim).is_file()
 
 
+def test_gc_takes_the_thumbnails_of_what_is_gone(work):
+    from flows.cleaning import collect
+    from flows.report.work import orphans
+
+    before = set((work / "report" / "thumbs").iterdir())
+    assert [len(list(orphans(Store(work))))] == [1]  # the photo of the subject that failed, which no run has
+    paint(work.parent / "photos", work, "stages.paint.shade=0.9")
+    write_comparison(project(), work, *sorted(folder.name for folder in (work / "runs").iterdir()))
+    more = set((work / "report" / "thumbs").iterdir())
+    collect(work, dry_run=False)
+    after = set((work / "report" / "thumbs").iterdir())
+    assert before < more and after < more and not orphans(Store(work))
+    write_work_page(project(), work)
+    assert len(set((work / "report" / "thumbs").iterdir()) - after) == 1
+
+
 def test_thumbnails_are_small_upright_and_over_white(tmp_path):
     wide = Image.new("RGB", (900, 300), "red")
     exif = Image.Exif()

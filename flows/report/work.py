@@ -9,6 +9,7 @@ from flows.report import rows
 from flows.report.document import Document
 from flows.report.page import write_page
 from flows.report.thumbs import Thumbs
+from pipeline.store import Store
 
 if TYPE_CHECKING:
     from flows.project import Project
@@ -19,6 +20,20 @@ FOLDER = "report"  # in the work folder
 def thumbs_of(root: Path) -> Thumbs:
     """The thumbnails of a work folder."""
     return Thumbs(root / FOLDER / "thumbs")
+
+
+def orphans(store: Store) -> list[Path]:
+    """Thumbnails of contents that no run has or needs any more."""
+    folder = store.root / FOLDER / "thumbs"
+    files = [file for file in sorted(folder.glob("*")) if file.suffix in (".jpg", ".why")] if folder.is_dir() else []
+    if not files:
+        return []
+    known: set[str] = set()
+    for record in store.records():
+        outputs = record.manifest["outputs"].values()
+        known |= {facts["sha256"][:12] for entry in outputs for facts in entry["files"].values()}
+        known |= {digest[:12] for digest in record.manifest["inputs"].values()}
+    return [file for file in files if any(part[:12] not in known for part in file.stem.split("-") if part != "large")]
 
 
 def write_work_page(project: Project, root: Path, out: Path | None = None, *, standalone: bool = False) -> Path:
