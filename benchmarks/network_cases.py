@@ -56,6 +56,7 @@ class Person:
 
     view: View
     body: Body
+    normals: torch.Tensor
     coarse: Gaussians
     back: View
     fused: Gaussians
@@ -68,18 +69,18 @@ def number_format(kind: str) -> Iterator[None]:
         yield
 
 
-def person(photo: Path = PHOTO) -> Person:
-    """The photo through the functions that the stages call, but for the refinement of the body."""
-    cpu = torch.device("cpu")
-    view = Prepare(PrepareConfig.model_validate({})).run(device=cpu, image=photo.read_bytes(), mask=None)["view"]
+def person(photo: Path = PHOTO, device: torch.device | str = "cpu") -> Person:
+    """The photo through the functions that the stages call, networks on `device`, but for the refinement of the body; on the CPU."""
+    view = Prepare(PrepareConfig.model_validate({})).run(device=torch.device(device), image=photo.read_bytes(), mask=None)["view"].to("cpu")
     model = BodyModel.shared()
-    body, _ = estimate_body(load_estimator(), view, model)
-    normal_model(load_normals(), view, model)(body)
-    coarse = load_hgm("hgm_coarse").reconstruct([view], body).merged
+    body, _ = estimate_body(load_estimator(device=device), view, model)
+    normals = normal_model(load_normals(device=device), view.to(device), model)(body).cpu()
+    coarse = load_hgm("hgm_coarse", device=device).reconstruct([view], body).merged.to("cpu")
     rough = back_view(coarse, 512)
-    refiner = embedded_refiner("back_view_vae", "back_view_unet", "back_view_controlnet")
+    refiner = embedded_refiner("back_view_vae", "back_view_unet", "back_view_controlnet", device)
     back = View(refiner(rough.image, back_view_settings()), rough.mask, rough.camera)
-    return Person(view, body, coarse, back, load_hgm("hgm_fusion").reconstruct([view, back], body).merged)
+    fused = load_hgm("hgm_fusion", device=device).reconstruct([view, back], body).merged.to("cpu")
+    return Person(view, body, normals, coarse, back, fused)
 
 
 def back_view_settings() -> Settings:
@@ -89,6 +90,11 @@ def back_view_settings() -> Settings:
 
 def shipped(photo: Path = PHOTO, *, plain: bool = True) -> dict[str, Case]:
     """Every network that the default preset runs, by the name that `precision.run` knows it by; `plain`: with its slow twin."""
+    return recorded(photo, plain=plain)[1]
+
+
+def recorded(photo: Path = PHOTO, *, plain: bool = True) -> tuple[Person, dict[str, Case]]:
+    """What the networks made of the photo, and `shipped`."""
     cases: dict[str, Case] = {}
 
     def record(name: str, network: Callable[..., Any], *inputs: Any) -> Any:
@@ -98,10 +104,10 @@ def shipped(photo: Path = PHOTO, *, plain: bool = True) -> dict[str, Case]:
     estimator = load_estimator()
     hook = estimator.register_forward_pre_hook(lambda network, inputs: cases.update(estimator=Case(network, inputs)))
     with patch.object(precision, "run", record):
-        person(photo)
+        made = person(photo)
     hook.remove()
     twins = _twins() if plain else {}
-    return {name: Case(case.network, case.inputs, twins.get(name)) for name, case in cases.items()}
+    return made, {name: Case(case.network, case.inputs, twins.get(name)) for name, case in cases.items()}
 
 
 def _twins() -> dict[str, Callable[..., Any]]:
