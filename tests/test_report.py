@@ -103,7 +103,7 @@ def test_gc_takes_the_thumbnails_of_what_is_gone(work):
     from flows.report.work import orphans
 
     before = set((work / "report" / "thumbs").iterdir())
-    assert [len(list(orphans(Store(work))))] == [1]  # the photo of the subject that failed, which no run has
+    assert len(orphans(Store(work))) == 1  # the photo of the subject that failed, which no run has
     paint(work.parent / "photos", work, "stages.paint.shade=0.9")
     write_comparison(project(), work, *sorted(folder.name for folder in (work / "runs").iterdir()))
     more = set((work / "report" / "thumbs").iterdir())
