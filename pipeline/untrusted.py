@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MAX_NPZ = 2**30  # bytes of all arrays of an archive once unpacked; the licensed SMPL-X file holds 0.4e9
 MAX_TEXT = 64 * 2**20  # bytes of a json file
 MAX_YAML = 2**20
-MAX_VALUES = 5_000_000  # numbers and texts in a nested value, each counted as often as it occurs
+MAX_VALUES = 2_000_000  # numbers and texts in a nested value, each counted as often as it occurs
 MAX_DEPTH = 64
 _MAX_HEADER = 10_000  # characters of an array's header, as numpy has it
 PICTURES = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "PPM", "JPEG2000")  # Pillow reads others by running programs
@@ -45,8 +45,14 @@ def parse_yaml(text: str) -> Any:
     if len(text) > MAX_YAML:
         raise ValueError(f"yaml of {len(text)} characters; at most {MAX_YAML} are read")
     try:
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, Loader=yaml.SafeLoader)):
-            raise ValueError("yaml with an alias (*name); write the value out instead")
+        depth = 0
+        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+            name = type(token).__name__
+            depth += ("Start" in name) - ("End" in name)  # of sequences, mappings and the stream
+            if isinstance(token, yaml.AliasToken):
+                raise ValueError("yaml with an alias (*name); write the value out instead")
+            if depth > MAX_DEPTH:
+                raise ValueError(f"yaml nested more than {MAX_DEPTH} levels deep")
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from error
@@ -62,17 +68,15 @@ def check_plain(value: Any, depth: int = MAX_DEPTH, budget: int = MAX_VALUES) ->
     stack: list[tuple[Any, int]] = [(value, 0)]
     while stack:
         found, level = stack.pop()
-        left -= 1
-        if level > depth:
-            raise ValueError(f"nested more than {depth} levels deep")
+        if isinstance(found, str | bytes | bytearray) or not isinstance(found, Collection):
+            continue
+        left -= len(found) * (2 if isinstance(found, Mapping) else 1)
         if left < 0:
             raise ValueError(f"more than {budget} values")
-        if isinstance(found, Mapping):
-            stack += [(child, level + 1) for pair in found.items() for child in pair]
-        elif isinstance(found, Sequence | set | frozenset) and not isinstance(found, str | bytes | bytearray):
-            if len(found) > left:
-                raise ValueError(f"more than {budget} values")
-            stack += [(child, level + 1) for child in found]
+        if level > depth:
+            raise ValueError(f"nested more than {depth} levels deep")
+        children = [*found.keys(), *found.values()] if isinstance(found, Mapping) else found
+        stack += [(child, level + 1) for child in children if not isinstance(child, str | int | float | None)]
 
 
 def read_npz(file: IO[bytes] | bytes, limit: int = MAX_NPZ, only: Collection[str] | None = None) -> dict[str, np.ndarray]:
