@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import pickle
 import subprocess
@@ -291,8 +292,8 @@ def test_a_folder_scheduled_on_a_work_pool_is_done_by_its_worker(tmp_path):
         prefect("deploy", "--all")
         worker = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "turnaround", "--run-once"]
         parameters = {"photos": [str(tmp_path / "photos")], "work": str(tmp_path / "work"), "config": str(tmp_path / "toy.yaml")}
-        words = [word for name, value in parameters.items() for word in ("-p", f"{name}={yaml.safe_dump(value, default_flow_style=True)}")]
-        prefect("deployment", "run", "reconstruct-folder/folder", *(word.replace("\n...\n", "").strip() for word in words))
+        words = [word for name, value in parameters.items() for word in ("-p", f"{name}={json.dumps(value)}")]
+        prefect("deployment", "run", "reconstruct-folder/folder", *words)
         subprocess.run(worker, env=toys, cwd=ROOT, check=True, timeout=180, capture_output=True)
     finally:
         for process in processes:
