@@ -255,7 +255,8 @@ def test_the_page_shows_what_our_renderer_shows_from_front_and_side(programs, wo
     size = 256
     expected = rasterize(toy_person.gaussians(0), orbit_cameras([0, 90], size), outputs=("rgb",)).rgb.clamp(0, 1).numpy() * 255
     browser = Browser(tmp_path / "profile", (size, size))
-    only_person = "document.head.append(Object.assign(document.createElement('style'), {textContent: 'nav, header {display: none}'}))"
+    only_person = """document.head.append(Object.assign(document.createElement("style"), {textContent: "nav, header {display: none}"}));
+        window.dispatchEvent(new Event("resize"))"""
     try:
         for k, azimuth in enumerate((0, 90)):
             browser.open(f"{made.path.as_uri()}#azimuth={azimuth}")

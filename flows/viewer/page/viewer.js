@@ -99,9 +99,10 @@ export async function start(person) {
     const width = window.innerWidth, height = window.innerHeight;
     renderer.setSize(width, height, false);
     camera.aspect = width / height;
-    // the photo's field of view belongs to the shorter side
-    camera.fov = (2 * Math.atan(Math.max(1, height / width) * person.tangent) * 180) / Math.PI;
-    camera.updateProjectionMatrix();
+    // the photo's field of view belongs to the shorter side of what the buttons leave free
+    const bar = document.querySelector("nav").offsetHeight, free = height - (bar ? bar + 12 : 0);
+    camera.fov = (2 * Math.atan(Math.max(1, free / width) * person.tangent * (height / free)) * 180) / Math.PI;
+    camera.setViewOffset(width, height, 0, (height - free) / 2, width, height); // updates the projection
     redraw();
   };
   const light = (name) => {
@@ -143,5 +144,6 @@ export async function start(person) {
       if (++frames === 10) resolve();
     });
   });
+  resize(); // the buttons have their sizes now
   document.body.dataset.ready = "yes";
 }
