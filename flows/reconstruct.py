@@ -69,6 +69,7 @@ def run_with_prefect(jobs: Sequence[Job], runner: str, workers: int, finished: C
 
     if chosen.elsewhere:
         prefect_api.check_reachable()
+    chosen.check()
     with nullcontext({}) if chosen.kind == "threads" else prefect_api.shared_server() as environment:
         options: Any = {"task_runner": task_runner(chosen, workers, environment), "validate_parameters": False, "persist_result": False}
         return flow(name="reconstruct", **options)(reconstruct)(len(jobs), str(jobs[0].root) if jobs else "", runner, workers, device)

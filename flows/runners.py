@@ -37,6 +37,20 @@ class Runner:
         host = self.address.rpartition("://")[2].rsplit(":", 1)[0].strip("[]")
         return bool(host) and host not in ("127.0.0.1", "localhost", "::1")
 
+    def check(self) -> None:
+        """ValueError where no cluster answers at the address, within 5 s."""
+        import socket
+
+        host, _, port = self.address.rpartition("://")[2].rpartition(":")
+        if not port.isdigit():  # `auto`, or a kind of address that only the package itself understands
+            return
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), 5).close()
+        except OSError as error:
+            raise ValueError(
+                f"--runner {self.kind}={self.address}: no cluster answers there ({error}); start one, or check the address"
+            ) from error
+
 
 def default_workers(subjects: int) -> int:
     """Subjects at a time: one for each four cores, at most four; torch and numba use the cores themselves."""

@@ -141,6 +141,15 @@ def test_workers_elsewhere_need_a_server_that_they_reach(url, jobs):
         run_with_prefect(jobs, "dask=tcp://10.0.0.7:8786", 1, lambda _: None)
 
 
+def test_a_cluster_that_is_not_there_is_said_at_once(jobs):
+    from s3_server import free_port
+
+    from flows.reconstruct import run_with_prefect
+
+    with pytest.raises(ValueError, match="no cluster answers there"):
+        run_with_prefect(jobs, f"dask=tcp://127.0.0.1:{free_port()}", 1, lambda _: None)
+
+
 def test_the_lock_of_a_gpu_is_that_of_the_machine_s_gpu(tmp_path, monkeypatch):
     from pipeline.gpu import gpu_slot
 
