@@ -10,6 +10,7 @@ from typing import Any
 from pipeline.source import NONE
 
 FOLDER, FILE = "given", "given.json"
+_FIELDS = ("file", "takes", "sha256", "origin", "origin_sha256", "when", "replaces")
 
 
 def folder(root: Path, name: str) -> Path:
@@ -24,20 +25,34 @@ def entries(root: Path, name: str) -> dict[str, dict[str, Any]]:
     """
     file = folder(root, name) / FILE
     try:
-        found: dict[str, dict[str, Any]] = json.loads(file.read_text())
-        if not all({"file", "takes"} <= set(entry) for entry in found.values()):
-            raise ValueError("an entry lacks `file` or `takes`")
+        found: dict[str, dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+        for what, entry in found.items():
+            _check(what, entry, file.parent)
         return found
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
         raise ValueError(f"{file} cannot be read ({error}); mend it, or delete the folder {file.parent} to do without") from error
 
 
+def _check(what: str, entry: dict[str, Any], place: Path) -> None:
+    """ValueError for an entry of another form, or whose file is not one of this folder: work folders come from strangers, too."""
+    lacking = [name for name in _FIELDS if not isinstance(entry.get(name), str)]
+    if lacking:
+        raise ValueError(f"{what!r} lacks {', '.join(lacking)}")
+    name = entry["file"]
+    if "." not in what or name in ("", ".", "..", FILE) or any(letter in name for letter in "/\\\0") or (place / name).is_symlink():
+        raise ValueError(f"{name!r} is not a file of this folder")
+
+
 def files(root: Path, name: str) -> dict[str, Path]:
-    """What is given -> its file, as `Photo.at` takes it: "photo.mask" for what lies beside a photo, else "stage.output"."""
+    """What is given -> its file, as `Photo.at` takes it: "photo.mask" for what lies beside a photo, else "stage.output".
+
+    A mask given as `prepare.mask` goes before one given as `photo.mask`, from which it was drawn.
+    """
     place = folder(root, name)
-    return {entry["takes"]: place / entry["file"] for entry in entries(root, name).values()}
+    found = sorted(entries(root, name).items(), key=lambda item: item[0] != item[1]["takes"])
+    return {entry["takes"]: place / entry["file"] for _, entry in found}
 
 
 def told(entry: dict[str, Any]) -> str:

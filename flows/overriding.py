@@ -96,14 +96,14 @@ def place(
     """Keep `data` as given in the place of `what` ("stage.output" or "photo.mask"), with where it came from.
 
     origin: a path, or words for what the program made itself; replaces: digest of what it takes the place of.
-    ValueError where something else is given in the same place.
+    ValueError where it would have no effect, since an output of a stage is given that comes before it.
     """
     folder, takes = given.folder(root, name), takes or what
     found = given.entries(root, name)
     other = next((key for key, entry in found.items() if entry["takes"] == takes and key != what), None)
-    if other is not None:
+    if other is not None and what == takes:
         there = _path(name, other)
-        raise ValueError(f"{there} is given already and has the same effect; first: turnaround override --remove {there}")
+        raise ValueError(f"{there} is given and goes before it; first: turnaround override --remove {there}")
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{what}{suffix}"
     temporary = folder / f".{file.name}.{os.getpid()}"

@@ -42,19 +42,30 @@ class Request:
     people: str = "one"  # one | largest | all
     sources: tuple[str, ...] = ()  # the words that named the photos
     store: str | None = None  # URL of a store behind the work folder
+    again: bool = False  # a `rerun`: of subjects, under the settings that are remembered
 
     def command(self, photos: Sequence[Photo]) -> str:
         """The command line that does these photos with the same settings."""
+        if self.again:
+            return shlex.join(["turnaround", "rerun", *_chosen(photos), "--work", str(self.root), *self._how()])
         images = list(dict.fromkeys(str(photo.image) for photo in photos))
         named = self.sources if self.sources and len(images) > _MANY else images
         words = ["turnaround", "run", *named, "--work", str(self.root), "--config", self.config]
         words += [word for override in self.overrides for word in ("--set", override)]
-        words += ["--until", self.until] if self.until else []
         words += ["--people", self.people] if self.people != "one" else []
         words += ["--store", self.store] if self.store else []
-        words += ["--device", self.device] if self.device != "auto" else []
+        words += self._how()
         words += ["--direct"] if self.direct else ["--runner", self.runner] if self.runner != "threads" else []
         return shlex.join(words)
+
+    def _how(self) -> list[str]:
+        until = ["--until", self.until] if self.until else []
+        return until + (["--device", self.device] if self.device != "auto" else [])
+
+
+def _chosen(photos: Sequence[Photo]) -> list[str]:
+    """-s for each subject; nothing for many, since `rerun` alone does only what is not FRESH."""
+    return [word for photo in photos for word in ("-s", photo.name)] if len(photos) <= _MANY else []
 
 
 class _FailedFast(Exception):

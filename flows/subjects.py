@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from flows import given
-from pipeline.naming import Wanted, assign
+from pipeline.naming import Wanted, assign, is_plain
 from pipeline.source import Photo
 from pipeline.store import Store
 
@@ -104,8 +104,8 @@ def _known(root: Path, file: Path) -> dict[str, str]:
     """What was named before; a file that cannot be read is made again from what every subject remembers of itself."""
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
-        known = {str(key): str(name) for key, name in values.items()}
-    except (OSError, ValueError, AttributeError):
+        known = {str(key): str(name) for key, name in values.items() if is_plain(str(name))}
+    except (OSError, ValueError, AttributeError, RecursionError):
         known = {}
     for name in set(names(root)) - set(known.values()):
         try:
@@ -118,10 +118,10 @@ def _known(root: Path, file: Path) -> dict[str, str]:
 def _write(file: Path, text: str) -> None:
     """In one rename; unchanged content is not written."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    if file.is_file() and file.read_text() == text:
+    if file.is_file() and file.read_text(encoding="utf-8", errors="replace") == text:
         return
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    temporary.write_text(text)
+    temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, file)
 
 

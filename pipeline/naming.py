@@ -72,6 +72,11 @@ def _clashing(names: Mapping[Wanted, str], depth: Mapping[Wanted, int], taken: C
         yield from (item for item in items if item != keeps)
 
 
+def is_plain(name: str) -> bool:
+    """Whether a name can be that of a subject's folder; names that were remembered may come from anywhere."""
+    return bool(name) and not name.startswith(".") and not any(letter in name for letter in "/\\\0")
+
+
 def _base(item: Wanted) -> str:
     """The file's name without suffix, and without what no system takes at the end of a folder's name."""
     stem = item.image.stem.rstrip(" .")

@@ -154,6 +154,15 @@ def test_names_of_an_older_work_folder_are_found_in_its_subjects(caplog):
     assert [p.name for p in choose(Path("work"), Choice([Path("a"), Path("b")]))] == ["x", "b-x"]
 
 
+def test_remembered_names_that_lead_elsewhere_are_not_taken():
+    photo("a/x.jpg")
+    turn("run", "a", "--direct", "--until", "count")
+    file = Path("work/subjects/names.json")
+    for name in ("../../x", "/tmp/x", "..", ".hidden", "a\\b"):
+        file.write_text(json.dumps({str(Path("a/x.jpg").absolute()): name, str(Path("b/y.jpg").absolute()): name}))
+        assert [p.name for p in choose(Path("work"), Choice([Path("a")]))] == ["x"]
+
+
 def test_a_link_is_a_subject_of_its_own_name():
     Path("people").mkdir()
     Path("people/eve.jpg").symlink_to(photo("pool/0001.jpg").absolute())

@@ -122,7 +122,33 @@ def test_where_a_stage_takes_it_from_beside_the_photo_it_is_given_there(capsys):
     turn("rerun", "-s", "alice")
     assert record("alice", "label").load("text")["masked"] is True
     assert turn("override", "alice/photo/mask", "drawn.png") == 2
-    assert "alice/label/text is given already and has the same effect" in capsys.readouterr().err
+    assert "alice/label/text is given and goes before it" in capsys.readouterr().err
+
+
+def test_a_mask_drawn_from_a_given_one_goes_before_it_and_is_taken_back_to_it(capsys):
+    from PIL import Image
+
+    for name, value in (("first.png", 255), ("second.png", 200)):
+        Image.new("L", (80, 80), value).save(name)
+    turn("override", "alice/photo/mask", "first.png")
+    turn("rerun", "-s", "alice")
+    assert turn("override", "alice/label/text.json", "second.png") == 0
+    turn("rerun", "-s", "alice")
+    assert record("alice", "label").manifest["inputs"]["photo.mask"] == file_digest(Path("second.png"))
+    assert turn("override", "alice/label/text.json", "--remove") == 0
+    turn("rerun", "-s", "alice")
+    assert record("alice", "label").manifest["inputs"]["photo.mask"] == file_digest(Path("first.png"))
+    assert turn("override", "alice/photo/mask", "--remove") == 0
+
+
+def test_the_resume_command_of_a_rerun_is_a_rerun(capsys):
+    Path("alice.png").write_bytes(b"bad")
+    capsys.readouterr()
+    assert turn("rerun", "-s", "alice") == 1
+    resume = next(line for line in capsys.readouterr().err.splitlines() if line.startswith("Resume with: "))
+    assert resume == "Resume with: turnaround rerun -s alice --work work"
+    Path("alice.png").write_bytes(b"good again")
+    assert turn(*resume.split()[3:]) == 0
 
 
 def test_files_beside_the_photo_are_given_in_the_work_folder_and_win(capsys):
@@ -165,7 +191,7 @@ def test_where_it_came_from_is_kept_and_shown(capsys):
         (["alice/count/number.json", "alice.png"], "cannot be read as count/number.json (Trace)"),
         (["alice/photo/mask", "edited.json"], "not a picture that can be read"),
         (["dora/count/number.json", "edited.json"], "knows no subject 'dora'"),
-        (["../alice/count/number.json", "edited.json"], "no subject"),
+        (["../alice/count/number.json", "edited.json"], "name of a subject"),
     ],
 )
 def test_what_cannot_be_given_is_told_with_what_can(words, message, capsys):
@@ -180,6 +206,22 @@ def test_what_was_given_is_never_forgotten_silently(capsys):
     (ROOT / "subjects/alice/given/given.json").write_text("{broken")
     assert turn("run", "alice.png", "--direct") == 2
     assert "given.json cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["../../../victim", "/etc/hostname", "..", "", "given.json", "C:\\x", "link.png"])
+def test_a_stranger_s_work_folder_leads_nowhere_else(name, capsys):
+    """given.json may come with a work folder: neither is another file read, nor deleted."""
+    Path("victim").write_text("precious")
+    turn("override", "alice/count/number.json", edited({"n": 70, "pair": [1, 2]}))
+    (ROOT / "subjects/alice/given/link.png").symlink_to(Path("victim").absolute())
+    file = ROOT / "subjects/alice/given/given.json"
+    values = json.loads(file.read_text())
+    values["count.number"]["file"] = name
+    file.write_text(json.dumps(values))
+    for words in (["override", "alice/count/number.json", "--remove"], ["run", "alice.png", "--direct"], ["status"]):
+        assert turn(*words) == 2
+        assert "is not a file of this folder" in capsys.readouterr().err
+    assert Path("victim").read_text() == "precious"
 
 
 # ---------------------------------------------------------------------------------------------- the real stages
