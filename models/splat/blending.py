@@ -1,4 +1,4 @@
-"""Front-to-back blending of binned splats and its gradient, in numba: a row of a tile is one vector of 16 pixels.
+"""Front-to-back blending of binned splats and its gradient, in numba: a vector is a block of 4 x 4 pixels, of which a tile has 16.
 
 Per pixel: alpha = min(0.999, o exp(-s)), skipped below 1/255; a splat that would bring the transmittance T to 1e-4
 or less ends the pixel and is not drawn (3D Gaussian Splatting, section 6, with gsplat 1.5.3's constants). A pixel that
@@ -12,7 +12,8 @@ from numba import njit, prange
 from numba.cpython.unsafe.tuple import tuple_setitem
 
 from models.splat.lane_memory import aligned, load, load_each, prefetch, store, store_interleaved
-from models.splat.lanes import WIDTH, bits, magnitude, maximum, minimum, ramp, select, spread
+from models.splat.lane_tuples import exchanged
+from models.splat.lanes import WIDTH, across, bits, down, lowest_bit, magnitude, maximum, minimum, ramp, select, spread
 from models.splat.projection import ALPHA_MIN, CHANNELS, REACH, ROW, TILE
 from models.splat.scheduling import claim
 
@@ -21,7 +22,7 @@ ALPHA_MAX = f32(0.999)
 FAINT = f32(ALPHA_MIN)
 T_MIN = f32(1e-4)
 FAR = f32(6.0)  # exp(-6) < 1/255: no splat is seen at a larger exponent
-CHECK = 32  # splats between two tests of whether the whole tile has ended
+CHECK = 16  # splats between two looks at which blocks live: at each splat the processor would wait for the one before
 AHEAD = 8  # splats that are fetched before they are needed
 
 
@@ -39,19 +40,12 @@ def _exp_minus(s):
 
 
 @njit
-def rows(y, reach, top):
-    """First and last row of the tile that the splat can touch; by truncation, as a call to floor would empty all registers."""
-    first = np.int32(max(y - reach - top + f32(0.5), f32(0.0)))
-    last = np.int32(min(y + reach - top - f32(0.5), f32(TILE - 1)))
-    return first, last
-
-
-@njit
-def columns(x, reach, left):
-    """Bits of the tile's columns that the splat can touch."""
-    first = np.int32(max(x - reach - left + f32(0.5), f32(0.0)))
-    last = np.int32(min(x + reach - left - f32(0.5), f32(TILE - 1)))
-    return np.int32((2 << last) - (1 << first))
+def blocks(x, y, reach_x, reach_y):
+    """The blocks of the tile, as bits by rows, that a splat with this centre, from the tile's corner, can touch."""
+    # by truncation: a call to floor would empty all registers
+    x0, x1 = np.int64(max(x - reach_x + f32(0.5), f32(0.0))) // 4, np.int64(min(x + reach_x - f32(0.5), f32(TILE - 1))) // 4
+    y0, y1 = np.int64(max(y - reach_y + f32(0.5), f32(0.0))) // 4, np.int64(min(y + reach_y - f32(0.5), f32(TILE - 1))) // 4
+    return ((2 << x1) - (1 << x0)) * 0x1111 & (16 << 4 * y1) - (1 << 4 * y0)
 
 
 @njit
@@ -64,24 +58,33 @@ def channels_of(splats, at, template):
 
 
 @njit
-def open_tile(state, alive, stride, inside_x, inside_y):
-    """Set a tile before anything is drawn: T is 1, and ended outside of the picture; the rest is 0."""
-    for k in range(state.size):
-        state[k] = f32(0.0)
+def open_tile(state, stride, inside_x, inside_y):
+    """Set a tile, by rows, before anything is drawn: T is 1, and ended outside of the picture; the rest is 0."""
+    for k in range(0, state.size, WIDTH):
+        store(state, k, spread(f32(0.0)))
     t = select(ramp() < inside_x, f32(1.0), f32(-1.0))
     for y in range(TILE):
-        row = t if y < inside_y else spread(f32(-1.0))
-        store(state, y * stride, row)
-        alive[y] = bits(row > f32(0.0))
+        store(state, y * stride, t if y < inside_y else spread(f32(-1.0)))
 
 
 @njit
-def _has_ended(alive):
-    """Whether every pixel of the tile has."""
-    together = alive[0]
-    for y in range(1, TILE):
-        together |= alive[y]
-    return together == 0
+def exchange(state, stride):
+    """A tile by rows becomes a tile by blocks, and the other way round."""
+    for first in range(0, TILE, 4):
+        for place in range(first * stride, (first + 1) * stride, WIDTH):
+            four = (load(state, place), load(state, place + stride), load(state, place + 2 * stride), load(state, place + 3 * stride))
+            four = exchanged(four)
+            for k in range(4):
+                store(state, place + k * stride, four[k])
+
+
+@njit
+def living(state, stride):
+    """The blocks, as bits, in which some pixel has not ended."""
+    live = 0
+    for block in range(TILE):
+        live |= np.int64(bits(load(state, block * stride) > f32(0.0)) != 0) << block
+    return live
 
 
 @njit
@@ -99,25 +102,24 @@ def step(t, s, o):
 
 
 @njit
-def _draw(splats, at, left, top, state, alive, template):
-    """Blend one splat into a tile: `state` holds, by rows, T and the channels so far, 16 pixels each."""
+def _draw(splats, at, left, top, state, live, template):
+    """Blend one splat into the blocks `live` of a tile.
+
+    `state` holds, by blocks, T and the channels so far, 16 pixels each.
+    """
     stride = (1 + len(template)) * WIDTH
-    y0 = splats[at + 1] - top
+    x, y = splats[at] - left, splats[at + 1] - top
     half_A, B, half_D, o = f32(0.5) * splats[at + 2], splats[at + 3], f32(0.5) * splats[at + 4], splats[at + 5]
     values = channels_of(splats, at, template)
-    first, last = rows(splats[at + 1], splats[at + REACH], top)
-    dx = ramp() + (f32(0.5) + left - splats[at])
-    A_part, B_part = dx * dx * half_A, dx * B
-    mine = columns(splats[at], splats[at + REACH + 1], left)
-    for y in range(first, last + 1):
-        if alive[y] & mine == 0:
-            continue
-        dy = f32(y) + f32(0.5) - y0
-        s = minimum(maximum(A_part + (B_part + half_D * dy) * dy, f32(0.0)), FAR)
-        line = y * stride
+    mine = live & blocks(x, y, splats[at + REACH + 1], splats[at + REACH])
+    while mine:
+        block = lowest_bit(mine)
+        mine &= mine - 1
+        dx, dy = across() + (f32(4 * (block % 4)) + f32(0.5) - x), down() + (f32(4 * (block // 4)) + f32(0.5) - y)
+        s = minimum(maximum((dx * half_A + dy * B) * dx + dy * dy * half_D, f32(0.0)), FAR)
+        line = block * stride
         t, weight, _, _, _ = step(load(state, line), s, o)
         store(state, line, t)
-        alive[y] = bits(t > f32(0.0))
         for q in range(len(values)):
             place = line + (1 + q) * WIDTH
             store(state, place, load(state, place) + weight * values[q])
@@ -158,15 +160,20 @@ def _close(state, template, image, alpha, c, left, top):
 
 
 @njit
-def _blend_tile(flat, base, pairs, begin, end, left, top, inside, state, alive, template):
+def _blend_tile(flat, base, pairs, begin, end, left, top, inside, state, template):
     """Draw a tile's splats, nearest first, until every pixel has ended; returns the first pair not looked at."""
-    open_tile(state, alive, (1 + len(template)) * WIDTH, inside[0], inside[1])
-    for pair in range(begin, end):
-        if pair > begin and (pair - begin) % CHECK == 0 and _has_ended(alive):
-            return pair
+    stride = (1 + len(template)) * WIDTH
+    open_tile(state, stride, inside[0], inside[1])
+    exchange(state, stride)
+    live, pair = living(state, stride), begin
+    while pair < end and live:
         prefetch(flat, base + pairs[min(pair + AHEAD, end - 1), 0] * ROW)
-        _draw(flat, base + pairs[pair, 0] * ROW, f32(left), f32(top), state, alive, template)
-    return end
+        _draw(flat, base + pairs[pair, 0] * ROW, f32(left), f32(top), state, live, template)
+        pair += 1
+        if (pair - begin) % CHECK == 0:
+            live = living(state, stride)
+    exchange(state, stride)
+    return pair
 
 
 @njit(parallel=True, cache=True, error_model="numpy", nogil=True)
@@ -180,7 +187,7 @@ def blend(workers, counter, splats, starts, pairs, order, template, image, alpha
     across, down = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
     flat = splats.reshape(-1)
     for _ in prange(workers):
-        state, alive = aligned(TILE * (1 + len(template)) * WIDTH), np.empty(TILE, np.int32)
+        state = aligned(TILE * (1 + len(template)) * WIDTH)
         item = claim(counter)
         while item < order.size:
             tile = order[item]
@@ -191,7 +198,7 @@ def blend(workers, counter, splats, starts, pairs, order, template, image, alpha
                 _clear(image, alpha, c, left, top)
             else:
                 inside, base = (width - left, height - top), c * splats.shape[1] * ROW
-                end = _blend_tile(flat, base, pairs, starts[tile], end, left, top, inside, state, alive, template)
+                end = _blend_tile(flat, base, pairs, starts[tile], end, left, top, inside, state, template)
                 _close(state, template, image, alpha, c, left, top)
             ends[tile] = end
             item = claim(counter)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
-from models.splat.blending import AHEAD, ALPHA_MAX, FAR, channels_of, columns, open_tile, rows, step
+from models.splat.blending import AHEAD, ALPHA_MAX, CHECK, FAR, blocks, channels_of, exchange, living, open_tile, step
 from models.splat.lane_memory import aligned, load, load_each, load_interleaved, prefetch, prefetch_to_write, store, store_each
 from models.splat.lane_tuples import add_scaled, nothing, sums, weighted
-from models.splat.lanes import WIDTH, bits, maximum, minimum, ramp, select, spread
+from models.splat.lanes import WIDTH, across, down, lowest_bit, maximum, minimum, select, spread
 from models.splat.projection import REACH, ROW, TILE
 from models.splat.scheduling import claim
 
@@ -47,30 +47,31 @@ def _load_gradient(c, left, top, image, alpha, v_image, v_alpha, template, state
 
 
 @njit
-def _draw_vjp(splats, at, left, top, state, alive, template, zeros, v_pairs, slot):
-    """The gradient of one splat in a tile; `state` holds, by rows, T, S and the output gradients.
+def _draw_vjp(splats, at, left, top, state, live, template, zeros, v_pairs, slot):
+    """The gradient of one splat in the blocks `live` of a tile.
 
-    Writes sums over the tile's pixels: of v = dL/ds / o times 1, dx, dx^2, dy, dx dy, dy^2, and per channel.
+    `state` holds, by blocks, T, S and the output gradients. Writes sums over the tile's pixels: of v = dL/ds / o times
+    1, dx, dx^2, dy, dx dy, dy^2, and per channel.
     """
     stride = (2 + len(template)) * WIDTH
-    y0 = splats[at + 1] - top
+    x, y = splats[at] - left, splats[at + 1] - top
     half_A, B, half_D, o = f32(0.5) * splats[at + 2], splats[at + 3], f32(0.5) * splats[at + 4], splats[at + 5]
+    mine = live & blocks(x, y, splats[at + REACH + 1], splats[at + REACH])
+    if mine == 0:
+        store(v_pairs, slot, spread(f32(0.0)))
+        return
     values = channels_of(splats, at, template)
-    first, last = rows(splats[at + 1], splats[at + REACH], top)
-    dx = ramp() + (f32(0.5) + left - splats[at])
-    A_part, B_part = dx * dx * half_A, dx * B
-    v_values, v_0, v_1, v_2 = zeros, spread(f32(0.0)), spread(f32(0.0)), spread(f32(0.0))
-    mine = columns(splats[at], splats[at + REACH + 1], left)
-    for y in range(first, last + 1):
-        if alive[y] & mine == 0:
-            continue
-        dy = f32(y) + f32(0.5) - y0
-        s = minimum(maximum(A_part + (B_part + half_D * dy) * dy, f32(0.0)), FAR)
-        line = y * stride
+    v_values, zero = zeros, spread(f32(0.0))
+    v_0, v_x, v_xx, v_y, v_xy, v_yy = zero, zero, zero, zero, zero, zero
+    while mine:
+        block = lowest_bit(mine)
+        mine &= mine - 1
+        dx, dy = across() + (f32(4 * (block % 4)) + f32(0.5) - x), down() + (f32(4 * (block // 4)) + f32(0.5) - y)
+        s = minimum(maximum((dx * half_A + dy * B) * dx + dy * dy * half_D, f32(0.0)), FAR)
+        line = block * stride
         before = load(state, line)
         t, weight, e, a, drawn = step(before, s, o)
         store(state, line, t)
-        alive[y] = bits(t > f32(0.0))
         v = load_each(state, line + 2 * WIDTH, template)
         form = weighted(v, values)
         v_values = add_scaled(v_values, v, weight)
@@ -78,9 +79,10 @@ def _draw_vjp(splats, at, left, top, state, alive, template, zeros, v_pairs, slo
         store(state, line + WIDTH, rest)
         v_e = e * (before * form - rest / (f32(1.0) - a))
         v_e = select(drawn & (o * e <= ALPHA_MAX), v_e, f32(0.0))
-        v_0, v_1, v_2 = v_0 + v_e, v_1 + v_e * dy, v_2 + v_e * (dy * dy)
-    moments = (v_0, v_0 * dx, v_0 * dx * dx, v_1, v_1 * dx, v_2)
-    store(v_pairs, slot, sums(moments + v_values))
+        g_x, g_y = v_e * dx, v_e * dy
+        v_0, v_x, v_xx = v_0 + v_e, v_x + g_x, v_xx + g_x * dx
+        v_y, v_xy, v_yy = v_y + g_y, v_xy + g_x * dy, v_yy + g_y * dy
+    store(v_pairs, slot, sums((v_0, v_x, v_xx, v_y, v_xy, v_yy, *v_values)))
 
 
 @njit(parallel=True, cache=True, error_model="numpy", nogil=True)
@@ -90,7 +92,7 @@ def blend_vjp(workers, counter, splats, starts, pairs, ends, order, template, im
     across, down = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
     flat, flat_v, stride = splats.reshape(-1), v_pairs.reshape(-1), (2 + len(template)) * WIDTH
     for _ in prange(workers):
-        state, alive, zeros = aligned(TILE * stride), np.empty(TILE, np.int32), nothing(template)
+        state, zeros, live = aligned(TILE * stride), nothing(template), 0
         item = claim(counter)
         while item < order.size:
             tile = order[item]
@@ -98,14 +100,17 @@ def blend_vjp(workers, counter, splats, starts, pairs, ends, order, template, im
             left, top = (tile % across) * TILE, (tile // across % down) * TILE
             base, end = c * splats.shape[1] * ROW, ends[tile]
             if starts[tile] < end:
-                open_tile(state, alive, stride, width - left, height - top)
+                open_tile(state, stride, width - left, height - top)
                 _load_gradient(c, left, top, image, alpha, v_image, v_alpha, template, state)
+                exchange(state, stride)
             for pair in range(starts[tile], end):
                 soon = min(pair + AHEAD, end - 1)
                 prefetch(flat, base + pairs[soon, 0] * ROW)
                 prefetch_to_write(flat_v, np.int64(pairs[soon, 1]) * ROW)
                 at, slot = base + pairs[pair, 0] * ROW, np.int64(pairs[pair, 1]) * ROW
-                _draw_vjp(flat, at, f32(left), f32(top), state, alive, template, zeros, flat_v, slot)
+                if (pair - starts[tile]) % CHECK == 0:
+                    live = living(state, stride)
+                _draw_vjp(flat, at, f32(left), f32(top), state, live, template, zeros, flat_v, slot)
             for pair in range(end, starts[tile + 1]):  # not looked at
                 store(flat_v, np.int64(pairs[pair, 1]) * ROW, spread(f32(0.0)))
             item = claim(counter)

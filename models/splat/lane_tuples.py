@@ -31,6 +31,23 @@ def transposed(_typing, vectors):
 
 
 @intrinsic
+def exchanged(_typing, vectors):
+    """4 vectors of 4 times 4 numbers, with the fours transposed: 4 blocks of 4 x 4 pixels to 4 rows of 16, and back."""
+    require(isinstance(vectors, types.UniTuple) and vectors.count == 4, "exchanged(tuple of 4 vectors)", vectors)
+
+    def code(_context, builder, _signature, values):
+        a, b, c, d = (builder.extract_value(values[0], k) for k in range(4))
+        rows = []
+        for first in (0, 4, 8, 12):
+            fours = [*range(first, first + 4), *range(WIDTH + first, WIDTH + first + 4)]
+            halves = (shuffle(builder, x, y, fours + fours) for x, y in ((a, b), (c, d)))
+            rows.append(shuffle(builder, *halves, [*range(8), *range(WIDTH, WIDTH + 8)]))
+        return as_tuple(builder, rows)
+
+    return vectors(vectors), code
+
+
+@intrinsic
 def sums(_typing, vectors):
     """The sums of up to 16 vectors, in the lanes of one: lane k holds the sum of the k-th.
 

@@ -130,9 +130,9 @@ def bits(_typing, mask):
     """The truth values as an integer, lane 0 the lowest bit."""
 
     def code(_context, builder, _signature, values):
-        return builder.zext(builder.bitcast(values[0], ir.IntType(WIDTH)), ir.IntType(32))
+        return builder.zext(builder.bitcast(values[0], ir.IntType(WIDTH)), ir.IntType(64))
 
-    return types.int32(MASK), code
+    return types.int64(MASK), code
 
 
 @intrinsic
@@ -145,6 +145,28 @@ def spread(_typing, a):
 def ramp(_typing):
     """0, 1, ... 15."""
     return LANES(), lambda _context, _builder, _signature, _values: ir.Constant(FLOATS, [float(k) for k in range(WIDTH)])
+
+
+@intrinsic
+def across(_typing):
+    """Column of each lane in a block of 4 x 4 pixels."""
+    return LANES(), lambda _context, _builder, _signature, _values: ir.Constant(FLOATS, [float(k % 4) for k in range(WIDTH)])
+
+
+@intrinsic
+def down(_typing):
+    """Row of each lane in a block of 4 x 4 pixels."""
+    return LANES(), lambda _context, _builder, _signature, _values: ir.Constant(FLOATS, [float(k // 4) for k in range(WIDTH)])
+
+
+@intrinsic
+def lowest_bit(_typing, a):
+    """The place of the lowest bit that is set in an int64 other than 0."""
+
+    def code(_context, builder, _signature, values):
+        return builder.cttz(values[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.int64), code
 
 
 def _builtin(name: str):
