@@ -14,11 +14,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.digest import DigestMemo
+
 if TYPE_CHECKING:  # torch takes a second to import, and `turnaround status` needs digests only
     from torch import Tensor
 
 FOLDER = Path(__file__).parent / "weights"
 INDEX = FOLDER / "index.json"
+_BIG = 64 * 2**20  # bytes; the weights of Stable Diffusion take seconds to hash
 EMBEDDED_LICENCE = "Apache-2.0, trained by this project on synthetic people"
 
 
@@ -89,9 +92,15 @@ def path(name: str) -> Path:
 
 
 def file_digest(file: Path) -> str:
-    """sha256 of a file's bytes, remembered while its inode, time and size stay the same."""
+    """sha256 of a file's bytes, remembered while its inode, times and size stay the same: of a big file from one command to the next."""
     status = file.stat()
+    if status.st_size >= _BIG:
+        return DigestMemo.at(_user_cache() / "digests.txt").digest(file)
     return _file_digest(str(file), status.st_ino, status.st_mtime_ns, status.st_size)
+
+
+def _user_cache() -> Path:
+    return Path(os.environ.get("TURNAROUND_CACHE") or Path.home() / ".cache" / "turnaround")
 
 
 @lru_cache(maxsize=256)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +86,7 @@ def _read(file: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
     if file in chain:
         raise ConfigError(f"configs extend each other in a circle: {' -> '.join(p.stem for p in (*chain, file))}")
     try:
-        values = parse_yaml(file.read_text(encoding="utf-8")) or {}
+        values = deepcopy(_parsed(file.read_text(encoding="utf-8"))) or {}
     except OSError as error:
         raise ConfigError(f"config file {file} cannot be read ({error.strerror or error})") from error
     except ValueError as error:
@@ -98,6 +100,12 @@ def _read(file: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
         raise ConfigError(f"{file}: extends: expected the name of one preset, got {parent!r}")
     beside = file.parent / f"{parent}.yaml"
     return _merge(_read(beside if beside.is_file() else _locate(parent), (*chain, file)), values)
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> Any:
+    """One preset serves many subjects; reading yaml is the slowest part of telling a subject's status."""
+    return parse_yaml(text)
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 from pipeline.codecs import codec_for
@@ -131,10 +131,9 @@ def _faults(folder: Path, files: Mapping[str, Any], *, content: bool) -> Iterato
 
 def _size(folder: Path, name: str) -> int | None:
     """Bytes of a regular file; None where it is missing, -1 where the file or a folder on the way to it is a link."""
-    path = folder
-    status = None
-    for part in PurePosixPath(name).parts:
-        path = path / part
+    path, status = str(folder), None
+    for part in name.split("/"):
+        path = os.path.join(path, part)
         try:
             status = os.lstat(path)
         except OSError:
@@ -167,5 +166,5 @@ def _check(manifest: Any, key: str) -> None:
 
 def is_inside(name: str) -> bool:
     """Whether a relative name with / stays below the folder that it is joined to, on any system."""
-    posix, windows = PurePosixPath(name), PureWindowsPath(name)
-    return bool(posix.parts) and "\0" not in name and not posix.is_absolute() and not windows.anchor and ".." not in windows.parts
+    parts = name.replace("\\", "/").split("/")
+    return "\0" not in name and parts[0][1:2] != ":" and not any(part in ("", ".", "..") for part in parts)
