@@ -16,6 +16,8 @@ from pipeline.untrusted import parse_yaml
 
 FOLDER = Path(__file__).resolve().parent.parent / "configs"
 
+_LONGEST = 60  # characters of a preset's name
+
 
 class ConfigError(ValueError):
     """A setting that does not exist or does not fit: names it, and the nearest one that exists."""
@@ -96,8 +98,8 @@ def _read(file: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
     parent = values.pop("extends", None)
     if parent is None:
         return values
-    if not isinstance(parent, str) or Path(parent).name != parent or "\\" in parent:
-        raise ConfigError(f"{file}: extends: expected the name of one preset, got {parent!r}")
+    if not isinstance(parent, str) or Path(parent).name != parent or "\\" in parent or len(parent) > _LONGEST:
+        raise ConfigError(f"{file}: extends: expected the name of one preset, got {str(parent)[:_LONGEST]!r}")
     beside = file.parent / f"{parent}.yaml"
     return _merge(_read(beside if beside.is_file() else _locate(parent), (*chain, file)), values)
 

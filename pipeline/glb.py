@@ -95,11 +95,15 @@ def decode(data: bytes) -> Mesh:
         view = document["bufferViews"][index]
         return np.frombuffer(binary, kind, view["byteLength"] // 4, view["byteOffset"]).reshape(-1, 3)
 
-    vertices, colors, faces = read(0, "<f4"), read(2, "<f4").astype(np.float64), read(3, "<u4").astype(np.int64)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is beyond float32 is refused below
+        vertices, colors, faces = (
+            read(0, "<f4"),
+            to_srgb(read(2, "<f4").astype(np.float64)).astype(np.float32),
+            read(3, "<u4").astype(np.int64),
+        )
     if len(colors) != len(vertices) or faces.max(initial=0) >= len(vertices) or not np.isfinite([vertices, colors]).all():
         raise ValueError(f"a GLB whose {len(vertices)} vertices do not fit its faces or colours")
-    srgb = to_srgb(colors).astype(np.float32)
-    return Mesh(torch.from_numpy(vertices * _TURN), torch.from_numpy(faces), torch.from_numpy(srgb))
+    return Mesh(torch.from_numpy(vertices * _TURN), torch.from_numpy(faces), torch.from_numpy(colors))
 
 
 def encode_obj(mesh: Mesh) -> bytes:

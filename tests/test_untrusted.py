@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 import random
 import struct
 import time
@@ -11,6 +12,7 @@ import zipfile
 import zlib
 
 import fuzzing
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -49,13 +51,29 @@ def test_any_bytes_are_values_or_errors(target, data):
     assert trace is None, trace
 
 
-def test_colours_that_are_not_finite_are_refused():
+QUIET, SIGNALLING, HUGE = struct.pack("<I", 0x7FC00000), struct.pack("<I", 0x7F800001), struct.pack("<f", 3e38)
+
+
+@pytest.mark.parametrize("number", [QUIET, SIGNALLING, HUGE, struct.pack("<f", float("inf"))])
+@pytest.mark.parametrize("field", [0, 2], ids=["vertices", "colours"])
+def test_numbers_of_a_mesh_that_no_float_holds(number, field):
     data = bytearray(fuzzing.seeds("glb")[0])
-    start = 28 + struct.unpack_from("<I", data, 12)[0] + 2 * 36  # positions, normals, then colours
-    data[start : start + 4] = struct.pack("<f", float("nan"))
+    start = 28 + struct.unpack_from("<I", data, 12)[0] + field * 36  # positions, normals, then colours
+    data[start : start + 4] = number
     assert fuzzing.attempt("glb", bytes(data)) is None
-    with pytest.raises(ValueError, match="do not fit"):
-        fuzzing.READERS["glb"](bytes(data))
+    if number != HUGE:
+        with pytest.raises(ValueError, match="do not fit"):
+            fuzzing.READERS["glb"](bytes(data))
+
+
+@pytest.mark.parametrize("number", [0x7FF0000000000001, 0x7FF8000000000000, 0x7FF0000000000000, 0x7E37E43C8800759C])
+@pytest.mark.parametrize("target", ["given", "scan"])
+def test_numbers_of_a_body_that_no_float_holds(target, number):
+    body = {"global_orient": np.full(3, number, np.uint64).view(np.float64), "body_pose": np.zeros((21, 3))}
+    for data in (fuzzing.npz(body), pickle.dumps(body)):
+        assert fuzzing.attempt(target, data) is None
+        with pytest.raises(ValueError):
+            fuzzing.READERS[target](data)
 
 
 # ---------------------------------------------------------------------------------------------- archives
@@ -171,7 +189,7 @@ def test_configs_that_grow_or_run_are_refused(tmp_path, name):
     assert time.monotonic() - started < 5
 
 
-@pytest.mark.parametrize("parent", ["../../etc/passwd", "/etc/passwd", "a/b", "..\\\\x"])
+@pytest.mark.parametrize("parent", ["../../etc/passwd", "/etc/passwd", "a/b", "..\\\\x", "[" * 300])
 def test_a_config_extends_presets_and_files_beside_it(tmp_path, parent):
     (tmp_path / "config.yaml").write_text(f'extends: "{parent}"\n')
     with pytest.raises(ConfigError, match="expected the name of one preset"):

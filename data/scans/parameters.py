@@ -61,7 +61,7 @@ def read_fields(file: Path) -> dict[str, np.ndarray]:
         arrays = {str(key): np.asarray(content) for key, content in value.items() if content is not None}
     except (ValueError, KeyError, OSError) as error:
         raise ScanError(f"{file}: the body's parameters cannot be read: {error}") from error
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         found = {key: array.astype(np.float32) for key, array in arrays.items() if array.dtype.kind in "fiub" and array.size}
     broken = [key for key, array in found.items() if not np.isfinite(array).all()]
     if broken:

@@ -122,7 +122,7 @@ def _flatten(value: Any, person: int) -> dict[str, np.ndarray]:
         except ValueError:  # ragged lists are not what we look for
             continue
         if array.dtype.kind in "fiub":
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore", invalid="ignore"):
                 result[str(key)] = array.astype(np.float32)
     return result
 
