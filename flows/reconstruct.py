@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 # ruff: noqa: E402, settings have to be there before prefect is imported
@@ -45,31 +47,52 @@ def reconstruct_subject(job: Job) -> Result:
     return result
 
 
+@dataclass(frozen=True)
+class _Work:
+    """What the flow does; not its parameters, which Prefect keeps and shows, nor its closure, which travels to every worker."""
+
+    jobs: Sequence[Job]
+    runner: Runner
+    finished: Callable[[Result], None]
+
+
+_work: ContextVar[_Work] = ContextVar("turnaround_work")
+
+
+@flow(name="reconstruct", validate_parameters=False, persist_result=False)
+def reconstruct(photos: int, work: str, runner: str, workers: int, device: str) -> list[Result]:
+    """All subjects, as many at a time as the task runner has workers."""
+    return _all(device)
+
+
+def _all(device: str) -> list[Result]:
+    """The flow's body; apart, since a flow's own function is sent to workers with everything that it names."""
+    todo = _work.get()
+    with resources(todo.runner, device):
+        futures = [reconstruct_subject.submit(job) for job in todo.jobs]
+    by_name: dict[str, Result] = {}
+    for future in as_completed(futures):
+        result = future.result()
+        by_name[result.subject] = result
+        todo.finished(result)
+    results = [by_name[job.photo.name] for job in todo.jobs]
+    artifacts.show_run(results)
+    return results
+
+
 def run_with_prefect(jobs: Sequence[Job], runner: str, workers: int, finished: Callable[[Result], None]) -> list[Result]:
     """Run the flow under the task runner of that name (`Runner.parse`); `finished` is told of each subject as it ends.
 
-    The flow gets a few plain words as its parameters, which Prefect keeps and shows, and the jobs by closure.
     ValueError for a runner that does not exist, is not installed, or whose workers could not reach Prefect's server.
     """
     chosen = Runner.parse(runner)
-    device = jobs[0].device if jobs else "auto"
-
-    def reconstruct(photos: int, work: str, runner: str, workers: int, device: str) -> list[Result]:
-        """All subjects, as many at a time as the task runner has workers."""
-        with resources(chosen, device):
-            futures = [reconstruct_subject.submit(job) for job in jobs]
-        by_name: dict[str, Result] = {}
-        for future in as_completed(futures):
-            result = future.result()
-            by_name[result.subject] = result
-            finished(result)
-        results = [by_name[job.photo.name] for job in jobs]
-        artifacts.show_run(results)
-        return results
-
     if chosen.elsewhere:
         prefect_api.check_reachable()
     chosen.check()
-    with nullcontext({}) if chosen.kind == "threads" else prefect_api.shared_server() as environment:
-        options: Any = {"task_runner": task_runner(chosen, workers, environment), "validate_parameters": False, "persist_result": False}
-        return flow(name="reconstruct", **options)(reconstruct)(len(jobs), str(jobs[0].root) if jobs else "", runner, workers, device)
+    token = _work.set(_Work(jobs, chosen, finished))
+    try:
+        with nullcontext({}) if chosen.kind == "threads" else prefect_api.shared_server() as environment:
+            runs = reconstruct.with_options(task_runner=task_runner(chosen, workers, environment))
+            return runs(len(jobs), str(jobs[0].root) if jobs else "", runner, workers, jobs[0].device if jobs else "auto")
+    finally:
+        _work.reset(token)

@@ -120,7 +120,7 @@ def _ray(factory: Any, address: str, workers: int, environment: dict[str, str]) 
     if address:
         return factory(address=address, init_kwargs=values)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    return factory(init_kwargs=values | {"num_cpus": workers, "include_dashboard": False})
+    return factory(address="local", init_kwargs=values | {"num_cpus": workers, "include_dashboard": False})  # not one that happens to run
 
 
 def resources(runner: Runner, device: str) -> AbstractContextManager[Any]:
