@@ -16,7 +16,7 @@ function el(spec, props, ...children) {
   return node;
 }
 
-const encodePath = (path) => path.toWellFormed().split("/").map(encodeURIComponent).join("/");  // half surrogates cannot be encoded
+const encodePath = (path) => (path.toWellFormed?.() ?? path).split("/").map(encodeURIComponent).join("/");  // half surrogates cannot be encoded
 const artifact = (subject, stage, file) => `${doc.bases[subject.base]}/${encodePath(`cache/${stage}/${subject.cells[stage].key}/${file}`)}`;
 const thumbOf = (token) => (!token || doc.unseen[token] ? null : (doc.inlined && doc.inlined[token]) || `${doc.thumbs}/${token}.jpg`);
 const stem = (file) => file.replace(/\.[^./]*$/, "");
