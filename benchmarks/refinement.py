@@ -160,7 +160,7 @@ def _parts(model: BodyModel, case: Case) -> dict[str, Callable[[], Any]]:
     def normals() -> None:
         vertices = start.clone().requires_grad_()
         visible = visible_faces(vertices, edges.faces, pair)
-        normal_difference(vertices, edges.faces, pair, visible, case.normals, known)[0].backward()
+        normal_difference(vertices, edges.faces, visible, case.normals, known)[0].backward()
 
     def drawn_normals() -> None:
         vertices = start.clone().requires_grad_()

@@ -132,9 +132,9 @@ def resources(runner: Runner, device: str) -> AbstractContextManager[Any]:
     if not runner.address or not device.startswith("cuda"):
         return nullcontext()
     if runner.kind == "ray":
-        from prefect_ray.context import remote_options
+        import importlib
 
-        return remote_options(num_gpus=1)
+        return importlib.import_module("prefect_ray.context").remote_options(num_gpus=1)  # an extra, maybe not installed
     from dask.base import annotate
 
     return annotate(resources={"GPU": 1})

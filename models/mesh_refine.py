@@ -56,7 +56,7 @@ def refine_to_normals(
     for step in range(iterations):
         if step and step % REDRAW == 0:
             visible = visible_faces(start + shift, faces, targets.cameras)
-        data = share * normal_difference(start + shift, faces, targets.cameras, visible, targets.normals, weight)[0]
+        data = share * normal_difference(start + shift, faces, visible, targets.normals, weight)[0]
         optimizer.zero_grad()
         data.backward()
         # the Laplacian's gradient in closed form: scipy's sparse product is several times faster than torch's

@@ -31,8 +31,8 @@ class People(Stage[PrepareConfig]):
         from models.matting.apart import people_apart
         from pipeline.preview import overlay
 
-        pixels, soft = Prepare(self.config).everybody(image, mask, device)
-        people = people_apart(soft)
+        pixels, soft, given = Prepare(self.config).everybody(image, mask, device)
+        people = people_apart(soft, fill_holes=not given)
         if not people:
             raise StageError("no person was found in the photo; use one that shows whole people, or put a mask beside it")
         import torch

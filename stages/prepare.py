@@ -88,7 +88,7 @@ class Prepare(Stage[PrepareConfig]):
         from models.matting.cutout import frame_square, person_square
         from models.matting.people import only
 
-        pixels, soft, given = self._everybody(image, mask, device)
+        pixels, soft, given = self.everybody(image, mask, device)
         cut_out = given and mask is None
         person = self._choose(soft)
         self._check_borders(person, given)
@@ -96,11 +96,8 @@ class Prepare(Stage[PrepareConfig]):
         whole_frame = self.config.framing == "frame" or (self.config.framing == "auto" and cut_out and _usual(pixels.shape, person))
         return pixels, soft, frame_square(pixels.shape) if whole_frame else person_square(soft, person), cut_out
 
-    def everybody(self, image: bytes, mask: bytes | None, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels of the photo (at most 2,048 px) and the soft mask of all people in it."""
-        return self._everybody(image, mask, device)[:2]
-
-    def _everybody(self, image: bytes, mask: bytes | None, device: torch.device) -> tuple[np.ndarray, np.ndarray, bool]:
+    def everybody(self, image: bytes, mask: bytes | None, device: torch.device) -> tuple[np.ndarray, np.ndarray, bool]:
+        """Pixels of the photo (at most 2,048 px), the soft mask of all people in it, and whether that was given."""
         from models.matting.cutout import limited
         from pipeline.photo import decode, decode_mask
 

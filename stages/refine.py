@@ -73,6 +73,8 @@ class Refine(Stage[RefineConfig]):
 
     def run(self, *, device: torch.device, view: View, body: Body, keypoints: dict[str, Any]) -> dict[str, Any]:
         """Values of `makes`; StageError where the mask is empty or the body is not before the camera."""
+        import copy
+        from dataclasses import replace
         from pathlib import Path
 
         from models.body import BodyModel
@@ -81,10 +83,12 @@ class Refine(Stage[RefineConfig]):
 
         model = BodyModel.shared(None if self.config.body == "body" else Path(self.config.body))
         hgm = load_hgm(self.config.hgm, self.config.body, device)
-        coarse: GaussianModel = lambda fed: hgm.reconstruct([view], fed).merged.to("cpu")  # noqa: E731
+        coarse: GaussianModel = lambda fed: hgm.reconstruct([view], fed).merged  # noqa: E731
         normals = self._normal_model(model, view, device)
-        refined, settings = self._refine(model, view, body, keypoints, coarse, normals)
-        gaussians = coarse(refined.body)
+        there = model if device.type == "cpu" else copy.deepcopy(model).to(device)  # the shared model stays where it is
+        refined, settings = self._refine(there, view, body.to(device), keypoints, coarse, normals)
+        refined = replace(refined, body=refined.body.to("cpu"), path=refined.path.to("cpu"))
+        gaussians = coarse(refined.body).to("cpu")
         front, back = normals(refined.body)
         cameras = _front_and_back(view, front.shape[0])
         return {
@@ -136,7 +140,7 @@ class Refine(Stage[RefineConfig]):
             given = _given_normals(self.config.normal_folder)
             return lambda _body: given
         predict = normal_model(load_normals(self.config.normal_weights, device), view.to(device), model)
-        return lambda body: predict(body).cpu()
+        return lambda body: predict(None if body is None else body.to("cpu")).cpu()
 
 
 def _given_normals(folder: str) -> torch.Tensor:

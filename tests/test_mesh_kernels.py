@@ -167,7 +167,7 @@ def normals_case():
 def test_the_difference_of_normals_and_its_gradient_agree_with_the_drawn_maps(normals_case):
     vertices, faces, visible, target, weight = normals_case
     fast, slow = (vertices.clone().requires_grad_() for _ in range(2))
-    total, count = normal_difference(fast, faces, CAMERAS, visible, target, weight)
+    total, count = normal_difference(fast, faces, visible, target, weight)
     maps = normal_maps(slow, faces, CAMERAS, visible)
     shown = weight * torch.from_numpy(visible[0] >= 0)
     expected = ((maps - target).abs().sum(-1) * shown).sum()
@@ -180,9 +180,9 @@ def test_the_difference_of_normals_and_its_gradient_agree_with_the_drawn_maps(no
 def test_the_gradient_of_the_difference_is_that_of_finite_differences(normals_case):
     vertices, faces, visible, target, weight = normals_case
     leaf = vertices.clone().requires_grad_()
-    normal_difference(leaf, faces, CAMERAS, visible, target, weight)[0].backward()
+    normal_difference(leaf, faces, visible, target, weight)[0].backward()
     direction = torch.randn(vertices.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    ahead, behind = (normal_difference(vertices + s * 1e-7 * direction, faces, CAMERAS, visible, target, weight)[0] for s in (1, -1))
+    ahead, behind = (normal_difference(vertices + s * 1e-7 * direction, faces, visible, target, weight)[0] for s in (1, -1))
     torch.testing.assert_close((leaf.grad * direction).sum(), (ahead - behind) / 2e-7, rtol=1e-4, atol=1e-6)
 
 
@@ -190,7 +190,7 @@ def test_with_known_pixels_as_weights_the_mean_is_the_refinements_loss(normals_c
     vertices, faces, visible, target, _ = normals_case
     target = target * (torch.rand(3, 40, 40, 1, generator=torch.Generator().manual_seed(3)) > 0.4)
     known = (target != 0).any(-1).double()
-    total, count = normal_difference(vertices, faces, CAMERAS, visible, target, known)
+    total, count = normal_difference(vertices, faces, visible, target, known)
     torch.testing.assert_close(total / count, normal_loss(normal_maps(vertices, faces, CAMERAS, visible), target))
 
 

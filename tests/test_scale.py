@@ -244,6 +244,19 @@ def test_server_is_bound_to_this_machine_and_says_how_to_use_it(monkeypatch, cap
     assert err.count("a network that you trust") == 1 and "0.0.0.0:4300" in err
 
 
+def test_the_page_asks_the_server_that_it_came_from(monkeypatch):
+    """Prefect's own setting is port 4200 of the browser's machine, whatever `--host` and `--port` say."""
+    from flows import prefect_api
+
+    started: list[tuple[list[str], dict[str, str]]] = []
+    monkeypatch.setattr(os, "execve", lambda _, command, environment: started.append((command, environment)))
+    monkeypatch.setattr(subprocess, "call", lambda command, env: 0)
+    prefect_api.serve("127.0.0.1", 4311)
+    command, environment = started[0]
+    assert command[-4:] == ["--host", "127.0.0.1", "--port", "4311"] and environment["PREFECT_SERVER_UI_API_URL"] == "/api"
+    assert environment["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false" and environment["DO_NOT_TRACK"] == "1"
+
+
 @pytest.mark.slow
 def test_a_worker_process_loads_each_model_once(tmp_path, server, monkeypatch):
     """Three photos through one worker of the process pool, every opening of a weight noted: no more than one photo needs."""
@@ -304,6 +317,8 @@ def test_a_folder_scheduled_on_a_work_pool_is_done_by_its_worker(tmp_path):
     processes = [subprocess.Popen([sys.executable, "-m", "flows.cli", "server", "--port", str(port)], env=environment, cwd=ROOT)]
     try:
         wait(f"http://127.0.0.1:{port}/api/health")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ui-settings", timeout=30) as answer:
+            assert json.load(answer)["api_url"] == "/api"
         prefect("work-pool", "create", "turnaround", "--type", "process")
         prefect("deploy", "--all")
         worker = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "turnaround", "--run-once"]

@@ -14,11 +14,12 @@ TALL = 0.55  # of the mask's height, that each part must have: an arm, a leg or 
 PART = 0.25  # of the larger part's area, that the smaller must have
 
 
-def people_apart(mask: Float[np.ndarray, "h w"]) -> list[Float[np.ndarray, "h w"]]:
+def people_apart(mask: Float[np.ndarray, "h w"], *, fill_holes: bool = False) -> list[Float[np.ndarray, "h w"]]:
     """The soft mask of every person of comparable size in a mask of all people, from left to right; [] where there is nobody.
 
     People who stand apart are the pieces of the mask. People who touch (hands, sleeves, shoulders) are split where the mask is
     narrow between two parts that each are about as tall as the whole. People who hide each other stay one.
+    `fill_holes`: for masks of networks (`models.matting.people.only`).
     """
     soft = reduced(mask)
     found = [person_of(part, soft) for person in find_people(mask) for part in split(person.mask)]
@@ -26,7 +27,7 @@ def people_apart(mask: Float[np.ndarray, "h w"]) -> list[Float[np.ndarray, "h w"
         return []
     found.sort(key=lambda person: -person.area)
     people = sorted([found[0], *rivals(found)], key=lambda person: person.centre_x)
-    return [_alone(person, people, mask) for person in people]
+    return [_alone(person, people, mask, fill_holes) for person in people]
 
 
 def split(mask: Bool[np.ndarray, "h w"]) -> list[Bool[np.ndarray, "h w"]]:
@@ -57,9 +58,9 @@ def _grown(mask: Bool[np.ndarray, "h w"], inside: Float[np.ndarray, "h w"], seed
     return [part for part in parts]
 
 
-def _alone(person: Person, people: list[Person], mask: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+def _alone(person: Person, people: list[Person], mask: Float[np.ndarray, "h w"], fill_holes: bool) -> Float[np.ndarray, "h w"]:
     """The soft mask of one person, nothing of the others."""
-    soft = only(person, mask, fill_holes=False)
+    soft = only(person, mask, fill_holes=fill_holes)
     others = np.any([other.mask for other in people if other is not person], axis=0) if len(people) > 1 else np.zeros_like(person.mask)
     height, width = person.mask.shape
     rows = np.minimum(np.arange(mask.shape[0]) * height // mask.shape[0], height - 1)

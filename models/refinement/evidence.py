@@ -37,6 +37,11 @@ class Evidence:
     keypoints: Float[Tensor, "k 2"]  # pixels of the first camera
     confidence: Float[Tensor, " k"]
 
+    def to(self, device: torch.device) -> Evidence:
+        """The same on a device."""
+        moved = (x.to(device) for x in (self.cameras, self.front_mask, self.landmark_index, self.keypoints, self.confidence))
+        return Evidence(*moved)  # type: ignore[arg-type]
+
 
 def gather_evidence(view: View, keypoints: Mapping[str, Sequence[float]], *, views: int, size: int) -> Evidence:
     """Evidence from a prepared photo.
@@ -89,6 +94,7 @@ def masks_of_gaussians(model: GaussianModel) -> MaskModel:
 
     @torch.no_grad()
     def masks(body: Body | None, cameras: Camera) -> Float[Tensor, "c h w"]:
-        return rasterize(model(body), cameras, outputs=("rgb", "alpha")).alpha.clamp(0, 1)
+        gaussians = model(body)
+        return rasterize(gaussians, cameras.to(gaussians.means.device), outputs=("rgb", "alpha")).alpha.clamp(0, 1)
 
     return masks

@@ -43,6 +43,8 @@ def refine_body(
 ) -> Refinement:
     """Refine an estimated body by the paper's loop (section 3.2 and appendix, "SMPL-X optimization").
 
+    The fit runs where the estimate and the model are; on a GPU an iteration does not wait for it.
+
     Args:
         estimate: of one person; the pull goes to it, and it is returned if no iterate has a lower loss.
         evidence: of the photo.
@@ -55,10 +57,11 @@ def refine_body(
         ValueError: a model that the settings need was not given, or the photo's mask is empty.
     """
     _check(evidence, config, masks, normals)
-    objective = Objective(config, evidence, estimate, model, mesh_edges(model.skin_faces.cpu().numpy()))
+    device = estimate.transl.device
+    objective = Objective(config, evidence.to(device), estimate, model, mesh_edges(model.skin_faces.cpu().numpy()))
     descent = _Descent(estimate, config)
     bodies: dict[str, Body] = {}  # candidates by the number of steps behind them
-    records: list[dict[str, float]] = []
+    records: list[dict[str, Float[Tensor, ""]]] = []
     path: list[Body] = []
     targets, seen = Targets([], None), None
     for iteration in range(config.iterations):
@@ -68,12 +71,12 @@ def refine_body(
         path.append(descent.body())
         inside = config.inside_weight if iteration >= config.inside_from else 1.0
         loss, parts = objective.loss(descent.body(grad=True), targets, inside)
-        records.append({"iteration": iteration, **parts})
+        records.append(parts)
         descent.step(loss, iteration)
     bodies[f"iteration {config.iterations}"] = descent.body()
     best, totals = _best(objective, bodies, targets)
     trace = {
-        "iterations": records,
+        "iterations": _numbers(records),
         "candidates": totals,  # all compared with the targets of the last round
         "kept": best,
         "before": fit_quality(objective, estimate, seen),
@@ -97,6 +100,12 @@ def _check(evidence: Evidence, config: RefinementConfig, masks: MaskModel | None
         raise ValueError("the photo's mask is empty: there is no person to fit the body to")
 
 
+def _numbers(records: list[dict[str, Float[Tensor, ""]]]) -> list[dict[str, Any]]:
+    """The losses of every iteration as numbers, fetched at once: asking in the loop would make it wait for the device."""
+    rows = torch.stack([torch.stack(list(parts.values())) for parts in records]).tolist()
+    return [{"iteration": k} | dict(zip(parts, row, strict=True)) for k, (parts, row) in enumerate(zip(records, rows, strict=True))]
+
+
 @torch.no_grad()
 def _look(objective: Objective, body: Body, iteration: int, masks: MaskModel | None, normals: NormalModel | None):
     """Targets from the models, run on the current body, and the masks of all views with the photo's as the first."""
@@ -105,10 +114,10 @@ def _look(objective: Objective, body: Body, iteration: int, masks: MaskModel | N
     if objective.has_sides and masks is not None:
         fed = body if iteration >= config.feed_body_from else None
         seen = masks(fed, objective.evidence.cameras).cpu()
-        seen = torch.cat([objective.evidence.front_mask[None], seen[1:]])
+        seen = torch.cat([objective.evidence.front_mask.cpu()[None], seen[1:]])
     predicted = None
     if normals is not None and config.normal_weight > 0:
-        predicted = normals(body if iteration >= config.feed_normals_from else None).cpu()
+        predicted = normals(body if iteration >= config.feed_normals_from else None).to(objective.device)
     return objective.targets(seen, predicted), seen
 
 
@@ -116,7 +125,7 @@ def _look(objective: Objective, body: Body, iteration: int, masks: MaskModel | N
 def _best(objective: Objective, bodies: dict[str, Body], targets: Targets) -> tuple[str, dict[str, float]]:
     """The body of the lowest total loss under the same targets and weights."""
     last = objective.config.inside_weight if objective.config.iterations > objective.config.inside_from else 1.0
-    totals = {name: objective.loss(body, targets, last)[1]["total"] for name, body in bodies.items()}
+    totals = {name: objective.loss(body, targets, last)[1]["total"].item() for name, body in bodies.items()}
     return min(totals, key=totals.__getitem__), totals
 
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from models.body import BodyModel, BodyOutput
+from models.body import JOINT_NAMES, BodyModel, BodyOutput
+from models.keypoints import surface_vertices
 from models.refinement.config import RefinementConfig
-from models.refinement.evidence import Evidence, landmarks
+from models.refinement.evidence import Evidence
 from models.refinement.outline import OutlineTarget, match_outlines, outline_losses, outline_target, residuals
+from models.refinement.outline_device import DeviceEdges, DeviceTargets, Sizes, outline_losses_on_device, sizes_for
 from models.refinement.terms import joint_errors, joint_loss, prior_loss
 from models.silhouette import MeshEdges, mesh_contour, normal_difference, visible_faces
-from pipeline.camera import resize
-from pipeline.types import Body
+from models.zbuffer_torch import visible, window_of
+from pipeline.camera import project, resize
+from pipeline.types import Body, Camera
 
 REFERENCE_WIDTH = 256  # pixels, in which the settings are given
 
@@ -26,6 +31,8 @@ class Targets:
 
     outlines: list[OutlineTarget | None]  # per view
     normals: Float[Tensor, "2 h w 3"] | None
+    sides: Camera | None = None  # of the normals
+    packed: DeviceTargets | None = None  # the outlines where the body is, unless that is the CPU
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,18 @@ class Objective:
     estimate: Body
     model: BodyModel
     edges: MeshEdges
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where the body and the fit are."""
+        return self.estimate.transl.device
+
+    @cached_property
+    def _on_device(self) -> tuple[DeviceEdges, Sizes, Int[Tensor, "f 3"], int]:
+        """Topology and array sizes of the fit on a GPU, for the outlines and for the normals."""
+        edges, cameras = DeviceEdges.of(self.edges, self.device), self.evidence.cameras
+        uv = project(self.model(self.estimate).vertices.detach(), cameras)[0]
+        return edges, sizes_for(uv, edges, cameras.width), edges.faces, window_of(uv, edges.faces)
 
     @property
     def unit(self) -> float:
@@ -54,22 +73,31 @@ class Objective:
         sides = [outline_target(mask, direction) for mask in masks[1:]] if masks is not None and self.has_sides else []
         front = outline_target(self.evidence.front_mask, direction)
         missing: list[OutlineTarget | None] = [None] * (self.config.views - 1 - len(sides))
-        return Targets([front, *sides, *missing], normals)
+        outlines = [front, *sides, *missing]
+        packed = None if self.device.type == "cpu" else DeviceTargets.of(outlines, self.device)
+        return Targets(outlines, normals, None if normals is None else self._front_and_back(normals.shape[1]), packed)
 
-    def loss(self, body: Body, targets: Targets, inside_weight: float) -> tuple[Float[Tensor, ""], dict[str, float]]:
-        """Total and its parts, already weighted."""
+    def _front_and_back(self, size: int) -> Camera:
+        return resize(self.evidence.cameras[torch.tensor([0, self.config.views // 2], device=self.device)], size)
+
+    def loss(self, body: Body, targets: Targets, inside_weight: float) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
+        """Total and its parts, already weighted; they stay where the body is."""
         posed = self.model(body)
         outlines = self._outlines(posed, targets, inside_weight)
         parts = {"front": outlines[0], "sides": outlines[1:].sum(), "prior": prior_loss(body, self.estimate, self.config)}
         if self.config.joint_weight > 0 and len(self.evidence.landmark_index):
             parts["joints"] = self.config.joint_weight * self._joints(posed)
         if self.config.normal_weight > 0 and targets.normals is not None:
-            parts["normals"] = self._normals(posed, targets.normals)
+            parts["normals"] = self._normals(posed, targets)
         total = torch.stack(list(parts.values())).sum()
-        return total, {"total": total.item()} | {name: part.item() for name, part in parts.items()}
+        return total, {name: part.detach() for name, part in {"total": total, **parts}.items()}
 
     def _outlines(self, posed: BodyOutput, targets: Targets, inside_weight: float) -> Float[Tensor, " c"]:
         config, cameras, count = self.config, self.evidence.cameras, self.config.views
+        # the paper's weights as shares, so that switching views off does not make the front louder against the rest
+        share = config.outline_scale / (config.front_weight + config.side_weight * (count - 1))
+        if targets.packed is not None:
+            return share * self._outlines_on_device(posed, targets.packed, inside_weight)
         weights = [config.front_weight] + [config.side_weight] * (count - 1)
         active = [k for k, target in enumerate(targets.outlines) if target is not None and weights[k] > 0]
         drawn = cameras[torch.tensor(active)]  # views without a target cost nothing
@@ -80,25 +108,49 @@ class Objective:
         residual = residuals(posed.vertices, contour, matches, drawn) / self.unit
         views = torch.from_numpy(contour.view)[matches.sample]
         losses = outline_losses(residual, matches, views, len(active), huber=config.outline_huber, inside_weight=inside_weight)
-        # the paper's weights as shares, so that switching views off does not make the front louder against the rest
-        share = config.outline_scale / (config.front_weight + config.side_weight * (count - 1))
         return torch.zeros(count).index_add(0, torch.tensor(active), losses) * share
+
+    def _outlines_on_device(self, posed: BodyOutput, targets: DeviceTargets, inside_weight: float) -> Float[Tensor, " c"]:
+        config, (edges, sizes, _, _) = self.config, self._on_device
+        weights = torch.full((config.views,), config.side_weight, device=self.device)
+        weights[0] = config.front_weight
+        losses = outline_losses_on_device(
+            posed.vertices, edges, self.evidence.cameras, targets, weights, sizes,
+            direction_weight=config.normal_direction_weight * self.unit, huber=config.outline_huber * self.unit,
+            inside_weight=inside_weight,
+        )  # fmt: skip
+        return losses / self.unit**2
+
+    @cached_property
+    def _landmarks(self) -> tuple[Int[Tensor, " s"], Int[Tensor, " k"]]:
+        """Vertices that follow the joints in the list of landmarks, where any is asked for, and the landmarks' places in that list."""
+        index = self.evidence.landmark_index
+        wanted = bool((index >= len(JOINT_NAMES)).any())
+        return torch.tensor(surface_vertices(self.model) if wanted else [], dtype=torch.long, device=self.device), index.to(self.device)
 
     def squared_keypoint_errors(self, posed: BodyOutput) -> Float[Tensor, " k"]:
         """In squared pixels of the settings' width."""
-        evidence = self.evidence
-        points = landmarks(posed, self.model, evidence.landmark_index)
+        evidence, (surface, index) = self.evidence, self._landmarks
+        points = torch.cat([posed.joints, posed.vertices[surface]])[index]
         return joint_errors(points, evidence.keypoints, evidence.cameras[0]) / self.unit**2
 
     def _joints(self, posed: BodyOutput) -> Float[Tensor, ""]:
         return joint_loss(self.squared_keypoint_errors(posed), self.evidence.confidence, self.config.joint_scale)
 
-    def _normals(self, posed: BodyOutput, predicted: Float[Tensor, "2 h w 3"]) -> Float[Tensor, ""]:
-        back = self.config.views // 2
-        cameras = resize(self.evidence.cameras[torch.tensor([0, back])], predicted.shape[1])
-        visible = visible_faces(posed.vertices, self.edges.faces, cameras)
-        known = (predicted != 0).any(-1).to(predicted)
+    def _normals(self, posed: BodyOutput, targets: Targets) -> Float[Tensor, ""]:
+        assert targets.normals is not None and targets.sides is not None
+        if self.device.type == "cpu":
+            faces, shown = self.edges.faces, visible_faces(posed.vertices, self.edges.faces, targets.sides)
+        else:
+            faces, shown = self._visible_on_device(posed.vertices, targets.sides)
+        known = (targets.normals != 0).any(-1).to(targets.normals)
         # the mean over the pixels where both have a normal: `terms.normal_loss` of the drawn maps
-        total, count = normal_difference(posed.vertices, self.edges.faces, cameras, visible, predicted, known)
+        total, count = normal_difference(posed.vertices, faces, shown, targets.normals, known)
         share = self.config.normal_weight / (self.config.front_weight + self.config.side_weight * (self.config.views - 1))
         return share * total / count.clamp(min=1)
+
+    def _visible_on_device(self, vertices: Float[Tensor, "v 3"], cameras: Camera) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        _, _, faces, window = self._on_device
+        pixels, depth = project(vertices.detach(), cameras)
+        larger = math.ceil(window * cameras.width / self.evidence.cameras.width)
+        return faces, visible(torch.cat([pixels, depth[..., None]], -1), faces, cameras.height, cameras.width, larger)

@@ -24,7 +24,7 @@ def fit_quality(objective: Objective, body: Body, seen: Float[Tensor, "c h w"] |
     distances = objective.squared_keypoint_errors(posed).sqrt()
     weight = evidence.confidence
     return {
-        "front_iou": mask_iou(drawn[:1], evidence.front_mask[None]).item(),
+        "front_iou": mask_iou(drawn[:1], evidence.front_mask.cpu()[None]).item(),
         "sides_iou": mask_iou(drawn[1:], seen[1:]).mean().item() if seen is not None else None,
         "keypoints_px": ((distances * weight).sum() / weight.sum()).item() if float(weight.sum()) > 0 else None,
     }

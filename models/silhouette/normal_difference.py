@@ -6,21 +6,23 @@ never made. On other devices than the CPU the maps are drawn.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numba
 import numpy as np
 import torch
-from jaxtyping import Float, Int32
+import torch.nn.functional as F
+from jaxtyping import Float, Int, Int32
 from torch import Tensor
 
-from models.silhouette.normals import normal_maps
-from pipeline.types import Camera
+from models.silhouette.normals import vertex_normals
 
 
 def normal_difference(
     vertices: Float[Tensor, "v 3"],
-    faces: Int32[np.ndarray, "f 3"],
-    cameras: Camera,
-    visible: tuple[np.ndarray, np.ndarray, np.ndarray],
+    faces: Int32[np.ndarray, "f 3"] | Int[Tensor, "f 3"],
+    visible: Sequence[Any],
     target: Float[Tensor, "c h w 3"],
     weight: Float[Tensor, "c h w"],
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
@@ -29,19 +31,21 @@ def normal_difference(
     Args:
         vertices: in the world frame, metres; the first result is differentiable in them.
         faces: vertex indices, counter-clockwise seen from outside.
-        cameras: of the maps.
-        visible: `visible_faces` of (nearly) the same vertices; constant.
+        visible: face and barycentric coordinates at each pixel, of `visible_faces` of (nearly) the same vertices; constant.
         target: unit normals, world frame.
         weight: of each pixel.
     """
     if vertices.device.type != "cpu":
-        return _drawn(vertices, faces, cameras, visible, target, weight)
+        return drawn_difference(vertices, faces, visible, target, weight)
     return _Difference.apply(vertices, np.ascontiguousarray(faces, np.int32), visible[0], visible[1], target, weight)  # type: ignore[return-value]
 
 
-def _drawn(vertices, faces, cameras, visible, target, weight):
-    maps = normal_maps(vertices, faces, cameras, visible)
-    shown = weight * torch.as_tensor(visible[0] >= 0, device=vertices.device)
+def drawn_difference(vertices, faces, visible, target, weight) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """`normal_difference` in torch operations, for any device; nothing waits for it."""
+    triangles, face, bary = (torch.as_tensor(x, device=vertices.device) for x in (faces, visible[0], visible[1]))
+    corners = vertex_normals(vertices, triangles.long())[triangles.long()[face.clamp(min=0).long()]]
+    shown = weight * (face >= 0)
+    maps = F.normalize((corners * bary.to(vertices)[..., None]).sum(-2), dim=-1)
     return ((maps - target).abs().sum(-1) * shown).sum(), shown.sum()
 
 

@@ -40,8 +40,8 @@ def exchanged(_typing, vectors):
         rows = []
         for first in (0, 4, 8, 12):
             fours = [*range(first, first + 4), *range(WIDTH + first, WIDTH + first + 4)]
-            halves = (shuffle(builder, x, y, fours + fours) for x, y in ((a, b), (c, d)))
-            rows.append(shuffle(builder, *halves, [*range(8), *range(WIDTH, WIDTH + 8)]))
+            upper, lower = shuffle(builder, a, b, fours + fours), shuffle(builder, c, d, fours + fours)
+            rows.append(shuffle(builder, upper, lower, [*range(8), *range(WIDTH, WIDTH + 8)]))
         return as_tuple(builder, rows)
 
     return vectors(vectors), code
