@@ -1,60 +1,97 @@
 """The z-buffer in torch operations, for a mesh that is on a GPU and should stay there: nothing waits for the device.
 
-Every face looks at a window of `window` x `window` pixels from the corner of its box, so that all arrays have sizes known before:
-meant for meshes of small faces such as a body. Its twin on the CPU is `models/zbuffer.py`.
+Every face looks at a window of pixels from the corner of its box, so that all arrays have sizes known before. Faces of about the
+same size share a window, and `CANDIDATES` bounds how many pixels are looked at together: without the first a body would cost four
+times as much, without the second 60 GB at 512 pixels and 12 views. Its twin on the CPU is `models/zbuffer.py`.
 """
 
 from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 NONE = torch.iinfo(torch.int64).max  # key of a pixel without a face
+SHARES = (0.5, 0.75, 0.9, 0.99, 1.0)  # of the faces, by size, that the windows hold
+CANDIDATES = 1 << 24  # pixels of windows at a time, of about 100 bytes each
+
+Windows: TypeAlias = Sequence[tuple[Int[Tensor, " k"], int]]
+"""Faces, and the side of the square of pixels that holds each of them; every face is in one of the groups."""
 
 
-def window_of(uv: Float[Tensor, "c v 2"], faces: Int[Tensor, "f 3"], margin: float = 1.5) -> int:
-    """Pixels that hold every face now, and with `margin` after it has moved; waits for the device, so ask once."""
-    corners = uv[:, faces]
-    extent = (corners.amax(2) - corners.amin(2)).max()
-    return int((extent * margin).ceil().item()) + 1
+def windows_of(points: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"], scale: float, margin: float = 1.5) -> Windows:
+    """Groups of faces by their longest edge, which no turn of the mesh changes; waits for the device, so ask once.
+
+    Args:
+        points: vertices in metres.
+        faces: vertex indices.
+        scale: pixels of a metre, where the mesh is nearest to a camera.
+        margin: how many times as large the faces may become.
+    """
+    corners = points[faces]
+    longest = (corners - corners.roll(1, 1)).norm(dim=-1).amax(1)
+    order = longest.argsort()
+    ends = [math.ceil(share * len(faces)) for share in SHARES]
+    sides = (longest[order][[end - 1 for end in ends]] * scale * margin).ceil().long().tolist()
+    return [(order[first:end], side + 1) for first, end, side in zip([0, *ends], ends, sides, strict=False) if end > first]
 
 
-def covered(uv: Float[Tensor, "c v 2"], faces: Int[Tensor, "f 3"], height: int, width: int, window: int) -> Bool[Tensor, "c h w"]:
+def enlarged(windows: Windows, factor: float) -> Windows:
+    """The same for pictures `factor` times as wide."""
+    return [(index, math.ceil((side - 1) * factor) + 1) for index, side in windows]
+
+
+def covered(uv: Float[Tensor, "c v 2"], faces: Int[Tensor, "f 3"], height: int, width: int, windows: Windows) -> Bool[Tensor, "c h w"]:
     """True at the pixel centres that lie in a face."""
-    place, weights = _candidates(uv, faces, height, width, window)
-    inside = (weights >= 0).all(-1).flatten(1)
     flat = uv.new_zeros(len(uv), height * width + 1)
-    flat.scatter_(1, torch.where(inside, place.flatten(1), height * width), 1.0)  # the last one takes what is outside
+    for chosen, side in _parts(windows, len(uv)):
+        place, weights = _candidates(uv, faces[chosen], height, width, side)
+        inside = (weights >= 0).all(-1)
+        flat.scatter_(1, torch.where(inside, place, height * width).flatten(1), 1.0)  # the last one takes what is outside
     return flat[:, :-1].reshape(-1, height, width) > 0
 
 
 def visible(
-    uvz: Float[Tensor, "c v 3"], faces: Int[Tensor, "f 3"], height: int, width: int, window: int
+    uvz: Float[Tensor, "c v 3"], faces: Int[Tensor, "f 3"], height: int, width: int, windows: Windows
 ) -> tuple[Int[Tensor, "c h w"], Float[Tensor, "c h w 3"]]:
     """The nearest face at each pixel centre, -1 where there is none, and perspective-correct barycentric coordinates in it.
 
     The whole mesh must be before the cameras.
     """
-    place, weights = _candidates(uvz[..., :2], faces, height, width, window)
-    over_z = weights / uvz[:, faces, 2][:, :, None]
-    depth = 1 / over_z.sum(-1)
-    inside = (weights >= 0).all(-1)
-    # depth and face in one number, so that the smallest is the nearest: bits of positive floats are ordered
-    index = torch.arange(len(faces), device=uvz.device)[None, :, None]
-    keys = (torch.where(inside, depth, 1.0).float().view(torch.int32).long() << 32) | index
-    flat = torch.full((len(uvz), height * width + 1), NONE, device=uvz.device)
-    flat.scatter_reduce_(1, torch.where(inside, place, height * width).flatten(1), keys.flatten(1), "amin")
-    nearest = flat[:, :-1].reshape(-1, height, width)
+    flat = torch.full((len(uvz), height * width + SPARE), NONE, device=uvz.device)
+    spare = height * width + torch.arange(SPARE, device=uvz.device)
+    for chosen, side in _parts(windows, len(uvz)):
+        place, weights = _candidates(uvz[..., :2], faces[chosen], height, width, side)
+        over_z = weights / uvz[:, faces[chosen], 2][:, :, None]
+        depth = 1 / over_z.sum(-1)
+        inside = (weights >= 0).all(-1) & (place < height * width)
+        # depth and face in one number, so that the smallest is the nearest: bits of positive floats are ordered
+        keys = (torch.where(inside, depth, 1.0).float().view(torch.int32).long() << 32) | chosen[None, :, None]
+        outside = spare.repeat(math.ceil(side * side / SPARE))[: side * side]
+        flat.scatter_reduce_(1, torch.where(inside, place, outside).flatten(1), keys.flatten(1), "amin")
+    nearest = flat[:, : height * width].reshape(-1, height, width)
     face = torch.where(nearest == NONE, torch.full_like(nearest, -1), nearest & 0xFFFFFFFF)
     return face, _barycentric(uvz, faces, face)
 
 
-def _candidates(uv: Tensor, faces: Tensor, height: int, width: int, window: int) -> tuple[Int[Tensor, "c f w2"], Float[Tensor, "c f w2 3"]]:
+SPARE = 256  # places for what is outside: most candidates are, and on one place they would wait for each other
+
+
+def _parts(windows: Windows, views: int) -> Iterator[tuple[Int[Tensor, " k"], int]]:
+    for index, side in windows:
+        for chosen in index.split(max(1, CANDIDATES // (views * side * side))):
+            yield chosen, side
+
+
+def _candidates(uv: Tensor, faces: Tensor, height: int, width: int, side: int) -> tuple[Int[Tensor, "c f w2"], Float[Tensor, "c f w2 3"]]:
     """Place in the flat picture (its end where outside of it) and weights of every pixel of every face's window; negative is outside."""
     corners = uv[:, faces]
     first = (corners.amin(2) - 0.5).ceil()
-    steps = torch.arange(window, device=uv.device, dtype=uv.dtype)
+    steps = torch.arange(side, device=uv.device, dtype=uv.dtype)
     offsets = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), -1).reshape(-1, 2)
     pixels = first[:, :, None] + offsets
     weights = _weights(corners, pixels + 0.5)

@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 import torch
 from pretend_device import PretendMode, install
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten
 
 from data.perturbed import disturbed, mpjpe, posed_person
+from models import zbuffer_torch
 from models.body import BodyModel
 from models.refinement import Evidence, RefinementConfig, outline_device, refine_body
 from models.refinement.outline import match_outlines, outline_losses, outline_target, residuals
@@ -21,7 +24,7 @@ from models.silhouette import body_masks, mesh_contour, mesh_edges, normal_maps
 from models.silhouette.coverage import covered_samples
 from models.silhouette.normal_difference import drawn_difference, normal_difference
 from models.zbuffer import rasterize_views
-from models.zbuffer_torch import covered, visible, window_of
+from models.zbuffer_torch import covered, enlarged, visible, windows_of
 from pipeline.camera import orbit_cameras, project
 
 SIZE, VIEWS = 64, 3
@@ -55,15 +58,24 @@ def uvz_of(vertices, cameras):
     return torch.cat([pixels, depth[..., None]], -1)
 
 
-def test_faces_and_coverage_in_torch_are_those_of_the_z_buffer(case):
+def windows_for(case, cameras):
+    scale = float(cameras.K[..., 0, 0].max() / project(case.person.surface, cameras)[1].min())
+    return windows_of(case.person.surface, torch.from_numpy(case.faces).long(), scale)
+
+
+@pytest.mark.parametrize("candidates", [zbuffer_torch.CANDIDATES, 3000])
+def test_faces_and_coverage_in_torch_are_those_of_the_z_buffer(case, candidates, monkeypatch):
+    monkeypatch.setattr(zbuffer_torch, "CANDIDATES", candidates)
     uvz, faces = uvz_of(case.person.surface, case.evidence.cameras), torch.from_numpy(case.faces).long()
-    face, bary = visible(uvz, faces, SIZE, SIZE, window_of(uvz[..., :2], faces))
+    windows = windows_for(case, case.evidence.cameras)
+    assert sorted(torch.cat([index for index, _ in windows]).tolist()) == list(range(len(faces)))
+    face, bary = visible(uvz, faces, SIZE, SIZE, windows)
     expected = rasterize_views(uvz.numpy(), case.faces, SIZE, SIZE)
     same = face.numpy() == expected[0]
     assert same.mean() > 0.9999 and (expected[0] >= 0).mean() > 0.05  # two faces at the same depth to rounding
     np.testing.assert_allclose(bary.numpy()[same], expected[1][same], atol=2e-5)
     fine = uvz[..., :2] * 2
-    found = covered(fine, faces, 2 * SIZE, 2 * SIZE, window_of(fine, faces))
+    found = covered(fine, faces, 2 * SIZE, 2 * SIZE, enlarged(windows, 2))
     assert (found.numpy() != covered_samples(uvz[..., :2].numpy(), case.faces, SIZE, SIZE, 2).astype(bool)).mean() < 1e-4
 
 
@@ -74,7 +86,7 @@ def device_terms(case, dtype=torch.float32):
     targets = dataclasses.replace(targets, points=targets.points.to(dtype), normals=targets.normals.to(dtype))
     with torch.no_grad():
         vertices = case.model(case.estimate).vertices.to(dtype)
-    sizes = sizes_for(project(vertices, cameras)[0], edges, SIZE)
+    sizes = sizes_for(vertices, edges, cameras)
     weights = torch.tensor([10.0, 1, 1], dtype=dtype)
 
     def value(moved):
@@ -104,7 +116,7 @@ def test_samples_lie_on_the_visible_outline_and_room_for_more_changes_nothing(ca
     edges = DeviceEdges.of(mesh_edges(case.faces), torch.device("cpu"))
     cameras = case.evidence.cameras
     uv = project(case.person.surface, cameras)[0]
-    sizes = sizes_for(uv, edges, SIZE)
+    sizes = sizes_for(case.person.surface, edges, cameras)
     samples = outline_samples(uv, edges, cameras, sizes)
     contour = mesh_contour(case.person.surface, mesh_edges(case.faces), cameras)
     for view in range(VIEWS):
@@ -115,6 +127,44 @@ def test_samples_lie_on_the_visible_outline_and_room_for_more_changes_nothing(ca
         assert case.masks[view][row, column].mean() < 0.2
     more = outline_samples(uv, edges, cameras, dataclasses.replace(sizes, edges=sizes.edges + 50))
     torch.testing.assert_close(more.lengths.sum(1), samples.lengths.sum(1))
+
+
+def test_matching_a_few_views_at_a_time_changes_nothing(case, monkeypatch):
+    edges = DeviceEdges.of(mesh_edges(case.faces), torch.device("cpu"))
+    cameras = case.evidence.cameras
+    samples = outline_samples(project(case.person.surface, cameras)[0], edges, cameras, sizes_for(case.person.surface, edges, cameras))
+    targets = DeviceTargets.of([outline_target(mask, 3.0) for mask in case.masks], torch.device("cpu"))
+    whole = outline_device.nearest(samples, targets, 3.0)
+    monkeypatch.setattr(outline_device, "PAIRS", 1)
+    for all_views, each in zip(whole, outline_device.nearest(samples, targets, 3.0), strict=True):
+        assert torch.equal(all_views, each)
+
+
+class _Largest(TorchDispatchMode):
+    """The largest tensor that anything makes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        made = function(*args, **(kwargs or {}))
+        for tensor in tree_flatten(made)[0]:
+            if isinstance(tensor, torch.Tensor):
+                self.bytes = max(self.bytes, tensor.nelement() * tensor.element_size())
+        return made
+
+
+def test_no_array_of_the_paper_s_fit_is_large(case):
+    """12 views at 512 pixels: with one window for all faces the largest had 16 GB."""
+    cameras = orbit_cameras([30 * k for k in range(12)], 512)
+    edges = DeviceEdges.of(mesh_edges(case.faces), torch.device("cpu"))
+    sizes = sizes_for(case.person.surface, edges, cameras)
+    assert sum(len(index) * side**2 for index, side in enlarged(sizes.windows, 2)) < 0.2 * len(case.faces) * sizes.windows[-1][1] ** 2 * 4
+    with _Largest() as largest:
+        index, side = next(zbuffer_torch._parts(sizes.windows, 12))
+        zbuffer_torch._candidates(project(case.person.surface, cameras)[0], edges.faces[index], 512, 512, side)
+    assert largest.bytes < 1 << 30
 
 
 def test_the_gradient_is_that_of_finite_differences_at_fixed_matches(case, monkeypatch):
@@ -143,7 +193,7 @@ def test_the_difference_of_normals_in_torch_is_that_of_the_kernel(case):
     uvz, faces = uvz_of(case.person.surface, cameras), torch.from_numpy(case.faces).long()
     target = normal_maps(case.model(case.estimate).vertices.detach(), case.faces, cameras)
     weight = (target != 0).any(-1).float()
-    shown = visible(uvz, faces, SIZE, SIZE, window_of(uvz[..., :2], faces))
+    shown = visible(uvz, faces, SIZE, SIZE, windows_for(case, cameras))
     leaves = [case.person.surface.clone().requires_grad_() for _ in range(2)]
     fast = normal_difference(leaves[0], case.faces, [x.numpy() for x in shown], target, weight)
     slow = drawn_difference(leaves[1], faces, shown, target, weight)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,7 +17,7 @@ from models.refinement.outline import OutlineTarget, match_outlines, outline_los
 from models.refinement.outline_device import DeviceEdges, DeviceTargets, Sizes, outline_losses_on_device, sizes_for
 from models.refinement.terms import joint_errors, joint_loss, prior_loss
 from models.silhouette import MeshEdges, mesh_contour, normal_difference, visible_faces
-from models.zbuffer_torch import visible, window_of
+from models.zbuffer_torch import enlarged, visible
 from pipeline.camera import project, resize
 from pipeline.types import Body, Camera
 
@@ -51,11 +50,10 @@ class Objective:
         return self.estimate.transl.device
 
     @cached_property
-    def _on_device(self) -> tuple[DeviceEdges, Sizes, Int[Tensor, "f 3"], int]:
+    def _on_device(self) -> tuple[DeviceEdges, Sizes]:
         """Topology and array sizes of the fit on a GPU, for the outlines and for the normals."""
-        edges, cameras = DeviceEdges.of(self.edges, self.device), self.evidence.cameras
-        uv = project(self.model(self.estimate).vertices.detach(), cameras)[0]
-        return edges, sizes_for(uv, edges, cameras.width), edges.faces, window_of(uv, edges.faces)
+        edges = DeviceEdges.of(self.edges, self.device)
+        return edges, sizes_for(self.model(self.estimate).vertices.detach(), edges, self.evidence.cameras)
 
     @property
     def unit(self) -> float:
@@ -111,7 +109,7 @@ class Objective:
         return torch.zeros(count).index_add(0, torch.tensor(active), losses) * share
 
     def _outlines_on_device(self, posed: BodyOutput, targets: DeviceTargets, inside_weight: float) -> Float[Tensor, " c"]:
-        config, (edges, sizes, _, _) = self.config, self._on_device
+        config, (edges, sizes) = self.config, self._on_device
         weights = torch.full((config.views,), config.side_weight, device=self.device)
         weights[0] = config.front_weight
         losses = outline_losses_on_device(
@@ -150,7 +148,7 @@ class Objective:
         return share * total / count.clamp(min=1)
 
     def _visible_on_device(self, vertices: Float[Tensor, "v 3"], cameras: Camera) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        _, _, faces, window = self._on_device
+        edges, sizes = self._on_device
         pixels, depth = project(vertices.detach(), cameras)
-        larger = math.ceil(window * cameras.width / self.evidence.cameras.width)
-        return faces, visible(torch.cat([pixels, depth[..., None]], -1), faces, cameras.height, cameras.width, larger)
+        windows = enlarged(sizes.windows, cameras.width / self.evidence.cameras.width)
+        return edges.faces, visible(torch.cat([pixels, depth[..., None]], -1), edges.faces, cameras.height, cameras.width, windows)

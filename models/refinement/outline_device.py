@@ -15,12 +15,13 @@ from torch import Tensor
 from models.refinement.outline import OutlineTarget
 from models.silhouette import MeshEdges
 from models.silhouette.contour import OUTSIDE
-from models.zbuffer_torch import covered, window_of
+from models.zbuffer_torch import Windows, covered, enlarged, windows_of
 from pipeline.camera import project
 from pipeline.types import Camera, TensorRecord
 
 SAMPLES = 2  # sub-pixels along each side of a pixel in the test of what is hidden
 ROOM = 2.0  # outline edges for which there is room, over those of the first body
+PAIRS = 1 << 28  # of samples and mask points whose distances are held together, 4 bytes each
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class DeviceEdges(TensorRecord):
 class Sizes:
     """What is fixed before the loop."""
 
-    window: int  # sub-pixels that hold a face
+    windows: Windows  # pixels that hold the faces
     edges: int  # outline edges a view
     pieces: int  # samples of an edge
 
@@ -81,11 +82,13 @@ class Samples:
     t: Float[Tensor, " n"]
 
 
-def sizes_for(uv: Float[Tensor, "c v 2"], edges: DeviceEdges, width: int) -> Sizes:
+def sizes_for(vertices: Float[Tensor, "v 3"], edges: DeviceEdges, cameras: Camera) -> Sizes:
     """Room for a body that is seen as this one, and moves; waits for the device, so ask once."""
-    window = window_of(uv * SAMPLES, edges.faces)
+    uv, depth = project(vertices, cameras)
+    scale = float(cameras.K[..., 0, 0].max() / depth.min())
     room = int(_outline(uv, edges).sum(1).max().item() * ROOM) + 1
-    return Sizes(window, min(room, len(edges.ends)), 2 * max(1, round(width / 256)))
+    pieces = 2 * max(1, round(cameras.width / 256))
+    return Sizes(windows_of(vertices, edges.faces, scale), min(room, len(edges.ends)), pieces)
 
 
 def outline_losses_on_device(
@@ -129,9 +132,15 @@ def nearest(samples: Samples, targets: DeviceTargets, direction_weight: float) -
     """Index of the closest mask point of every sample, and of the closest sample of every mask point."""
     keys = torch.cat([samples.points, direction_weight * samples.normals], -1)
     wanted = torch.cat([targets.points, direction_weight * targets.normals], -1)
-    distance = torch.cdist(keys, wanted)
-    forward = distance.masked_fill(~targets.valid[:, None], torch.inf).argmin(2)
-    return forward, distance.masked_fill((samples.lengths == 0)[..., None], torch.inf).argmin(1)
+    hidden, invalid = (samples.lengths == 0)[..., None], ~targets.valid[:, None]
+    step = max(1, PAIRS // (keys.shape[1] * wanted.shape[1]))
+    parts = []
+    for part in (slice(first, first + step) for first in range(0, len(keys), step)):
+        distance = torch.cdist(keys[part], wanted[part]).masked_fill_(invalid[part], torch.inf)
+        forward = distance.argmin(2)
+        parts.append((forward, distance.masked_fill_(hidden[part], torch.inf).argmin(1)))
+    forward, backward = zip(*parts, strict=True)
+    return torch.cat(forward), torch.cat(backward)
 
 
 def outline_samples(uv: Float[Tensor, "c v 2"], edges: DeviceEdges, cameras: Camera, sizes: Sizes) -> Samples:
@@ -156,7 +165,7 @@ def outline_samples(uv: Float[Tensor, "c v 2"], edges: DeviceEdges, cameras: Cam
 def _hidden(points: Tensor, normals: Tensor, uv: Tensor, edges: DeviceEdges, cameras: Camera, sizes: Sizes) -> Bool[Tensor, "c n"]:
     """Whether another part of the mesh lies just outside of a sample."""
     height, width = cameras.height * SAMPLES, cameras.width * SAMPLES
-    mask = covered(uv * SAMPLES, edges.faces, height, width, sizes.window).flatten(1)
+    mask = covered(uv * SAMPLES, edges.faces, height, width, enlarged(sizes.windows, SAMPLES)).flatten(1)
     x, y = (points * SAMPLES + normals * OUTSIDE).floor().long().unbind(-1)
     there = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     return mask.gather(1, torch.where(there, y * width + x, torch.zeros_like(x))) & there
