@@ -46,8 +46,14 @@ class Case:
     def run(self, variant: str) -> Any:
         """The outputs as "plain", "fp32" (what ships), or "bf16"."""
         network = (self.plain or self.network) if variant == "plain" else self.network
-        with torch.autocast("cpu", torch.bfloat16, enabled=variant == "bf16"):
+        device = next((x.device for x in self.inputs if isinstance(x, torch.Tensor)), torch.device("cpu"))
+        with torch.autocast(device.type, torch.bfloat16, enabled=variant == "bf16"):
             return network(*self.inputs)
+
+    def to(self, device: torch.device | str) -> Case:
+        """A network that is a module, and inputs that are tensors and numbers, on a device."""
+        assert isinstance(self.network, nn.Module)
+        return Case(self.network.to(device), tuple(x.to(device) if isinstance(x, torch.Tensor) else x for x in self.inputs))
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,7 @@ def shipped(photo: Path = PHOTO, *, plain: bool = True) -> dict[str, Case]:
     return recorded(photo, plain=plain)[1]
 
 
-def recorded(photo: Path = PHOTO, *, plain: bool = True) -> tuple[Person, dict[str, Case]]:
+def recorded(photo: Path = PHOTO, *, plain: bool = True, device: torch.device | str = "cpu") -> tuple[Person, dict[str, Case]]:
     """What the networks made of the photo, and `shipped`."""
     cases: dict[str, Case] = {}
 
@@ -101,10 +107,10 @@ def recorded(photo: Path = PHOTO, *, plain: bool = True) -> tuple[Person, dict[s
         cases[name] = Case(network, inputs)
         return network(*inputs)
 
-    estimator = load_estimator()
+    estimator = load_estimator(device=device)
     hook = estimator.register_forward_pre_hook(lambda network, inputs: cases.update(estimator=Case(network, inputs)))
     with patch.object(precision, "run", record):
-        made = person(photo)
+        made = person(photo, device)
     hook.remove()
     twins = _twins() if plain else {}
     return made, {name: Case(case.network, case.inputs, twins.get(name)) for name, case in cases.items()}
