@@ -8,12 +8,12 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-from flows import subjects
 from flows.report.work import orphans
 from pipeline import links, locks
 from pipeline.store import Store
 
 _YOUNG = 3600.0  # seconds; younger half-written runs may still be at work on another machine
+_RETIRED = ("damaged-", "old-", "gc-")  # how the names of runs begin that were taken out of the cache: nobody writes in them
 
 
 def collect(root: Path, *, dry_run: bool) -> str:
@@ -39,16 +39,18 @@ def collect(root: Path, *, dry_run: bool) -> str:
 
 def unreferenced(store: Store) -> list[Path]:
     """Runs of the cache that no subject's link points at, damaged ones among them."""
-    held = {links.target(link) for name in subjects.names(store.root) for link in store.subject(name).iterdir()}
+    folders = [folder for folder in (store.root / "subjects").glob("*/") if not folder.is_symlink()]  # those without a subject.json too
+    held = {links.target(link) for folder in folders for link in folder.iterdir()}
     return [path for path in store.runs() if Path(os.path.normpath(path)) not in held]
 
 
 def abandoned(tmp: Path) -> list[Path]:
-    """Half-written and damaged runs that nobody has touched for an hour. A tmp/ that is a link is left alone: it may be anybody's."""
+    """Damaged runs, and half-written ones that nobody has touched for an hour. A tmp/ that is a link is left alone: it may be anybody's."""
     if tmp.is_symlink() or not tmp.is_dir():
         return []
     young = time.time() - _YOUNG
-    return [path for path in sorted(tmp.iterdir()) if path.is_dir() and not path.is_symlink() and path.stat().st_mtime < young]
+    found = [path for path in sorted(tmp.iterdir()) if path.is_dir() and not path.is_symlink()]
+    return [path for path in found if path.name.startswith(_RETIRED) or path.stat().st_mtime < young]
 
 
 def leftovers(folder: Path) -> list[Path]:

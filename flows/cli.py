@@ -24,6 +24,7 @@ app.add_typer(data_app, name="data")
 
 _USAGE: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")  # typer brings its own click
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)  # faults of the disk, told without a trace
+_OURS = ("ConfigError", "DamagedRun", "MissingWeight", "StageError", "StoreError", "ValueError", "WardrobeError")  # messages for people
 _PASS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
@@ -42,7 +43,9 @@ cli_scale.register(app)
 
 @app.command()
 def status(
-    subject: Annotated[str | None, typer.Argument(help="all by default", autocompletion=completing.subjects)] = None,
+    subject: Annotated[
+        str | None, typer.Argument(help="a name or a pattern ('ali*'); all by default", autocompletion=completing.subjects)
+    ] = None,
     work: Work = Path("work"),
     json: Json = False,
 ) -> None:
@@ -178,14 +181,24 @@ def guarded(call: Callable[[], object]) -> int:
         error.show()
         return 2
     except (ValueError, RuntimeError, OSError) as error:
-        ours = type(error).__name__ in ("ConfigError", "StoreError", "MissingWeight", "ValueError", "StageError", "WardrobeError")
-        if not ours and not (isinstance(error, OSError) and error.errno in _DISK):
+        refused = isinstance(error, OSError) and error.errno in _DISK
+        if type(error).__name__ not in _OURS and not refused:
             raise
-        typer.echo(f"turnaround: {error}", err=True)
+        typer.echo(f"turnaround: {_of_the_disk(error) if isinstance(error, OSError) and refused else error}", err=True)
         return 2
     if code == interrupts.INTERRUPTED:  # typer turns KeyboardInterrupt into this code
         interrupts.end()
     return code if isinstance(code, int) else 0
+
+
+def _of_the_disk(error: OSError) -> str:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    remedy = (
+        "free some space, e.g. with `turnaround gc`"
+        if full
+        else "choose a place that you may use, with --out where there is one, or --work"
+    )
+    return f"{error.filename or 'the disk'}: {error.strerror}; {remedy}"
 
 
 if __name__ == "__main__":

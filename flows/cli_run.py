@@ -67,9 +67,10 @@ def run(
     chosen = choose(work, Choice(photos or (), recursive, lists or (), limit, parse_shard(shard)))
     if people == "all":
         chosen = everyone(project, work, chosen, config, overrides, device)
-    words = (*map(str, photos or ()), *(["--recursive"] if recursive else []), *(w for file in lists or () for w in ("--list", str(file))))
+    words = [*map(str, photos or ()), *(["--recursive"] if recursive else []), *(w for file in lists or () for w in ("--list", str(file)))]
+    words += [*(["--shard", shard] if shard else []), *(["--limit", str(limit)] if limit else [])]
     request = Request(
-        chosen, work, config, overrides, device, runner, workers, direct, until, fail_fast=fail_fast, sources=words, store=store,
+        chosen, work, config, overrides, device, runner, workers, direct, until, fail_fast=fail_fast, sources=tuple(words), store=store,
         people="all" if people == "all" else "one",
     )  # fmt: skip
     results = run_all(request, project)

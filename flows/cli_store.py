@@ -19,7 +19,10 @@ def register(app: typer.Typer) -> None:
 
 def verify(
     subject: Annotated[
-        list[str] | None, typer.Argument(autocompletion=completing.subjects, help="whose current results; all of the cache by default")
+        list[str] | None,
+        typer.Argument(
+            autocompletion=completing.subjects, help="whose current results, names or patterns ('ali*'); all of the cache by default"
+        ),
     ] = None,
     work: Work = Path("work"),
     keep: Annotated[bool, typer.Option("--keep", help="only look: leave damaged runs where they are")] = False,

@@ -85,6 +85,7 @@ def reconstruct_one(job: Job, run_one: RunOne | None = None, event: Event | None
     store = open_store(job.folder, job.remote)
     try:
         with store.at_work():
+            remember(job, job.memory)  # first: a run that is killed leaves a subject that `status`, `rerun` and `gc` know
             for _ in range(len(job.stages)):  # each try mends a run, and a subject has no more than these
                 try:
                     attempt.go(store)
@@ -98,13 +99,18 @@ def reconstruct_one(job: Job, run_one: RunOne | None = None, event: Event | None
         _note(result, attempt.stage, error, job.photo)
         attempt.memory = attempt.memory.failing(attempt.stage, result.message)
         attempt.event(job.photo.name, attempt.stage, "failed")
+    remember(job, attempt.memory)
+    return result
+
+
+def remember(job: Job, memory: subjects.Memory) -> None:
+    """Write what is to be known of the subject; a variant leaves it as it is."""
     if job.apart:
-        return result
+        return
     try:
-        subjects.remember(job.folder, job.photo.name, attempt.memory)
+        subjects.remember(job.folder, job.photo.name, memory)
     except OSError as error:
         log.warning("%s: its settings cannot be remembered: %s", job.photo.name, error)
-    return result
 
 
 @contextmanager
@@ -177,13 +183,28 @@ def _empty_gpu() -> None:
         torch.cuda.empty_cache()
 
 
-@contextmanager
-def lend_device(stage: Stage[Any], wanted: str) -> Iterator[Any]:
-    """The torch.device of a stage; a GPU is held by its lock while it is lent. StageError for a GPU that is not there."""
+def check_device(wanted: str, *, elsewhere: bool = False) -> None:
+    """ValueError for a word that is no device, or a GPU that is not there; `elsewhere`, on other machines, only the word is looked at."""
+    kind, colon, index = wanted.partition(":")
+    numbered = bool(colon) and kind == "cuda" and index.isascii() and index.isdigit()
+    if kind not in ("auto", "cpu", "cuda") or (colon and not numbered):
+        raise ValueError(f"--device {wanted}: expected auto, cpu, cuda or cuda:N")
+    if kind != "cuda" or elsewhere:
+        return
     import torch
 
-    if wanted not in ("auto", "cpu") and not torch.cuda.is_available():
+    if not torch.cuda.is_available():
         raise ValueError(f"--device {wanted}: torch finds no CUDA device here; use --device auto or cpu")
+    if numbered and int(index) >= torch.cuda.device_count():
+        raise ValueError(f"--device {wanted}: the GPUs here are cuda:0 to cuda:{torch.cuda.device_count() - 1}")
+
+
+@contextmanager
+def lend_device(stage: Stage[Any], wanted: str) -> Iterator[Any]:
+    """The torch.device of a stage; a GPU is held by its lock while it is lent. ValueError for a GPU that is not there."""
+    import torch
+
+    check_device(wanted)
     if stage.device == "cpu" or wanted == "cpu" or not torch.cuda.is_available():
         yield torch.device("cpu")
         return

@@ -24,7 +24,7 @@ def write(file: Path, settings: Settings) -> str:
     except FileExistsError as error:
         raise ConfigError(f"{file} exists already and is left as it is; give another name") from error
     except OSError as error:
-        raise ConfigError(f"{file} cannot be written ({error.strerror})") from error
+        raise ConfigError(f"{file} cannot be written ({error.strerror}); give a path in a folder that is there and yours") from error
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
         stream.write(text(settings, file))
     return f"{file}: every setting of {settings.name}, commented out\nUse it with: turnaround run PHOTO --config {file}"

@@ -12,8 +12,8 @@ from pipeline.graph import Status
 
 
 def show_status(project: Project, root: Path, name: str | None, *, as_json: bool) -> str:
-    """A table of all subjects, or of one with reasons."""
-    chosen = [name] if name else subjects.names(root)
+    """A table of all subjects, or of those that a name or a pattern means, with reasons."""
+    chosen = subjects.matching(root, [name]) if name else subjects.names(root)
     found = {subject: project.status(root, subject) for subject in chosen}
     if as_json:
         rows = {

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from flows import interrupts, mirroring, report, subjects
-from flows.execute import Job, Result, listening
+from flows.execute import Job, Result, check_device, listening
 from flows.progress import Progress
 from flows.project import Project, up_to
 from flows.runners import Runner, default_workers, run_direct
@@ -78,6 +78,7 @@ def run(request: Request, project: Project) -> list[Result]:
     With `fail_fast` the results end with those that were done when the first failed.
     """
     runner = Runner.parse(request.runner)
+    check_device(request.device, elsewhere=runner.elsewhere and not request.direct)
     settings = project.settings(request.config, request.overrides)
     stages = project.build(settings)
     wanted = up_to(stages, request.until)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows import subjects
-from flows.execute import Job, Result
+from flows.execute import Job, Result, check_device
 from flows.progress import Progress
 from flows.project import Project, up_to
 from flows.rerunning import grouped
@@ -88,6 +88,7 @@ def sweep(
     ValueError for unknown subjects or settings, before anything is computed.
     """
     chosen, names = variants(sets), subjects.matching(root, patterns)
+    check_device(device)
     Store(root).prepare()
     planned = {variant.label: _jobs(project, root, names, variant, device, until) for variant in chosen}
     results = {}

@@ -67,7 +67,7 @@ def _owners(store: Store, names: Sequence[str]) -> dict[Path, set[str]]:
     """Run -> the subjects that it is the current one of; `names` or all. Links that lead out of the cache are passed over."""
     held: dict[Path, set[str]] = {}
     cache = store.root / "cache"
-    for name in names or subjects.names(store.root):
+    for name in subjects.matching(store.root, names) if names else subjects.names(store.root):
         subjects.recall(store.root, name)
         for link in sorted(store.subject(name).iterdir()):
             target = links.target(link)

@@ -198,7 +198,7 @@ def why(stage: Stage[Any], subject: Subject, failure: str | None = None) -> Stat
     if failure is not None:
         return Status(stage.name, "FAILED", note=failure, record=record)
     if record is None or absent:
-        note = f"{', '.join(absent)} is not done" if absent else ""
+        note = f"{', '.join(absent)} {'is' if len(absent) == 1 else 'are'} not done" if absent else ""
         return Status(stage.name, "MISSING", note=note, record=record)
     found = tuple(causes(Recipe.recorded(record.manifest), subject.recipe(stage)))
     changed = record.manifest.get("source") not in (None, source_digest(stage))

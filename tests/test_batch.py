@@ -214,6 +214,8 @@ def test_the_resume_command_of_many_is_the_call_itself(capsys):
     Path("p/list.txt").write_text("q\n")
     assert turn("run", "--list", "p/list.txt", "--direct") == 1
     assert "Resume with: turnaround run --list p/list.txt --work work" in capsys.readouterr().err
+    assert turn("run", "@p/list.txt", "--direct", "--shard", "1/1", "--limit", "25") == 1
+    assert "Resume with: turnaround run @p/list.txt --shard 1/1 --limit 25 --work work" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import os
@@ -15,6 +16,7 @@ import pytest
 import toy
 
 import flows.project
+from flows import subjects
 from flows.cli import app, guarded
 from flows.project import Project
 
@@ -143,6 +145,13 @@ def test_gc_frees_damaged_runs(photos, capsys):
     stray.mkdir()
     turn("gc")
     assert not stray.exists()
+    film = Path("work/subjects/bob/01_count/film.mp4")
+    film.write_bytes(b"X" + film.read_bytes()[1:])
+    half = Path("work/tmp/1234-half")
+    half.mkdir()
+    assert turn("verify") == 1 and len(list(Path("work/tmp").iterdir())) == 2
+    assert turn("gc") == 0
+    assert list(Path("work/tmp").iterdir()) == [half]  # somebody may be at work on it, on another machine
 
 
 def test_weights_that_are_missing_are_told_before_anything_is_computed(photos, capsys, monkeypatch):
@@ -172,6 +181,10 @@ def test_weights_that_are_missing_are_told_before_anything_is_computed(photos, c
         (["train", "nosuch"], "no training is called 'nosuch'"),
         (["nosuch"], "No such command"),
         (["run"], "Missing argument"),
+        (["run", "photos", "--device", "gpu"], "--device gpu: expected auto, cpu, cuda or cuda:N"),
+        (["run", "photos", "--device", "cuda:x"], "expected auto, cpu, cuda or cuda:N"),
+        (["status", "dor*"], "knows no subject 'dor*'"),
+        (["init", "nosuch/x.yaml"], "give a path in a folder that is there"),
     ],
 )
 def test_wrong_calls_exit_with_2_and_name_the_remedy(words, message, photos, capsys):
@@ -179,6 +192,40 @@ def test_wrong_calls_exit_with_2_and_name_the_remedy(words, message, photos, cap
     assert turn(*words) == 2
     assert message in capsys.readouterr().err
     assert toy.calls == []
+
+
+def test_a_gpu_that_is_not_there_is_told_before_anything_is_computed(photos, capsys, monkeypatch):
+    assert turn("run", photos / "bob.png", "--direct", "--until", "count") == 0
+    toy.calls.clear()
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    capsys.readouterr()
+    for words in (["run", photos], ["rerun"], ["sweep", "--set", "stages.share.divisor=2,3"]):
+        assert turn(*words, "--device", "cuda") == 2
+        assert "finds no CUDA device here; use --device auto or cpu" in capsys.readouterr().err
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert turn("run", photos, "--device", "cuda:2") == 2
+    assert "the GPUs here are cuda:0 to cuda:1" in capsys.readouterr().err
+    assert toy.calls == []
+
+
+def test_status_and_verify_take_patterns(photos, capsys):
+    assert turn("run", photos, "--direct") == 0
+    capsys.readouterr()
+    assert turn("status", "*o*") == turn("verify", "ali*") == 0
+    said = capsys.readouterr().out
+    assert "bob" in said and "carol" in said and "alice" not in said and "3 runs" in said
+
+
+def test_a_disk_that_refuses_is_told_with_a_remedy(capsys):
+    for number, remedy in ((errno.EROFS, "--out where there is one, or --work"), (errno.ENOSPC, "turnaround gc")):
+
+        def refused(number=number):
+            raise OSError(number, os.strerror(number), "work/report/index.html")
+
+        assert guarded(refused) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("turnaround: work/report/index.html: ") and remedy in said and "Errno" not in said
 
 
 def test_two_photos_of_one_name_are_two_subjects(photos, capsys):
@@ -201,6 +248,24 @@ def test_interrupt_ends_at_once_with_130_and_the_next_run_goes_on(photos):
     assert "goes on where this one stopped" in running.stderr.read()
     assert not list(Path("work/cache").glob("*/*/manifest.json"))
     assert turn(*words) == 0
+
+
+def test_what_a_killed_run_has_made_is_known_and_kept(photos, capsys, monkeypatch):
+    """Whatever ends the process in a later stage, `status`, `rerun` and `gc` know the subject and its first stages."""
+
+    with monkeypatch.context() as patch:
+        patch.setattr(toy.Share, "run", lambda self, **inputs: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert app(["run", str(photos / "bob.png"), "--direct", "--set", "stages.share.divisor=7"], standalone_mode=False) == 130
+    capsys.readouterr()
+    assert turn("status", "bob") == 0
+    assert "count        FRESH" in capsys.readouterr().out
+    assert turn("gc") == 0
+    Path("work/subjects/bob/subject.json").rename("kept.json")  # as versions before left it
+    assert turn("gc") == 0
+    Path("kept.json").rename("work/subjects/bob/subject.json")
+    toy.calls.clear()
+    assert turn("rerun") == 0
+    assert toy.calls == ["share", "label"] and subjects.recall(Path("work"), "bob").overrides == ("stages.share.divisor=7",)
 
 
 def test_a_fresh_run_imports_no_torch(photos):
