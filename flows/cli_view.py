@@ -32,10 +32,13 @@ def view(
 def export(
     subject: Subject,
     to: Annotated[str, typer.Option("--to", help="ply, splat, glb, obj, mp4 or html")],
-    out: Annotated[Path | None, typer.Option("--out", help="file or folder to write; SUBJECT.ply here by default")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="file, or folder for SUBJECT.ply; here by default")] = None,
     work: Work = Path("work"),
 ) -> None:
     """Write a result for other programs; html is one page that shows the person in 3D without a network."""
-    from flows.exporting import export_file
+    from flows.exporting import export_file, warn_of_stale
+    from flows.project import Project
 
-    typer.echo(str(export_file(work, subject, to, out)))
+    written = export_file(work, subject, to, out)
+    warn_of_stale(Project(), work, subject, written)
+    typer.echo(str(written))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows import subjects
+from flows.project import Project
 from pipeline.store import Record, Store
 
 log = logging.getLogger(__name__)
@@ -35,18 +36,17 @@ def export_file(root: Path, subject: str, to: str, out: Path | None) -> Exported
         root: the work folder.
         subject: its name.
         to: one of FORMATS.
-        out: the file, or a folder for SUBJECT.<to>; that file in the current folder by default.
+        out: the file, or a folder for SUBJECT.<to>, made where it is not there; that file in the current folder by default.
 
     Raises:
+        DamagedRun: the result is not what was written.
         ValueError: an unknown format or subject, nothing to export yet, a file that cannot be written, or (html) a
             package that cannot be fetched; the message says what to do.
     """
     if to not in FORMATS:
         raise ValueError(f"--to {to}: expected one of {', '.join(FORMATS)}")
     subjects.recall(root, subject)
-    target = out or Path(".")
-    if target.is_dir():
-        target = target / f"{subject}.{to}"
+    target = _target(out or Path("."), subject, to)
     store = Store(root)
     content, stages = _page(store, subject) if to == "html" else _content(store, subject, to)
     try:
@@ -57,6 +57,28 @@ def export_file(root: Path, subject: str, to: str, out: Path | None) -> Exported
     return Exported(target, stages)
 
 
+def warn_of_stale(project: Project, root: Path, subject: str, written: Exported) -> None:
+    """A warning where the photo, the settings or what was given have changed since what was written was made."""
+    try:
+        rows = project.status(root, subject)
+    except (ValueError, OSError):  # the photo is gone, or a preset of its own: the result is still the result
+        return
+    old = [row for row in rows if row.stage in written.stages and row.state in ("STALE", "FAILED")]
+    if old:
+        told = ", ".join(f"{row.stage} is {row}" for row in old)
+        log.warning("%s: %s, so this is the result from before; `turnaround rerun -s %s` brings it up to date", subject, told, subject)
+
+
+def _target(out: Path, subject: str, to: str) -> Path:
+    """The file to write: a new path without an ending is a folder. ValueError for the ending of another format."""
+    if out.is_dir() or not (out.suffix or out.exists()):
+        return out / f"{subject}.{to}"
+    other = out.suffix[1:].lower()
+    if other in FORMATS and other != to:
+        raise ValueError(f"--out {out} ends as {other}, and --to is {to}; give them the same")
+    return out
+
+
 def _content(store: Store, subject: str, to: str) -> tuple[Callable[[], bytes], tuple[str, ...]]:
     record, output, stage = _best(store, subject, "glb" if to == "obj" else to)
     if to == "splat":
@@ -64,6 +86,7 @@ def _content(store: Store, subject: str, to: str) -> tuple[Callable[[], bytes], 
 
         gaussians = record.load(output)
         return lambda: dot_splat.encode(gaussians), (stage,)
+    record.check(output)
     return record.file(output).with_suffix(f".{to}").read_bytes, (stage,)
 
 

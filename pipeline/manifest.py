@@ -97,7 +97,10 @@ class Record:
         """DamagedRun where the bytes of an output are not those that were written."""
         fault = next(_faults(self.path, self.manifest["outputs"][output]["files"], content=True), None)
         if fault is not None:
-            raise DamagedRun(f"{self.file(output)} cannot be read ({fault}); run again to make it again", self.path)
+            raise DamagedRun(
+                f"{self.file(output)} cannot be read ({fault}); `turnaround verify` sets it aside, and `turnaround run` makes it again",
+                self.path,
+            )
 
     def damage(self, *, content: bool = False) -> list[Fault]:
         """Files that are missing, of another kind or size, and with `content` of other bytes or not in the manifest."""

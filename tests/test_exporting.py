@@ -12,6 +12,8 @@ import tarfile
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +21,8 @@ import torch
 import toy_person
 from chromium import Browser, needs_chromium
 
-from flows.exporting import FORMATS, export_file
+from flows.cli import app, guarded
+from flows.exporting import FORMATS, Exported, export_file, warn_of_stale
 from flows.viewer import html_page, npm
 from flows.viewer.html_page import Person, page
 from flows.viewer.packing import STEP, pack_gaussians, pack_mesh, unpack_gaussians
@@ -96,6 +99,36 @@ def test_export_into_a_folder_and_its_errors(work, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match=r"cannot be written .* --out"):
         export_file(work, "toy", "ply", tmp_path / "file" / "x.ply")
+
+
+def test_out_is_a_folder_or_a_file_of_the_format(work, tmp_path):
+    assert export_file(work, "toy", "ply", tmp_path / "new").path == tmp_path / "new" / "toy.ply"
+    (tmp_path / "plain").write_text("")
+    assert export_file(work, "toy", "obj", tmp_path / "plain").path == tmp_path / "plain"
+    with pytest.raises(ValueError, match="ends as glb, and --to is ply"):
+        export_file(work, "toy", "ply", tmp_path / "x.GLB")
+
+
+@pytest.mark.parametrize("to", ["ply", "splat", "html"])
+def test_damaged_results_are_not_exported(tmp_path, to, capsys, monkeypatch):
+    toy_person.make(tmp_path / "work")
+    monkeypatch.chdir(tmp_path)
+    file = next(tmp_path.glob("work/cache/fuse/*/gaussians.ply"))
+    content = file.read_bytes()
+    file.write_bytes(content[:-9] + bytes([content[-9] ^ 4]) + content[-8:])
+    assert guarded(lambda: app(["export", "toy", "--to", to], standalone_mode=False)) == 2
+    said = capsys.readouterr().err
+    assert "has other bytes than were written" in said and "`turnaround verify` sets it aside" in said
+    assert not (tmp_path / f"toy.{to}").exists()
+
+
+def test_a_result_from_before_is_exported_with_a_warning(tmp_path, caplog):
+    rows = [SimpleNamespace(stage="fuse", state="FRESH"), SimpleNamespace(stage="mesh", state="STALE")]
+    project: Any = SimpleNamespace(status=lambda root, name: rows)
+    warn_of_stale(project, tmp_path, "toy", Exported(tmp_path, ("fuse",)))
+    assert not caplog.text
+    warn_of_stale(project, tmp_path, "toy", Exported(tmp_path, ("mesh",)))
+    assert "this is the result from before; `turnaround rerun -s toy`" in caplog.text
 
 
 def test_unfinished_subjects_export_what_they_have_and_say_so(tmp_path, caplog):

@@ -53,7 +53,7 @@ def test_changed_bytes_are_found_by_content_and_never_loaded(tmp_path):
     assert record.faults() == [] and record.faults(content=True) == ["trace.json has other bytes than were written"]
     (fault,) = record.damage(content=True)
     assert fault.expected == record.digest("trace") and fault.got == file_digest(trace)
-    with pytest.raises(DamagedRun, match=r"trace\.json.*cannot be read.*other bytes.*run again") as raised:
+    with pytest.raises(DamagedRun, match=r"trace\.json.*cannot be read.*other bytes.*`turnaround verify`.*run") as raised:
         record.load("trace")
     assert pickle.loads(pickle.dumps(raised.value)).path == raised.value.path == record.path, "it comes back from other processes"
     (record.path / "film.mp4").unlink()
