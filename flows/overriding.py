@@ -173,9 +173,14 @@ def _check_picture(takes: str, data: bytes, file: Path) -> None:
     from pipeline.photo import decode
 
     try:
-        decode(data, file.name)
+        height, width = decode(data, file.name)[0].shape[:2]
     except StageError as error:
         raise ValueError(str(error)) from error
+    if takes.endswith(".back") and height != width:
+        raise ValueError(
+            f"{file} has {width} x {height} pixels: a back view is a square picture on the grid of 05_back_view/coarse.png; "
+            "draw over that file"
+        )
 
 
 def _fitting(stage: Stage[Any], output: str, file: Path, record: Record) -> bytes:

@@ -71,7 +71,16 @@ def _each(root: Path, store: Store, photo: Photo, record: Record) -> Iterator[Ph
         name = named[Wanted(photo.image, k)]
         _give(root, name, file.read_bytes(), f"{_OURS}{k} of {len(files)} from the left in {photo.image.absolute()} (people {record.key})")
         store.link(name, 0, record)
+        _forget(store, photo.name)
         yield subjects.photo(root, name, photo.image)
+
+
+def _forget(store: Store, name: str) -> None:
+    """The photo as one subject, where it came to nothing: its people are the subjects now. What holds a result or a gift stays."""
+    folder = store.subject(name)
+    if folder.is_dir() and [file.name for file in folder.iterdir()] == [subjects.FILE]:
+        (folder / subjects.FILE).unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def _give(root: Path, name: str, data: bytes, origin: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import toy
+from PIL import Image
 
 import flows.project
 from flows import given, overriding
@@ -112,8 +113,6 @@ def test_computing_anew_keeps_what_is_given(capsys):
 
 
 def test_where_a_stage_takes_it_from_beside_the_photo_it_is_given_there(capsys):
-    from PIL import Image
-
     Image.new("L", (80, 80), 255).save("drawn.png")
     assert turn("override", "alice/03_label/text.json", "drawn.png") == 0
     assert states("alice", capsys) == {"count": "FRESH", "share": "FRESH", "label": "STALE(INPUT)"}
@@ -126,8 +125,6 @@ def test_where_a_stage_takes_it_from_beside_the_photo_it_is_given_there(capsys):
 
 
 def test_a_mask_drawn_from_a_given_one_goes_before_it_and_is_taken_back_to_it(capsys):
-    from PIL import Image
-
     for name, value in (("first.png", 255), ("second.png", 200)):
         Image.new("L", (80, 80), value).save(name)
     turn("override", "alice/photo/mask", "first.png")
@@ -152,8 +149,6 @@ def test_the_resume_command_of_a_rerun_is_a_rerun(capsys):
 
 
 def test_files_beside_the_photo_are_given_in_the_work_folder_and_win(capsys):
-    from PIL import Image
-
     Image.new("L", (80, 80), 255).save("drawn.png")
     Path("alice.mask.png").write_bytes(b"the one beside")
     turn("rerun", "-s", "alice")
@@ -199,6 +194,18 @@ def test_what_cannot_be_given_is_told_with_what_can(words, message, capsys):
     assert turn("override", *words) == 2
     assert message in capsys.readouterr().err
     assert not (ROOT / "subjects/alice/given").exists()
+
+
+def test_a_back_view_that_the_run_would_refuse_is_refused(tmp_path):
+    for size, good in (((96, 96), True), ((80, 96), False)):
+        file = tmp_path / f"{size[0]}.png"
+        Image.new("RGB", size).save(file)
+        if good:
+            overriding._check_picture("photo.back", file.read_bytes(), file)
+            continue
+        with pytest.raises(ValueError, match=r"80\.png has 80 x 96 pixels: a back view is a square picture"):
+            overriding._check_picture("photo.back", file.read_bytes(), file)
+        overriding._check_picture("photo.mask", file.read_bytes(), file)
 
 
 def test_what_was_given_is_never_forgotten_silently(capsys):
@@ -269,8 +276,6 @@ def test_a_mask_edited_in_the_square_is_put_back_into_the_photo():
 
 def _png(pixels: np.ndarray) -> bytes:
     import io
-
-    from PIL import Image
 
     stream = io.BytesIO()
     Image.fromarray((pixels * 255).astype(np.uint8)).save(stream, "png")
