@@ -35,7 +35,7 @@ class Progress:
 
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]}"), TimeElapsedColumn(),
                        TextColumn("{task.fields[pace]}"))  # fmt: skip
-            self._bar = Bar(*columns, console=Console(stderr=True))
+            self._bar = Bar(*columns, console=Console(stderr=True, emoji=False))
             self._bar.start()
             self._all = self._bar.add_task(self._title, total=self._total, count=f"0/{self.pace.total}", pace="")
         return self

@@ -150,7 +150,7 @@ def _conclude(results: Sequence[Result], photos: int, seconds: float, folder: Pa
     from rich.console import Console
     from rich.markup import escape
 
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
     failed = [result for result in results if not result.ok]
     made = sum(stage["state"] == "made" for result in results for stage in result.stages.values())
     fresh = sum(stage["state"] == "fresh" for result in results for stage in result.stages.values())

@@ -228,6 +228,14 @@ def test_a_disk_that_refuses_is_told_with_a_remedy(capsys):
         assert said.startswith("turnaround: work/report/index.html: ") and remedy in said and "Errno" not in said
 
 
+def test_names_with_colons_are_told_as_they_are(photos, capsys):
+    (photos / "bob.png").rename(photos / "a:x:[b].png")
+    (photos / "a:x:[b].png").write_bytes(b"bad")
+    assert turn("run", photos / "a:x:[b].png", "--direct") == 1
+    said = capsys.readouterr().err
+    assert "Resume with: turnaround run" in said and said.count("a:x:[b]") >= 3 and "\N{CROSS MARK}" not in said
+
+
 def test_two_photos_of_one_name_are_two_subjects(photos, capsys):
     (photos / "bob.jpg").write_bytes(b"other")
     assert turn("run", photos, "--direct") == 0
