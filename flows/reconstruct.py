@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 # ruff: noqa: E402, settings have to be there before prefect is imported
@@ -18,8 +18,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed
 
 from flows import artifacts
-from flows.execute import Job, Result, compute, is_transient, reconstruct_one
+from flows.execute import Job, Result, compute, is_transient, reconstruct_one, remember
 from flows.runners import Runner, resources, task_runner
+from flows.workers import death, despite_deaths, is_death, marked
 from pipeline.graph import Outcome, Subject
 from pipeline.stage import Stage
 
@@ -40,9 +41,10 @@ def run_one(stage: Stage[Any], subject: Subject, job: Job) -> Outcome:
 
 
 @task(name="subject", task_run_name="{job.photo.name}", cache_policy=NO_CACHE, persist_result=False)
-def reconstruct_subject(job: Job) -> Result:
-    """All stages of one subject, and its contact sheet for Prefect's page."""
-    result = reconstruct_one(job, run_one)
+def reconstruct_subject(job: Job, marks: str | None) -> Result:
+    """All stages of one subject, and its contact sheet for Prefect's page; `marks`: folder of `flows.workers.marked`."""
+    with marked(marks, job.photo.name):
+        result = reconstruct_one(job, run_one)
     artifacts.show_subject(job, result)
     return result
 
@@ -54,6 +56,8 @@ class _Work:
     jobs: Sequence[Job]
     runner: Runner
     finished: Callable[[Result], None]
+    marks: str | None
+    lost: list[Job] = field(default_factory=list)  # filled by the flow: those whose worker died
 
 
 _work: ContextVar[_Work] = ContextVar("turnaround_work")
@@ -68,31 +72,57 @@ def reconstruct(photos: int, work: str, runner: str, workers: int, device: str) 
 def _all(device: str) -> list[Result]:
     """The flow's body; apart, since a flow's own function is sent to workers with everything that it names."""
     todo = _work.get()
+    results: dict[str, Result] = {}
     with resources(todo.runner, device):
-        futures = [reconstruct_subject.submit(job) for job in todo.jobs]
-    by_name: dict[str, Result] = {}
-    for future in as_completed(futures):
-        result = future.result()
-        by_name[result.subject] = result
+        futures = {reconstruct_subject.submit(job, todo.marks): job for job in todo.jobs}
+    for future in as_completed(list(futures)):
+        try:
+            result = future.result()
+        except Exception as error:
+            if not is_death(error):
+                raise
+            todo.lost.append(futures[future])
+            continue
+        results[result.subject] = result
         todo.finished(result)
-    results = [by_name[job.photo.name] for job in todo.jobs]
-    artifacts.show_run(results)
-    return results
+    done = [results[job.photo.name] for job in todo.jobs if job.photo.name in results]
+    artifacts.show_run(done)
+    return done
 
 
 def run_with_prefect(jobs: Sequence[Job], runner: str, workers: int, finished: Callable[[Result], None]) -> list[Result]:
     """Run the flow under the task runner of that name (`Runner.parse`); `finished` is told of each subject as it ends.
 
+    A subject whose worker dies is done once more, alone, and fails if that dies, too; the others go on.
     ValueError for a runner that does not exist, is not installed, or whose workers could not reach Prefect's server.
     """
     chosen = Runner.parse(runner)
     if chosen.elsewhere:
         prefect_api.check_reachable()
     chosen.check()
-    token = _work.set(_Work(jobs, chosen, finished))
-    try:
-        with nullcontext({}) if chosen.kind == "threads" else prefect_api.shared_server() as environment:
-            runs = reconstruct.with_options(task_runner=task_runner(chosen, workers, environment))
-            return runs(len(jobs), str(jobs[0].root) if jobs else "", runner, workers, jobs[0].device if jobs else "auto")
-    finally:
-        _work.reset(token)
+    results: dict[str, Result] = {}
+
+    def told(result: Result) -> None:
+        results[result.subject] = result
+        finished(result)
+
+    def failed(job: Job, stage: str) -> None:
+        result = death(job, stage)
+        remember(job, job.memory.failing(stage, result.message))
+        told(result)
+
+    with nullcontext({}) if chosen.kind == "threads" else prefect_api.shared_server() as environment:
+
+        def go(some: Sequence[Job], workers: int, marks: str) -> Sequence[Job]:
+            apart = chosen.kind != "threads" and not chosen.address  # processes of this machine, which see its folders
+            work = _Work(some, chosen, told, marks if apart else None)
+            token = _work.set(work)
+            try:
+                runs = reconstruct.with_options(task_runner=task_runner(chosen, workers, environment))
+                runs(len(some), str(some[0].root), runner, workers, some[0].device)
+            finally:
+                _work.reset(token)
+            return work.lost
+
+        despite_deaths(jobs, workers, go, failed)
+    return [results[job.photo.name] for job in jobs]

@@ -82,12 +82,12 @@ def task_runner(runner: Runner, workers: int, environment: dict[str, str]) -> An
 
     environment: variables that workers of other processes get, PREFECT_API_URL above all.
     """
-    from prefect.task_runners import ProcessPoolTaskRunner, ThreadPoolTaskRunner
+    from prefect.task_runners import ThreadPoolTaskRunner
 
     if runner.kind == "threads":
         return ThreadPoolTaskRunner(max_workers=workers)
     if runner.kind == "processes":
-        return ProcessPoolTaskRunner(max_workers=workers)
+        return _process_pool()(max_workers=workers)
     module, name = _EXTRAS[runner.kind]
     os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "error")  # read when dask is imported, here and in its workers
     try:
@@ -99,6 +99,19 @@ def task_runner(runner: Runner, workers: int, environment: dict[str, str]) -> An
             f"--runner {runner.kind} needs a package that is not installed: pip install 'turnaround[{runner.kind}]'"
         ) from error
     return (_dask if runner.kind == "dask" else _ray)(factory, runner.address, workers, environment)
+
+
+def _process_pool() -> Any:
+    """Prefect's pool of processes, which does not keep this process from ending after one of the workers was killed."""
+    from prefect.task_runners import ProcessPoolTaskRunner
+
+    class Pool(ProcessPoolTaskRunner):
+        def _stop_message_forwarding(self) -> None:
+            if (queue := self._subprocess_message_queue) is not None:
+                queue.cancel_join_thread()  # a killed worker may hold the queue's lock for ever
+            super()._stop_message_forwarding()
+
+    return Pool
 
 
 def _dask(factory: Any, address: str, workers: int, environment: dict[str, str]) -> Any:
