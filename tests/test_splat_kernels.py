@@ -186,6 +186,7 @@ def fake_gsplat(calls: list[int]) -> types.ModuleType:
         assert options["packed"] and options["near_plane"] == dense.NEAR and options["eps2d"] == dense.BLUR
         assert colors.shape[:-1] in ((len(means),), (len(Ks), len(means)))
         calls.append(len(Ks))
+        viewmats, Ks = viewmats.to(means), Ks.to(means)  # which gsplat takes in single precision only
         image, alpha = dense.render(
             Gaussians(means, quats, scales, opacities, torch.zeros_like(means)), Camera(Ks, viewmats, width, height), True
         )
@@ -218,6 +219,8 @@ def fake_gsplat(calls: list[int]) -> types.ModuleType:
 def test_gsplat_is_called_for_many_cameras_at_once(monkeypatch, geometry):
     calls: list[int] = []
     monkeypatch.setitem(sys.modules, "gsplat", fake_gsplat(calls))
+    monkeypatch.setitem(sys.modules, "gsplat.cuda", types.ModuleType("gsplat.cuda"))
+    monkeypatch.setitem(sys.modules, "gsplat.cuda._backend", types.SimpleNamespace(_C=object()))
     gaussians, cameras = random_gaussians(30), orbit_cameras([0, 40, 90, 200, 300], 24)
     want = value_and_gradient(dense.render, gaussians, cameras, geometry, torch.float64)
     for memory, expected in ((cuda.MEMORY, [5]), (2 * (30 * cuda.BYTES_OF_SPLAT + 24 * 24 * cuda.BYTES_OF_PIXEL), [2, 2, 1])):
