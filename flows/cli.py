@@ -17,6 +17,8 @@ from flows.cli_quality import register
 from flows.options import Config, Json, Set, Work
 
 os.environ.setdefault("DO_NOT_TRACK", "1")
+# torch's threads that wait sleep: by default they spin, and beside another busy program everything takes four times as long
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 data_app = typer.Typer(no_args_is_help=True, help="Synthetic people to learn from and to test on.", rich_markup_mode=None)
