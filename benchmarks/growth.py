@@ -14,6 +14,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from benchmarks import splat_growth, startup
 
@@ -40,6 +41,12 @@ def draw(panels: Curves, out: Path) -> None:
             (line,) = axis.loglog(x, y, marker=".", linewidth=1.3, label=label)
             axis.loglog(x, [y[-1] * value / x[-1] for value in x], linestyle=":", linewidth=0.9, color=line.get_color(), alpha=0.6)
         axis.set_xlabel(title)
+        places = sorted({value for points in curves.values() for value, _ in points})[::2]
+        axis.set_xticks(places, [f"{value / 1000:.0f}k" if value >= 5000 else f"{value:.0f}" for value in places])
+        axis.xaxis.set_minor_formatter(NullFormatter())
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.yaxis.set_minor_formatter(NullFormatter())
         axis.grid(alpha=0.3, which="both")
         axis.legend(fontsize=7)
     axes[0][0].set_ylabel("milliseconds (dotted: proportional)")
