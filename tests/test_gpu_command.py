@@ -60,7 +60,7 @@ def test_small_steps_on_the_cpu(tmp_path):
     assert read("build")["figures"]["machine"]["packages"]["torch"]
     assert read("renderer")["figures"]["3_views_parity"]["color_max"] == 0
     errors = read("refinement")["figures"]["12x2_64px"]["mpjpe_mm"]
-    assert errors["cpu"] == errors["device"] < errors["before"]
+    assert errors["cpu"] == pytest.approx(errors["device"], rel=1e-3) and errors["device"] < errors["before"]
 
 
 def test_without_a_gpu_steps_are_skipped(tmp_path, monkeypatch):
