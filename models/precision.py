@@ -15,7 +15,6 @@ How far bfloat16 may be from float32 is bounded for every network in tests/test_
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import logging
@@ -147,10 +146,10 @@ def _keep(file: Path, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     with os.fdopen(handle, "w") as stream:
         json.dump(found, stream)
     try:
-        if _read(file) is None:  # absent, or not what this module wrote
-            file.unlink(missing_ok=True)
-        with contextlib.suppress(FileExistsError):
-            os.link(temporary, file)
+        os.link(temporary, file)  # of several that begin together the first one's stays, and nobody takes it away
+    except FileExistsError:
+        if _read(file) is None:  # not what this module wrote
+            os.replace(temporary, file)
     except OSError:  # a file system without links
         os.replace(temporary, file)
     Path(temporary).unlink(missing_ok=True)
