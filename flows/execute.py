@@ -96,7 +96,7 @@ def reconstruct_one(job: Job, run_one: RunOne | None = None, event: Event | None
             else:
                 attempt.go(store)
     except Exception as error:
-        _note(result, attempt.stage, error, job.photo)
+        note_failure(result, attempt.stage, error, job.photo)
         attempt.memory = attempt.memory.failing(attempt.stage, result.message)
         attempt.event(job.photo.name, attempt.stage, "failed")
     remember(job, attempt.memory)
@@ -226,7 +226,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__)
 
 
-def _note(result: Result, stage: str, error: Exception, photo: Photo) -> None:
+def note_failure(result: Result, stage: str, error: Exception, photo: Photo) -> None:
     """Fill in what failed and why, naming the file."""
     result.failed = stage
     kinds = {
@@ -236,6 +236,7 @@ def _note(result: Result, stage: str, error: Exception, photo: Photo) -> None:
         "DamagedRun": "disk",
         "OSError": "disk",
         "FileNotFoundError": "disk",
+        "WorkerDied": "memory",
     }
     result.fault = kinds.get(type(error).__name__, "picture" if isinstance(error, StageError) else "program")
     text = str(error) or type(error).__name__

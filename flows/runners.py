@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -91,8 +92,6 @@ def task_runner(runner: Runner, workers: int, environment: dict[str, str]) -> An
     module, name = _EXTRAS[runner.kind]
     os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "error")  # read when dask is imported, here and in its workers
     try:
-        import importlib
-
         factory = getattr(importlib.import_module(module), name)
     except ImportError as error:
         raise ValueError(
@@ -145,8 +144,6 @@ def resources(runner: Runner, device: str) -> AbstractContextManager[Any]:
     if not runner.address or not device.startswith("cuda"):
         return nullcontext()
     if runner.kind == "ray":
-        import importlib
-
         return importlib.import_module("prefect_ray.context").remote_options(num_gpus=1)  # an extra, maybe not installed
     from dask.base import annotate
 

@@ -13,11 +13,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from flows.execute import Job, Result, listening
+from flows.execute import Job, Result, listening, note_failure
 
 log = logging.getLogger(__name__)
 
 DEATHS = {"BrokenProcessPool", "KilledWorker", "WorkerCrashedError", "NodeDiedError", "OutOfMemoryError", "ActorDiedError"}
+
+
+class WorkerDied(RuntimeError):
+    """The worker of a subject died, and another one that did it alone."""
 
 
 def is_death(error: BaseException) -> bool:
@@ -66,7 +70,8 @@ def despite_deaths(jobs: Sequence[Job], workers: int, go: Round, failed: Callabl
             waiting, alone = [suspects.pop(0)], True
         with tempfile.TemporaryDirectory(prefix="turnaround-") as marks:
             lost = list(go(waiting, 1 if alone else workers, marks))
-            stages = {job.photo.name: _mark(marks, job.photo.name).read_text() for job in lost if _mark(marks, job.photo.name).exists()}
+            left = {job.photo.name: _mark(marks, job.photo.name) for job in lost}
+            stages = {name: mark.read_text() for name, mark in left.items() if mark.exists()}
         if alone or (len(lost) == len(waiting) and not stages):  # workers that die before they begin will not do better
             for job in lost:
                 failed(job, stages.get(job.photo.name, "photo"))
@@ -80,10 +85,10 @@ def despite_deaths(jobs: Sequence[Job], workers: int, go: Round, failed: Callabl
 
 def death(job: Job, stage: str) -> Result:
     """The result of a subject whose worker died twice at a stage."""
-    message = (
-        f"{job.photo.image.name}: the process that did it was killed, a second time when it was alone: most often "
-        "the machine had too little memory; use fewer --workers, a smaller photo or --config tiny, and look into the kernel's log (dmesg)"
+    error = WorkerDied(
+        "the process that did it was killed, a second time when it was alone: most often the machine had too little memory; "
+        "use fewer --workers, a smaller photo or --config tiny, and look into the kernel's log (dmesg)"
     )
-    result = Result(job.photo.name, str(job.photo.image), failed=stage, message=message, fault="memory")
-    result.stages[stage] = {"state": "failed", "key": None, "seconds": 0.0}
+    result = Result(job.photo.name, str(job.photo.image))
+    note_failure(result, stage, error, job.photo)
     return result

@@ -127,12 +127,12 @@ class BodyModel(nn.Module):
         return cls(FREE_BODY if path is None else Path(path))
 
     @classmethod
-    def shared(cls, path: Path | None = None) -> BodyModel:
-        """As `load`, read once a process and content of the file; it is everybody's, so do not change or move it."""
+    def shared(cls, path: Path | None = None, device: torch.device | str = "cpu") -> BodyModel:
+        """As `load`, on a device; read once a process, content of the file and device. It is everybody's: do not change or move it."""
         file = FREE_BODY if path is None else Path(path)
         if not file.is_file():
             return cls(file)  # says what is missing
-        return _shared(file, file_digest(file))
+        return _shared(file, file_digest(file), torch.device(device))
 
     def _register(self, layer: Any, arrays: dict[str, np.ndarray]) -> None:
         shapedirs = torch.cat([layer.shapedirs[..., :10], layer.expr_dirs], -1).contiguous()
@@ -240,5 +240,5 @@ def _full_pose(body: Body) -> Float[Tensor, "*b 55 3"]:
 
 
 @lru_cache(maxsize=4)
-def _shared(file: Path, _digest: str) -> BodyModel:
-    return BodyModel(file)
+def _shared(file: Path, _digest: str, device: torch.device) -> BodyModel:
+    return BodyModel(file).to(device)

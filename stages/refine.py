@@ -73,7 +73,6 @@ class Refine(Stage[RefineConfig]):
 
     def run(self, *, device: torch.device, view: View, body: Body, keypoints: dict[str, Any]) -> dict[str, Any]:
         """Values of `makes`; StageError where the mask is empty or the body is not before the camera."""
-        import copy
         from dataclasses import replace
         from pathlib import Path
 
@@ -81,11 +80,11 @@ class Refine(Stage[RefineConfig]):
         from models.hgm.weights import load_hgm
         from pipeline.normal_image import encode_normals
 
-        model = BodyModel.shared(None if self.config.body == "body" else Path(self.config.body))
+        file = None if self.config.body == "body" else Path(self.config.body)
+        model, there = BodyModel.shared(file), BodyModel.shared(file, device)  # for the networks' inputs, and where the fit runs
         hgm = load_hgm(self.config.hgm, self.config.body, device)
         coarse: GaussianModel = lambda fed: hgm.reconstruct([view], fed).merged  # noqa: E731
         normals = self._normal_model(model, view, device)
-        there = model if device.type == "cpu" else copy.deepcopy(model).to(device)  # the shared model stays where it is
         refined, settings = self._refine(there, view, body.to(device), keypoints, coarse, normals)
         refined = replace(refined, body=refined.body.to("cpu"), path=refined.path.to("cpu"))
         gaussians = coarse(refined.body).to("cpu")

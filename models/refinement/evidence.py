@@ -70,9 +70,18 @@ def landmarks(posed: BodyOutput, model: BodyModel, index: Int[Tensor, " k"]) -> 
     Raises:
         ValueError: a point of the skin is asked for and the body's file does not say where they are.
     """
-    if not bool((index >= len(JOINT_NAMES)).any()):
-        return posed.joints[index]
-    return torch.cat([posed.joints, posed.vertices[surface_vertices(model)]])[index]
+    return landmarks_at(posed, surface_of(model, index), index)
+
+
+def surface_of(model: BodyModel, index: Int[Tensor, " k"]) -> Int[Tensor, " s"]:
+    """Vertices of the landmarks that follow the joints, none where `index` has joints only; raises as `landmarks`."""
+    wanted = bool((index >= len(JOINT_NAMES)).any())
+    return torch.tensor(surface_vertices(model) if wanted else [], dtype=torch.long)
+
+
+def landmarks_at(posed: BodyOutput, surface: Int[Tensor, " s"], index: Int[Tensor, " k"]) -> Float[Tensor, "k 3"]:
+    """`landmarks` with the vertices of `surface_of`, which a loop asks for once."""
+    return torch.cat([posed.joints, posed.vertices[surface]])[index]
 
 
 def circle(front: Camera, views: int, size: int) -> Camera:

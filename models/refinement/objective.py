@@ -9,10 +9,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from models.body import JOINT_NAMES, BodyModel, BodyOutput
-from models.keypoints import surface_vertices
+from models.body import BodyModel, BodyOutput
 from models.refinement.config import RefinementConfig
-from models.refinement.evidence import Evidence
+from models.refinement.evidence import Evidence, landmarks_at, surface_of
 from models.refinement.outline import OutlineTarget, match_outlines, outline_losses, outline_target, residuals
 from models.refinement.outline_device import DeviceEdges, DeviceTargets, Sizes, outline_losses_on_device, sizes_for
 from models.refinement.terms import joint_errors, joint_loss, prior_loss
@@ -120,16 +119,13 @@ class Objective:
         return losses / self.unit**2
 
     @cached_property
-    def _landmarks(self) -> tuple[Int[Tensor, " s"], Int[Tensor, " k"]]:
-        """Vertices that follow the joints in the list of landmarks, where any is asked for, and the landmarks' places in that list."""
-        index = self.evidence.landmark_index
-        wanted = bool((index >= len(JOINT_NAMES)).any())
-        return torch.tensor(surface_vertices(self.model) if wanted else [], dtype=torch.long, device=self.device), index.to(self.device)
+    def _surface(self) -> Int[Tensor, " s"]:
+        return surface_of(self.model, self.evidence.landmark_index).to(self.device)
 
     def squared_keypoint_errors(self, posed: BodyOutput) -> Float[Tensor, " k"]:
         """In squared pixels of the settings' width."""
-        evidence, (surface, index) = self.evidence, self._landmarks
-        points = torch.cat([posed.joints, posed.vertices[surface]])[index]
+        evidence = self.evidence
+        points = landmarks_at(posed, self._surface, evidence.landmark_index)
         return joint_errors(points, evidence.keypoints, evidence.cameras[0]) / self.unit**2
 
     def _joints(self, posed: BodyOutput) -> Float[Tensor, ""]:
