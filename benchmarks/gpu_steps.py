@@ -189,8 +189,10 @@ def refinement(sheet: Sheet) -> None:
 def networks(sheet: Sheet) -> None:
     from benchmarks import network_cases
 
-    with network_cases.number_format("fp32"):
-        known = network_cases.recorded(plain=False, device=sheet.device)[1]
+    with network_cases.number_format("fp32"), tempfile.TemporaryDirectory() as folder:
+        person, known = network_cases.recorded(plain=False, device=sheet.device)
+        files = network_cases.random_diffusion(Path(folder))
+        known |= network_cases.diffusion(files, person.back.image, plain=False, device=sheet.device)
     if not sheet.quick:
         for views, size in ((1, 256), (1, 512), (2, 512)):
             known[f"paper_unet_{size}_{views}"] = network_cases.paper_unet(size, views).to(sheet.device)
@@ -241,6 +243,7 @@ def pipeline(sheet: Sheet) -> None:
 
 def paper(sheet: Sheet) -> None:
     """The paper's sizes with networks of random numbers: what it costs, not what it looks like; the embedded diffusion for SD 1.5."""
+    from benchmarks.network_cases import random_diffusion
     from models.hgm.config import hgm_config
     from models.hgm.model import HGM
 
@@ -251,7 +254,10 @@ def paper(sheet: Sheet) -> None:
         if sheet.quick:
             _photos(sheet, "tiny", weights)
         else:
-            _photos(sheet, "paper", ("body=body", "stages.back_view.provider=embedded", *weights))
+            names = ("vae", "unet", "controlnet")
+            files = zip(names, random_diffusion(Path(folder)), strict=True)
+            back = tuple(f"stages.back_view.{name}_weights={file}" for name, file in files)
+            _photos(sheet, "paper", ("body=body", "stages.back_view.provider=embedded", *back, *weights))
 
 
 def _photos(sheet: Sheet, preset: str, overrides: tuple[str, ...]) -> None:

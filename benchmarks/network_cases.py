@@ -1,6 +1,7 @@
 """The shipped networks with the inputs that one photo gives them: what benchmarks time and tests compare.
 
 The inputs are recorded while a demo photo goes through the functions that the stages call, so shapes and values are the pipeline's.
+The diffusion of back views does not ship: its networks are random ones of the same form, on the same photo's coarse back view.
 """
 
 from __future__ import annotations
@@ -82,16 +83,39 @@ def person(photo: Path = PHOTO, device: torch.device | str = "cpu") -> Person:
     body, _ = estimate_body(load_estimator(device=device), view, model)
     normals = normal_model(load_normals(device=device), view.to(device), model)(body).cpu()
     coarse = load_hgm("hgm_coarse", device=device).reconstruct([view], body).merged.to("cpu")
-    rough = back_view(coarse, 512)
-    refiner = embedded_refiner("back_view_vae", "back_view_unet", "back_view_controlnet", device)
-    back = View(refiner(rough.image, back_view_settings()), rough.mask, rough.camera)
+    back = back_view(coarse, 512)
     fused = load_hgm("hgm_fusion", device=device).reconstruct([view, back], body).merged.to("cpu")
     return Person(view, body, normals, coarse, back, fused)
 
 
 def back_view_settings() -> Settings:
-    """The default preset's."""
-    return BackView(BackViewConfig.model_validate({})).settings()
+    """Those of the embedded diffusion."""
+    return BackView(BackViewConfig(provider="embedded")).settings()
+
+
+def random_diffusion(folder: Path) -> tuple[str, str, str]:
+    """Write VAE, UNet and ControlNet of the embedded form, nothing in them zero, as files below `folder`."""
+    from models.back_view import networks
+
+    torch.manual_seed(0)
+    unet = networks.build_unet()
+    built = {"vae": networks.build_vae(), "unet": unet, "controlnet": networks.build_controlnet(unet)}
+    for network in built.values():
+        for parameter in network.parameters():  # what begins at zero would hide a mistake behind it
+            if not parameter.any():
+                nn.init.normal_(parameter, std=0.02)
+    vae, unet_file, controlnet = (str(networks.save(folder / f"{name}.safetensors", network)) for name, network in built.items())
+    return vae, unet_file, controlnet
+
+
+def diffusion(
+    files: tuple[str, str, str], picture: torch.Tensor, *, plain: bool = True, device: torch.device | str = "cpu"
+) -> dict[str, Case]:  # fmt: skip
+    """The networks that refine a back view, read from these files, by the name that `precision.run` knows them by."""
+    refiner = embedded_refiner(*files, device)
+    with _recording() as cases:
+        refiner(picture, back_view_settings())
+    return _with_twins(cases, _diffusers_twins(*files) if plain else {})
 
 
 def shipped(photo: Path = PHOTO, *, plain: bool = True) -> dict[str, Case]:
@@ -101,19 +125,29 @@ def shipped(photo: Path = PHOTO, *, plain: bool = True) -> dict[str, Case]:
 
 def recorded(photo: Path = PHOTO, *, plain: bool = True, device: torch.device | str = "cpu") -> tuple[Person, dict[str, Case]]:
     """What the networks made of the photo, and `shipped`."""
+    estimator = load_estimator(device=device)
+    with _recording() as cases:
+        hook = estimator.register_forward_pre_hook(lambda network, inputs: cases.update(estimator=Case(network, inputs)))
+        made = person(photo, device)
+    hook.remove()
+    return made, _with_twins(cases, _twins() if plain else {})
+
+
+@contextmanager
+def _recording() -> Iterator[dict[str, Case]]:
+    """Every network that goes through `precision.run` within the block, with its last inputs."""
     cases: dict[str, Case] = {}
 
     def record(name: str, network: Callable[..., Any], *inputs: Any) -> Any:
         cases[name] = Case(network, inputs)
         return network(*inputs)
 
-    estimator = load_estimator(device=device)
-    hook = estimator.register_forward_pre_hook(lambda network, inputs: cases.update(estimator=Case(network, inputs)))
     with patch.object(precision, "run", record):
-        made = person(photo, device)
-    hook.remove()
-    twins = _twins() if plain else {}
-    return made, {name: Case(case.network, case.inputs, twins.get(name)) for name, case in cases.items()}
+        yield cases
+
+
+def _with_twins(cases: dict[str, Case], twins: dict[str, Callable[..., Any]]) -> dict[str, Case]:
+    return {name: Case(case.network, case.inputs, twins.get(name)) for name, case in cases.items()}
 
 
 def _twins() -> dict[str, Callable[..., Any]]:
@@ -125,18 +159,18 @@ def _twins() -> dict[str, Callable[..., Any]]:
         network.load_state_dict(zoo.load_state(name)[0])
     coarse, fusion = (HGM.load(name, body_model=model) for name in ("hgm_coarse", "hgm_fusion"))
     parts: dict[str, nn.Module] = {**read, "hgm_unet_1": coarse.unet, "hgm_unet_2": fusion.unet}
-    return {**{name: network.eval() for name, network in parts.items()}, **_diffusers_twins()}
+    return {name: network.eval() for name, network in parts.items()}
 
 
-def _diffusers_twins() -> dict[str, Callable[..., Any]]:
+def _diffusers_twins(vae_file: str, unet_file: str, controlnet_file: str) -> dict[str, Callable[..., Any]]:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from diffusers.models.controlnets.controlnet import ControlNetModel
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     from models.back_view import networks
 
-    vae = networks.load(AutoencoderKL, "back_view_vae")
-    unet, controlnet = networks.load(UNet2DConditionModel, "back_view_unet"), networks.load(ControlNetModel, "back_view_controlnet")
+    vae = networks.load(AutoencoderKL, vae_file)
+    unet, controlnet = networks.load(UNet2DConditionModel, unet_file), networks.load(ControlNetModel, controlnet_file)
     prompt = networks.empty_prompt(1)
 
     def control(latents: torch.Tensor, step: int, picture: torch.Tensor) -> Any:

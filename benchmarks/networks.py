@@ -12,6 +12,7 @@ import argparse
 import json
 import logging
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -52,9 +53,12 @@ def interleaved(name: str, variants: Mapping[str, Callable[[], object]], rounds:
 
 
 def small(rounds: int) -> Entries:
-    """The shipped networks at the sizes of one photo."""
+    """The shipped networks, and those of the back view's diffusion, at the sizes of one photo."""
     entries: Entries = {}
-    for name, case in cases.shipped().items():
+    person, networks = cases.recorded()
+    with tempfile.TemporaryDirectory() as folder:
+        networks |= cases.diffusion(cases.random_diffusion(Path(folder)), person.back.image)
+    for name, case in networks.items():
         kinds = ("plain", "fp32", "bf16") if case.plain is not None else ("fp32", "bf16")
         entries |= interleaved(name, {kind: lambda kind=kind, case=case: case.run(kind) for kind in kinds}, rounds, kinds[0])
     return entries
@@ -65,7 +69,8 @@ def whole(rounds: int) -> Entries:
     with cases.number_format("fp32"):
         person = cases.person()
     coarse, fusion = load_hgm("hgm_coarse"), load_hgm("hgm_fusion")
-    refiner = cases.embedded_refiner("back_view_vae", "back_view_unet", "back_view_controlnet")
+    with tempfile.TemporaryDirectory() as folder:
+        refiner = cases.embedded_refiner(*cases.random_diffusion(Path(folder)))
     settings = cases.back_view_settings()
     work: dict[str, Callable[[], object]] = {
         "hgm_coarse": lambda: coarse.reconstruct([person.view], person.body),

@@ -49,12 +49,13 @@ def _problems(found: dict[str, Any]) -> Iterator[str]:
     for library, package in machine["missing_libraries"].items():
         yield f"{library}, which open3d needs, is missing: apt-get install {package} (or `make system`)"
     for weight in found["weights"]:
-        if weight["embedded"] and weight["state"] != "present":
+        if weight["embedded"] and weight["state"] not in ("present", "optional"):
             yield weight["remedy"]
+    optional = {weight["name"]: f": it {weight['source']}" for weight in found["weights"] if weight["state"] == "optional"}
     for need in found["preset"]["weights"]:
-        if need["state"] != "present" and need["weight"] not in zoo.WEIGHTS:
+        if need["state"] != "present" and (need["weight"] not in zoo.WEIGHTS or need["weight"] in optional):
             stages = ", ".join(need["stages"])
-            told = remedy(need["weight"]) or ": a file of your own, told in the comments of the preset"
+            told = remedy(need["weight"]) or optional.get(need["weight"], ": a file of your own, told in the comments of the preset")
             yield f"{need['weight']} is not there (stages {stages}, preset {found['preset']['config']}){told}"
     if not disk["writable"]:
         yield disk.get("remedy") or f"{disk['work']} cannot be written: choose another with --work"
@@ -140,7 +141,7 @@ def _extra(package: str) -> str:
 def _weight(weight: zoo.Weight) -> dict[str, Any]:
     facts: dict[str, Any] = {"name": weight.name, "file": weight.file, "licence": weight.licence, "embedded": weight.embedded}
     facts |= {"purpose": weight.purpose, "source": weight.source, "instead": weight.instead}
-    if not weight.embedded:
+    if not weight.embedded or (weight.trainable and not (zoo.FOLDER / weight.file).is_file()):
         return facts | {"state": "optional"}
     try:
         return facts | {"state": "present", "sha256": zoo.digest(weight.name), "bytes": zoo.path(weight.name).stat().st_size}

@@ -2,6 +2,7 @@
 
 Embedded weights lie in `models/weights/` as safetensors beside `index.json`, which pins their sha256. A file that
 is missing or differs from its pin is an error that says what to do; nothing runs on random numbers in silence.
+Trainable weights do not ship: they lie there, pinned like the others, once somebody trained them with `--save`.
 """
 
 from __future__ import annotations
@@ -40,9 +41,14 @@ class Weight:
     source: str  # how to get it
     embedded: bool = True
     instead: str = ""  # what runs without it
+    trainable: bool = False  # embedded, but it does not ship
 
 
 _TRAINED = "ships with the project; made again by `turnaround train {}`"
+_TRAINABLE = (
+    "does not ship; make it by `turnaround train back-view-vae --data VIEWS --out RUN --save back_view_vae`, "
+    "then back-view-unet and back-view-controlnet in the same way (docs/training.md)"
+)
 WEIGHTS: dict[str, Weight] = {
     weight.name: weight
     for weight in (
@@ -58,6 +64,13 @@ WEIGHTS: dict[str, Weight] = {
                 ("normals", "clothed normals, front and back"),
                 ("hgm_coarse", "Human Gaussian Model, one view"),
                 ("hgm_fusion", "Human Gaussian Model, two views"),
+            )
+        ),
+        *(
+            Weight(
+                name, f"{name}.safetensors", purpose, EMBEDDED_LICENCE, _TRAINABLE, instead="the coarse view from behind", trainable=True,
+            )
+            for name, purpose in (
                 ("back_view_vae", "latents of the back view"),
                 ("back_view_unet", "latent diffusion of back views"),
                 ("back_view_controlnet", "control of the diffusion by the coarse back view"),
@@ -69,11 +82,11 @@ WEIGHTS: dict[str, Weight] = {
         ),
         Weight(
             "stable_diffusion", "stable-diffusion-v1-5", "back view diffusion", "CreativeML OpenRAIL-M",
-            "a local folder or hub id in stages.back_view.base", False, "the embedded diffusion model",
+            "a local folder or hub id in stages.back_view.base", False, "the coarse view from behind",
         ),
         Weight(
             "controlnet_tile", "lllyasviel/control_v11f1e_sd15_tile", "control of the diffusion", "CreativeML OpenRAIL-M",
-            "a local folder or hub id in stages.back_view.controlnet", False, "the embedded ControlNet",
+            "a local folder or hub id in stages.back_view.controlnet", False, "the coarse view from behind",
         ),
         Weight("lgm", "ashawkey/LGM", "start of the paper-size UNet", "MIT", "model_fp16_fixrot.safetensors", False, "own initialisation"),
     )

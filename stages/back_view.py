@@ -1,4 +1,4 @@
-"""Stage 05: the coarse view from behind, refined by image-to-image diffusion under its own control (section 3.4)."""
+"""Stage 05: the coarse view from behind, where wanted refined by image-to-image diffusion (section 3.4)."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ EMBEDDED_STRENGTH, EMBEDDED_NOISE, EMBEDDED_AMOUNT = 0.1, 0.25, 0.5  # measured:
 class BackViewConfig(StageConfig):
     """Settings of `back_view`."""
 
-    enabled: bool = Field(True, description="false: the coarse view goes on as it is (an ablation)")
-    provider: Literal["embedded", "hub"] = Field(
-        "embedded",
-        description="embedded: our small diffusion model; hub: Stable Diffusion 1.5 + ControlNet tile",
+    enabled: bool = Field(True, description="false: the coarse view goes on as it is, whatever the provider (an ablation)")
+    provider: Literal["none", "embedded", "hub"] = Field(
+        "none",
+        description="none: the coarse view goes on as it is; embedded: our small diffusion model, which you train first "
+        "(docs/training.md); hub: Stable Diffusion 1.5 + ControlNet tile",
     )
     strength: float = Field(-1.0, le=1, description="share of the noise schedule; -1: 0.2 for hub, 0.1 for embedded")
     steps: int = Field(
@@ -48,9 +49,9 @@ class BackViewConfig(StageConfig):
 
 
 class BackView(Stage[BackViewConfig]):
-    """Refine the view from behind; a picture `NAME.back.png` beside the photo takes its place."""
+    """Show the person from behind, refined where wanted; `NAME.back.png` beside the photo takes its place."""
 
-    name, version = "back_view", 1
+    name, version = "back_view", 2
     needs = {"gaussians": "refine.gaussians", "given": "photo.back"}
     accepts = {"refined": "back"}
     makes = {"coarse": "Image", "refined": "Image", "view": "View"}
@@ -60,14 +61,19 @@ class BackView(Stage[BackViewConfig]):
     def weights(self) -> tuple[str, ...]:
         """The embedded networks', or those folders of the hub model that are on this machine."""
         c = self.config
-        if not c.enabled:
+        if not self.refines:
             return ()
         if c.provider == "embedded":
             return (c.vae_weights, c.unet_weights, c.controlnet_weights)
         return tuple(source for source in (c.base, c.controlnet) if Path(source).expanduser().is_dir())
 
+    @property
+    def refines(self) -> bool:
+        """Whether a diffusion model goes over the coarse view."""
+        return self.config.enabled and self.config.provider != "none"
+
     def run(self, *, device: torch.device, gaussians: Gaussians, given: bytes | None) -> dict[str, Any]:
-        """The coarse view, the refined one over white, and it with mask and camera."""
+        """The coarse view, the one that goes on over white, and it with mask and camera."""
         from dataclasses import replace
 
         import torch
@@ -79,7 +85,7 @@ class BackView(Stage[BackViewConfig]):
         coarse = back_view(gaussians.to(device), config.size)
         if given is not None:
             view = given_view(given, coarse)
-        elif not config.enabled:
+        elif not self.refines:
             view = coarse
         else:
             refined = self._refiner(device)(coarse.image, self.settings())

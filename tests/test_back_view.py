@@ -9,6 +9,7 @@ import torch
 from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler, StableDiffusionControlNetImg2ImgPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from models import zoo
 from models.back_view import networks
 from models.back_view.coarse import simulate_coarse
 from models.back_view.losses import ControlLoss, Latents, NoiseLoss, vae_loss
@@ -140,14 +141,46 @@ def test_the_box_holds_the_person_and_fits_the_networks():
 
 def test_the_stage_makes_a_view_whose_silhouette_stays(weights):
     names = {f"{name}_weights": file for name, file in weights.items()}
-    stage = BackView(BackViewConfig(size=128, margin=4, **names))
+    stage = BackView(BackViewConfig(provider="embedded", size=128, margin=4, **names))
     made = stage.run(device=torch.device("cpu"), gaussians=blob(), given=None)
     view = made["view"]
-    plain = BackView(BackViewConfig(size=128, enabled=False)).run(device=torch.device("cpu"), gaussians=blob(), given=None)
-    assert torch.equal(plain["coarse"], made["coarse"]) and torch.equal(plain["refined"], plain["coarse"])
+    plain = BackView(BackViewConfig(size=128)).run(device=torch.device("cpu"), gaussians=blob(), given=None)
+    assert torch.equal(plain["coarse"], made["coarse"]) and not torch.equal(made["refined"], made["coarse"])
     assert (view.mask <= dilate(plain["view"].mask, 1)).all() and (view.mask >= plain["view"].mask - 1e-6).all()
     assert torch.allclose(view.camera.T_camera_world[:3, :3] @ torch.tensor([0.0, 0, 1]), torch.tensor([0.0, 0, -1]), atol=1e-6)
     assert torch.equal(view.image, made["refined"]) and stage.weights() == tuple(weights.values())
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"enabled": False}, {"provider": "embedded", "enabled": False}, {"provider": "hub", "enabled": False}]
+)
+def test_without_a_provider_the_coarse_view_goes_on_as_it_is(settings):
+    stage = BackView(BackViewConfig(size=96, **settings))
+    made = stage.run(device=torch.device("cpu"), gaussians=blob(), given=None)
+    assert not stage.refines and stage.weights() == ()
+    assert torch.equal(made["refined"], made["coarse"]) and torch.equal(made["view"].image, made["coarse"])
+    assert made["view"].mask.max() > 0.5
+
+
+def test_the_embedded_diffusion_without_its_files_says_which_and_how_to_train_them(tmp_path, monkeypatch, weights):
+    monkeypatch.setattr(zoo, "FOLDER", tmp_path)
+    monkeypatch.setattr(zoo, "INDEX", tmp_path / "index.json")
+    stage = BackView(BackViewConfig(provider="embedded", size=96))
+    names = stage.weights()
+    assert names == ("back_view_vae", "back_view_unet", "back_view_controlnet")
+    remedy = r"back-view-vae.*back-view-unet.*back-view-controlnet.*docs/training\.md"
+    for name, file in zip(names, weights.values(), strict=True):
+        with pytest.raises(zoo.MissingWeight, match=rf"{name}\.safetensors.*{remedy}"):
+            stage.run(device=torch.device("cpu"), gaussians=blob(), given=None)  # the first that lacks
+        with pytest.raises(zoo.MissingWeight, match=rf"{name}\.safetensors.*{remedy}"):
+            zoo.digest(name)
+        zoo.save_state(name, *zoo.load_state(file))  # as training with --save does
+        assert zoo.pins()[name] == zoo.digest(name)
+    made = stage.run(device=torch.device("cpu"), gaussians=blob(), given=None)
+    assert not torch.equal(made["refined"], made["coarse"])
+    zoo.path(names[0]).write_bytes(b"something else")
+    with pytest.raises(zoo.MissingWeight, match="pinned"):
+        stage.run(device=torch.device("cpu"), gaussians=blob(), given=None)
 
 
 def test_a_picture_beside_the_photo_takes_the_place_of_the_model(tmp_path):
@@ -208,7 +241,7 @@ def test_stable_diffusion_of_a_local_folder_runs_end_to_end(tmp_path):
 
 def test_a_missing_folder_names_the_setting_and_the_remedy(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(FileNotFoundError, match=r"stages\.back_view\.controlnet.*provider=embedded"):
+    with pytest.raises(FileNotFoundError, match=r"stages\.back_view\.controlnet.*provider=none"):
         hub_refiner("nowhere/base", str(tmp_path / "missing"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import functools
 import json
@@ -96,6 +97,23 @@ def test_doctor_names_what_a_preset_lacks_with_licence_and_remedy(capsys):
     assert "SMPLX_NEUTRAL.npz is not there (stages estimate," in said and "SMPL-X Model License" in said and "register at" in said
     assert turn("doctor", "--config", "papre") == 2
     assert "did you mean 'paper'" in capsys.readouterr().err
+
+
+def test_doctor_calls_trainable_weights_optional_until_a_preset_uses_them(monkeypatch, tmp_path, capsys):
+    from models import zoo
+
+    networks = [name for name, weight in zoo.WEIGHTS.items() if weight.trainable]
+    assert networks == ["back_view_vae", "back_view_unet", "back_view_controlnet"]
+    for name in networks:
+        monkeypatch.setitem(zoo.WEIGHTS, name, dataclasses.replace(zoo.WEIGHTS[name], file=f"nosuch_{name}.safetensors"))
+    found = doctor.examine(tmp_path)
+    assert found["ok"] and {w["name"]: w["state"] for w in found["weights"] if w["name"] in networks} == dict.fromkeys(networks, "optional")
+    said = doctor.render(found, as_json=False)
+    assert "turnaround train back-view-vae" in said and "without it: the coarse view from behind" in said
+    found = doctor.examine(tmp_path, overrides=("stages.back_view.provider=embedded",))
+    assert not found["ok"] and len(found["problems"]) == 3
+    assert all(f"{name} is not there (stages back_view" in problem for name, problem in zip(networks, found["problems"], strict=True))
+    assert "turnaround train back-view-vae" in found["problems"][0]
 
 
 def test_doctor_tells_of_changed_weights_full_disks_and_missing_libraries(monkeypatch, tmp_path, capsys):
