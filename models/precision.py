@@ -30,6 +30,8 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
+from pipeline.files import user_cache
+
 log = logging.getLogger(__name__)
 
 VARIABLE = "TURNAROUND_PRECISION"
@@ -158,8 +160,7 @@ def _keep(file: Path, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def _folder() -> Path:
-    cache = Path(os.environ.get("TURNAROUND_CACHE") or Path.home() / ".cache" / "turnaround")
-    return cache / "precision" / machine()
+    return user_cache("precision", machine())
 
 
 @lru_cache(maxsize=1)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from data import base_mesh, cache, closet, sets
+from data import base_mesh, closet, sets
 from data.people import FIELDS, Figure, pose_person, rotation_vector, sample_person, upright
 from data.wardrobe import TEST_ONLY, Wardrobe
 from models.body import BodyModel
@@ -40,7 +40,7 @@ def figure(bare) -> Figure:
 def bare_cache(files, tmp_path, monkeypatch):
     """A user's cache without the wardrobe."""
     (tmp_path / "cache").mkdir()
-    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv("TURNAROUND_CACHE", str(tmp_path / "cache"))
     closet.Closet.open.cache_clear()
     yield tmp_path
     closet.Closet.open.cache_clear()

@@ -10,7 +10,7 @@ import pytest
 import trimesh
 from scipy.spatial import KDTree
 
-from data import base_mesh, cache, closet, extras, sets, singles
+from data import base_mesh, closet, extras, sets, singles
 from data.held import held_layer
 from data.meshes import encode_glb
 from data.parts import BODY_PARTS, ROLES, body_part, role
@@ -33,7 +33,7 @@ def figure(bare):
 @pytest.fixture
 def bare_cache(tmp_path, monkeypatch):
     """A user's cache without the wardrobe."""
-    monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
+    monkeypatch.setenv("TURNAROUND_CACHE", str(tmp_path))
     closet.Closet.open.cache_clear()
     yield tmp_path
     closet.Closet.open.cache_clear()
