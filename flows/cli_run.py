@@ -118,7 +118,7 @@ def sweep(
 ) -> None:
     """Do subjects under every combination of settings, side by side on one page; the subjects themselves stay as they are.
 
-    `--set stages.back_view.strength=0.1,0.2,0.4 --set stages.back_view.seed=1,2` makes six variants. Only the stages that differ are
+    `--set stages.refine.iterations=15,45,90 --set stages.mesh.faces=20000,60000` makes six variants. Only the stages that differ are
     computed. Commas within brackets belong to a value: `stages.prepare.labels=[person],[person,dress]`. A variant is adopted with
     `turnaround rerun -s SUBJECT --set ...`, which finds it computed; what is not adopted goes with `turnaround gc`.
     """

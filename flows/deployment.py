@@ -14,7 +14,7 @@ def reconstruct_folder(
     photos: Annotated[list[str], Field(description="photos or folders of photos, as the worker sees them")],
     work: Annotated[str, Field(description="folder of all results")] = "work",
     config: Annotated[str, Field(description="preset in configs/, or a yaml file")] = "default",
-    overrides: Annotated[list[str] | None, Field(description="settings, e.g. stages.back_view.seed=7")] = None,
+    overrides: Annotated[list[str] | None, Field(description="settings, e.g. stages.refine.iterations=90")] = None,
     store: Annotated[str | None, Field(description="s3://bucket/prefix or another URL behind the work folder")] = None,
     shard: Annotated[str | None, Field(description="i/n: part i of n of the photos")] = None,
     until: Annotated[str | None, Field(description="the last stage to do")] = None,

@@ -10,7 +10,7 @@ import typer
 from flows import completing
 
 Work = Annotated[Path, typer.Option("--work", help="folder of all results")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="a setting, e.g. stages.back_view.seed=7; again for more")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="a setting, e.g. stages.refine.iterations=90; again for more")]
 Config = Annotated[
     str, typer.Option("--config", help="preset in configs/ (default, tiny, paper) or a yaml file", autocompletion=completing.presets)
 ]

@@ -35,10 +35,10 @@ def variants(sets: Sequence[str]) -> list[Variant]:
     for text in sets:
         key, equals, values = text.partition("=")
         if not equals or not key or key in axes:
-            raise ValueError(f"--set {text}: expected KEY=VALUE,VALUE,..., each key once, e.g. stages.back_view.strength=0.1,0.2,0.4")
+            raise ValueError(f"--set {text}: expected KEY=VALUE,VALUE,..., each key once, e.g. stages.refine.iterations=15,45,90")
         axes[key] = list(dict.fromkeys(split_values(values)))
     if not axes:
-        raise ValueError("nothing to sweep: give --set KEY=VALUE,VALUE,..., e.g. --set stages.back_view.strength=0.1,0.2,0.4")
+        raise ValueError("nothing to sweep: give --set KEY=VALUE,VALUE,..., e.g. --set stages.refine.iterations=15,45,90")
     names = {key: short if _unique(short := key.rpartition(".")[2], axes) else key for key in axes}
     found = []
     for values in itertools.product(*axes.values()):

@@ -124,7 +124,7 @@ def _assign(values: dict[str, Any], override: str) -> None:
     """Set `a.b.c=value` in place; the value is yaml."""
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise ConfigError(f"--set {override!r}: expected key=value, e.g. stages.back_view.seed=7")
+        raise ConfigError(f"--set {override!r}: expected key=value, e.g. stages.refine.iterations=90")
     try:
         value = parse_yaml(text) if text else ""
     except ValueError as error:

@@ -78,5 +78,5 @@ def test_the_commands_of_the_tutorial_run(tmp_path):
     assert "FRESH" in said["turnaround status person_40004"]
     assert "STALE(INPUT)" in said["turnaround override person_40004/back_view/refined.png mine.png"]
     assert (tmp_path / "person_40004.ply").stat().st_size > 100_000 and (tmp_path / "person_40004.glb").stat().st_size > 10_000
-    manifest = json.loads((tmp_path / "work/subjects/person_40004/05_back_view/manifest.json").read_text())
-    assert manifest["config"]["strength"] == 0.3
+    manifest = json.loads((tmp_path / "work/subjects/person_40004/04_refine/manifest.json").read_text())
+    assert manifest["config"]["iterations"] == 8
