@@ -39,7 +39,7 @@ class BackViews:
     def __init__(self, folder: Path) -> None:
         self.files = {file.stem: file for file in folder.glob("*.npy")}
         if not self.files:
-            raise FileNotFoundError(f"no back views in {folder}: make them with `python -m models.back_view.pairs --refine --out {folder}`")
+            raise FileNotFoundError(f"no back views in {folder}: make them with `python -m models.back_view.pairs --out {folder}`")
 
     def find(self, person: str, size: int) -> Float[Tensor, "s s 4"] | None:
         """The back view of a person by file name, seen from behind stored view 0; None where there is none."""
