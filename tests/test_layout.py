@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import shutil
 import statistics
 import subprocess
 import sys
@@ -23,6 +24,7 @@ FORBIDDEN = {  # room -> what it may not import, not even inside a function
     "flows": set(),
 }
 ALL = [*ROOMS, "tests", "benchmarks"]
+TRACKED = 45 * 2**20  # bytes that git holds in one checkout, at most
 
 
 def python_files(*rooms: str) -> list[Path]:
@@ -89,6 +91,16 @@ def test_files_stay_small():
     assert not {str(file): size for file, size in sizes.items() if size > 400}
     ours = sorted(size for file, size in sizes.items() if file.name != "__init__.py" and file.parts[len(ROOT.parts)] in ROOMS)
     assert statistics.median(ours) <= 130 and ours[int(0.9 * len(ours))] <= 250, f"median {statistics.median(ours)}"
+
+
+def test_what_is_tracked_stays_light():
+    """A clone must stay quick: what grows beyond comes from elsewhere by its digest, or is trained."""
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("an unpacked archive, or no git: what is tracked is not known")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
+    sizes = {name: (ROOT / name).stat().st_size for name in listed.split("\0") if (ROOT / name).is_file()}
+    largest = sorted(sizes, key=sizes.__getitem__)[-5:]
+    assert sizes and sum(sizes.values()) < TRACKED, f"{sum(sizes.values()) / 2**20:.1f} MiB are tracked, the largest are {largest}"
 
 
 def test_functions_stay_small():
