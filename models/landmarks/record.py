@@ -1,0 +1,63 @@
+"""Landmarks as plain values in the pixels of another picture: what `prepare` writes and other programs read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from models.landmarks.face import Face
+from models.landmarks.hands import Hand
+from models.landmarks.names import FACE_68
+from models.landmarks.people import PersonLandmarks
+from models.landmarks.pose import Pose, Variant
+
+SOURCE = "blazepose"
+
+
+def absent(reason: str) -> dict[str, Any]:
+    """The record where no landmark network was run, and why."""
+    return {"source": "none", "reason": reason}
+
+
+def as_record(person: PersonLandmarks, corner: tuple[float, float], scale: float, variant: Variant) -> dict[str, Any]:
+    """One person's landmarks in a picture whose upper left corner lies at `corner` of the photo.
+
+    Args:
+        corner: x and y, pixels of the photo.
+        scale: pixels of that picture for one of the photo.
+
+    Returns:
+        {"source", "network", "flag", "pose" [33][x, y, z, visibility, presence], "world" [33][x, y, z] in metres,
+        "mirrored" {"pose", "world"}, "hands" {"left", "right": {"xy", "world", "flag"} or None},
+        "face" {"points" [68][x, y, z], "flag"} or None}
+    """
+    left, right = (None if hand is None else _hand(hand, corner, scale) for hand in person.hands)
+    return {
+        "source": SOURCE,
+        "network": f"pose_landmark_{variant}",
+        "flag": round(person.pose.flag, 4),
+        **_pose(person.pose, corner, scale),
+        "mirrored": _pose(person.mirrored, corner, scale),
+        "hands": {"left": left, "right": right},
+        "face": None if person.face is None else _face(person.face, corner, scale),
+    }
+
+
+def _pose(pose: Pose, corner: tuple[float, float], scale: float) -> dict[str, Any]:
+    columns = [(pose.xy - corner) * scale, pose.z[:, None] * scale, pose.visibility[:, None], pose.presence[:, None]]
+    return {"pose": _rounded(np.concatenate(columns, 1), 3), "world": _rounded(pose.world, 4)}
+
+
+def _hand(hand: Hand, corner: tuple[float, float], scale: float) -> dict[str, Any]:
+    return {"xy": _rounded((hand.xy - corner) * scale, 3), "world": _rounded(hand.world, 5), "flag": round(hand.flag, 4)}
+
+
+def _face(face: Face, corner: tuple[float, float], scale: float) -> dict[str, Any]:
+    points = face.points[list(FACE_68)]
+    moved = np.concatenate([(points[:, :2] - corner) * scale, points[:, 2:] * scale], 1)
+    return {"points": _rounded(moved, 3), "flag": round(face.flag, 4)}
+
+
+def _rounded(values: np.ndarray, digits: int) -> list[Any]:
+    return np.round(values, digits).tolist()
