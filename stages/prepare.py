@@ -36,21 +36,26 @@ class PrepareConfig(StageConfig):
         "auto: frame for square cut-outs with the person at a usual height, else person"
     )  # fmt: skip
     allow_truncated: bool = Field(False, description="go on with people whose larger part is outside of the picture")
+    landmarks: Literal["auto", "blazepose", "none"] = Field(
+        "auto", description="networks trained on photographs that say who is where and how they stand; auto: where they were fetched"
+    )
+    landmark_network: Literal["heavy", "full", "lite"] = Field("heavy", description="the larger, the better; 70, 25 or 15 ms a look")
 
 
 class Prepare(Stage[PrepareConfig]):
     """Finds the person and cuts them out."""
 
-    name, version = "prepare", 2
+    name, version = "prepare", 3
     needs = {"image": "photo.image", "mask": "photo.mask"}
     accepts = {"mask": "mask"}
-    makes = {"view": "View", "mask": "Image", "overlay": "Image"}
+    makes = {"view": "View", "mask": "Image", "overlay": "Image", "landmarks": "Trace"}
     device = "gpu"
     Config = PrepareConfig
 
     def weights(self) -> tuple[str, ...]:
-        """The matting network's, unless it comes from the hub."""
-        return (self.config.weights,) if self.config.matting == "embedded" else ()
+        """The matting network's, unless it comes from the hub, and the landmark networks' that are used."""
+        matting = (self.config.weights,) if self.config.matting == "embedded" else ()
+        return (*matting, *landmark_networks(self.config))
 
     def run(self, *, device: torch.device, image: bytes, mask: bytes | None) -> dict[str, Any]:
         """Values of `makes`; StageError where there is nobody, or no clear one."""
@@ -65,7 +70,37 @@ class Prepare(Stage[PrepareConfig]):
         white = colors * cut[..., None] + 1 - cut[..., None]
         view = View(white, cut, canonical_camera(self.config.size))
         behind = white if cut_out else cut_square(pixels, None, square, self.config.size, straight=True)[0]
-        return {"view": view, "mask": cut, "overlay": overlay(behind, cut)}
+        landmarks = self._landmarks(image, pixels.shape[1], soft, square)
+        return {"view": view, "mask": cut, "overlay": overlay(behind, cut), "landmarks": landmarks}
+
+    def _landmarks(self, image: bytes, width: int, soft: np.ndarray, square: Square) -> dict[str, Any]:
+        """The record of the person of the mask, in pixels of the view."""
+        import numpy as np
+
+        from models.landmarks.people import complete, find_poses
+        from models.landmarks.record import absent, as_record
+        from models.landmarks.region import Picture
+        from pipeline.photo import decode
+
+        if not landmark_networks(self.config):
+            return absent("landmark networks are not there or not wanted")
+        pixels, alpha = decode(image, "the photo")
+        if alpha is not None:
+            pixels = pixels * alpha[..., None] + 1 - alpha[..., None]
+        picture, variant = Picture(np.round(pixels * 255).astype(np.uint8)), self.config.landmark_network
+        ratio = width / picture.width
+
+        def inside(pose: Any) -> float:
+            x, y = np.floor(pose.xy[11:] * ratio).astype(int).T
+            x, y = x.clip(0, soft.shape[1] - 1), y.clip(0, soft.shape[0] - 1)
+            return float(soft[y, x].mean())
+
+        poses = find_poses(picture, variant)
+        if not poses:
+            return absent("no person was found by the landmark networks")
+        person = complete(picture, max(poses, key=inside), variant)
+        corner = (square[0] / ratio, square[1] / ratio)
+        return as_record(person, corner, self.config.size / (square[2] / ratio), variant)
 
     def beside(self, output: str, value: bytes, *, device: torch.device, **inputs: Any) -> bytes:
         """A mask of the whole photo whose square is `value`; one of the photo's own shape is taken as it is."""
@@ -164,6 +199,16 @@ class Prepare(Stage[PrepareConfig]):
                 f"with --set stages.prepare.allow_truncated=true"
             )
         log.warning("the person touches the photo's %s: what is outside will be guessed", ", ".join(sides))
+
+
+def landmark_networks(config: PrepareConfig) -> tuple[str, ...]:
+    """The fetched networks that a configuration uses; () without landmarks, or where auto does not find them."""
+    from models.landmarks.files import available
+
+    parts = ("palm_detection", "hand_landmark", "face_detection", "face_landmark")
+    names = ("pose_detection", f"pose_landmark_{config.landmark_network}", *parts)
+    wanted = config.landmarks == "blazepose" or (config.landmarks == "auto" and available(names))
+    return names if wanted else ()
 
 
 def _usual(shape: tuple[int, ...], person: Person) -> bool:
