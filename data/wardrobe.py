@@ -23,8 +23,7 @@ from PIL import Image
 
 from data.makehuman_proxies import Proxy, read_proxy
 from pipeline import locks, registry
-from pipeline.download import Progress
-from pipeline.files import user_cache
+from pipeline.files import Progress, user_cache
 from pipeline.registry import Package
 
 log = logging.getLogger(__name__)
@@ -183,14 +182,13 @@ def fetch(progress: Progress | None = None) -> Path:
         RegistryError: the package cannot be had.
         WardrobeError: it lacks a file.
     """
-    root, lock = user_cache("wardrobe"), user_cache("wardrobe.lock")
+    root = user_cache("wardrobe")
     if _complete(root):
         return root
-    with locks.held(lock):
+    with locks.held_briefly(user_cache("wardrobe.lock")):
         if not _complete(root):
             _replace(root, registry.fetch(PACKAGE, progress))
             registry.forget(PACKAGE)
-        lock.unlink(missing_ok=True)
     log.info("wardrobe: %d files of %s in %s", len(white_list()), _NAME, root)
     return root
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from urllib.error import HTTPError
 
+from pipeline.files import Progress
 from pipeline.mirrors import opened, shown
 
 log = logging.getLogger(__name__)
 
-Progress = Callable[[int, int], None]  # bytes done, bytes in all (0 when that is not known)
 MOST = 512 * 2**20  # bytes of a file
 _BLOCK = 2**18
 _BEYOND = 416  # the status of a range that begins behind the end

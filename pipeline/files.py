@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 CACHE = "TURNAROUND_CACHE"  # the environment variable that moves the cache
+Progress = Callable[[int, int], None]  # bytes done, bytes in all (0 when that is not known)
 
 
 def user_cache(*parts: str) -> Path:

