@@ -49,7 +49,7 @@ def _problems(found: dict[str, Any]) -> Iterator[str]:
     for library, package in machine["missing_libraries"].items():
         yield f"{library}, which open3d needs, is missing: apt-get install {package} (or `make system`)"
     for weight in found["weights"]:
-        if weight["embedded"] and weight["state"] not in ("present", "optional"):
+        if weight["state"] == "changed" or (weight["embedded"] and weight["state"] == "missing"):
             yield weight["remedy"]
     optional = {weight["name"]: f": it {weight['source']}" for weight in found["weights"] if weight["state"] == "optional"}
     for need in found["preset"]["weights"]:
@@ -139,14 +139,14 @@ def _extra(package: str) -> str:
 
 
 def _weight(weight: zoo.Weight) -> dict[str, Any]:
-    facts: dict[str, Any] = {"name": weight.name, "file": weight.file, "licence": weight.licence, "embedded": weight.embedded}
-    facts |= {"purpose": weight.purpose, "source": weight.source, "instead": weight.instead}
-    if not weight.embedded or (weight.trainable and not (zoo.FOLDER / weight.file).is_file()):
+    known = ("name", "file", "licence", "kind", "embedded", "purpose", "source", "instead")
+    facts: dict[str, Any] = {name: getattr(weight, name) for name in known}
+    if weight.kind == "brought" or (weight.trainable and not weight.place.is_file()):
         return facts | {"state": "optional"}
     try:
         return facts | {"state": "present", "sha256": zoo.digest(weight.name), "bytes": zoo.path(weight.name).stat().st_size}
     except zoo.MissingWeight as error:
-        return facts | {"state": "changed" if (zoo.FOLDER / weight.file).is_file() else "missing", "remedy": str(error)}
+        return facts | {"state": "changed" if weight.place.is_file() else "missing", "remedy": str(error)}
 
 
 def _disk(work: Path) -> dict[str, Any]:
@@ -172,6 +172,24 @@ def _links(folder: Path) -> str:
     return "symbolic links"
 
 
+def _weight_lines(weights: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """A line a weight, and what to do below those that are not there; one line for a package."""
+    said = ""
+    for weight in weights:
+        size = f"{weight['bytes'] / 2**20:.1f} MiB" if "bytes" in weight else ""
+        terms = weight["licence"] + (", fetched" if weight["kind"] == "fetched" else "")
+        yield f"  {weight['name']:22} {weight['state']:9} {size:>9}  {terms}"
+        if weight["state"] == "present":
+            continue
+        absent = weight["kind"] == "fetched" and weight["state"] == "missing"
+        told = f"{weight['source']}; without it: {weight['instead']}"
+        if not absent:
+            told = weight.get("remedy", told)
+        if not absent or told != said:
+            yield f"  {'':22} {told}"
+        said = told
+
+
 def render(found: dict[str, Any], *, as_json: bool) -> str:
     """As text or json."""
     if as_json:
@@ -183,13 +201,7 @@ def render(found: dict[str, Any], *, as_json: bool) -> str:
     links = f", {disk['links']}" if disk["links"] else ""
     lines.append(f"disk      {disk['work']}: {disk['free_gib']} GiB free{links}{'' if disk['writable'] else ', CANNOT BE WRITTEN'}")
     lines.append("packages  " + ", ".join(f"{name} {version}" for name, version in found["packages"].items()))
-    lines.append("weights")
-    for weight in found["weights"]:
-        size = f"{weight['bytes'] / 2**20:.1f} MiB" if "bytes" in weight else ""
-        lines.append(f"  {weight['name']:22} {weight['state']:9} {size:>9}  {weight['licence']}")
-        if weight["state"] != "present":
-            told = weight.get("remedy") or f"{weight['source']}; without it: {weight['instead']}"
-            lines.append(f"  {'':22} {told}")
+    lines += ["weights", *_weight_lines(found["weights"])]
     preset = found["preset"]
     missing = [need for need in preset["weights"] if need["state"] != "present"]
     lines.append(f"preset    {preset['config']}: {len(preset['weights']) - len(missing)} of {len(preset['weights'])} weights are there")

@@ -3,19 +3,21 @@
 Embedded weights lie in `models/weights/` as safetensors beside `index.json`, which pins their sha256. A file that
 is missing or differs from its pin is an error that says what to do; nothing runs on random numbers in silence.
 Trainable weights do not ship: they lie there, pinned like the others, once somebody trained them with `--save`.
+Fetched weights lie in the user's cache, pinned in the code; `turnaround fetch` brings them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from models.landmarks import files as landmark_files
 from pipeline.digest import DigestMemo
+from pipeline.files import user_cache, write_atomic
 
 if TYPE_CHECKING:  # torch takes a second to import, and `turnaround status` needs digests only
     from torch import Tensor
@@ -39,9 +41,19 @@ class Weight:
     purpose: str
     licence: str
     source: str  # how to get it
-    embedded: bool = True
+    kind: Literal["embedded", "fetched", "brought"] = "embedded"  # its place: models/weights, the cache, any
     instead: str = ""  # what runs without it
     trainable: bool = False  # embedded, but it does not ship
+
+    @property
+    def embedded(self) -> bool:
+        """Whether its place is models/weights."""
+        return self.kind == "embedded"
+
+    @property
+    def place(self) -> Path:
+        """Where it is looked for; a brought one lies where the user says."""
+        return landmark_files.path(self.name) if self.kind == "fetched" else FOLDER / self.file
 
 
 _TRAINED = "ships with the project; made again by `turnaround train {}`"
@@ -49,6 +61,7 @@ _TRAINABLE = (
     "does not ship; make it by `turnaround train back-view-vae --data VIEWS --out RUN --save back_view_vae`, "
     "then back-view-unet and back-view-controlnet in the same way (docs/training.md)"
 )
+_UNSEEN = "the project's own estimator and matting, which have never seen a photograph"
 WEIGHTS: dict[str, Weight] = {
     weight.name: weight
     for weight in (
@@ -78,28 +91,45 @@ WEIGHTS: dict[str, Weight] = {
         ),
         Weight(
             "smplx", "SMPLX_NEUTRAL.npz", "the licensed SMPL-X body", "SMPL-X Model License (non-commercial research)",
-            "register at https://smpl-x.is.tue.mpg.de, then --set body=/path/to/SMPLX_NEUTRAL.npz", False, "the free body",
+            "register at https://smpl-x.is.tue.mpg.de, then --set body=/path/to/SMPLX_NEUTRAL.npz",
+            "brought", "the free body",
         ),
         Weight(
             "stable_diffusion", "stable-diffusion-v1-5", "back view diffusion", "CreativeML OpenRAIL-M",
-            "a local folder or hub id in stages.back_view.base", False, "the coarse view from behind",
+            "a local folder or hub id in stages.back_view.base",
+            "brought", "the coarse view from behind",
         ),
         Weight(
             "controlnet_tile", "lllyasviel/control_v11f1e_sd15_tile", "control of the diffusion", "CreativeML OpenRAIL-M",
-            "a local folder or hub id in stages.back_view.controlnet", False, "the coarse view from behind",
+            "a local folder or hub id in stages.back_view.controlnet",
+            "brought", "the coarse view from behind",
         ),
-        Weight("lgm", "ashawkey/LGM", "start of the paper-size UNet", "MIT", "model_fp16_fixrot.safetensors", False, "own initialisation"),
+        Weight(
+            "lgm", "ashawkey/LGM", "start of the paper-size UNet", "MIT", "model_fp16_fixrot.safetensors",
+            "brought", "own initialisation",
+        ),
+        *(
+            Weight(
+                name, f"{name}.tflite", known.purpose, landmark_files.LICENCE,
+                "`turnaround fetch`", "fetched", _UNSEEN,
+            )
+            for name, known in landmark_files.NETWORKS.items()
+        ),
     )
 }  # fmt: skip
 
 
 def path(name: str) -> Path:
-    """The file of an embedded weight; raises MissingWeight with the remedy."""
+    """The file of an embedded or fetched weight; raises MissingWeight with the remedy."""
     weight = WEIGHTS.get(name)
-    if weight is None or not weight.embedded:
-        raise MissingWeight(f"no embedded weight is called {name!r}; there are {sorted(w for w in WEIGHTS if WEIGHTS[w].embedded)}")
-    file = FOLDER / weight.file
+    if weight is None or weight.kind == "brought":
+        ours = sorted(known for known in WEIGHTS if WEIGHTS[known].kind != "brought")
+        raise MissingWeight(f"no embedded or fetched weight is called {name!r}; there are {ours}")
+    file = weight.place
     if not file.is_file():
+        if weight.kind == "fetched":
+            what = f"network {name!r} is missing: {file} ({weight.purpose}; {weight.licence})"
+            raise MissingWeight(f"{what}. Get it with {weight.source}; without it: {weight.instead}")
         raise MissingWeight(f"weight {name!r} is missing: {file} ({weight.purpose}; {weight.licence}). It {weight.source}.")
     return file
 
@@ -108,12 +138,8 @@ def file_digest(file: Path) -> str:
     """sha256 of a file's bytes, remembered while its inode, times and size stay the same: of a big file from one command to the next."""
     status = file.stat()
     if status.st_size >= _BIG:
-        return DigestMemo.at(_user_cache() / "digests.txt").digest(file)
+        return DigestMemo.at(user_cache("digests.txt")).digest(file)
     return _file_digest(str(file), status.st_ino, status.st_mtime_ns, status.st_size)
-
-
-def _user_cache() -> Path:
-    return Path(os.environ.get("TURNAROUND_CACHE") or Path.home() / ".cache" / "turnaround")
 
 
 @lru_cache(maxsize=256)
@@ -123,7 +149,7 @@ def _file_digest(file: str, _inode: int, _mtime: int, _size: int) -> str:
 
 
 def digest(name_or_path: str | Path) -> str:
-    """sha256 of an embedded weight by name, checked against its pin, or of any file or folder by path."""
+    """sha256 of an embedded or fetched weight by name, checked by its pin, or of a file or folder by path."""
     if str(name_or_path) not in WEIGHTS:
         given = Path(name_or_path)
         if given.is_dir():
@@ -133,12 +159,24 @@ def digest(name_or_path: str | Path) -> str:
             raise MissingWeight(f"weight file {given} does not exist; give the path of a file or the name of one of {sorted(WEIGHTS)}")
         return file_digest(given)
     name = str(name_or_path)
+    if WEIGHTS[name].kind == "fetched":
+        return _fetched_digest(name)
     found, pinned = file_digest(path(name)), pins().get(name)
     if pinned is not None and found != pinned:
         raise MissingWeight(
             f"weight {name!r} ({path(name)}) has sha256 {found[:12]}, pinned is {pinned[:12]}: restore it with "
             f"`git checkout -- models/weights`, or pin your own with `python -m models.zoo`"
         )
+    return found
+
+
+def _fetched_digest(name: str) -> str:
+    """As `digest`, hashed once for all processes: these are pinned in the code."""
+    file, pinned = path(name), landmark_files.NETWORKS[name].sha256
+    found = landmark_files.digest(name)
+    if found != pinned:
+        differs = f"network {name!r} ({file}) has sha256 {found[:12]}, pinned is {pinned[:12]}"
+        raise MissingWeight(f"{differs}: get the right one with `turnaround fetch`")
     return found
 
 
@@ -150,7 +188,7 @@ def pins() -> dict[str, str]:
 def pin() -> dict[str, str]:
     """Write index.json anew from the files that are there."""
     found = {name: file_digest(FOLDER / w.file) for name, w in sorted(WEIGHTS.items()) if w.embedded and (FOLDER / w.file).is_file()}
-    _write_atomically(INDEX, (json.dumps(found, indent=2) + "\n").encode())
+    write_atomic(INDEX, (json.dumps(found, indent=2) + "\n").encode())
     return found
 
 
@@ -186,17 +224,10 @@ def save_state(name_or_path: str | Path, state: dict[str, Tensor], metadata: dic
     for key, tensor in half.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise ValueError(f"weight {name_or_path}: tensor {key} is not finite in float16; nothing was written")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    _write_atomically(file, save(half, metadata=metadata))
+    write_atomic(file, save(half, metadata=metadata))
     if embedded:
         pin()
     return file
-
-
-def _write_atomically(file: Path, content: bytes) -> None:
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    temporary.write_bytes(content)
-    os.replace(temporary, file)
 
 
 if __name__ == "__main__":
