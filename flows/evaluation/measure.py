@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -12,13 +12,14 @@ from torch import Tensor
 
 from data.sets import AZIMUTHS
 from flows.evaluation.people import TestPerson
+from models.body import BodyModel
 from models.metrics import body as body_metrics
 from models.metrics import image as image_metrics
 from models.metrics import mesh as mesh_metrics
 from models.skeleton import JOINT_NAMES
 from models.splat import rasterize
 from pipeline.camera import orbit_cameras
-from pipeline.types import Gaussians, Mesh
+from pipeline.types import Body, Gaussians, Mesh
 
 BACK = AZIMUTHS.index(180)
 # the azimuths of the report's columns; "all" is everything but the input
@@ -30,6 +31,7 @@ SPLITS = {
     "back": (120, 150, 180, 210, 240),
 }
 HGM_VIEWS = (0, 90, 180, 270)  # the released script's views, the input among them
+Joints = Float[Tensor, "55 3"]  # metres
 Pictures = tuple[Float[Tensor, "12 h w 3"], Float[Tensor, "12 h w"]]
 
 
@@ -84,16 +86,48 @@ def true_surface(person: TestPerson) -> mesh_metrics.Surface:
     return mesh_metrics.sample_surface(person.vertices, np.asarray(person.faces, np.int64), seed=1)
 
 
-def body_errors(initial: Float[Tensor, "55 3"], refined: Float[Tensor, "55 3"], person: TestPerson) -> dict[str, Any]:
-    """Joint errors before and after refinement, millimetres; `per_joint_mm` has each of the 22 joints' share of MPJPE."""
+class Posed(Protocol):
+    """Whoever has a true body."""
+
+    @property
+    def joints(self) -> Tensor:
+        """(55, 3) in metres."""
+        ...
+
+    @property
+    def body(self) -> Body:
+        """Its parameters."""
+        ...
+
+
+def body_errors(initial: Joints, refined: Joints, person: Posed) -> dict[str, Any]:
+    """Joint errors before and after refinement, millimetres.
+
+    `per_joint_mm` has each of the 22 joints' share of MPJPE, `hands_mm` is of the refined body's finger joints
+    relative to their wrists.
+    """
     errors: dict[str, Any] = {}
     by_joint = {}
     for name, joints in (("initial", initial), ("refined", refined)):
         errors[f"mpjpe_{name}_mm"] = body_metrics.mpjpe_mm(joints, person.joints)
         errors[f"pa_mpjpe_{name}_mm"] = body_metrics.pa_mpjpe_mm(joints, person.joints)
         errors[f"pelvis_{name}_mm"] = body_metrics.pelvis_mm(joints, person.joints)
+        errors[f"hands_{name}_mm"] = body_metrics.hands_mm(joints, person.joints)
         by_joint[name] = dict(zip(JOINT_NAMES, body_metrics.joint_errors_mm(joints, person.joints).tolist(), strict=False))
-    return {**errors, "per_joint_mm": by_joint}
+    return {**errors, "hands_mm": errors["hands_refined_mm"], "per_joint_mm": by_joint}
+
+
+def pose_errors(initial: Body, refined: Body, person: Posed) -> dict[str, float]:
+    """Mean angle of the 21 body joints to the true ones, degrees; `angle_deg` is the refined body's."""
+    truth = person.body.body_pose
+    before, after = (body_metrics.angle_deg(body.body_pose, truth) for body in (initial, refined))
+    return {"angle_initial_deg": before, "angle_refined_deg": after, "angle_deg": after}
+
+
+def posed_errors(model: BodyModel, initial: Body, refined: Body, person: Posed) -> dict[str, Any]:
+    """`body_errors` and `pose_errors` of two bodies."""
+    joints = [model(body).joints.detach() for body in (initial, refined)]
+    return body_errors(joints[0], joints[1], person) | pose_errors(initial, refined, person)
 
 
 def resized(image: Float[Tensor, "h w c"], size: int) -> Float[Tensor, "s s c"]:

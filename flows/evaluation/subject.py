@@ -89,8 +89,7 @@ class _Case:
 
     def _body(self, estimate: Record, refine: Record) -> dict[str, Any]:
         model = body_model(self.plan.setting.body_file())
-        initial, refined = (model(record.load("body")).joints.detach() for record in (estimate, refine))
-        return measure.body_errors(initial, refined, self.person)
+        return measure.posed_errors(model, estimate.load("body"), refine.load("body"), self.person)
 
     def back_view(self, records: dict[str, Record]) -> dict[str, Any]:
         """The rows of the back view; the pictures are kept for what is measured over all people."""

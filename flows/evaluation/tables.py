@@ -23,6 +23,9 @@ def at(tree: Mapping[str, Any], path: str) -> Any:
     return value
 
 
+_BODY = ("mpjpe", "pa_mpjpe", "pelvis", "hands")
+
+
 def tables(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Title and HTML of every table of the report."""
     variants = {"full": report, **report.get("baselines", {})}
@@ -33,7 +36,7 @@ def tables(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("New views: the 11 that are not the input", table({name: at(values, "novel.all") for name, values in variants.items()})),
         ("The full model by view", table(report["novel"] or {})),
         ("Geometry, cm", table(geometry)),
-        ("Body, mm", table(_body(report["body"] or {}))),
+        ("Body, mm and degrees", table(body_rows(report["body"] or {}))),
         ("View from behind", table(report["back_view"] or {})),
         ("Ablations", table({name: _ablation(values) for name, values in ablations.items()})),
         ("Released script's protocol", table({"": report.get("hgm_protocol")})),
@@ -44,10 +47,12 @@ def tables(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(title, html) for title, html in found if html]
 
 
-def _body(errors: Mapping[str, Any]) -> dict[str, Any]:
+def body_rows(errors: Mapping[str, Any]) -> dict[str, Any]:
     """Rows of the body's figures: as estimated, refined, and refined the other way with the side views."""
-    names = ("mpjpe", "pa_mpjpe", "pelvis")
-    rows = {row: {name: errors.get(f"{name}_{row}_mm") for name in names} for row in ("initial", "refined")}
+    rows: dict[str, Any] = {}
+    for row in ("initial", "refined"):
+        rows[row] = {name: errors.get(f"{name}_{row}_mm") for name in _BODY}
+        rows[row]["angle, degrees"] = errors.get(f"angle_{row}_deg")
     others = {f"refined, {name.replace('_', ' ')}": errors.get(f"mpjpe_{name}_mm") for name in ("side_views", "no_side_views")}
     return rows | {name: {"mpjpe": value} for name, value in others.items() if value is not None}
 
@@ -60,7 +65,8 @@ def transposed(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any
 
 def _ablation(values: Mapping[str, Any]) -> dict[str, Any]:
     novel, raw, body = at(values, "novel.all") or {}, at(values, "geometry.raw") or {}, values.get("body") or {}
-    chosen = {name: body.get(name) for name in ("mpjpe_refined_mm", "pa_mpjpe_refined_mm")}
+    names = ("mpjpe_refined_mm", "pa_mpjpe_refined_mm", "hands_mm", "angle_deg")
+    chosen = {name: body.get(name) for name in names}
     return {**novel, "input_psnr": at(values, "novel.input.psnr"), **raw, **chosen, "count": values.get("count")}
 
 

@@ -1,4 +1,4 @@
-"""Body metrics: joint errors in millimetres over the first 22 SMPL-X joints."""
+"""Body metrics: joint errors in millimetres over the first 22 SMPL-X joints and the hands; joint angles."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from models.skeleton import MIRROR_JOINT
+from pipeline.rotation import axis_angle_to_matrix, matrix_to_axis_angle
+
 BODY_JOINTS = 22
+HANDS = ((20, slice(25, 40)), (21, slice(40, 55)))  # wrist joint and the 15 finger joints of each hand
 Joints = Float[Tensor, "j 3"]
 
 
@@ -36,6 +40,28 @@ def absolute_mm(joints: Joints, truth: Joints) -> float:
 def pelvis_mm(joints: Joints, truth: Joints) -> float:
     """Distance of the pelvises in the world frame."""
     return _millimetres(joints[:1] - truth[:1])
+
+
+def hands_mm(joints: Float[Tensor, "55 3"], truth: Float[Tensor, "55 3"]) -> float:
+    """Mean error of the 30 finger joints, each relative to its own wrist joint."""
+    errors = [(joints[f] - joints[w]) - (truth[f] - truth[w]) for w, f in HANDS]
+    return _millimetres(torch.cat(errors))
+
+
+def angle_deg(pose: Float[Tensor, "21 3"], truth: Float[Tensor, "21 3"]) -> float:
+    """Mean angle in degrees between two poses of the body joints (axis-angle, relative to the parent)."""
+    a, b = axis_angle_to_matrix(pose.double()), axis_angle_to_matrix(truth.double())
+    return torch.rad2deg(matrix_to_axis_angle(a.mT @ b).norm(dim=-1)).mean().item()
+
+
+def mirrored_joints(joints: Float[Tensor, "55 3"]) -> Float[Tensor, "55 3"]:
+    """The joints in the mirrored picture: left and right change places, x changes sign."""
+    return joints[list(MIRROR_JOINT)] * torch.tensor([-1.0, 1, 1], dtype=joints.dtype)
+
+
+def mirror_mm(joints: Float[Tensor, "55 3"], of_mirrored: Float[Tensor, "55 3"]) -> float:
+    """MPJPE between the body of a photo and that of the mirrored photo, mirrored back."""
+    return mpjpe_mm(mirrored_joints(of_mirrored), joints)
 
 
 def similarity_transform(
