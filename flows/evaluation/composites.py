@@ -56,14 +56,14 @@ def _composite(person: TestPerson, rgba: Float32[np.ndarray, "h w 4"], kind: str
     top, left = (int(rng.integers(full - side + 1)) for full, side in ((height, rgba.shape[0]), (width, rgba.shape[1])))
     layer = np.zeros((height, width, 4), np.float32)
     layer[top : top + rgba.shape[0], left : left + rgba.shape[1]] = rgba
-    behind = _backdrop(rng, kind, (height, width))
+    behind = backdrop(rng, kind, (height, width))
     if kind != "scene":
         behind = _on_floor(rng, behind, person, (top, left), rgba.shape[1])
     image = layer[..., :3] * layer[..., 3:] + behind * (1 - layer[..., 3:])
     return Composite(kind, _developed(rng, image), layer[..., 3])
 
 
-def _backdrop(rng: Rng, kind: str, shape: tuple[int, int]) -> Picture:
+def backdrop(rng: Rng, kind: str, shape: tuple[int, int]) -> Picture:
     """What is behind: cut from a square picture as large as the frame's longer side."""
     side = max(shape)
     pictures = _pictures()
@@ -128,10 +128,18 @@ def _sampled(image: Float32[np.ndarray, "s s c"], u: Mask, v: Mask) -> Float32[n
 
 def _developed(rng: Rng, image: Picture) -> bytes:
     """What a camera makes of it: exposure, softness, grain, JPEG."""
-    exposed = image * rng.uniform(0.8, 1.15) + rng.normal(0, rng.uniform(0.002, 0.02), image.shape)
-    photo = Image.fromarray((np.clip(exposed, 0, 1) * 255 + 0.5).astype(np.uint8)).filter(
-        ImageFilter.GaussianBlur(float(rng.uniform(0, 0.8)))
-    )
+    return as_jpeg(rng, exposed(rng, image))
+
+
+def exposed(rng: Rng, image: Picture) -> Image.Image:
+    """The picture with a camera's exposure, grain and softness."""
+    values = image * rng.uniform(0.8, 1.15) + rng.normal(0, rng.uniform(0.002, 0.02), image.shape)
+    photo = Image.fromarray((np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8))
+    return photo.filter(ImageFilter.GaussianBlur(float(rng.uniform(0, 0.8))))
+
+
+def as_jpeg(rng: Rng, photo: Image.Image) -> bytes:
+    """The photo's file, of a quality that phones write."""
     buffer = io.BytesIO()
     photo.save(buffer, "JPEG", quality=int(rng.integers(75, 96)))
     return buffer.getvalue()

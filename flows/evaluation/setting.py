@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ class Setting:
     work: Path
     device: str
     event: Event | None = None
+    fixed: tuple[str, ...] = FIXED  # settings that belong to the suite
 
     @property
     def folder(self) -> Path:
@@ -67,19 +69,26 @@ class Setting:
 
     def stages(self, extra: Sequence[str] = ()) -> tuple[Stage[Any], ...]:
         """The stages; ConfigError for settings that do not exist."""
-        return tuple(load_settings(self.config, classes(), (*FIXED, *self.overrides, *extra)).build(classes()))
+        settings = load_settings(self.config, classes(), (*self.fixed, *self.overrides, *extra))
+        return tuple(settings.build(classes()))
 
     def stage(self, name: str) -> Stage[Any]:
         """One stage with its settings."""
         return next(stage for stage in self.stages() if stage.name == name)
 
-    def run(self, photo: Path, extra: Sequence[str] = (), until: str = LAST) -> Run:
-        """The stages on one photo; what is in the store is not done again."""
-        memory = Memory(str(photo), self.config, (*FIXED, *self.overrides, *extra))
-        job = Job(Photo.at(photo), self.work, self.stages(extra), zoo.digest, memory, self.device, until=until)
+    def run(self, photo: Path | Photo, extra: Sequence[str] = (), until: str = LAST, apart: bool = False) -> Run:
+        """The stages on one photo; what is in the store is not done again.
+
+        apart: the subject's links and what is remembered of it stay as they are.
+        """
+        subject = photo if isinstance(photo, Photo) else Photo.at(photo)
+        memory = Memory(os.path.abspath(subject.image), self.config, (*self.fixed, *self.overrides, *extra))
+        stages = self.stages(extra)
+        job = Job(subject, self.work, stages, zoo.digest, memory, self.device, until=until, apart=apart)
         result = reconstruct_one(job, event=self.event)
         store = Store(self.work)
-        found = {stage: store.find(stage, outcome["key"]) for stage, outcome in result.stages.items() if outcome["key"]}
+        keys = {stage: outcome["key"] for stage, outcome in result.stages.items() if outcome["key"]}
+        found = {stage: store.find(stage, key) for stage, key in keys.items()}
         return Run(result, {stage: record for stage, record in found.items() if record is not None})
 
     def variant(self, photo: Path, name: str, extra: Sequence[str], until: str = LAST) -> Run:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -15,12 +15,22 @@ COMPARED = ("novel", "geometry", "body")  # of an ablation
 
 def means(values: Sequence[Any]) -> Any:
     """The mean of equal trees of numbers, leaf by leaf; None and NaN are left out, a leaf without a number is None."""
+    return _over(values, lambda numbers: sum(numbers) / len(numbers))
+
+
+def medians(values: Sequence[Any]) -> Any:
+    """The median of equal trees of numbers, as `means` is their mean."""
+    return _over(values, median)
+
+
+def _over(values: Sequence[Any], middle: Callable[[list[float]], float]) -> Any:
     trees = [value for value in values if isinstance(value, Mapping)]
     if trees:
         keys = dict.fromkeys(key for tree in trees for key in tree)
-        return {key: means([tree.get(key) for tree in trees]) for key in keys}
-    numbers = [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)]
-    return sum(numbers) / len(numbers) if numbers else None
+        return {key: _over([tree.get(key) for tree in trees], middle) for key in keys}
+    known = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    numbers = [float(v) for v in known if math.isfinite(v)]
+    return middle(numbers) if numbers else None
 
 
 def summarize(subjects: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
