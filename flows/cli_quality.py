@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from flows.options import Config, Device, Json, Set, Work
+
+PEOPLE = "people-test"
+_SUITE = "people-test, people-varied, people-sides, a folder of views, or real scans as LAYOUT:FOLDER"
+_LIMIT = "how many of them; 24 people, all 80 pictures of people-sides, or all photos by default"
+_PROTOCOL = "headline, or hgm: also the released HGM script's figures"
 
 
 def register(app: typer.Typer) -> None:
@@ -17,14 +22,14 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    suite: Annotated[
-        str, typer.Option("--suite", help="people-test, people-varied, a folder of views, or real scans as LAYOUT:FOLDER")
-    ] = "people-test",
-    limit: Annotated[int, typer.Option("--limit", min=1, help="how many of them")] = 24,
+    suite: Annotated[str, typer.Option("--suite", help=_SUITE)] = PEOPLE,
+    photos: Annotated[Path | None, typer.Option("--photos", help="real photos instead: a folder")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help=_LIMIT)] = None,
     json: Annotated[Path | None, typer.Option("--json", help="write the report here, anew after each person")] = None,
-    protocol: Annotated[str, typer.Option("--protocol", help="headline, or hgm: also the released HGM script's figures")] = "headline",
+    protocol: Annotated[str, typer.Option("--protocol", help=_PROTOCOL)] = "headline",
     ablations: Annotated[bool, typer.Option("--ablations", help="also without each part")] = False,
     matting: Annotated[bool, typer.Option("--matting/--no-matting", help="also the mask over held-out backgrounds")] = True,
+    mirror: Annotated[bool, typer.Option("--mirror/--no-mirror", help="of photos, also mirrored")] = True,
     resolution: Annotated[int, typer.Option("--resolution", min=32, help="pixels of the compared views")] = 256,
     workers: Annotated[int, typer.Option("--workers", min=1, help="people at a time, each in a process of its own")] = 1,
     against: Annotated[Path | None, typer.Option("--compare", help="an earlier report: also say what is better and worse")] = None,
@@ -33,27 +38,39 @@ def evaluate(
     work: Work = Path("work/evaluate"),
     device: Device = "auto",
 ) -> None:
-    """Measure quality on people whose truth is known, through the same stages as `run`; a stopped one goes on."""
-    from json import dumps
-
+    """Measure quality on people whose truth is known, or on photos; a stopped one goes on."""
     from flows.evaluate import evaluate as run_suite
     from flows.evaluation import compare as comparison
+    from flows.evaluation.photos import evaluate_photos
 
     earlier = comparison.load(against) if against else None
-
-    def told(done: int, total: int, line: str) -> None:
-        typer.echo(f"{done} of {total}: {line}", err=True)
-
-    report = run_suite(
-        suite, limit, json, config=config, overrides=set_ or (), work=work, device=device, protocol=protocol, ablations=ablations,
-        matting=matting, size=resolution, workers=workers, progress=told,
-    )  # fmt: skip
-    typer.echo(dumps({name: value for name, value in report.items() if name != "subjects"}, indent=1))
-    typer.echo(f"pictures: {work / 'evaluation' / 'index.html'}", err=True)
+    how: dict[str, Any] = {"config": config, "overrides": set_ or (), "work": work, "device": device}
+    how["workers"] = workers
+    if photos is not None:
+        if (suite, protocol, ablations) != (PEOPLE, "headline", False):
+            raise ValueError("--photos have no truth: leave out --suite, --protocol and --ablations")
+        report = evaluate_photos(photos, json, limit=limit, mirror=mirror, progress=_tell, **how)
+    else:
+        how |= {"protocol": protocol, "ablations": ablations, "matting": matting, "size": resolution}
+        report = run_suite(suite, limit, json, progress=_tell, **how)
+    _show(report, work)
     if earlier:
         typer.echo(comparison.as_text(comparison.compare(earlier, report)), err=True)
     if report["failed"]:
         raise typer.Exit(1)
+
+
+def _tell(done: int, total: int, line: str) -> None:
+    typer.echo(f"{done} of {total}: {line}", err=True)
+
+
+def _show(report: dict[str, Any], work: Path) -> None:
+    """The report without its single subjects, and where its page is."""
+    from json import dumps
+
+    shown = {name: value for name, value in report.items() if name not in ("subjects", "photos")}
+    typer.echo(dumps(shown, indent=1))
+    typer.echo(f"pictures: {work / 'evaluation' / 'index.html'}", err=True)
 
 
 def compare(

@@ -22,8 +22,13 @@ HEADLINE = (
     *(f"geometry.raw.{name}" for name in ("chamfer_cm", "p2s_cm", "s2p_cm", "normal_consistency", "fscore_1cm")),
     "geometry.rigid.chamfer_cm", "geometry.similarity.chamfer_cm",
     *(f"body.{name}_mm" for name in ("mpjpe_initial", "mpjpe_refined", "pa_mpjpe_refined", "pelvis_refined")),
+    "body.hands_mm", "body.angle_deg", "mask_iou",
     *(f"back_view.{row}.{name}" for row in ("coarse", "refined") for name in ("psnr", "ssim", "lpips", "sharpness_ratio")),
     "matting.iou", "matting.mae", "seconds.total",
+)  # fmt: skip
+OF_PHOTOS = (  # of a report of real photos
+    "landmark_px", "body_iou", "gaussians_iou", "front_psnr", "front_psnr_person",
+    *(f"sharpness.{name}" for name in ("front", "side", "back")), "mirror_mm", "seconds",
 )  # fmt: skip
 _MORE = ("psnr", "ssim", "iou", "consistency", "fscore")  # more of these is better, of the others less
 
@@ -53,7 +58,7 @@ def load(file: Path) -> dict[str, Any]:
     """A report of `turnaround evaluate`; ValueError where the file is none."""
     try:
         report = json.loads(file.read_text())
-        if not isinstance(report["subjects"], list):
+        if not isinstance(report["photos" if "photos" in report else "subjects"], list):
             raise TypeError("subjects is not a list")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{file} is no report of `turnaround evaluate --json` ({error})") from error
@@ -64,7 +69,7 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any], *, everything: bool 
     """Differences over the people that both reports have.
 
     Args:
-        everything: every figure of a person, not only HEADLINE.
+        everything: every figure of a person or photo, not only HEADLINE or OF_PHOTOS.
 
     Raises:
         ValueError: the reports are of different suites or resolutions, share nobody, or their people are not the same.
@@ -79,7 +84,8 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any], *, everything: bool 
     changed = [n for n in names if before[n].get("truth") != after[n].get("truth") and "truth" in before[n] and "truth" in after[n]]
     if changed:
         raise ValueError(f"the reports cannot be compared: their people of the same name are not the same, as {changed[0]}")
-    return _differences([before[name] for name in names], [after[name] for name in names], everything)
+    figures = None if everything else OF_PHOTOS if "photos" in new else HEADLINE
+    return _differences([before[name] for name in names], [after[name] for name in names], figures)
 
 
 def against_full(report: Mapping[str, Any]) -> dict[str, list[Difference]]:
@@ -89,21 +95,28 @@ def against_full(report: Mapping[str, Any]) -> dict[str, list[Difference]]:
     for part in ("baselines", "ablations"):
         for name in dict.fromkeys(name for person in people for name in person.get(part) or {}):
             pairs = [(person, person[part][name]) for person in people if "failed" not in (person.get(part) or {}).get(name, {"failed": 1})]
-            found[name] = _differences([full for full, _ in pairs], [variant for _, variant in pairs], False)
+            full, variants = [full for full, _ in pairs], [variant for _, variant in pairs]
+            found[name] = _differences(full, variants, HEADLINE)
     return found
 
 
 def _people(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The reconstructed people by name, with the mean of their rows of matting."""
-    people = {subject["name"]: dict(subject) for subject in report["subjects"] if "failed" not in subject}
+    """The reconstructed people or photos by name, with the mean of their rows of matting."""
+    subjects = report["photos"] if "photos" in report else report["subjects"]
+    done = [subject for subject in subjects if not {"failed", "error"} & set(subject)]
+    people = {subject["name"]: dict(subject) for subject in done}
     for person in people.values():
         rows = [{"iou": row["iou"], "mae": row["mae"]} for row in person.get("matting") or ()]
         person["matting"] = means(rows)
     return people
 
 
-def _differences(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]], everything: bool) -> list[Difference]:
-    figures = list(dict.fromkeys(path for person in after for path in _leaves(person))) if everything else HEADLINE
+def _differences(
+    before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]], figures: Sequence[str] | None
+) -> list[Difference]:
+    """Of the figures at these paths; None: of all that a person has."""
+    if figures is None:
+        figures = list(dict.fromkeys(path for person in after for path in _leaves(person)))
     found = []
     for figure in figures:
         pairs = np.array([(at(a, figure), at(b, figure)) for a, b in zip(before, after, strict=True)], float)
