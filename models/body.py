@@ -115,7 +115,8 @@ class BodyModel(nn.Module):
         self.parents = PARENTS
         layer = smplx_layer(path)
         self._register(layer, arrays)
-        self._extras = {key: arrays[key] for key in ("vt", "ft", "mirror_index", "keypoint_vertices") if key in arrays}
+        kept = ("vt", "ft", "mirror_index", "keypoint_vertices", "lmk_faces_idx", "lmk_bary_coords")
+        self._extras = {key: arrays[key] for key in kept if key in arrays}
         self._pose_levels = _levels(PARENTS)
 
     @classmethod
@@ -208,6 +209,12 @@ class BodyModel(nn.Module):
         if "vt" not in self._extras or "ft" not in self._extras:
             return None
         return torch.from_numpy(self._extras["vt"].astype(np.float32)), torch.from_numpy(self._extras["ft"].astype(np.int64))
+
+    @property
+    def face_landmarks(self) -> tuple[Int[Tensor, "51 3"], Float[Tensor, "51 3"]]:
+        """Vertices and barycentric coordinates of the 51 inner landmarks of the face (300-W's without the contour)."""
+        index = self.faces.cpu()[torch.from_numpy(self._extras["lmk_faces_idx"].astype(np.int64))]
+        return index, torch.from_numpy(self._extras["lmk_bary_coords"].astype(np.float32))
 
     @property
     def keypoint_vertices(self) -> np.ndarray | None:

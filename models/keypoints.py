@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from models.body import BodyModel, BodyOutput
-from models.skeleton import JOINT_INDEX
+from models.skeleton import JOINT_INDEX, JOINT_NAMES
 
 KEYPOINT_NAMES: tuple[str, ...] = (
     "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow",
@@ -15,6 +15,9 @@ KEYPOINT_NAMES: tuple[str, ...] = (
     "left_big_toe", "left_small_toe", "left_heel", "right_big_toe", "right_small_toe", "right_heel",
 )  # fmt: skip
 """The order of COCO-WholeBody's first 23 keypoints; left is the person's."""
+
+BODY_NAMES: frozenset[str] = frozenset((*KEYPOINT_NAMES, *JOINT_NAMES[:25]))
+"""Keypoints of the body and feet under any of their names; not fingers and face, which the refinement leaves alone."""
 
 SURFACE_NAMES: tuple[str, ...] = tuple(name for name in KEYPOINT_NAMES if name not in JOINT_INDEX)
 """The keypoints that are vertices of the skin; the others are joints."""

@@ -74,6 +74,7 @@ WEIGHTS: dict[str, Weight] = {
             for name, purpose in (
                 ("matting", "person mask"),
                 ("estimator", "SMPL-X parameters and 2D joints from a photo"),
+                ("lifter", "SMPL-X parameters from landmarks"),
                 ("normals", "clothed normals, front and back"),
                 ("hgm_coarse", "Human Gaussian Model, one view"),
                 ("hgm_fusion", "Human Gaussian Model, two views"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from pipeline.stage import Stage, StageConfig, StageError
+from pipeline.stage import Stage, StageConfig, StageError, Trace
 
 if TYPE_CHECKING:
     import torch
@@ -21,12 +21,17 @@ log = logging.getLogger(__name__)
 class EstimateConfig(StageConfig):
     """Settings of `estimate`."""
 
-    provider: Literal["auto", "embedded", "given"] = Field(
-        "auto", description="auto: the SMPL-X file beside the photo where there is one, else the network"
+    provider: Literal["auto", "landmarks", "embedded", "given"] = Field(
+        "auto", description="auto: the SMPL-X file beside the photo where there is one, else landmarks where prepare found "
+        "them, else the picture's network alone (embedded)"
+    )  # fmt: skip
+    weights: str = Field("estimator", description="weight of the picture's network, or the path of a safetensors file")
+    lifter: str = Field("lifter", description="weight of the lifter from landmarks, or the path of a safetensors file")
+    picture: float = Field(
+        1.0, ge=0, le=4, description="say of the picture's network beside the landmarks, where its joints fall on them"
     )
-    weights: str = Field("estimator", description="embedded weight, or the path of a safetensors file")
     body: str = Field("body", description="body model: 'body' is the free one, else the path of SMPLX_NEUTRAL.npz")
-    fit_keypoints: bool = Field(True, description="move the network's body onto its own 2D joints")
+    fit_keypoints: bool = Field(True, description="move the body onto the landmarks, or onto the network's own 2D joints")
     person: int = Field(0, ge=0, description="which body of the file beside the photo")
     axes: Literal["auto", "opencv", "opengl"] = Field("auto", description="axes of a given body; auto: those in which it is upright")
     placement: Literal["auto", "file", "fit"] = Field(
@@ -37,22 +42,22 @@ class EstimateConfig(StageConfig):
 class Estimate(Stage[EstimateConfig]):
     """Finds the body."""
 
-    name, version = "estimate", 1
-    needs = {"view": "prepare.view", "given": "photo.body"}
+    name, version = "estimate", 2
+    needs = {"view": "prepare.view", "landmarks": "prepare.landmarks", "given": "photo.body"}
     makes = {"body": "Body", "keypoints": "Trace", "overlay": "Image"}
     device = "gpu"
     Config = EstimateConfig
 
     def weights(self) -> tuple[str, ...]:
-        """The estimator, whose keypoints are used beside a given body too, and the body model."""
-        return (self.config.weights, self.config.body)
+        """The picture's network and the lifter, whose keypoints are used beside a given body too, and the body model."""
+        lifter = () if self.config.provider == "embedded" else (self.config.lifter,)
+        return (self.config.weights, *lifter, self.config.body)
 
-    def run(self, *, device: torch.device, view: View, given: bytes | None) -> dict[str, Any]:
+    def run(self, *, device: torch.device, view: View, landmarks: Trace, given: bytes | None) -> dict[str, Any]:
         """Values of `makes`; StageError for a body file that cannot be understood."""
         from pathlib import Path
 
         from models.body import BodyModel
-        from models.estimator import estimate_body, load_estimator
         from models.estimator.picture import body_overlay
 
         config = self.config
@@ -60,11 +65,30 @@ class Estimate(Stage[EstimateConfig]):
             raise StageError("provider=given, but there is no SMPL-X file beside the photo (NAME.smplx.npz, .json or .pkl)")
         free = config.body == "body"
         model = BodyModel.shared(None if free else Path(config.body))
-        network = load_estimator(config.weights, device)
-        body, keypoints = estimate_body(network, view, model, fit_keypoints=config.fit_keypoints)
+        body, keypoints = self._estimate(view, landmarks, model, device)
         if given is not None and config.provider != "embedded":
             body = self._read(given, model, view)
         return {"body": body, "keypoints": keypoints, "overlay": body_overlay(model, body, keypoints, view)}
+
+    def _estimate(
+        self, view: View, landmarks: Trace, model: BodyModel, device: torch.device
+    ) -> tuple[Body, dict[str, list[float]]]:
+        """The networks' body and keypoints: from landmarks where they are, else from the picture alone."""
+        from models.estimator import estimate_body, load_estimator
+        from models.estimator.estimate import MergeConfig, estimate_from_landmarks
+        from models.estimator.lifter.fit import FitConfig
+        from models.estimator.lifter.predict import load_lifter
+
+        config, there = self.config, landmarks.get("source") != "none"
+        if config.provider == "landmarks" and not there:
+            raise StageError(f"provider=landmarks, but {landmarks.get('reason', 'prepare has found none')}")
+        network = load_estimator(config.weights, device)
+        if config.provider == "embedded" or not there:
+            return estimate_body(network, view, model, fit_keypoints=config.fit_keypoints)
+        fit = FitConfig() if config.fit_keypoints else FitConfig(steps=0)
+        return estimate_from_landmarks(
+            load_lifter(config.lifter, device), network, view, landmarks, model, fit=fit, merge=MergeConfig(strength=config.picture)
+        )
 
     def _read(self, data: bytes, model: BodyModel, view: View) -> Body:
         """The body of the sidecar file, turned and placed."""

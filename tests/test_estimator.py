@@ -11,7 +11,7 @@ from models.estimator.crop import cut, from_window, lift, log_depth_of, mask_win
 from models.estimator.dataset import Labels, flip_labels, turn_labels
 from models.estimator.kinematics import KEYPOINTS, Skeleton, mirror_keypoints, mirror_rotations, to_global, to_local
 from models.estimator.model import BodyEstimator, EstimatorConfig, Prediction, heatmap_target
-from models.estimator.polish import _below, _jacobian, _turn_chain, likely_depth, polish
+from models.estimator.polish import _below, _jacobian, turn_chain, likely_depth, polish
 from models.estimator.predict import to_body, transfer_shape
 from pipeline.camera import canonical_camera, project
 from pipeline.rotation import axis_angle_to_matrix
@@ -155,7 +155,7 @@ def test_polish_jacobian_is_exact(skeleton, model):
     found = prediction_from(body, skeleton, window, model)
 
     def residual(change: torch.Tensor) -> torch.Tensor:
-        rotations = _turn_chain(axis_angle_to_matrix(change[None, :66].reshape(1, 22, 3)), found.rotations)
+        rotations = turn_chain(axis_angle_to_matrix(change[None, :66].reshape(1, 22, 3)), found.rotations)
         joints = skeleton(rotations, found.betas + change[66:76]) + found.pelvis[:, None] + change[76:]
         return to_window(project_plane(joints), window)[0]
 

@@ -46,7 +46,7 @@ def polish(skeleton: Skeleton, found: Prediction, window: Float[Tensor, "b 3"]) 
         right = torch.cat([residual.flatten(1) * huber, moved * weights], 1)
         step = torch.linalg.lstsq(rows, -right[..., None]).solution[..., 0]
         moved = moved + step
-        rotations = _turn_chain(axis_angle_to_matrix(step[:, :TURNS].reshape(-1, POSED, 3)), rotations)
+        rotations = turn_chain(axis_angle_to_matrix(step[:, :TURNS].reshape(-1, POSED, 3)), rotations)
         betas, pelvis = betas + step[:, TURNS : TURNS + 10], pelvis + step[:, TURNS + 10 :]
     joints = skeleton(rotations, betas) + pelvis[:, None]
     return dataclasses.replace(found, rotations=rotations, betas=betas, pelvis=pelvis, joints=joints)
@@ -92,7 +92,7 @@ def _jacobian(
     return torch.cat([turned, by_point @ by_betas, by_point], -1)
 
 
-def _turn_chain(turn: Float[Tensor, "b 22 3 3"], rotations: Float[Tensor, "b 22 3 3"]) -> Float[Tensor, "b 22 3 3"]:
+def turn_chain(turn: Float[Tensor, "b 22 3 3"], rotations: Float[Tensor, "b 22 3 3"]) -> Float[Tensor, "b 22 3 3"]:
     """Global rotations after every joint was turned about its place, parents carrying their children."""
     total = [turn[:, 0]]
     for joint in range(1, POSED):

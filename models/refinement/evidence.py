@@ -12,12 +12,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from models.body import JOINT_NAMES, BodyModel, BodyOutput
-from models.keypoints import SURFACE_NAMES, surface_vertices
+from models.keypoints import BODY_NAMES, SURFACE_NAMES, surface_vertices
 from pipeline.camera import orbit_cameras, resize
 from pipeline.types import Body, Camera, Gaussians, View
 
 LANDMARK_NAMES: tuple[str, ...] = (*JOINT_NAMES, *SURFACE_NAMES)
 """What a keypoint may be called: the body's joints, and points of the skin such as the nose and the toes."""
+
+FITTED = BODY_NAMES & set(LANDMARK_NAMES)  # forty finger joints would be louder than the whole body
 
 # The HGM model: the body is None while it is withheld (before `feed_body_from`).
 GaussianModel: TypeAlias = Callable[[Body | None], Gaussians]
@@ -48,12 +50,12 @@ def gather_evidence(view: View, keypoints: Mapping[str, Sequence[float]], *, vie
 
     Args:
         view: picture, mask and canonical camera.
-        keypoints: name -> x, y in pixels of `view`, confidence; names that are not in LANDMARK_NAMES are left out.
+        keypoints: name -> x, y in pixels of `view`, confidence; names of fingers, of the face and unknown ones are left out.
         views: cameras in equal steps around the person.
         size: pixels of the fitted masks.
     """
     scale = size / view.camera.width
-    known = [(LANDMARK_NAMES.index(name), *value) for name, value in keypoints.items() if name in LANDMARK_NAMES]
+    known = [(LANDMARK_NAMES.index(name), *value) for name, value in keypoints.items() if name in FITTED]
     table = torch.tensor(known, dtype=torch.float32).reshape(-1, 4)
     return Evidence(
         cameras=circle(view.camera, views, size),

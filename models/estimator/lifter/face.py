@@ -1,0 +1,110 @@
+"""Jaw and expression from 68 points of a face, by how the body model's own face moves with them.
+
+Rendered faces of full figures are too small to learn expressions from, and real faces differ in shape. So only the mean
+face is learned; what differs from it at brows, lids and lips is explained by the model's derivatives, regularised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from models.body import BodyModel
+from models.estimator.lifter.landmark_points import RIGID_FACE
+from models.skeleton import JOINT_INDEX
+from pipeline.types import Body
+
+OUTPUTS = 1 + 10  # jaw about x, radians; coefficients of the expression
+FIRST = 17  # of the 68 points: those before are the contour, which the body model's landmarks lack
+LIMIT, JAW_LIMIT = 1.5, 0.4  # standard deviations of a coefficient; radians
+EXPRESSION, JAW = 0.6, 0.12  # deviations of what is expected
+NOSE = range(27, 36)  # of the 68
+NOSE_NOISE, NOISE = 0.006, 0.0035  # metres: how far identity alone moves a point of the nose, of brows, lids and lips
+
+
+class FaceReader(nn.Module):
+    """Points of a face -> jaw pose and expression of a body model."""
+
+    mean: Float[Tensor, "68 3"]  # metres, about the rigid points' middle
+    weight: Float[Tensor, "153 11"]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(68, 3))
+        self.register_buffer("weight", torch.zeros((68 - FIRST) * 3, OUTPUTS))
+
+    def forward(self, face: Float[Tensor, "b 68 3"], flag: Float[Tensor, " b"]) -> tuple[Float[Tensor, "b 3"], Float[Tensor, "b 10"]]:
+        """Jaw (axis-angle, radians) and expression; zeros where no face is seen."""
+        there = (flag > 0).float()[:, None]
+        values = (laid_over(face, self.mean) - self.mean)[:, FIRST:].flatten(1) @ self.weight * there
+        jaw = torch.nn.functional.pad(values[:, :1].clamp(0, JAW_LIMIT), (0, 2))
+        return jaw, values[:, 1:].clamp(-LIMIT, LIMIT)
+
+    @torch.no_grad()
+    def learn(self, faces: Float[Tensor, "b 68 3"], model: BodyModel) -> None:
+        """Take the mean of `faces`, at the size of the model's face, and the map by which differences are explained."""
+        rest, derivative = face_derivative(model)
+        mean = faces[0] - faces[0].mean(0)
+        for _ in range(5):
+            mean = laid_over(faces, mean).mean(0)
+        self.mean.copy_(_at_size_of(mean, rest))
+        turn = laid_over(self.mean[None], torch.cat([self.mean[:FIRST], rest]), points=range(FIRST, 68))[0]
+        axes = _rotation_between(self.mean[FIRST:], turn[FIRST:])
+        columns = (derivative.permute(2, 0, 1) @ axes.T).permute(1, 2, 0).reshape(-1, OUTPUTS)  # in the mean's axes
+        noise = torch.full((51, 3), NOISE)
+        noise[[k - FIRST for k in NOSE]] = NOSE_NOISE
+        noise[:, 2] *= 2  # depth is a guess of the mesh network
+        scaled = columns / noise.reshape(-1, 1)
+        prior = torch.diag(1 / torch.tensor([JAW, *[EXPRESSION] * 10]).square())
+        self.weight.copy_((torch.linalg.solve(scaled.T @ scaled / 4 + prior, scaled.T / 4) / noise.reshape(1, -1)).T)
+
+
+def face_derivative(model: BodyModel) -> tuple[Float[Tensor, "51 3"], Float[Tensor, "51 3 11"]]:
+    """The model's face landmarks at rest, and how they move with the jaw and each expression (finite differences)."""
+    index, share = model.face_landmarks
+
+    def landmarks(jaw: float = 0.0, coefficient: int = -1) -> Float[Tensor, "51 3"]:
+        body = Body.neutral()
+        body.jaw_pose[0] = jaw
+        if coefficient >= 0:
+            body.expression[coefficient] = 1.0
+        out = model(body)
+        points = (out.vertices[index] * share[..., None]).sum(1)
+        return points - out.joints[JOINT_INDEX["head"]]
+
+    rest = landmarks()
+    moved = [(landmarks(jaw=0.1) - rest) / 0.1, *(landmarks(coefficient=k) - rest for k in range(10))]
+    return rest, torch.stack(moved, -1)
+
+
+def _at_size_of(mean: Float[Tensor, "68 3"], rest: Float[Tensor, "51 3"]) -> Float[Tensor, "68 3"]:
+    """The mean face in metres: its eyes and nose as far apart as the model's."""
+    size = lambda points: (points - points.mean(0)).norm(dim=-1).mean()  # noqa: E731
+    chosen = [k for k in RIGID_FACE if k >= FIRST]
+    return (mean - mean[chosen].mean(0)) * size(rest[[k - FIRST for k in chosen]]) / size(mean[chosen])
+
+
+def _rotation_between(a: Float[Tensor, "n 3"], b: Float[Tensor, "n 3"]) -> Float[Tensor, "3 3"]:
+    """R with b = R a + t for a rigid motion of points."""
+    u, _, vt = torch.linalg.svd((a - a.mean(0)).T @ (b - b.mean(0)))
+    turn = vt.T @ u.T
+    return turn if torch.det(turn) > 0 else vt.T @ torch.diag(torch.tensor([1.0, 1, -1])) @ u.T
+
+
+def laid_over(
+    face: Float[Tensor, "b 68 3"], mean: Float[Tensor, "68 3"], points: Iterable[int] = RIGID_FACE
+) -> Float[Tensor, "b 68 3"]:
+    """Faces turned, scaled and moved so that their rigid `points` lie on those of `mean` (Umeyama)."""
+    rigid = list(points)
+    source, target = face[:, rigid], mean[rigid]
+    centre, goal = source.mean(1, keepdim=True), target.mean(0)
+    a, b = source - centre, (target - goal).expand_as(source)
+    u, s, vt = torch.linalg.svd(a.transpose(-1, -2) @ b + 1e-9 * torch.eye(3))
+    sign = torch.ones_like(s)
+    sign[:, 2] = torch.det(u @ vt).sign()
+    turn = (u * sign[:, None]) @ vt
+    scale = (s * sign).sum(-1) / a.square().sum((-1, -2)).clamp(min=1e-9)
+    return scale[:, None, None] * (face - centre) @ turn + goal
