@@ -38,8 +38,8 @@ class MergeConfig:
 def estimate_from_landmarks(
     lifter: Lifter, network: BodyEstimator | None, view: View, landmarks: Mapping[str, Any], model: BodyModel,
     *, fit: FitConfig = FitConfig(), merge: MergeConfig = MergeConfig(),
-) -> tuple[Body, dict[str, list[float]], Lifted]:  # fmt: skip
-    """The body that landmarks and picture tell together, its keypoints, and what was lifted.
+) -> tuple[Body, dict[str, list[float]]]:  # fmt: skip
+    """The body that landmarks and picture tell together, and its keypoints.
 
     Args:
         network: the embedded picture estimator; None: landmarks alone.
@@ -55,7 +55,7 @@ def estimate_from_landmarks(
         found = merged(lifter, found, picture, seen, merge)
     fitted = fit_body(lifter, found, seen, fit)
     body = to_body(lifter, fitted, model)
-    return body, keypoint_table(lifter, fitted, seen, body, model, view.camera, landmarks), fitted
+    return body, keypoint_table(lifter, fitted, seen, body, model, view.camera, landmarks)
 
 
 def merged(lifter: Lifter, found: Lifted, picture: Prediction, seen: Sighting, config: MergeConfig) -> Lifted:
