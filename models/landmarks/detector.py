@@ -1,7 +1,7 @@
-"""MediaPipe's single-shot detectors: anchors, boxes with points, and which of several boxes are the same thing.
+"""MediaPipe's single-shot detectors: anchors, boxes with points, which of several boxes are the same thing.
 
-The conventions were verified against Google's graphs: boxes and points are the networks' numbers over the input's size
-plus the anchor's centre; anchors have the size 1, strides of the same size share a grid.
+The conventions were verified against Google's graphs: boxes and points are the networks' numbers over the
+input's size plus the anchor's centre; anchors have the size 1, strides of the same size share a grid.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class Detection:
     @property
     def side(self) -> float:
         """The longer side of the detector's own box, pixels."""
-        return float(max(np.hypot(*(self.corners[1] - self.corners[0])), np.hypot(*(self.corners[3] - self.corners[0]))))
+        edges = self.corners[[1, 3]] - self.corners[0]
+        return float(np.hypot(*edges.T).max())
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,14 @@ class Detector:
     low: float  # value of black: the input is in [low, 1]
 
     def find(self, picture: Picture, region: Region, least: float = 0.5) -> list[Detection]:
-        """What is in a region, best first; boxes that overlap by more than 0.3 are one."""
+        """Find what is in a region, scores above `least`, best first; boxes that overlap by 0.3 are one."""
         pixels = picture.cut(region, self.size) * (1 - self.low) + self.low
         outputs = load_network(self.network)(pixels.astype(np.float32))
         boxes = next(value for value in outputs.values() if value.shape[-1] > 1)
         scores = sigmoid(next(value for value in outputs.values() if value.shape[-1] == 1)[:, 0])
         found: list[Detection] = []
         for k in sorted(np.flatnonzero(scores > least), key=lambda k: -scores[k]):
-            new = self._decode(boxes[k], k, float(scores[k]), region)
+            new = self._decode(boxes[k], int(k), float(scores[k]), region)
             if all(overlap(new.box, old.box) < 0.3 for old in found):
                 found.append(new)
         return found
@@ -74,7 +75,7 @@ FACE = Detector("face_detection", 128, (8, 16, 16, 16), -1.0)
 
 @lru_cache(maxsize=8)
 def anchors(size: int, strides: tuple[int, ...]) -> Float[np.ndarray, "n 2"]:
-    """Centres of the anchors in [0, 1]: two for each stride, row by row."""
+    """List the centres (n, 2) of the anchors in [0, 1]: two for each stride, row by row."""
     grids = []
     for stride in dict.fromkeys(strides):
         cells, count = -(-size // stride), 2 * strides.count(stride)
@@ -85,7 +86,7 @@ def anchors(size: int, strides: tuple[int, ...]) -> Float[np.ndarray, "n 2"]:
 
 
 def overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:
-    """Intersection over union of two boxes (left, top, right, bottom)."""
+    """Compute the intersection over union of two boxes (left, top, right, bottom)."""
     width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     both = max(width, 0.0) * max(height, 0.0)
     return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both + 1e-9)

@@ -1,7 +1,7 @@
 """MediaPipe Face Mesh: 468 points of a face that looks at the camera.
 
-Kartynnik et al. 2019 (arXiv 1907.06724). The detector also fires on hair and on backs of heads; the mesh network's own
-flag tells, and so do shoulders that are seen from behind.
+Kartynnik et al. 2019 (arXiv 1907.06724). The detector also fires on hair and on backs of heads; the mesh
+network's own flag tells, and so do shoulders that are seen from behind.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from models.landmarks.region import Picture, Region, sigmoid, upward_angle
 COUNT = 468
 SIZE = 192  # pixels of the network's input
 LEAST = 0.5  # flag of a face that is believed
+SIDES = ("left", "right")
 OUTER_EYES = (33, 263)  # of the right and the left eye
 SMALLEST = 10.0  # pixels of the photo
 
@@ -28,7 +29,7 @@ SMALLEST = 10.0  # pixels of the photo
 class Face:
     """Landmarks of one face in the photo."""
 
-    points: Float[np.ndarray, "468 3"]  # pixels of the photo; z grows away from the camera, 0 about the face's middle
+    points: Float[np.ndarray, "468 3"]  # pixels of the photo; z grows away from the camera, 0 mid-face
     flag: float  # probability of a face
     region: Region
 
@@ -39,7 +40,7 @@ class Face:
 
 
 def find_face(picture: Picture, pose: Pose) -> Face | None:
-    """The face of a person; None where it is turned away, hidden or too small."""
+    """Find the face of a person; None where it is turned away, hidden or too small."""
     if seen_from_behind(pose):
         return None
     place = head_region(pose)
@@ -53,7 +54,7 @@ def find_face(picture: Picture, pose: Pose) -> Face | None:
 
 
 def look(picture: Picture, region: Region) -> Face:
-    """One pass over a region."""
+    """Run the network on a region once."""
     outputs = load_network("face_landmark")(picture.cut(region, SIZE))
     values = next(value for value in outputs.values() if value.size == 3 * COUNT)
     flag = next(value for value in outputs.values() if value.size == 1)
@@ -63,33 +64,34 @@ def look(picture: Picture, region: Region) -> Face:
 
 
 def seen_from_behind(pose: Pose) -> bool:
-    """Whether the shoulders and hips cross in the picture as those of a person seen from behind: left is left."""
-    xy = pose.xy
-    across = [
-        xy[POSE_INDEX[f"left_{joint}"], :] - xy[POSE_INDEX[f"right_{joint}"], :] for joint in ("shoulder", "hip")
-    ]
-    right = pose.region.axes[:, 0]
-    shares = [float(vector @ right) / pose.region.side for vector in across]
-    return shares[0] < -0.02 and sum(shares) < -0.03
+    """Tell whether shoulders and hips lie as those of a person seen from behind: the left ones on the left.
+
+    Left and right are the region's, in which the person stands upright however they lie in the photo.
+    """
+    points = pose.region.from_picture(pose.xy)
+    lefts, rights = (points[[POSE_INDEX[f"{side}_shoulder"], POSE_INDEX[f"{side}_hip"]], 0] for side in SIDES)
+    shoulders, hips = (lefts - rights).tolist()
+    return shoulders < -0.02 and shoulders + hips < -0.03
 
 
 def head_region(pose: Pose) -> Region:
-    """An upright square about the head, by the body's landmarks of the face and the shoulders' width."""
+    """Place a square about the head by the body's points of the face and the shoulders' width."""
     points = pose.xy[:11]
     centre, extent = points.mean(0), float(np.ptp(points, axis=0).max())
-    shoulders = float(np.hypot(*(pose.xy[POSE_INDEX["left_shoulder"]] - pose.xy[POSE_INDEX["right_shoulder"]])))
+    left, right = (pose.xy[POSE_INDEX[f"{side}_shoulder"]] for side in SIDES)
+    shoulders = float(np.hypot(*(left - right)))
     return Region(float(centre[0]), float(centre[1]), max(3 * extent, 1.2 * shoulders), pose.region.angle)
 
 
 def face_region(detection: Detection) -> Region:
-    """A detected face's region; the first two points are the right and the left eye."""
+    """Place a region on a detected face, whose first two points are the right and the left eye."""
     middle = detection.corners.mean(0)
     angle = upward_angle(detection.points[0], detection.points[1]) - np.pi / 2
     return Region(float(middle[0]), float(middle[1]), 1.5 * detection.side, float(angle))
 
 
 def mesh_region(face: Face) -> Region:
-    """The region of a second pass: the mesh's box along the eyes, half as large again."""
+    """Place the region of a second pass: the mesh's box along the eyes, half as large again."""
     right, left = face.xy[list(OUTER_EYES)]
     turned = Region(0.0, 0.0, 1.0, float(upward_angle(right, left) - np.pi / 2))
     box = face.xy @ turned.axes

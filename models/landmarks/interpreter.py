@@ -16,14 +16,15 @@ _LOADING = threading.Lock()
 
 
 class Network:
-    """A fetched network: pixels in, its outputs by name. Threads may share it: each gets an interpreter of its own."""
+    """A fetched network: pixels in, outputs by name; each thread that calls it has its own interpreter."""
 
     def __init__(self, file: Path) -> None:
-        self._content = file.read_bytes()  # a file that changes under a mapped interpreter would crash the process
+        # read, not mapped: a mapped file that changes would crash the process
+        self._content = file.read_bytes()
         self._local = threading.local()
 
     def __call__(self, pixels: Float32[np.ndarray, "h w 3"]) -> dict[str, np.ndarray]:
-        """Outputs for one picture without the batch dimension, float32, by the names in the file."""
+        """Compute the outputs (float32, no batch dimension) for one picture, by the names in the file."""
         interpreter = self._interpreter()
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], pixels[None])
         interpreter.invoke()
@@ -42,7 +43,7 @@ class Network:
 
 
 def load_network(name: str) -> Network:
-    """Load a network by its name in `models/zoo.py`, once a process and digest.
+    """Load a network by its name in `models/zoo.py`; each is read once a process.
 
     Raises:
         MissingWeight: it was not fetched, or another file lies in its place.

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32
+from PIL import Image
 
-from models.landmarks.detector import POSE
+from models.landmarks.detector import POSE, Detection
 from models.landmarks.face import Face, find_face
 from models.landmarks.hands import SIDES, Hand, find_hand
-from models.landmarks.pose import Pose, Variant, detected_region, find_pose, look
+from models.landmarks.pose import Pose, Variant, circle_region, detected_region, look
 from models.landmarks.region import Picture, Region
 
 LEAST = 0.5  # flag of a person who is believed
-SURE = 0.9  # flag with which no other orientation is tried
-TILE = 900  # pixels of the longer side from which a photo is also looked at in tiles
-SMALL = 0.25  # of the longer side: where all people found are smaller than this, tiles are looked at for others
-SAME = 0.2  # mean distance of the landmarks, in radii of the circle, below which two findings are one person
+FAINT = 0.35  # score of a detection that is looked into
+CLEAR = 0.85  # score of a detection that is believed without the mirror's word
+# radii by which the seen landmarks may differ from the mirrored run's (median): people .01-.02, things .03-.8
+SHIFT = 0.03
+HOPELESS = 0.1  # flag of a first pass below which there is no second one
+MOST_WRONG = 4  # detections of one scale, the best first, that are looked into in vain: patterns have dozens
+LARGE = 0.35  # of a region's side: a person of this size is surely detected in it; below 0.25 hardly ever
+SHARES = (2.5, 6.0)  # the longer side over these is the side of the tiles
+SMALLEST_TILE = 300  # pixels: people in smaller tiles have less than 100 pixels
+WIDE = 1.25  # width over height from which the photo is also looked at in squares of its height
+SAME_POINTS = 0.2  # radii of the smaller circle: median distance of landmarks below which two are one person
+SAME_HEAD = 0.1  # the same of the heads: the circles round a body that is cut off may differ much
 
 
 @dataclass(frozen=True)
@@ -32,76 +41,136 @@ class PersonLandmarks:
 
 
 def find_poses(picture: Picture, variant: Variant = "heavy", *, most: int = 12) -> list[Pose]:
-    """The poses of all people, the largest first; [] where there is nobody.
+    """Find the poses of all people, the largest first; [] where there is nobody.
 
-    The whole photo is looked at upright; where nobody is surely found, also turned by quarters, and where what is found
-    is small, in overlapping tiles, since the detector sees 224 pixels.
+    The detector sees 224 pixels and prefers the one who stands out. So a wide photo is also looked at in
+    squares; where nobody is found, turned by quarters; and where all are small, in ever smaller tiles.
     """
     whole = Region(picture.width / 2, picture.height / 2, float(max(picture.width, picture.height)))
-    found = _search(picture, [whole], variant, [])
-    if not any(pose.flag >= SURE for pose in found):
-        turned = [Region(whole.x, whole.y, whole.side, angle) for angle in (np.pi / 2, -np.pi / 2, np.pi)]
-        found = _search(picture, turned, variant, found)
-    if whole.side >= TILE and all(radius(pose) * 2 < SMALL * whole.side for pose in found):
-        found = _search(picture, list(tiles(picture)), variant, found)
-    return sorted(found, key=lambda pose: -radius(pose))[:most]
+    search = _Search(picture, variant, most)
+    search.look_at([whole])
+    if picture.width >= WIDE * picture.height:
+        search.look_at(tiles(picture, picture.height))
+    if not search.found:
+        quarters = (np.pi / 2, -np.pi / 2, np.pi)
+        search.look_at(Region(whole.x, whole.y, whole.side, angle) for angle in quarters)
+    side = whole.side
+    for share in SHARES:
+        if search.largest >= LARGE * side or whole.side / share < SMALLEST_TILE:
+            break
+        side = whole.side / share
+        search.look_at(tiles(picture, side))
+    return sorted(search.found, key=lambda pose: -radius(pose))
 
 
 def complete(picture: Picture, pose: Pose, variant: Variant = "heavy") -> PersonLandmarks:
-    """A pose with its mirrored run, its hands and its face."""
+    """Add to a pose its mirrored run, its hands and its face."""
     left, right = (find_hand(picture, pose, side) for side in SIDES)
     mirrored = look(picture, pose.region, variant, mirrored=True)
     return PersonLandmarks(pose, mirrored, (left, right), find_face(picture, pose))
 
 
 def radius(pose: Pose) -> float:
-    """Of the circle round the person, pixels of the photo."""
+    """Measure the circle round the person, pixels of the photo."""
     return float(np.hypot(*(pose.circle[1] - pose.circle[0])))
 
 
-def tiles(picture: Picture) -> Iterator[Region]:
-    """Squares of half and of a third of the longer side that cover the photo with overlaps."""
-    longer = max(picture.width, picture.height)
-    for share in (2, 3):
-        side = longer / share
-        xs, ys = (np.linspace(side / 2, max(full - side / 2, side / 2), _count(full, side)) for full in (picture.width, picture.height))
-        yield from (Region(float(x), float(y), side) for y in ys for x in xs)
+def tiles(picture: Picture, side: float) -> Iterator[Region]:
+    """Cover the photo with squares of a side (pixels) that overlap by half or more, row by row."""
+    xs, ys = (_centres(full, side) for full in (picture.width, picture.height))
+    yield from (Region(float(x), float(y), side) for y in ys for x in xs)
 
 
-def _count(full: float, side: float) -> int:
-    """How many tiles overlap by half along one direction."""
-    return max(1, int(np.ceil(2 * full / side)) - 1)
+def _centres(full: float, side: float) -> np.ndarray:
+    """Spread squares along one direction of `full` pixels; one in the middle where that covers it."""
+    if full <= side:
+        return np.array([full / 2])
+    return np.linspace(side / 2, full - side / 2, int(np.ceil(2 * (full - side) / side)) + 1)
 
 
-def _search(picture: Picture, regions: list[Region], variant: Variant, found: list[Pose]) -> list[Pose]:
-    """`found` and who is in the regions besides; of two findings of one person the surer one is kept."""
-    for region in regions:
-        for detection in POSE.find(picture, region):
-            pose = find_pose(picture, detected_region(detection), variant)
-            if pose.flag < LEAST:
-                continue
-            twin = next((old for old in found if same_person(pose, old)), None)
-            if twin is None:
-                found = [*found, pose]
-            elif pose.flag > twin.flag + 0.05:
-                found = [pose if old is twin else old for old in found]
-    return found
+class _Search:
+    """People found so far, and where nobody needs to look again."""
+
+    def __init__(self, picture: Picture, variant: Variant, most: int) -> None:
+        self.found: list[Pose] = []
+        self._picture, self._most = picture, most
+        self._variant: Variant = variant
+        self._tried: list[Region] = []
+
+    @property
+    def largest(self) -> float:
+        """Diameter of the largest person's circle, pixels; 0 where there is nobody."""
+        return max((2 * radius(pose) for pose in self.found), default=0.0)
+
+    def look_at(self, regions: Iterable[Region]) -> None:
+        """Add who is in the regions and was not found before, the most certain first."""
+        detections = [found for region in regions for found in POSE.find(self._picture, region, FAINT)]
+        wrong = 0
+        for detection in sorted(detections, key=lambda found: -found.score):
+            if wrong < MOST_WRONG and len(self.found) < self._most and not self._known(detection):
+                pose = self._look_into(detection)
+                if pose is None:
+                    wrong += 1
+                else:
+                    self._add(pose)
+
+    def _known(self, detection: Detection) -> bool:
+        """Whether the place was looked into before; now it was."""
+        place = detected_region(detection)
+        known = any(_same_place(place, old) for old in (*self._tried, *(pose.region for pose in self.found)))
+        self._tried.append(place)
+        return known
+
+    def _look_into(self, detection: Detection) -> Pose | None:
+        """The pose of a detected person; None where there is none or the mirror image says otherwise."""
+        first = look(self._picture, detected_region(detection), self._variant)
+        if first.flag < HOPELESS:
+            return None
+        pose = look(self._picture, circle_region(*first.circle), self._variant)
+        certain = pose.flag >= LEAST and (detection.score >= CLEAR or self._confirmed(pose))
+        return pose if certain else None
+
+    def _add(self, pose: Pose) -> None:
+        """Keep a pose; of two findings of one person the surer one stays."""
+        twin = next((old for old in self.found if same_person(pose, old)), None)
+        if twin is None:
+            self.found.append(pose)
+        elif pose.flag > twin.flag + 0.05:
+            self.found[self.found.index(twin)] = pose
+
+    def _confirmed(self, pose: Pose) -> bool:
+        """Whether the mirror image says the same: on things the networks say now this, now that."""
+        mirrored = look(self._picture, pose.region, self._variant, mirrored=True)
+        apart = np.hypot(*(pose.xy - mirrored.xy).T) / radius(pose)
+        seen, present = pose.visibility > 0.5, pose.presence > 0.5
+        if mirrored.flag < LEAST or seen.sum() < 5:
+            return False
+        return bool(np.median(apart[seen]) < SHIFT and np.median(apart[present | seen]) < 2 * SHIFT)
+
+
+def _same_place(a: Region, b: Region) -> bool:
+    """Whether two regions show the same person in the same way."""
+    near = np.hypot(a.x - b.x, a.y - b.y) < 0.1 * min(a.side, b.side)
+    return bool(near) and 1 / 1.3 < a.side / b.side < 1.3
 
 
 def same_person(a: Pose, b: Pose) -> bool:
-    """Whether two findings are the same person: their landmarks lie together."""
-    return float(np.hypot(*(a.xy - b.xy).T).mean()) < SAME * max(radius(a), radius(b))
+    """Tell whether two findings are one person: the landmarks that both see lie together, or the heads do."""
+    small = min(radius(a), radius(b))
+    apart = np.hypot(*(a.xy - b.xy).T)
+    seen = (a.visibility > 0.5) & (b.visibility > 0.5)
+    heads = np.hypot(*(a.xy[:11].mean(0) - b.xy[:11].mean(0)))
+    together = seen.sum() >= 5 and np.median(apart[seen]) < SAME_POINTS * small
+    return bool(heads < SAME_HEAD * small or together)
 
 
 def pose_mask(pose: Pose, height: int, width: int) -> Float32[np.ndarray, "h w"]:
-    """The network's own mask of the person in the photo, [0, 1], at (height, width) of the photo's pixels."""
-    from PIL import Image
-
+    """Draw the network's mask of the person, [0, 1], at the photo's (height, width); 0 outside its region."""
     region, size = pose.region, pose.mask.shape[0]
     # where a photo's pixel lies in the mask: the inverse of the region's map
-    scale = size / region.side
-    right, down = region.axes.T * scale
+    right, down = region.axes.T * (size / region.side)
     corner = region.from_picture(np.zeros(2)) * size
-    data = (right[0], right[1], corner[0], down[0], down[1], corner[1])
-    mask = Image.fromarray(pose.mask).transform((width, height), Image.Transform.AFFINE, data, resample=Image.Resampling.BILINEAR)
+    place = (right[0], right[1], corner[0], down[0], down[1], corner[1])
+    mask = Image.fromarray(pose.mask)
+    mask = mask.transform((width, height), Image.Transform.AFFINE, place, resample=Image.Resampling.BILINEAR)
     return np.asarray(mask, np.float32)

@@ -1,4 +1,4 @@
-"""Landmarks as plain values in the pixels of another picture: what `prepare` writes and other programs read."""
+"""Landmarks as plain values in the pixels of another picture: what `prepare` writes and others read."""
 
 from __future__ import annotations
 
@@ -16,20 +16,26 @@ SOURCE = "blazepose"
 
 
 def absent(reason: str) -> dict[str, Any]:
-    """The record where no landmark network was run, and why."""
+    """Make the record of a person on whom no landmark network was run, with the reason."""
     return {"source": "none", "reason": reason}
 
 
-def as_record(person: PersonLandmarks, corner: tuple[float, float], scale: float, variant: Variant) -> dict[str, Any]:
-    """One person's landmarks in a picture whose upper left corner lies at `corner` of the photo.
+def as_record(
+    person: PersonLandmarks,
+    corner: tuple[float, float],
+    scale: float,
+    variant: Variant,
+) -> dict[str, Any]:
+    """Write one person's landmarks in a picture whose upper left corner lies at `corner` of the photo.
 
     Args:
         corner: x and y, pixels of the photo.
         scale: pixels of that picture for one of the photo.
 
     Returns:
-        {"source", "network", "flag", "pose" [33][x, y, z, visibility, presence], "world" [33][x, y, z] in metres,
-        "mirrored" {"pose", "world"}, "hands" {"left", "right": {"xy", "world", "flag"} or None},
+        {"source", "network", "flag", "pose" [33][x, y, z, visibility, presence],
+        "world" [33][x, y, z] in metres, "mirrored" {"pose", "world"},
+        "hands" {"left", "right": {"xy", "world", "flag"} or None},
         "face" {"points" [68][x, y, z], "flag"} or None}
     """
     left, right = (None if hand is None else _hand(hand, corner, scale) for hand in person.hands)
@@ -45,12 +51,14 @@ def as_record(person: PersonLandmarks, corner: tuple[float, float], scale: float
 
 
 def _pose(pose: Pose, corner: tuple[float, float], scale: float) -> dict[str, Any]:
-    columns = [(pose.xy - corner) * scale, pose.z[:, None] * scale, pose.visibility[:, None], pose.presence[:, None]]
-    return {"pose": _rounded(np.concatenate(columns, 1), 3), "world": _rounded(pose.world, 4)}
+    certainty = np.stack([pose.visibility, pose.presence], 1)
+    table = np.concatenate([(pose.xy - corner) * scale, pose.z[:, None] * scale, certainty], 1)
+    return {"pose": _rounded(table, 3), "world": _rounded(pose.world, 4)}
 
 
 def _hand(hand: Hand, corner: tuple[float, float], scale: float) -> dict[str, Any]:
-    return {"xy": _rounded((hand.xy - corner) * scale, 3), "world": _rounded(hand.world, 5), "flag": round(hand.flag, 4)}
+    xy = (hand.xy - corner) * scale
+    return {"xy": _rounded(xy, 3), "world": _rounded(hand.world, 5), "flag": round(hand.flag, 4)}
 
 
 def _face(face: Face, corner: tuple[float, float], scale: float) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """Square regions of a photo, of any size and angle, and their pixels for a network.
 
-Picture coordinates are pixels with the first centre at 0.5; angles are radians, positive ones clockwise (rows downward).
+Picture coordinates are pixels with the first centre at 0.5; angles are radians, positive ones clockwise (rows
+go downward).
 """
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -29,15 +31,15 @@ class Region:
         return np.array([[cos, -sin], [sin, cos]])
 
     def to_picture(self, points: Float[np.ndarray, "*k 2"]) -> Float[np.ndarray, "*k 2"]:
-        """Points in [0, 1] of the region -> pixels of the photo."""
+        """Map points in [0, 1] of the region to pixels of the photo."""
         return (points - 0.5) * self.side @ self.axes.T + (self.x, self.y)
 
     def from_picture(self, points: Float[np.ndarray, "*k 2"]) -> Float[np.ndarray, "*k 2"]:
-        """Pixels of the photo -> [0, 1] of the region; the inverse of `to_picture`."""
+        """Map pixels of the photo to [0, 1] of the region; the inverse of `to_picture`."""
         return (points - (self.x, self.y)) @ self.axes / self.side + 0.5
 
     def grown(self, factor: float, shift: tuple[float, float] = (0.0, 0.0)) -> Region:
-        """The same region `factor` times as large, moved by `shift` sides of the old one along its own axes."""
+        """Enlarge by `factor` and move by `shift` sides of the old region along its own axes."""
         x, y = self.axes @ np.asarray(shift) * self.side + (self.x, self.y)
         return Region(float(x), float(y), self.side * factor, self.angle)
 
@@ -48,30 +50,33 @@ class Picture:
     def __init__(self, pixels: UInt8[np.ndarray, "h w 3"]) -> None:
         self.height, self.width = pixels.shape[:2]
         self._levels = [Image.fromarray(np.ascontiguousarray(pixels))]
+        self._halving = threading.Lock()
 
     def cut(self, region: Region, size: int) -> Float32[np.ndarray, "s s 3"]:
-        """Pixels of the region at `size` x `size` in [0, 1]; black beyond the photo."""
+        """Sample the region (bilinear) to `size` x `size` pixels in [0, 1]; black beyond the photo."""
         level = max(0, int(np.floor(np.log2(max(region.side / size, 1.0)) + 1e-9)))
-        source = self._level(level)
-        scale = np.array([source.width / self.width, source.height / self.height])
+        source, scale = self._level(level)
         corner = region.to_picture(np.zeros(2)) * scale
-        across, down = (region.axes * region.side / size * scale[:, None]).T
+        across, down = (region.axes * region.side / size * scale).T
         data = (across[0], down[0], corner[0], across[1], down[1], corner[1])
         cut = source.transform((size, size), Image.Transform.AFFINE, data, resample=Image.Resampling.BILINEAR)
         return np.asarray(cut, np.float32) / 255
 
-    def _level(self, level: int) -> Image.Image:
-        while len(self._levels) <= level and min(self._levels[-1].size) > 1:
-            self._levels.append(self._levels[-1].reduce(2))
-        return self._levels[min(level, len(self._levels) - 1)]
+    def _level(self, level: int) -> tuple[Image.Image, float]:
+        """The copy halved so many times (fewer of a tiny photo), and its pixels for one of the photo."""
+        with self._halving:
+            while len(self._levels) <= level and min(self._levels[-1].size) > 1:
+                self._levels.append(self._levels[-1].reduce(2))
+            level = min(level, len(self._levels) - 1)
+            return self._levels[level], 0.5**level
 
 
 def upward_angle(start: Float[np.ndarray, "2"], end: Float[np.ndarray, "2"]) -> float:
-    """The angle of a region whose up direction is that from `start` to `end`."""
+    """Compute the angle (radians) of a region whose up direction is that from `start` to `end`."""
     x, y = np.asarray(end, float) - np.asarray(start, float)
     return float(np.arctan2(x, -y))
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
-    """Logistic function, without overflow."""
+    """Compute the logistic function, without overflow."""
     return 1 / (1 + np.exp(-np.clip(x, -60, 60)))
