@@ -45,19 +45,19 @@ class FaceReader(nn.Module):
 
     @torch.no_grad()
     def learn(self, faces: Float[Tensor, "b 68 3"], model: BodyModel) -> None:
-        """Take the mean of `faces`, at the size of the model's face, and the map by which differences are explained."""
+        """Take the mean of `faces`, in the size and axes of the model's face, and the map that explains differences.
+
+        Faces in any axes and of any size. The mean alone is enough to learn the map again: `learn(mean[None], model)`.
+        """
         rest, derivative = face_derivative(model)
         mean = faces[0] - faces[0].mean(0)
         for _ in range(5):
             mean = laid_over(faces, mean).mean(0)
-        self.mean.copy_(_at_size_of(mean, rest))
-        turn = laid_over(self.mean[None], torch.cat([self.mean[:FIRST], rest]), points=range(FIRST, 68))[0]
-        axes = _rotation_between(self.mean[FIRST:], turn[FIRST:])
-        columns = (derivative.permute(2, 0, 1) @ axes.T).permute(1, 2, 0).reshape(-1, OUTPUTS)  # in the mean's axes
-        noise = torch.full((51, 3), NOISE)
+        self.mean.copy_(_at_size_of(_in_axes_of(mean, rest), rest))
+        noise = torch.full((68 - FIRST, 3), NOISE)
         noise[[k - FIRST for k in NOSE]] = NOSE_NOISE
-        noise[:, 2] *= 2  # depth is a guess of the mesh network
-        scaled = columns / noise.reshape(-1, 1)
+        noise[:, 2] *= 2  # of the face's own axes: depth is a guess of the mesh network
+        scaled = derivative.reshape(-1, OUTPUTS) / noise.reshape(-1, 1)
         prior = torch.diag(1 / torch.tensor([JAW, *[EXPRESSION] * 10]).square())
         self.weight.copy_((torch.linalg.solve(scaled.T @ scaled / 4 + prior, scaled.T / 4) / noise.reshape(1, -1)).T)
 
@@ -87,22 +87,23 @@ def _at_size_of(mean: Float[Tensor, "68 3"], rest: Float[Tensor, "51 3"]) -> Flo
     return (mean - mean[chosen].mean(0)) * size(rest[[k - FIRST for k in chosen]]) / size(mean[chosen])
 
 
-def _rotation_between(a: Float[Tensor, "n 3"], b: Float[Tensor, "n 3"]) -> Float[Tensor, "3 3"]:
-    """R with b = R a + t for a rigid motion of points."""
-    u, _, vt = torch.linalg.svd((a - a.mean(0)).T @ (b - b.mean(0)))
-    turn = vt.T @ u.T
-    return turn if torch.det(turn) > 0 else vt.T @ torch.diag(torch.tensor([1.0, 1, -1])) @ u.T
+def _in_axes_of(mean: Float[Tensor, "68 3"], rest: Float[Tensor, "51 3"]) -> Float[Tensor, "68 3"]:
+    """The mean face turned upright as the model's is: the first of the faces, which it was laid over, may look anywhere."""
+    wanted = torch.cat([torch.zeros(FIRST, 3), rest])
+    return laid_over(mean[None], wanted, points=range(FIRST, 68))[0]
 
 
 def laid_over(
-    face: Float[Tensor, "b 68 3"], mean: Float[Tensor, "68 3"], points: Iterable[int] = RIGID_FACE
+    face: Float[Tensor, "b 68 3"],
+    mean: Float[Tensor, "68 3"],
+    points: Iterable[int] = RIGID_FACE,
 ) -> Float[Tensor, "b 68 3"]:
     """Faces turned, scaled and moved so that their rigid `points` lie on those of `mean` (Umeyama)."""
     rigid = list(points)
     source, target = face[:, rigid], mean[rigid]
     centre, goal = source.mean(1, keepdim=True), target.mean(0)
     a, b = source - centre, (target - goal).expand_as(source)
-    u, s, vt = torch.linalg.svd(a.transpose(-1, -2) @ b + 1e-9 * torch.eye(3))
+    u, s, vt = torch.linalg.svd(a.transpose(-1, -2) @ b + 1e-9 * torch.eye(3, device=face.device))
     sign = torch.ones_like(s)
     sign[:, 2] = torch.det(u @ vt).sign()
     turn = (u * sign[:, None]) @ vt
