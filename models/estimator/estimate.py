@@ -12,6 +12,7 @@ from torch import Tensor
 
 from models.body import BodyModel
 from models.estimator.averaging import look
+from models.estimator.crop import project_plane
 from models.estimator.kinematics import POSED
 from models.estimator.lifter.fit import FitConfig, fit_body
 from models.estimator.lifter.keypoints import keypoint_table
@@ -19,7 +20,6 @@ from models.estimator.lifter.landmark_points import POINT_FRAMES, body_points, o
 from models.estimator.lifter.network import Lifted, Lifter
 from models.estimator.lifter.predict import average, mean_rotation, to_body
 from models.estimator.lifter.sighting import Sighting, from_trace
-from models.estimator.crop import project_plane
 from models.estimator.model import BodyEstimator, Prediction
 from models.skeleton import PARENTS
 from pipeline.types import Body, View
@@ -46,12 +46,12 @@ def estimate_from_landmarks(
         landmarks: `prepare.landmarks` of the view.
         model: the body model whose parameters are wanted.
     """
-    size = view.camera.width
-    seen, second = from_trace(landmarks, size), from_trace(landmarks, size, second=True)
+    size, device = view.camera.width, lifter.offsets.device
+    seen, second = (from_trace(landmarks, size, second=again).to(device) for again in (False, True))
     found = average(lifter, seen, second)
     if network is not None and merge.strength > 0:
         pixels = torch.cat([view.image, view.mask[..., None]], -1).movedim(-1, 0)[None]
-        picture, _ = look(network, pixels.to(found.betas.device))
+        picture, _ = look(network, pixels.to(device))
         found = merged(lifter, found, picture, seen, merge)
     fitted = fit_body(lifter, found, seen, fit)
     body = to_body(lifter, fitted, model)
@@ -76,7 +76,11 @@ def merged(lifter: Lifter, found: Lifted, picture: Prediction, seen: Sighting, c
 
 
 def picture_share(
-    lifter: Lifter, found: Lifted, picture: Prediction, seen: Sighting, config: MergeConfig
+    lifter: Lifter,
+    found: Lifted,
+    picture: Prediction,
+    seen: Sighting,
+    config: MergeConfig,
 ) -> Float[Tensor, "b 22"]:
     """How much of each rotation comes from the picture's network, in [0, 1]: inverse variances, its own grown by disagreement."""
     observed, certainty = observed_points(seen)

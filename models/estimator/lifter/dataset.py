@@ -18,7 +18,8 @@ from pipeline.record import TensorRecord
 from pipeline.rotation import axis_angle_to_matrix
 
 HELD_OUT = 0.05  # share of the chunks, the last ones, that is only validated on
-LIMBS = (range(11, 17, 2), range(12, 17, 2), range(23, 33, 2), range(24, 33, 2), range(0, 11))  # landmarks that go together
+# landmarks that are lost together
+LIMBS = (range(11, 17, 2), range(12, 17, 2), range(23, 33, 2), range(24, 33, 2), range(0, 11))
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,14 @@ class Batch(TensorRecord):
 
 
 class LandmarkSet:
-    """A folder that `python -m data.landmark_sets` wrote, in memory; `part`: train, held (the last chunks) or all."""
+    """A folder that `turnaround data landmarks` wrote, in memory; `part`: train, held (the last chunks) or all."""
 
     def __init__(self, folder: Path, part: str, limit: int = 0) -> None:
         files = sorted(folder.glob("chunk_*.npz"))
         if len(files) < 2:
-            raise FileNotFoundError(f"{folder} holds {len(files)} chunks of landmarks: make them with `python -m data.landmark_sets`")
+            raise FileNotFoundError(
+                f"{folder} holds {len(files)} chunks of landmarks, at least 2 are needed: make them with `turnaround data landmarks`"
+            )
         held = max(1, round(HELD_OUT * len(files)))
         chosen = {"train": files[:-held][: limit or None], "held": files[-held:], "all": files}[part]
         chunks = [dict(np.load(file)) for file in chosen]
@@ -73,7 +76,7 @@ class LandmarkSet:
 
 def mirror_batch(batch: Batch) -> Batch:
     """Everything as in the mirrored picture."""
-    truth, flip = batch.truth, torch.tensor([-1.0, 1, 1])
+    truth, flip = batch.truth, torch.tensor([-1.0, 1, 1], device=batch.truth.up.device)
     sign = flip[:, None] * flip
     bodies = Bodies(
         mirror_rotations(truth.rotations), truth.betas, mirror_keypoints(truth.joints), truth.up * flip, truth.fingers.flip(1) * sign,
@@ -144,4 +147,3 @@ def _bodies(arrays: dict[str, Tensor]) -> Bodies:
         to_global(axis_angle_to_matrix(pose)), arrays["body_betas"], arrays["joints"][:, list(KEYPOINTS)], arrays["up"],
         axis_angle_to_matrix(fingers), arrays["body_jaw_pose"], arrays["body_expression"], arrays["K"], arrays["T_camera_world"],
     )  # fmt: skip
-

@@ -108,11 +108,11 @@ class _Prior:
         own = total.clone()
         own[:, 1:] -= total[:, list(PARENTS[1:POSED])]  # to first order
         whole = config.whole / lifted.spread
-        eye = torch.eye(3, device=betas.device)
+        eye = torch.eye(3).to(betas)
         by_whole = torch.einsum("jk,xy,bj->bjxky", self.chain, eye, whole).reshape(count, TURNS, TURNS)
-        by_local = torch.eye(TURNS, device=betas.device).expand(count, -1, -1) / config.local
+        by_local = torch.eye(TURNS).to(betas).expand(count, -1, -1) / config.local
         rest = torch.cat([torch.full((10,), 1 / config.shape), 1 / torch.tensor(config.shift)]).to(betas)
-        jacobian = torch.zeros(count, 2 * TURNS + 13, TURNS + 13, device=betas.device)
+        jacobian = betas.new_zeros(count, 2 * TURNS + 13, TURNS + 13)
         jacobian[:, :TURNS, :TURNS], jacobian[:, TURNS : 2 * TURNS, :TURNS] = by_whole, by_local
         jacobian[:, 2 * TURNS :, TURNS:] = torch.diag(rest)
         change = torch.cat([betas - lifted.betas, pelvis - self.pelvis], 1) * rest
@@ -122,7 +122,7 @@ class _Prior:
 
 def _carried(skeleton: Skeleton) -> Float[Tensor, "n 22"]:
     """1 where a turn of posed joint j moves landmark n: j is the joint with which it turns, or above that."""
-    chain = torch.eye(POSED, device=skeleton.template.device)
+    chain = torch.eye(POSED).to(skeleton.template)
     for joint in range(1, POSED):
         chain[joint] += chain[PARENTS[joint]]
     return chain[list(POINT_FRAMES)]
@@ -147,8 +147,8 @@ def _jacobian(
 def _hinges(rotations: Float[Tensor, "b 22 3 3"], config: FitConfig) -> tuple[Float[Tensor, "b h 79"], Float[Tensor, "b h"]]:
     """Residuals of knees and elbows that bend the wrong way."""
     count = len(rotations)
-    jacobian = torch.zeros(count, len(HINGES), TURNS + 13, device=rotations.device)
-    residual = torch.zeros(count, len(HINGES), device=rotations.device)
+    jacobian = rotations.new_zeros(count, len(HINGES), TURNS + 13)
+    residual = rotations.new_zeros(count, len(HINGES))
     for row, (name, (axis, sign)) in enumerate(HINGES.items()):
         joint = JOINT_INDEX[name]
         parent = rotations[:, PARENTS[joint]]

@@ -23,12 +23,13 @@ class HandNetwork(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        last = nn.Linear(WIDTH, JOINTS * 6)
+        nn.init.normal_(last.weight, 0, 0.002)
+        nn.init.zeros_(last.bias)
         self.layers = nn.Sequential(
             nn.Linear(63, WIDTH), nn.GELU(), nn.LayerNorm(WIDTH), nn.Dropout(0.1), nn.Linear(WIDTH, WIDTH), nn.GELU(),
-            nn.LayerNorm(WIDTH), nn.Dropout(0.1), nn.Linear(WIDTH, JOINTS * 6),
+            nn.LayerNorm(WIDTH), nn.Dropout(0.1), last,
         )  # fmt: skip
-        nn.init.normal_(self.layers[-1].weight, 0, 0.002)
-        nn.init.zeros_(self.layers[-1].bias)
         self.register_buffer("mean_pose", matrix_to_rot6d(torch.eye(3)).expand(JOINTS, 6).clone())
 
     def forward(self, world: Float[Tensor, "b 2 21 3"], flag: Float[Tensor, "b 2"]) -> Float[Tensor, "b 2 15 3 3"]:

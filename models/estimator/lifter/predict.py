@@ -59,7 +59,8 @@ def average(lifter: Lifter, seen: Sighting, second: Sighting) -> Lifted:
     fingers = torch.stack([found.fingers[:count], swap_hands(found.fingers[count:])])
     return Lifted(
         rotations, (spread.square() + apart.square()).sqrt(), betas, pelvis, lifter.skeleton(rotations, betas) + pelvis[:, None], up,
-        mean_rotation(fingers), (found.jaw[:count] + found.jaw[count:] * -flip) / 2, found.expression[:count],
+        mean_rotation(fingers), (found.jaw[:count] + found.jaw[count:] * -flip) / 2,
+        (found.expression[:count] + found.expression[count:]) / 2,
     )  # fmt: skip
 
 
@@ -96,4 +97,3 @@ def to_body(lifter: Lifter, found: Lifted, model: BodyModel) -> Body:
         Body.neutral(), betas=betas, global_orient=pose[0], body_pose=pose[1:], left_hand_pose=fingers[0], right_hand_pose=fingers[1],
         jaw_pose=found.jaw[0], expression=found.expression[0], transl=found.pelvis[0] - pelvis_rest,
     )  # fmt: skip
-

@@ -1,4 +1,4 @@
-"""Train the lifter: `python -m models.estimator.lifter.train --data LANDMARKS --out FOLDER`."""
+"""Train the lifter: `turnaround train lifter --data LANDMARKS --out FOLDER`, or this module with `python -m`."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from models import zoo
 from models.body import BodyModel
 from models.estimator.crop import project_plane
 from models.estimator.kinematics import Skeleton, mirror_keypoints, to_local
-from models.estimator.lifter.dataset import Batch, LandmarkSet, mirror_batch
+from models.estimator.lifter.dataset import Batch, Bodies, LandmarkSet
 from models.estimator.lifter.hand import mirror_right_rotations
 from models.estimator.lifter.landmark_points import COUNT, POINT_MIRROR, body_points, observed_points
 from models.estimator.lifter.network import Lifted, Lifter, LifterConfig, landmark_window
+from models.estimator.lifter.sighting import mirrored
 from models.estimator.train import procrustes_error
 from models.training import Trainer, add_arguments, config_from, device_of, moved
 from models.training_settings import parse
 from pipeline.rotation import matrix_to_rot6d
 
 WEIGHTS = {"rotation": 0.5, "local": 0.3, "joints": 8.0, "absolute": 1.5, "plane": 3.0, "betas": 0.05, "up": 0.5, "fingers": 1.0}
+UNKNOWN = 0.02  # of person heights: the error of a landmark that too few of the people show
 
 
 def lifter_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -48,7 +50,7 @@ def _terms(found: Lifted, batch: Batch) -> dict[str, Tensor]:
         "plane": plane.clamp(max=1).mean(),
         "betas": F.smooth_l1_loss(found.betas, truth.betas),
         "up": (found.up - truth.up).square().sum(-1).mean(),
-        "fingers": _finger_error(found, batch).mean(),
+        "fingers": _mean(_finger_error(found, batch)),
     }
 
 
@@ -57,6 +59,11 @@ def _finger_error(found: Lifted, batch: Batch) -> Float[Tensor, "n 15"]:
     seen = batch.seen.hands_flag > 0
     difference = found.fingers[seen] - batch.truth.fingers[seen]
     return (difference.square().sum((-1, -2)) / 2 + 1e-6).sqrt()
+
+
+def _mean(values: Tensor) -> Float[Tensor, ""]:
+    """The mean; 0, with a gradient, of nothing: a small batch may show no hand."""
+    return values.sum() / max(values.numel(), 1)
 
 
 def _length(vectors: Float[Tensor, "*b d"]) -> Float[Tensor, "*b"]:
@@ -89,8 +96,9 @@ def learn_points(everything: Batch, steps: int = 300) -> tuple[Float[Tensor, "n 
             torch.stack([_median(error[chosen[:, k], k]) for k in range(COUNT)])
             for chosen in (certainty > 0.5, (certainty > 0) & (certainty <= 0.5))
         ]
-    hidden = torch.maximum(medians[1].nan_to_num(0), 2 * medians[0])  # too few are hidden of some: twice as bad then
-    return offsets().detach(), torch.stack([medians[0], hidden])
+    visible_error = medians[0].nan_to_num(UNKNOWN)
+    hidden_error = torch.maximum(medians[1].nan_to_num(0), 2 * visible_error)  # too few hidden of some: twice as bad then
+    return offsets().detach(), torch.stack([visible_error, hidden_error])
 
 
 def _median(values: Float[Tensor, " n"]) -> Float[Tensor, ""]:
@@ -103,7 +111,7 @@ def person_height(points: Float[Tensor, "b n 2"]) -> Float[Tensor, " b"]:
     return (pose.amax(1) - pose.amin(1)).amax(1)
 
 
-def _seen_by_camera(truth, offsets: Float[Tensor, "n 3"]) -> Float[Tensor, "b n 2"]:
+def _seen_by_camera(truth: Bodies, offsets: Float[Tensor, "n 3"]) -> Float[Tensor, "b n 2"]:
     """The true bodies' landmarks in the picture that was taken, [-1, 1]."""
     points = body_points(truth.joints, truth.rotations, offsets)
     T = truth.T_camera_world
@@ -131,7 +139,7 @@ def measure(network: nn.Module, held: Batch) -> dict[str, float]:
 
 
 def _two_looks(network: nn.Module, held: Batch) -> Float[Tensor, "b 22 3"]:
-    other: Lifted = network(mirror_batch(held).seen)
+    other: Lifted = network(mirrored(held.seen))
     plain: Lifted = network(held.seen)
     return (plain.joints[:, :22] + mirror_keypoints(other.joints)[:, :22]) / 2
 
