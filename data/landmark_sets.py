@@ -1,4 +1,4 @@
-"""What MediaPipe's networks see of rendered people, with the truth: `python -m data.landmark_sets --count N --out FOLDER`.
+"""What MediaPipe's networks see of rendered people, with the truth: `turnaround data landmarks --count N --out FOLDER`.
 
 A lifter that learns from these meets in training the errors that it meets on photographs. A chunk is a file of
 PEOPLE x POSES pictures, complete or absent; a call that was stopped goes on.
@@ -41,6 +41,7 @@ def chunk(first: int, *, size: int = SIZE) -> dict[str, np.ndarray]:
         `data.singles.single`.
     """
     rows: list[dict[str, np.ndarray]] = []
+    to_unit = np.array([[1 / size], [1 / size], [1]], np.float32)
     for seed in range(first, first + PEOPLE):
         person = sample_person(seed, "train")
         for index in range(POSES):
@@ -49,7 +50,7 @@ def chunk(first: int, *, size: int = SIZE) -> dict[str, np.ndarray]:
             if found is not None:
                 names = ("joints", "joints_uv", "joint_visible", "up", "photo", "T_camera_world", "kind")
                 known = {name: truth[name] for name in (*names, *(f"body_{field}" for field in FIELDS))}
-                rows.append(found | known | {"K": truth["K"] * np.float32([[1 / size], [1 / size], [1]])})
+                rows.append(found | known | {"K": truth["K"] * to_unit})
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
 
@@ -85,7 +86,7 @@ def _pose_row(pose: Pose, size: int) -> dict[str, np.ndarray]:
         "pose_points": table.astype(np.float32),  # (33, 5) x, y, z, visibility, presence
         "pose_world": pose.world.astype(np.float32),  # (33, 3) metres
         "pose_region": region.astype(np.float32),  # x, y, side, angle
-        "pose_flag": np.float32(pose.flag),
+        "pose_flag": np.array(pose.flag, np.float32),
     }
 
 
@@ -101,7 +102,15 @@ def _hand_rows(hands: Sequence[Hand | None], size: int) -> dict[str, np.ndarray]
 
 def _face_row(face: Face | None, size: int) -> dict[str, np.ndarray]:
     points = np.zeros((468, 3)) if face is None else face.points / size
-    return {"face_points": points.astype(np.float32), "face_flag": np.float32(0 if face is None else face.flag)}
+    return {"face_points": points.astype(np.float32), "face_flag": np.array(0 if face is None else face.flag, np.float32)}
+
+
+def _shard(text: str) -> tuple[int, int]:
+    """Number and count of `i/n`, with i from 0."""
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and int(number) < int(count)):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected i/n with i from 0 to n - 1, e.g. 0/4")
+    return int(number), int(count)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -110,17 +119,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--count", type=int, required=True, help="pictures, rounded up to whole chunks")
     parser.add_argument("--seed", type=int, default=300_000, help="of the first person")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--shard", default="0/1", help="part of the chunks that this process makes: i/n")
+    parser.add_argument("--shard", type=_shard, default="0/1", help="part of the chunks that this process makes: i/n")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="no chunk is begun after so long")
     options: Any = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    shard, shards = (int(text) for text in options.shard.split("/"))
+    shard, shards = options.shard
     end = time.monotonic() + 60 * options.minutes
     for number in range(shard, -(-options.count // (PEOPLE * POSES)), shards):
         file = options.out / f"chunk_{number:05d}.npz"
         if file.is_file():
             continue
-        if time.monotonic() > end:
+        if time.monotonic() >= end:
             break
         start = time.monotonic()
         arrays = chunk(options.seed + number * PEOPLE)

@@ -162,6 +162,14 @@ def people(context: typer.Context) -> None:
 
 
 @data_app.command(context_settings=_PASS)
+def landmarks(context: typer.Context) -> None:
+    """Make a set of landmarks that networks find on rendered people, with the truth (`--help` for its options)."""
+    from data.landmark_sets import main as make_landmarks
+
+    make_landmarks(context.args)
+
+
+@data_app.command(context_settings=_PASS)
 def scans(context: typer.Context) -> None:
     """Convert real scans (THuman2.0, Custom Humans, HuMMan, HGM renders) for training and evaluation (`--help`)."""
     from data.scans.__main__ import main as convert_scans

@@ -23,6 +23,7 @@ class Training:
 TRAININGS = {
     "matting": Training("models.matting.train", (), "singles set, backgrounds.npy", (6, 90)),
     "estimator": Training("models.estimator.train", (), "singles set, backgrounds.npy", (12, 240)),
+    "lifter": Training("models.estimator.lifter.train", (), "landmark set", (10, 120)),
     "hgm-coarse": Training("models.hgm.train", ("--views", "1"), "views set", (10, 180)),
     "hgm-fusion": Training("models.hgm.train", ("--views", "2"), "views set; better with --init hgm_coarse and --backs", (10, 120)),
     "normals": Training("models.normals_train", (), "views set", (6, 60)),
@@ -50,7 +51,8 @@ def overview() -> str:
             "",
             "Typical minutes; those on a GPU are estimates. `turnaround train NETWORK --help` lists the settings of one, and",
             "--config FILE takes them from a file: configs/train_*_default.yaml ship, configs/train_*_paper.yaml are the paper's.",
-            "Data sets are made by `turnaround data people`. On several GPUs: torchrun --nproc-per-node 4 -m MODULE ...",
+            "Data sets are made by `turnaround data people`, landmark sets by `turnaround data landmarks`.",
+            "On several GPUs: torchrun --nproc-per-node 4 -m MODULE ...",
         ]
     )
 
