@@ -28,7 +28,10 @@ class EstimateConfig(StageConfig):
     weights: str = Field("estimator", description="weight of the picture's network, or the path of a safetensors file")
     lifter: str = Field("lifter", description="weight of the lifter from landmarks, or the path of a safetensors file")
     picture: float = Field(
-        1.0, ge=0, le=4, description="say of the picture's network beside the landmarks, where its joints fall on them"
+        1.0,
+        ge=0,
+        le=4,
+        description="say of the picture's network beside the landmarks, where its joints fall on them",
     )
     body: str = Field("body", description="body model: 'body' is the free one, else the path of SMPLX_NEUTRAL.npz")
     fit_keypoints: bool = Field(True, description="move the body onto the landmarks, or onto the network's own 2D joints")
@@ -71,7 +74,11 @@ class Estimate(Stage[EstimateConfig]):
         return {"body": body, "keypoints": keypoints, "overlay": body_overlay(model, body, keypoints, view)}
 
     def _estimate(
-        self, view: View, landmarks: Trace, model: BodyModel, device: torch.device
+        self,
+        view: View,
+        landmarks: Trace,
+        model: BodyModel,
+        device: torch.device,
     ) -> tuple[Body, dict[str, list[float]]]:
         """The networks' body and keypoints: from landmarks where they are, else from the picture alone."""
         from models.estimator import estimate_body, load_estimator

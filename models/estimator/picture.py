@@ -21,7 +21,10 @@ SCALE = 2  # the drawing is made larger and reduced, so that lines are smooth
 
 
 def body_overlay(
-    model: BodyModel, body: Body, keypoints: Mapping[str, Sequence[float]], view: View
+    model: BodyModel,
+    body: Body,
+    keypoints: Mapping[str, Sequence[float]],
+    view: View,
 ) -> Float[Tensor, "h w 3"]:
     """The view with the body at half opacity, and the keypoints with their bones (left red, right blue)."""
     camera = view.camera
@@ -38,7 +41,10 @@ def body_overlay(
 
 
 def draw_keypoints(
-    draw: ImageDraw.ImageDraw, keypoints: Mapping[str, Sequence[float]], unit: float, scale: float = 1.0
+    draw: ImageDraw.ImageDraw,
+    keypoints: Mapping[str, Sequence[float]],
+    unit: float,
+    scale: float = 1.0,
 ) -> None:
     """Bones between the keypoints that are there, and their dots: large for the body, small for hands and face.
 
