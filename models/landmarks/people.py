@@ -50,7 +50,7 @@ def find_poses(picture: Picture, variant: Variant = "heavy", *, most: int = 12) 
     search = _Search(picture, variant, most)
     search.look_at([whole])
     if picture.width >= WIDE * picture.height:
-        search.look_at(tiles(picture, picture.height))
+        search.look_at(tiles(picture, max(picture.height, SMALLEST_TILE)))
     if not search.found:
         quarters = (np.pi / 2, -np.pi / 2, np.pi)
         search.look_at(Region(whole.x, whole.y, whole.side, angle) for angle in quarters)
