@@ -26,6 +26,7 @@ PARTS = {
     "splat": "the renderer: forward, backward and memory against a plain-torch list of pairs",
     "refinement": "45 iterations over 12 views, and the body masks in them",
     "networks": "every network and the sparse convolution, fp32 against what runs",
+    "landmarks": "the landmark networks on one thread, and a person with them",
     "pipeline": "one photo stage by stage, cold and warm, a folder against single photos, memory",
     "startup": "--help, status and a finished second run on many subjects",
 }

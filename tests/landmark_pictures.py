@@ -1,6 +1,6 @@
 """Pictures with people for the tests of the landmarks, and the golden file of what is found in them.
 
-python tests/landmark_pictures.py      writes tests/golden/landmarks.json anew
+`PYTHONPATH=. python tests/landmark_pictures.py` writes tests/golden/landmarks.json anew.
 """
 
 from __future__ import annotations
