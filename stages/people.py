@@ -8,34 +8,51 @@ from pipeline.stage import Stage, StageError
 from stages.prepare import Prepare, PrepareConfig
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+
+    from models.matting.scene import Scene
+    from stages.locating import Locator
 
 
 class People(Stage[PrepareConfig]):
     """Finds everybody of comparable size, from left to right. Not one of the eight: what it makes becomes given masks."""
 
-    name, version = "people", 1
+    name, version = "people", 2
     needs = {"image": "photo.image", "mask": "photo.mask"}
     makes = {"masks": "Images", "overlay": "Image"}
     device = "gpu"
     Config = PrepareConfig
 
     def weights(self) -> tuple[str, ...]:
-        """The matting network's, as of `prepare`."""
+        """As of `prepare`."""
         return Prepare(self.config).weights()
 
     def run(self, *, device: torch.device, image: bytes, mask: bytes | None) -> dict[str, Any]:
         """masks: "1", "2", ... at the photo's size (at most 2,048 px); StageError where nobody is found."""
         import numpy as np
-
-        from models.matting.apart import people_apart
-        from pipeline.preview import overlay
-
-        pixels, soft, given = Prepare(self.config).everybody(image, mask, device)
-        people = people_apart(soft, fill_holes=not given)
-        if not people:
-            raise StageError("no person was found in the photo; use one that shows whole people, or put a mask beside it")
         import torch
 
+        from models.matting.scene import open_scene
+        from pipeline.preview import overlay
+        from stages.locating import Locator
+
+        scene = open_scene(image, mask)
+        people = _masks(Locator(self.config, device), scene)
+        if not people:
+            raise StageError("no person was found in the photo; use one that shows whole people, or put a mask beside it")
         everyone = torch.from_numpy(np.max(people, axis=0))
-        return {"masks": {str(k): person for k, person in enumerate(people, 1)}, "overlay": overlay(torch.from_numpy(pixels), everyone)}
+        shown = overlay(torch.from_numpy(scene.pixels), everyone)
+        return {"masks": {str(k): person for k, person in enumerate(people, 1)}, "overlay": shown}
+
+
+def _masks(locator: Locator, scene: Scene) -> list[np.ndarray]:
+    """The soft mask (h, w) of each person, from left to right: by their landmarks, or of a mask of all, taken apart."""
+    from models.matting.apart import people_apart
+
+    if scene.given is not None:
+        return people_apart(scene.given)
+    people = locator.people(scene)
+    if people:
+        return [locator.told(scene, somebody) for somebody in sorted(people, key=lambda somebody: somebody.centre_x)]
+    return people_apart(locator.mask_of_all(scene), fill_holes=True)

@@ -9,9 +9,10 @@ from PIL import Image
 
 import models.matting
 from models.matting.cutout import cut_square, limited, own_colors, person_square
-from models.matting.people import cut_sides, find_people, only
+from models.matting.people import cut_sides, find_people, only, rivals
 from pipeline.camera import canonical_camera
 from pipeline.stage import StageError
+from stages.locating import chosen
 from stages.prepare import Prepare
 
 CPU = torch.device("cpu")
@@ -39,8 +40,13 @@ def photo(mask: np.ndarray) -> np.ndarray:
     return np.where(mask[..., None] > 0.5, [0.8, 0.1, 0.1], [0.1, 0.2, 0.9]).astype(np.float32)
 
 
+def prepare(**config) -> Prepare:
+    """The stage by masks alone: whether the landmark networks were fetched does not matter."""
+    return Prepare(Prepare.Config(size=128, landmarks="none", **config))
+
+
 def run(mask: np.ndarray, **config):
-    return Prepare(Prepare.Config(size=128, **config)).run(device=CPU, image=png(photo(mask), mask), mask=None)
+    return prepare(**config).run(device=CPU, image=png(photo(mask), mask), mask=None)
 
 
 def test_view_has_the_canonical_camera_white_and_the_persons_colours():
@@ -79,7 +85,7 @@ def test_square_cutouts_of_usual_size_keep_their_frame():
 
 def test_sidecar_mask_wins_over_the_network_and_alpha():
     mask = figure()
-    made = Prepare(Prepare.Config(size=128)).run(device=CPU, image=png(photo(mask)), mask=png(np.repeat(mask[..., None], 3, -1)))
+    made = prepare().run(device=CPU, image=png(photo(mask)), mask=png(np.repeat(mask[..., None], 3, -1)))
     assert (made["mask"] - run(mask)["mask"]).abs().max() < 0.02
 
 
@@ -87,7 +93,7 @@ def test_network_is_asked_for_opaque_photos(monkeypatch):
     mask = figure()
     monkeypatch.setattr(models.matting, "load_matting", lambda name, device: torch.nn.Identity())
     monkeypatch.setattr(models.matting, "person_mask", lambda network, image: (image[..., 0] > 0.5).float())
-    made = Prepare(Prepare.Config(size=128)).run(device=CPU, image=png(photo(mask)), mask=None)
+    made = prepare().run(device=CPU, image=png(photo(mask)), mask=None)
     assert (made["mask"] - run(mask)["mask"]).abs().mean() < 0.01
 
 
@@ -96,8 +102,8 @@ def test_choice_between_two_people(who, centre):
     mask = np.maximum(figure(width=450, left=60, right=120, top=120), figure(width=450, left=290, right=350))
     with pytest.raises(StageError, match=r"largest\|left\|right"):
         run(mask)
-    soft = Prepare(Prepare.Config(person=who))._choose(mask)
-    assert abs(soft.centre_x * 450 - centre) < 5
+    people = find_people(mask)
+    assert abs(chosen(who, people, len(rivals(people))).centre_x * 450 - centre) < 5
 
 
 @pytest.mark.parametrize("who", ["2", "middle", "-1"])

@@ -19,10 +19,10 @@ Square = tuple[float, float, float]  # x and y of the upper left corner and side
 
 
 def limited(
-    pixels: Float[np.ndarray, "h w 3"], alpha: Float[np.ndarray, "h w"] | None
+    pixels: Float[np.ndarray, "h w 3"], alpha: Float[np.ndarray, "h w"] | None, largest: int = LARGEST
 ) -> tuple[Float[np.ndarray, "k l 3"], Float[np.ndarray, "k l"] | None]:
     """Large photos averaged down by a whole factor, so that no stage spends seconds on pixels that nobody will see."""
-    factor = -(-max(pixels.shape[:2]) // LARGEST)
+    factor = -(-max(pixels.shape[:2]) // largest)
     if factor == 1:
         return pixels, alpha
     height, width = (side // factor * factor for side in pixels.shape[:2])

@@ -82,7 +82,12 @@ def decided(mask: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
 
 
 def _look(network: MaskNetwork, picture: Float[Tensor, "1 3 h w"], sizes: tuple[int, ...]) -> Float[Tensor, "1 1 h w"]:
-    """The mean mask over the sizes (of the longer side) and over the picture and its mirror image, at the picture's size."""
+    """The mean mask over the sizes, at the picture's size."""
+    return guided_upsample(look(network, picture, sizes), picture, MAX_SIZE)
+
+
+def look(network: MaskNetwork, picture: Float[Tensor, "1 3 h w"], sizes: tuple[int, ...]) -> Float[Tensor, "1 1 k l"]:
+    """The mean mask over the sizes (of the longer side) and over the picture and its mirror image, at the last size."""
     height, width = picture.shape[-2:]
     masks = []
     for size in sizes:
@@ -92,8 +97,7 @@ def _look(network: MaskNetwork, picture: Float[Tensor, "1 3 h w"], sizes: tuple[
         plain, mirrored = precision.run("matting", network, torch.cat([reduced, reduced.flip(-1)])).split(1)
         masks.append((plain + mirrored.flip(-1)) / 2)
     fine = masks[-1].shape[-2:]
-    mean = torch.stack([F.interpolate(mask, fine, mode="bilinear", align_corners=False) for mask in masks]).mean(0)
-    return guided_upsample(mean, picture, MAX_SIZE)
+    return torch.stack([F.interpolate(mask, fine, mode="bilinear", align_corners=False) for mask in masks]).mean(0)
 
 
 def _box(mask: Float[Tensor, "h w"]) -> tuple[int, int, int, int] | None:

@@ -1,0 +1,113 @@
+"""A photo as `prepare` looks at it: pixels for the mask, finer ones for the landmarks, a given mask, and who is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Float32, UInt8
+
+from models.landmarks.framing import quarter_turns, upright_region
+from models.landmarks.people import complete, pose_mask
+from models.landmarks.pose import Pose, Variant, find_pose
+from models.landmarks.record import as_record
+from models.landmarks.region import Picture
+from models.landmarks.sight import people_seen, scaled
+from models.matting.cutout import Square, limited
+from pipeline.photo import decode, decode_mask
+
+FINE = 4096  # pixels of the longer side of what the landmark networks see: hands and faces are small
+INSIDE = 0.5  # of somebody's landmarks, that must lie in a mask that is theirs
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A decoded photo."""
+
+    pixels: Float[np.ndarray, "h w 3"]  # at most 2,048 px
+    given: Float[np.ndarray, "h w"] | None  # the mask that came with the photo
+    cut_out: bool  # it came as an alpha channel: the colours are the person's own
+    fine: UInt8[np.ndarray, "k l 3"]  # the photo over white, at most 4,096 px
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+    @property
+    def ratio(self) -> float:
+        """Fine pixels for one pixel."""
+        return float(round(self.fine.shape[1] / self.pixels.shape[1]))
+
+    def turned(self, quarters: int) -> Scene:
+        """The photo turned counter-clockwise by quarters."""
+        turn = lambda values: np.ascontiguousarray(np.rot90(values, quarters))  # noqa: E731
+        return Scene(turn(self.pixels), None if self.given is None else turn(self.given), self.cut_out, turn(self.fine))
+
+
+@dataclass(frozen=True)
+class Somebody:
+    """One person of a scene, as the landmark networks see them."""
+
+    pose: Pose  # in the scene's pixels
+    mask: Float32[np.ndarray, "h w"]  # the pose network's own
+    others: tuple[Float32[np.ndarray, "h w"], ...] = ()  # those of the other people of comparable size
+
+    @property
+    def centre_x(self) -> float:
+        """The middle of the circle round the person, pixels."""
+        return float(self.pose.circle[0, 0])
+
+
+def open_scene(image: bytes, mask: bytes | None) -> Scene:
+    """Decode a photo and the mask beside it; StageError for what is no picture."""
+    pixels, alpha = decode(image, "the photo")
+    fine, cover = limited(pixels, alpha, FINE)
+    if cover is not None:
+        fine = fine * cover[..., None] + 1 - cover[..., None]
+    given = alpha if mask is None else decode_mask(mask, "the mask beside the photo", pixels.shape[:2])
+    pixels, given = limited(pixels, given)
+    return Scene(pixels, given, mask is None and alpha is not None, np.round(fine * 255).astype(np.uint8))
+
+
+def everybody(scene: Scene, variant: Variant) -> list[Somebody]:
+    """Find the people of comparable size, the largest first; [] where there is nobody."""
+    poses = [scaled(pose, 1 / scene.ratio) for pose in people_seen(scene.fine, variant)]
+    masks = [pose_mask(pose, *scene.shape) for pose in poses]
+    return [Somebody(pose, masks[k], (*masks[:k], *masks[k + 1 :])) for k, pose in enumerate(poses)]
+
+
+def owner(people: Sequence[Somebody], mask: Float[np.ndarray, "h w"]) -> Somebody | None:
+    """Find whose landmarks lie in a mask; None where they are nobody's."""
+    shares = [_share_inside(somebody.pose, mask) for somebody in people]
+    return people[int(np.argmax(shares))] if shares and max(shares) >= INSIDE else None
+
+
+def stood_upright(scene: Scene, somebody: Somebody, variant: Variant) -> tuple[Scene, Somebody, int]:
+    """Turn a photo by quarters so that a person stands who is upside down or sideways in it; also how many quarters."""
+    quarters = quarter_turns(somebody.pose)
+    if quarters == 0:
+        return scene, somebody, 0
+    region = upright_region(somebody.pose, quarters, *scene.shape)
+    scene = scene.turned(quarters)
+    fine = replace(region, x=region.x * scene.ratio, y=region.y * scene.ratio, side=region.side * scene.ratio)
+    pose = scaled(find_pose(Picture(scene.fine), fine, variant), 1 / scene.ratio)
+    others = tuple(np.ascontiguousarray(np.rot90(mask, quarters)) for mask in somebody.others)
+    return scene, Somebody(pose, pose_mask(pose, *scene.shape), others), quarters
+
+
+def landmarks_in(scene: Scene, somebody: Somebody, square: Square, size: int, variant: Variant) -> dict[str, Any]:
+    """Write a person's landmarks, hands and face included, in pixels of a square of the scene that is drawn with `size`."""
+    person = complete(Picture(scene.fine), scaled(somebody.pose, scene.ratio), variant)
+    corner = (square[0] * scene.ratio, square[1] * scene.ratio)
+    return as_record(person, corner, size / (square[2] * scene.ratio), variant)
+
+
+def _share_inside(pose: Pose, mask: Float[np.ndarray, "h w"]) -> float:
+    """How many of the landmarks inside of the photo lie in a mask."""
+    height, width = mask.shape
+    x, y = np.floor(pose.xy).astype(int).T
+    there = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+    return float((mask[y[there], x[there]] > 0.5).mean()) if there.any() else 0.0

@@ -1,0 +1,252 @@
+"""Who of a photo is meant, where they are, and what is to be said of it: what `prepare` and `people` decide by."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from pipeline.stage import StageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from models.landmarks.framing import Finding
+    from models.matting.cutout import Square
+    from models.matting.model import MaskNetwork
+    from models.matting.people import Person
+    from models.matting.scene import Scene, Somebody
+    from stages.prepare import PrepareConfig
+
+log = logging.getLogger(__name__)
+
+# contact with a border above which a person is cut off
+LIMITS = {"top": 0.3, "bottom": 0.35, "left": 0.2, "right": 0.2}
+NOBODY = "no person was found in the photo; use one that shows a whole person, or put a mask beside it (NAME.mask.png, person white)"
+REMEDY = "use one that shows them whole, or accept a guess with --set stages.prepare.allow_truncated=true"
+TURNS = {1: "lies on their side", 2: "is upside down", 3: "lies on their side"}
+
+
+class Placed(Protocol):
+    """Something of a photo with a place from left to right."""
+
+    @property
+    def centre_x(self) -> float:
+        """Of its middle."""
+        ...
+
+
+P = TypeVar("P", bound=Placed)
+
+
+@dataclass(frozen=True)
+class Located:
+    """The person of a photo."""
+
+    scene: Scene  # turned so that they stand upright
+    soft: np.ndarray  # their soft mask (h, w) in it
+    square: Square  # what to cut
+    somebody: Somebody | None  # as the landmark networks see them
+    quarters: int = 0  # turns of the scene, counter-clockwise
+
+
+@dataclass(frozen=True)
+class Locator:
+    """Finds the person of a photo by the settings of `prepare`."""
+
+    config: PrepareConfig
+    device: torch.device
+
+    def locate(self, image: bytes, mask: bytes | None) -> Located:
+        """Find the person that the settings ask for; StageError where there is nobody, or no clear one."""
+        from models.matting.scene import open_scene, owner
+
+        scene = open_scene(image, mask)
+        people = self.people(scene)
+        if scene.given is None:
+            if not people:
+                return self._stands_out(scene)
+            return self._seen(scene, chosen(self.config.person, people, len(people) - 1))
+        somebody = owner(people, self._piece(scene.given, fill_holes=False)[1])
+        if somebody is not None:
+            return self._seen(scene, somebody)
+        if landmark_networks(self.config):
+            log.warning("the landmark networks see nobody in the given mask; it is believed, and the pose is a guess")
+        return self._stands_out(scene)
+
+    def people(self, scene: Scene) -> list[Somebody]:
+        """Find the people of comparable size, the largest first; [] where the landmark networks are not used.
+
+        StageError where these see nobody and no mask says otherwise.
+        """
+        from models.matting.scene import everybody
+
+        if not landmark_networks(self.config):
+            if self.config.landmarks == "auto":
+                _tell_what_is_missing(self.config.landmark_network)
+            return []
+        people = everybody(scene, self.config.landmark_network)
+        if not people and scene.given is None:
+            raise StageError(NOBODY)
+        return people
+
+    def told(self, scene: Scene, somebody: Somebody) -> np.ndarray:
+        """Find the soft mask (h, w) of a person whom the landmark networks see."""
+        import torch
+
+        from models.matting.told import told_mask
+
+        image = torch.from_numpy(scene.pixels).to(self.device)
+        return told_mask(self._network(), image, somebody.mask, somebody.others).cpu().numpy()
+
+    def mask_of_all(self, scene: Scene) -> np.ndarray:
+        """Find the soft mask (h, w) of all people by the matting network alone, which takes what stands out for people."""
+        import torch
+
+        from models.matting import person_mask
+
+        return person_mask(self._network(), torch.from_numpy(scene.pixels).to(self.device)).cpu().numpy()
+
+    def _seen(self, scene: Scene, somebody: Somebody) -> Located:
+        """A person whom the landmark networks see."""
+        from models.landmarks.framing import extent, findings
+        from models.matting.people import person_of, reduced
+        from models.matting.scene import stood_upright
+
+        quarters = 0
+        if self.config.turn == "auto":
+            scene, somebody, quarters = stood_upright(scene, somebody, self.config.landmark_network)
+        if quarters:
+            kept = "--set stages.prepare.turn=never keeps it as it is"
+            log.warning("the person %s: the photo is turned upright; %s", TURNS[quarters], kept)
+        said = findings(somebody.pose, *scene.shape)
+        tell(said, self.config.allow_truncated)
+        soft = self.told(scene, somebody) if scene.given is None else self._piece(scene.given, fill_holes=False)[1]
+        small = reduced(soft)
+        if not (small > 0.5).any():
+            raise StageError(NOBODY)
+        person = person_of(small > 0.5, small)
+        if any(finding.outside for finding in said):
+            person = _with_the_rest(person, extent(somebody.pose), scene.shape)
+        return Located(scene, soft, self._square(scene, soft, person), somebody, quarters)
+
+    def _stands_out(self, scene: Scene) -> Located:
+        """The person of a mask alone: of the given one, or of the matting network's."""
+        given = scene.given is not None
+        person, soft = self._piece(scene.given if scene.given is not None else self.mask_of_all(scene), fill_holes=not given)
+        check_borders(person, given, self.config.allow_truncated)
+        return Located(scene, soft, self._square(scene, soft, person), None)
+
+    def _piece(self, soft: np.ndarray, *, fill_holes: bool) -> tuple[Person, np.ndarray]:
+        """The person that the settings ask for, of a mask of all people, and their mask (h, w)."""
+        from models.matting.people import find_people, only, rivals
+
+        people = find_people(soft)
+        if not people:
+            raise StageError(NOBODY)
+        person = chosen(self.config.person, people, len(rivals(people)))
+        return person, only(person, soft, fill_holes=fill_holes)
+
+    def _square(self, scene: Scene, soft: np.ndarray, person: Person) -> Square:
+        from models.matting.cutout import frame_square, person_square
+
+        framing = self.config.framing
+        whole_frame = framing == "frame" or (framing == "auto" and scene.cut_out and _usual(scene.shape, person))
+        return frame_square(scene.shape) if whole_frame else person_square(soft, person)
+
+    def _network(self) -> MaskNetwork:
+        from models.matting import HubMatting, load_matting
+
+        config = self.config
+        if config.matting == "embedded":
+            return load_matting(config.weights, self.device)
+        if not config.hub_model:
+            raise StageError("matting=hub needs a model: --set stages.prepare.hub_model=FOLDER_OR_HUB_ID")
+        network = HubMatting.load(config.hub_model, config.labels, local_only=config.local_files_only)
+        return network.to(self.device)
+
+
+def landmark_networks(config: PrepareConfig) -> tuple[str, ...]:
+    """Name the fetched networks that the settings use; () without landmarks, or where auto does not find all of them."""
+    from models.landmarks.files import available
+
+    names = _network_names(config.landmark_network)
+    wanted = config.landmarks == "blazepose" or (config.landmarks == "auto" and available(names))
+    return names if wanted else ()
+
+
+def chosen(wanted: str, people: Sequence[P], rivals: int) -> P:
+    """Choose among people, the largest first.
+
+    Args:
+        wanted: auto, largest, left, right, or a number from the left.
+        rivals: how many besides the largest could be meant; auto refuses any.
+    """
+    in_order = sorted(people, key=lambda person: person.centre_x)
+    if wanted == "auto":
+        if rivals:
+            raise StageError(
+                f"{rivals + 1} people of comparable size are in the photo; do each of them with `run --people all`, or choose one "
+                f"with --set stages.prepare.person=largest|left|right|0..{len(in_order) - 1}"
+            )
+        return people[0]
+    if wanted in ("largest", "left", "right"):
+        return {"largest": people[0], "left": in_order[0], "right": in_order[-1]}[wanted]
+    if wanted.isdigit() and int(wanted) < len(in_order):
+        return in_order[int(wanted)]
+    raise StageError(f"stages.prepare.person={wanted!r}: expected auto, largest, left, right or 0..{len(in_order) - 1}")
+
+
+def tell(said: Sequence[Finding], allow_truncated: bool) -> None:
+    """Warn of what the landmarks say; StageError where a large part of the person is outside of the photo."""
+    for finding in said:
+        if finding.truncated and not allow_truncated:
+            raise StageError(f"{finding.text}; {REMEDY}")
+        log.warning("%s%s", finding.text, ": the rest will be guessed" if finding.truncated else "")
+
+
+def check_borders(person: Person, given: bool, allow_truncated: bool) -> None:
+    """Warn where a little of a mask's person is cut off; StageError where much is."""
+    from models.matting.people import cut_sides
+
+    sides = cut_sides(person)
+    if not sides:
+        return
+    if given and len(sides) >= 3:
+        log.warning("the cut-out touches %s of its picture: taken as trimmed, not as cut off", ", ".join(sides))
+        return
+    much = [name for name, contact in sides.items() if contact > LIMITS[name]]
+    if much and not allow_truncated:
+        raise StageError(f"the person is cut off at the {' and '.join(much)} of the photo; {REMEDY}")
+    log.warning("the person touches the photo's %s: what is outside will be guessed", ", ".join(sides))
+
+
+def _network_names(variant: str) -> tuple[str, ...]:
+    parts = ("palm_detection", "hand_landmark", "face_detection", "face_landmark")
+    return ("pose_detection", f"pose_landmark_{variant}", *parts)
+
+
+@lru_cache(maxsize=1)
+def _tell_what_is_missing(variant: str) -> None:
+    """Warn once a process."""
+    from models.landmarks.files import available
+
+    missing = ", ".join(name for name in _network_names(variant) if not available([name]))
+    cost = "without them bodies on photographs are often wrong"
+    log.warning("landmark networks are missing (%s): %s; get them with `turnaround fetch`", missing, cost)
+
+
+def _with_the_rest(person: Person, extent: tuple[float, float, float, float], shape: tuple[int, int]) -> Person:
+    """The person with a box (of shares of the photo) that also holds what lies outside."""
+    top, left, bottom, right = (value / shape[k % 2] for k, value in enumerate(extent))
+    box = person.box
+    return replace(person, box=(min(box[0], top), min(box[1], left), max(box[2], bottom), max(box[3], right)))
+
+
+def _usual(shape: tuple[int, int], person: Person) -> bool:
+    """Whether a cut-out already has the framing of the project's own pictures."""
+    height = person.box[2] - person.box[0]
+    return abs(shape[0] - shape[1]) <= 0.02 * shape[1] and 0.45 <= height <= 0.92
