@@ -7,7 +7,7 @@ import pytest
 import skimage.data
 from landmark_pictures import canvas, difference, found, needs_networks, only, paste, pixels, resized, shifted
 
-from models.landmarks.people import LEAST, find_poses
+from models.landmarks.people import LEAST, find_poses, pose_mask
 from models.landmarks.pose import Pose
 from models.landmarks.region import Picture
 
@@ -62,6 +62,21 @@ def test_a_turned_person_is_found_with_right_landmarks(name, turns):
     x, y = found(name).pose.xy.T
     xy = np.stack({1: (y, width - x), 2: (width - x, height - y), 3: (height - y, x)}[turns], 1)
     assert difference(pose.xy, xy, found(name).pose) < (1.0 if name != "astronaut" else 3.0)
+
+
+def test_one_who_is_half_hidden_is_found_behind():
+    """A person 220 pixels beside another of the same size: the detector alone takes the two for one."""
+    behind, before = pixels(DEMO[1]), pixels(DEMO[2])
+    scene = np.pad(behind, ((0, 0), (200, 200), (0, 0)), mode="edge").copy()
+    shown = pose_mask(found(DEMO[2]).pose, 1024, 768)[:, :748] > 0.5
+    scene[:, 420:][shown] = before[:, :748][shown]
+    poses = find_poses(Picture(scene))
+    assert len(poses) == 2
+    assert nearest(poses, shifted(found(DEMO[2]).pose.xy, 420, 0))[0] < 1.5
+    error, pose = nearest(poses, shifted(found(DEMO[1]).pose.xy, 200, 0))
+    assert error < 2.0
+    # the mask is that person's own: most of the one before is not in it
+    assert (pose_mask(pose, 1024, 1168)[:, 420:][shown] > 0.5).mean() < 0.3
 
 
 def test_one_who_lies_beside_one_who_stands():

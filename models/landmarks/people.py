@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from models.landmarks.detector import POSE, Detection
 from models.landmarks.face import Face, find_face
@@ -17,6 +17,7 @@ from models.landmarks.region import Picture, Region
 
 LEAST = 0.5  # flag of a person who is believed
 FAINT = 0.35  # score of a detection that is looked into
+BEHIND = 0.6  # score of a detection where those who were found are painted over: their outlines remain
 CLEAR = 0.85  # score of a detection that is believed without the mirror's word
 # radii by which the seen landmarks may differ from the mirrored run's (median): people .01-.02, things .03-.8
 SHIFT = 0.03
@@ -44,13 +45,15 @@ def find_poses(picture: Picture, variant: Variant = "heavy", *, most: int = 12) 
     """Find the poses of all people, the largest first; [] where there is nobody.
 
     The detector sees 224 pixels and prefers the one who stands out. So a wide photo is also looked at in
-    squares; where nobody is found, turned by quarters; and where all are small, in ever smaller tiles.
+    squares; those who were found are painted over, since they may hide others; where nobody is found, it is
+    turned by quarters; and where all are small, looked at in ever smaller tiles.
     """
     whole = Region(picture.width / 2, picture.height / 2, float(max(picture.width, picture.height)))
     search = _Search(picture, variant, most)
     search.look_at([whole])
     if picture.width >= WIDE * picture.height:
         search.look_at(tiles(picture, max(picture.height, SMALLEST_TILE)))
+    search.look_behind(whole)
     if not search.found:
         quarters = (np.pi / 2, -np.pi / 2, np.pi)
         search.look_at(Region(whole.x, whole.y, whole.side, angle) for angle in quarters)
@@ -105,10 +108,20 @@ class _Search:
     def look_at(self, regions: Iterable[Region]) -> None:
         """Add who is in the regions and was not found before, the most certain first."""
         detections = [found for region in regions for found in POSE.find(self._picture, region, FAINT)]
+        self._try_all(self._picture, detections)
+
+    def look_behind(self, region: Region) -> None:
+        """Add who is seen once those that were found are painted over."""
+        if self.found:
+            picture = _Without(self._picture, tuple(self.found))
+            self._tried = []  # what was seen there was perhaps the one before
+            self._try_all(picture, POSE.find(picture, region, BEHIND))
+
+    def _try_all(self, picture: Picture, detections: list[Detection]) -> None:
         wrong = 0
         for detection in sorted(detections, key=lambda found: -found.score):
             if wrong < MOST_WRONG and len(self.found) < self._most and not self._known(detection):
-                pose = self._look_into(detection)
+                pose = self._look_into(picture, detection)
                 if pose is None:
                     wrong += 1
                 else:
@@ -121,13 +134,13 @@ class _Search:
         self._tried.append(place)
         return known
 
-    def _look_into(self, detection: Detection) -> Pose | None:
+    def _look_into(self, picture: Picture, detection: Detection) -> Pose | None:
         """The pose of a detected person; None where there is none or the mirror image says otherwise."""
-        first = look(self._picture, detected_region(detection), self._variant)
+        first = look(picture, detected_region(detection), self._variant)
         if first.flag < HOPELESS:
             return None
-        pose = look(self._picture, circle_region(*first.circle), self._variant)
-        certain = pose.flag >= LEAST and (detection.score >= CLEAR or self._confirmed(pose))
+        pose = look(picture, circle_region(*first.circle), self._variant)
+        certain = pose.flag >= LEAST and (detection.score >= CLEAR or self._confirmed(picture, pose))
         return pose if certain else None
 
     def _add(self, pose: Pose) -> None:
@@ -138,9 +151,9 @@ class _Search:
         elif pose.flag > twin.flag + 0.05:
             self.found[self.found.index(twin)] = pose
 
-    def _confirmed(self, pose: Pose) -> bool:
+    def _confirmed(self, picture: Picture, pose: Pose) -> bool:
         """Whether the mirror image says the same: on things the networks say now this, now that."""
-        mirrored = look(self._picture, pose.region, self._variant, mirrored=True)
+        mirrored = look(picture, pose.region, self._variant, mirrored=True)
         apart = np.hypot(*(pose.xy - mirrored.xy).T) / radius(pose)
         seen, present = pose.visibility > 0.5, pose.presence > 0.5
         if mirrored.flag < LEAST or seen.sum() < 5:
@@ -166,11 +179,33 @@ def same_person(a: Pose, b: Pose) -> bool:
 
 def pose_mask(pose: Pose, height: int, width: int) -> Float32[np.ndarray, "h w"]:
     """Draw the network's mask of the person, [0, 1], at the photo's (height, width); 0 outside its region."""
-    region, size = pose.region, pose.mask.shape[0]
-    # where a photo's pixel lies in the mask: the inverse of the region's map
-    right, down = region.axes.T * (size / region.side)
-    corner = region.from_picture(np.zeros(2)) * size
-    place = (right[0], right[1], corner[0], down[0], down[1], corner[1])
-    mask = Image.fromarray(pose.mask)
-    mask = mask.transform((width, height), Image.Transform.AFFINE, place, resample=Image.Resampling.BILINEAR)
-    return np.asarray(mask, np.float32)
+    corners = np.array([[0, 0], [width, 0], [0, height]])
+    return _drawn(Image.fromarray(pose.mask), pose.region, corners, (width, height))
+
+
+def _drawn(mask: Image.Image, region: Region, corners: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Draw a region's mask at (width, height); corners (origin, right, lower) in pixels of the photo."""
+    corner, right, lower = region.from_picture(corners) * mask.width
+    across, down = (right - corner) / size[0], (lower - corner) / size[1]
+    place = (across[0], down[0], corner[0], across[1], down[1], corner[1])
+    drawn = mask.transform(size, Image.Transform.AFFINE, place, resample=Image.Resampling.BILINEAR)
+    return np.asarray(drawn, np.float32)
+
+
+class _Without(Picture):
+    """A photo in which some people, and a little around them, are painted over in grey."""
+
+    def __init__(self, picture: Picture, poses: tuple[Pose, ...]) -> None:
+        self.height, self.width = picture.height, picture.width
+        self._picture = picture
+        grown = ((pose.mask > 0.5).astype(np.uint8) * 255 for pose in poses)
+        self._masks = [Image.fromarray(mask).filter(ImageFilter.MaxFilter(9)) for mask in grown]
+        self._regions = [pose.region for pose in poses]
+
+    def cut(self, region: Region, size: int) -> Float32[np.ndarray, "s s 3"]:
+        """Sample the region as `Picture.cut` does."""
+        pixels = self._picture.cut(region, size).copy()
+        corners = region.to_picture(np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))
+        for mask, place in zip(self._masks, self._regions, strict=True):
+            pixels[_drawn(mask, place, corners, (size, size)) > 127] = 0.5
+        return pixels
