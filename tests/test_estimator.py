@@ -13,6 +13,7 @@ from models.estimator.kinematics import KEYPOINTS, Skeleton, mirror_keypoints, m
 from models.estimator.model import BodyEstimator, EstimatorConfig, Prediction, heatmap_target
 from models.estimator.polish import _below, _jacobian, turn_chain, likely_depth, polish
 from models.estimator.predict import to_body, transfer_shape
+from models.landmarks.record import absent
 from pipeline.camera import canonical_camera, project
 from pipeline.rotation import axis_angle_to_matrix
 from pipeline.types import Body, View
@@ -215,7 +216,7 @@ def test_stage_makes_body_keypoints_and_overlay(model):
     mask = torch.zeros(128, 128)
     mask[24:104, 48:80] = 1
     view = View(1 - 0.6 * mask[..., None].expand(-1, -1, 3), mask, canonical_camera(128))
-    made = Estimate().run(device=torch.device("cpu"), view=view, given=None)
+    made = Estimate().run(device=torch.device("cpu"), view=view, landmarks=absent("a mask"), given=None)
     assert set(made) == set(Estimate.makes) and len(made["keypoints"]) == len(KEYPOINTS)
     assert made["overlay"].shape == (128, 128, 3)
     assert project(model(made["body"]).joints[:1], view.camera)[0].sub(64).norm() < 40
