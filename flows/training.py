@@ -23,7 +23,7 @@ class Training:
 TRAININGS = {
     "matting": Training("models.matting.train", (), "singles set, backgrounds.npy", (6, 90)),
     "estimator": Training("models.estimator.train", (), "singles set, backgrounds.npy", (12, 240)),
-    "lifter": Training("models.estimator.lifter.train", (), "landmark set", (10, 120)),
+    "lifter": Training("models.estimator.lifter.train", (), "landmark set", (5, 120)),
     "hgm-coarse": Training("models.hgm.train", ("--views", "1"), "views set", (10, 180)),
     "hgm-fusion": Training("models.hgm.train", ("--views", "2"), "views set; better with --init hgm_coarse and --backs", (10, 120)),
     "normals": Training("models.normals_train", (), "views set", (6, 60)),
