@@ -12,6 +12,7 @@ from PIL import Image
 from models.landmarks import files
 from models.landmarks.people import pose_mask
 from models.landmarks.sight import people_seen
+from models.matting.scene import open_scene
 from models.matting.told import box_about, combined, told_mask
 from pipeline.stage import StageError
 from stages import locating
@@ -79,6 +80,15 @@ def test_contested_pixels_go_to_the_surer_one():
     a, b = combined(seen, left, [right]), combined(seen, right, [left])
     assert (a > 0.5)[60, 21:57].all() and not (a > 0.5)[60, 66:].any()
     assert (b > 0.5)[60, 64:99].all() and not (b > 0.5)[60, :54].any()
+
+
+def test_landmarks_and_mask_look_at_one_photo_at_two_sizes():
+    """A photo of 6,000 px is reduced by 3 for the mask and by 2 for the landmarks."""
+    photo = np.zeros((80, 6000, 3), np.uint8)
+    photo[:, 3000:] = 255
+    scene = open_scene(png(photo), None)
+    assert scene.shape == (26, 2000) and scene.fine.shape == (40, 3000, 3) and scene.ratio == 1.5
+    assert scene.turned(1).shape == (2000, 26) and scene.turned(1).turned(-1).ratio == 1.5
 
 
 def test_no_pose_no_mask():
@@ -153,3 +163,17 @@ def test_two_people_are_two(caplog):
     people = people_seen(pair)
     masks = [pose_mask(pose, *pair.shape[:2]) > 0.5 for pose in sorted(people, key=lambda pose: pose.xy[0, 0])]
     assert len(masks) == 2 and (masks[0] & masks[1]).mean() < 0.01
+
+
+@needs_networks
+def test_a_mask_chooses_among_people_of_any_size():
+    astronaut = skimage.data.astronaut()
+    small = np.asarray(Image.fromarray(astronaut).resize((170, 170)))
+    photo = np.full((512, 720, 3), 200, np.uint8)
+    photo[:, :512], photo[342:, 540:710] = astronaut, small
+    mask = np.zeros(photo.shape[:2])
+    mask[350:, 560:650] = 1
+    landmarks = run(photo, mask, allow_truncated=True, framing="frame")["landmarks"]
+    assert landmarks["source"] == "blazepose"
+    nose = np.array(landmarks["pose"])[0, 0] / 128 * 720
+    assert 560 < nose < 660, "the small one's, not the large one's"

@@ -22,16 +22,21 @@ def limited(
     pixels: Float[np.ndarray, "h w 3"], alpha: Float[np.ndarray, "h w"] | None, largest: int = LARGEST
 ) -> tuple[Float[np.ndarray, "k l 3"], Float[np.ndarray, "k l"] | None]:
     """Large photos averaged down by a whole factor, so that no stage spends seconds on pixels that nobody will see."""
-    factor = -(-max(pixels.shape[:2]) // largest)
-    if factor == 1:
+    step = factor(pixels.shape, largest)
+    if step == 1:
         return pixels, alpha
-    height, width = (side // factor * factor for side in pixels.shape[:2])
-    blocks = (height // factor, factor, width // factor, factor)
+    height, width = (side // step * step for side in pixels.shape[:2])
+    blocks = (height // step, step, width // step, step)
     if alpha is None:
         return pixels[:height, :width].reshape(*blocks, 3).mean((1, 3)), None
     weight = alpha[:height, :width, None] + 1e-4
     reduced = (pixels[:height, :width] * weight).reshape(*blocks, 3).mean((1, 3)) / weight.reshape(*blocks, 1).mean((1, 3))
     return reduced, alpha[:height, :width].reshape(blocks).mean((1, 3))
+
+
+def factor(shape: tuple[int, ...], largest: int = LARGEST) -> int:
+    """How many pixels of a photo of that shape `limited` makes one of."""
+    return -(-max(shape[:2]) // largest)
 
 
 def frame_square(shape: tuple[int, ...]) -> Square:

@@ -14,12 +14,12 @@ from models.landmarks.people import complete, pose_mask
 from models.landmarks.pose import Pose, Variant, find_pose
 from models.landmarks.record import as_record
 from models.landmarks.region import Picture
-from models.landmarks.sight import people_seen, scaled
-from models.matting.cutout import Square, limited
+from models.landmarks.sight import COMPARABLE, people_seen, scaled
+from models.matting.cutout import Square, factor, limited
 from pipeline.photo import decode, decode_mask
 
 FINE = 4096  # pixels of the longer side of what the landmark networks see: hands and faces are small
-INSIDE = 0.5  # of somebody's landmarks, that must lie in a mask that is theirs
+INSIDE = 0.3  # of somebody's landmarks, that must lie in a mask that is theirs; of who is half hidden half do
 
 
 @dataclass(frozen=True)
@@ -30,21 +30,17 @@ class Scene:
     given: Float[np.ndarray, "h w"] | None  # the mask that came with the photo
     cut_out: bool  # it came as an alpha channel: the colours are the person's own
     fine: UInt8[np.ndarray, "k l 3"]  # the photo over white, at most 4,096 px
+    ratio: float  # fine pixels for one pixel; both are the photo's by a whole factor each
 
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.pixels.shape[0], self.pixels.shape[1]
 
-    @property
-    def ratio(self) -> float:
-        """Fine pixels for one pixel."""
-        return float(round(self.fine.shape[1] / self.pixels.shape[1]))
-
     def turned(self, quarters: int) -> Scene:
         """The photo turned counter-clockwise by quarters."""
         turn = lambda values: np.ascontiguousarray(np.rot90(values, quarters))  # noqa: E731
-        return Scene(turn(self.pixels), None if self.given is None else turn(self.given), self.cut_out, turn(self.fine))
+        return Scene(turn(self.pixels), None if self.given is None else turn(self.given), self.cut_out, turn(self.fine), self.ratio)
 
 
 @dataclass(frozen=True)
@@ -68,13 +64,15 @@ def open_scene(image: bytes, mask: bytes | None) -> Scene:
     if cover is not None:
         fine = fine * cover[..., None] + 1 - cover[..., None]
     given = alpha if mask is None else decode_mask(mask, "the mask beside the photo", pixels.shape[:2])
+    ratio = factor(pixels.shape) / factor(pixels.shape, FINE)
     pixels, given = limited(pixels, given)
-    return Scene(pixels, given, mask is None and alpha is not None, np.round(fine * 255).astype(np.uint8))
+    return Scene(pixels, given, mask is None and alpha is not None, np.round(fine * 255).astype(np.uint8), ratio)
 
 
 def everybody(scene: Scene, variant: Variant) -> list[Somebody]:
-    """Find the people of comparable size, the largest first; [] where there is nobody."""
-    poses = [scaled(pose, 1 / scene.ratio) for pose in people_seen(scene.fine, variant)]
+    """Find the people of comparable size, of any size where a mask is given; the largest first, [] where there is nobody."""
+    least = COMPARABLE if scene.given is None else 0.0
+    poses = [scaled(pose, 1 / scene.ratio) for pose in people_seen(scene.fine, variant, least=least)]
     masks = [pose_mask(pose, *scene.shape) for pose in poses]
     return [Somebody(pose, masks[k], (*masks[:k], *masks[k + 1 :])) for k, pose in enumerate(poses)]
 

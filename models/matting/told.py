@@ -24,6 +24,7 @@ POSE_WEIGHT = 0.5  # of the pose network's log-odds
 MOST = 4.0  # log-odds that either network can give
 CORE, CORE_ODDS = 0.03, 4.0  # depth inside of the pose mask, of the person's height, that is surely the person; its log-odds
 NEAR, FAR, FAR_ODDS = 0.04, 0.16, 6.0  # distance outside of it where doubt begins, where it is complete, and its log-odds
+SPECK = 0.004  # of the largest piece's area: smaller ones are dropped
 OTHERS = 3.0  # log-odds for each unit by which the pose mask of somebody else is the surer one
 
 Mask = Float[np.ndarray, "h w"]
@@ -67,8 +68,11 @@ def combined(seen: Mask, pose: Mask, others: Sequence[Mask] = ()) -> Mask:
     odds -= FAR_ODDS * ((away - NEAR) / (FAR - NEAR)).clip(0, 1)
     for other in others:
         odds -= OTHERS * MOST * (other - pose).clip(0, 1)
-    labels, _ = ndimage.label(odds > 0, structure=np.ones((3, 3)))  # type: ignore[misc]
-    joined = np.isin(labels, np.unique(labels[inside & (labels > 0)]))
+    labels, count = ndimage.label(odds > 0, structure=np.ones((3, 3)))  # type: ignore[misc]
+    pieces = np.asarray(labels, np.intp)
+    areas = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
+    theirs = np.unique(pieces[inside & (pieces > 0)])
+    joined = np.isin(pieces, [k for k in theirs if areas[k - 1] >= SPECK * areas.max()])
     # a soft edge belongs to the piece that it surrounds
     kept = ndimage.binary_dilation(joined, iterations=2)
     return np.where(kept, 1 / (1 + np.exp(-odds)), 0).astype(np.float32)
