@@ -1,4 +1,4 @@
-"""Landmark sets: chunks on disk that go on where they stopped, sets in memory, and the training that reads them."""
+"""Landmark sets: chunks on disk that go on where they stopped, sets in memory, the training on them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from toy_landmarks import batch_of, made_up_lifter, random_body, sighting_of, truth_of, write_set
+from toy_landmarks import batch_of, made_up_lifter, near, random_body, sighting_of, truth_of, write_set
 
 from data import landmark_sets
 from data.people import TEST_SEED
@@ -123,11 +123,12 @@ def test_pictures_without_a_person_are_left_out(monkeypatch):
 
     monkeypatch.setattr(landmark_sets, "single", single)
     arrays = landmark_sets.chunk(40, size=32)
-    assert arrays["joints"].tolist() == [[40, 1], [40, 2], [41, 0], [41, 1]] and arrays["pose_flag"].tolist() == [0, 1, 2, 3]
+    assert arrays["joints"].tolist() == [[40, 1], [40, 2], [41, 0], [41, 1]]
+    assert arrays["pose_flag"].tolist() == [0, 1, 2, 3]
     assert arrays["K"][0].tolist() == [[2, 0, 0.5], [0, 2, 0.5], [0, 0, 1]]
 
 
-@pytest.mark.skipif(not files.available(), reason="the landmark networks are not there: `turnaround fetch` brings them")
+@pytest.mark.skipif(not files.available(), reason="no landmark networks: `turnaround fetch` brings them")
 def test_a_real_chunk_is_read_and_its_landmarks_lie_on_the_person(monkeypatch, tmp_path):
     monkeypatch.setattr(landmark_sets, "PEOPLE", 1)
     monkeypatch.setattr(landmark_sets, "POSES", 2)
@@ -135,7 +136,8 @@ def test_a_real_chunk_is_read_and_its_landmarks_lie_on_the_person(monkeypatch, t
     data = LandmarkSet(tmp_path, "all")
     assert 2 <= len(data) <= 4
     seen, truth = data.everything.seen, data.everything.truth
-    raw = {name: np.concatenate([np.load(file)[name] for file in sorted(tmp_path.iterdir())]) for name in ("joints_uv", "pose_points")}
+    chunks = [np.load(file) for file in sorted(tmp_path.iterdir())]
+    raw = {name: np.concatenate([made[name] for made in chunks]) for name in ("joints_uv", "pose_points")}
     hips, shoulders = raw["joints_uv"][:, [1, 2, 16, 17]], raw["pose_points"][:, [23, 24, 11, 12], :2]
     height = np.ptp(raw["pose_points"][..., :2], axis=1).max(-1)
     assert np.median(np.linalg.norm(hips - shoulders, axis=-1).mean(1) / height) < 0.1
@@ -148,10 +150,13 @@ def test_a_real_chunk_is_read_and_its_landmarks_lie_on_the_person(monkeypatch, t
 def test_a_set_comes_back_as_it_was_written(folder, model, offsets):
     data = LandmarkSet(folder, "all")
     bodies = [random_body(8, number) for number in range(3)]
-    for name, made in (("seen", [sighting_of(b, model, offsets) for b in bodies]), ("truth", [truth_of(b, model) for b in bodies])):
+    for name, made in (
+        ("seen", [sighting_of(b, model, offsets) for b in bodies]),
+        ("truth", [truth_of(b, model) for b in bodies]),
+    ):
         for field, value in vars(getattr(data.everything, name)).items():
             expected = torch.cat([getattr(part, field) for part in made])
-            torch.testing.assert_close(value, expected, atol=2e-5, rtol=1e-5, msg=lambda text, field=field: f"{field}: {text}")
+            near(value, expected, 2e-5, field)
     assert list(data.kinds) == ["made up"] * 24
 
 
@@ -159,12 +164,13 @@ def test_the_last_chunks_are_held_out(folder):
     train_set, held, everything = (LandmarkSet(folder, part) for part in ("train", "held", "all"))
     assert (len(train_set), len(held), len(everything)) == (16, 8, 24)
     betas = everything.everything.truth.betas
-    assert torch.equal(train_set.everything.truth.betas, betas[:16]) and torch.equal(held.everything.truth.betas, betas[16:])
+    assert torch.equal(train_set.everything.truth.betas, betas[:16])
+    assert torch.equal(held.everything.truth.betas, betas[16:])
     assert len(LandmarkSet(folder, "train", limit=1)) == 8
 
 
 def test_a_folder_without_chunks_names_the_command(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"holds 0 chunks .* at least 2 .* `turnaround data landmarks`"):
+    with pytest.raises(FileNotFoundError, match=r"0 chunks .* at least 2 .* `turnaround data landmarks`"):
         LandmarkSet(tmp_path, "train")
     with pytest.raises(ValueError, match="turnaround data landmarks"):  # a fault of the call, not a crash
         find_training("lifter")(["--data", str(tmp_path), "--out", str(tmp_path / "run")])
@@ -175,9 +181,11 @@ def test_batches_are_reproducible_spoilt_and_still_of_the_same_people(folder):
     first, same, other = (data.batch(64, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert torch.equal(first.seen.pose, same.seen.pose) and not torch.equal(first.seen.pose, other.seen.pose)
     lost = first.seen.pose[..., 4] == 0
-    assert 0 < lost.float().mean() < 0.2 and (first.seen.pose[lost] == 0).all() and (first.seen.world[lost] == 0).all()
+    assert 0 < lost.float().mean() < 0.2
+    assert (first.seen.pose[lost] == 0).all() and (first.seen.world[lost] == 0).all()
     unseen = first.seen.hands_flag == 0
-    assert 0 < unseen.float().mean() < 0.4 and (first.seen.hands[unseen] == 0).all() and (first.seen.hands_world[unseen] == 0).all()
+    assert 0 < unseen.float().mean() < 0.4
+    assert (first.seen.hands[unseen] == 0).all() and (first.seen.hands_world[unseen] == 0).all()
     assert (first.seen.face[first.seen.face_flag == 0] == 0).all()
     betas = data.everything.truth.betas
     assert all((row == betas).all(1).any() for row in first.truth.betas)
@@ -192,14 +200,16 @@ def test_offsets_of_landmarks_are_learned(model, offsets):
     assert (found - offsets).norm(dim=-1).max() < 0.01 and (found - offsets).norm(dim=-1).median() < 0.003
     flip = torch.tensor([-1.0, 1, 1])
     torch.testing.assert_close(found[list(POINT_MIRROR)] * flip, found)
-    assert errors.shape == (2, len(found)) and errors[0].max() < 0.005 and torch.equal(errors[1], 2 * errors[0])
+    assert errors.shape == (2, len(found)) and errors[0].max() < 0.005
+    assert torch.equal(errors[1], 2 * errors[0])
 
 
 def test_a_landmark_that_few_show_gets_a_usual_error(model, offsets):
     everything = batch_of(random_body(24, 4), model, offsets)
     hidden = dataclasses.replace(everything.seen, hands_flag=torch.zeros(24, 2))
     _, errors = learn_points(dataclasses.replace(everything, seen=hidden), steps=5)
-    assert torch.isfinite(errors).all() and (errors[0, 33:43] == UNKNOWN).all() and (errors[1, 33:43] == 2 * UNKNOWN).all()
+    assert torch.isfinite(errors).all()
+    assert (errors[0, 33:43] == UNKNOWN).all() and (errors[1, 33:43] == 2 * UNKNOWN).all()
 
 
 # training
@@ -237,7 +247,18 @@ class Cut(Exception):
 
 
 def test_training_resumes_to_the_bit_and_its_weights_load(folder, tmp_path, monkeypatch):
-    common = ["--data", str(folder), "--batch", "6", "--warmup", "2", "--steps", "4", "--checkpoint-seconds", "0"]
+    common = [
+        "--data",
+        str(folder),
+        "--batch",
+        "6",
+        "--warmup",
+        "2",
+        "--steps",
+        "4",
+        "--checkpoint-seconds",
+        "0",
+    ]
     whole, cut = tmp_path / "whole.safetensors", tmp_path / "cut.safetensors"
     run = find_training("lifter")
     run([*common, "--out", str(tmp_path / "whole"), "--save", str(whole)])
@@ -253,7 +274,8 @@ def test_training_resumes_to_the_bit_and_its_weights_load(folder, tmp_path, monk
         run([*common, "--out", str(tmp_path / "cut")])
     run([*common, "--out", str(tmp_path / "cut"), "--save", str(cut)])
     first, second = zoo.load_state(str(whole))[0], zoo.load_state(str(cut))[0]
-    assert all(torch.equal(value, second[name]) for name, value in first.items()) and set(first) == set(second)
+    assert set(first) == set(second)
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
     load_lifter(str(whole))
     lines = [json.loads(line) for line in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
     assert lines[-1]["step"] == 4 and np.isfinite(lines[-1]["val_mpjpe"]) and lines[-1]["skipped"] == 0
@@ -262,5 +284,6 @@ def test_training_resumes_to_the_bit_and_its_weights_load(folder, tmp_path, monk
 
 def test_the_training_needs_neither_the_landmark_networks_nor_the_command_line():
     code = "import sys, models.estimator.lifter.train; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
     assert not {"ai_edge_litert", "typer", "prefect", "data", "flows"} & set(done.stdout.split())

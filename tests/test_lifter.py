@@ -1,4 +1,4 @@
-"""The lifter: laws of mirror and turn, its inputs, the mean of two looks, hands and faces in their own frames."""
+"""The lifter: laws of mirror and turn, its inputs, the mean of two looks, hands, faces."""
 
 import dataclasses
 
@@ -10,10 +10,11 @@ from toy_landmarks import (
     face_points,
     hand_points,
     made_up_lifter,
+    near,
     random_body,
     record_of,
     sighting_of,
-)  # fmt: skip
+)
 
 from models.body import BodyModel
 from models.estimator.crop import project_plane, rotation_2d
@@ -30,7 +31,7 @@ from models.estimator.lifter.landmark_points import (
     body_points,
     from_behind,
     observed_points,
-)  # fmt: skip
+)
 from models.estimator.lifter.network import INPUTS, features, landmark_window
 from models.estimator.lifter.predict import average, mean_rotation, mirror_joints, swap_hands
 from models.estimator.lifter.sighting import Sighting, from_trace, mirrored, turned
@@ -64,7 +65,7 @@ def close(a, b, tolerance: float = 1e-5) -> None:
     """Every tensor of two records of one type."""
     for name, value in vars(a).items():
         if isinstance(value, torch.Tensor):
-            torch.testing.assert_close(getattr(b, name), value, atol=tolerance, rtol=0, msg=lambda text, name=name: f"{name}: {text}")
+            near(getattr(b, name), value, tolerance, name)
         else:
             close(value, getattr(b, name), tolerance)
 
@@ -90,12 +91,13 @@ def test_landmarks_of_a_turned_or_mirrored_body_are_the_turned_or_mirrored_landm
     for changed in (batch, turn_batch(batch, angle), mirror_batch(batch)):
         points = project_plane(body_points(changed.truth.joints, changed.truth.rotations, lifter.offsets))
         observed, certainty = observed_points(changed.seen)
-        torch.testing.assert_close(points, observed, atol=1e-5, rtol=0)
+        near(points, observed, 1e-5)
         assert (certainty == 1).all()
     plain = project_plane(body_points(batch.truth.joints, batch.truth.rotations, lifter.offsets))
     now = turn_batch(batch, angle).truth
     expected = plain @ rotation_2d(angle).transpose(-1, -2)
-    torch.testing.assert_close(project_plane(body_points(now.joints, now.rotations, lifter.offsets)), expected, atol=1e-5, rtol=0)
+    points = project_plane(body_points(now.joints, now.rotations, lifter.offsets))
+    near(points, expected)
 
 
 def mirrored_record(record: dict, size: int) -> dict:
@@ -105,9 +107,17 @@ def mirrored_record(record: dict, size: int) -> dict:
     order = [POSE_NAMES.index(name) for name in named]
     flip = lambda row: [size - row[0], *row[1:]]  # noqa: E731
     across = lambda row: [-row[0], *row[1:]]  # noqa: E731
-    run = {"pose": [flip(record["pose"][k]) for k in order], "world": [across(record["world"][k]) for k in order]}
+    run = {
+        "pose": [flip(record["pose"][k]) for k in order],
+        "world": [across(record["world"][k]) for k in order],
+    }
     hands = {
-        swap[side]: hand and {"xy": [flip(p) for p in hand["xy"]], "world": [across(p) for p in hand["world"]], "flag": hand["flag"]}
+        swap[side]: hand
+        and {
+            "xy": [flip(p) for p in hand["xy"]],
+            "world": [across(p) for p in hand["world"]],
+            "flag": hand["flag"],
+        }
         for side, hand in record["hands"].items()
     }
     face = record["face"]
@@ -146,38 +156,42 @@ def test_only_the_window_tells_how_large_the_person_is_in_the_picture(batch):
     assert plain.shape[1] == INPUTS
     window = slice(33 * 8, 33 * 8 + 3)
     torch.testing.assert_close(large[:, window][:, :2], 0.6 * plain[:, window][:, :2])
-    torch.testing.assert_close(large[:, window][:, 2], plain[:, window][:, 2] + torch.log(torch.tensor(0.6)), atol=1e-4, rtol=0)
+    smaller = torch.log(torch.tensor(0.6))
+    near(large[:, window][:, 2], plain[:, window][:, 2] + smaller, 1e-4)
     rest = [k for k in range(INPUTS) if not window.start <= k < window.stop]
-    torch.testing.assert_close(large[:, rest], plain[:, rest], atol=1e-3, rtol=1e-3)  # the window is never quite empty
+    # the window is never quite empty, which small differences come from
+    torch.testing.assert_close(large[:, rest], plain[:, rest], atol=1e-3, rtol=1e-3)
 
 
 def test_the_window_turns_with_the_picture_and_keeps_its_size(batch):
     angle = torch.tensor([0.3, -2.0, 0.0, 3.0])
     plain, now = landmark_window(batch.seen), landmark_window(turned(batch.seen, angle))
     torch.testing.assert_close(now[:, 2], plain[:, 2])
-    torch.testing.assert_close(now[:, :2], (rotation_2d(angle) @ plain[:, :2, None])[..., 0], atol=1e-5, rtol=0)
+    near(now[:, :2], (rotation_2d(angle) @ plain[:, :2, None])[..., 0], 1e-5)
 
 
 def test_what_is_withheld_says_nothing(batch, lifter):
     """Landmarks without presence, hands and faces with flag 0 may lie anywhere they are not told."""
     nothing = dataclasses.replace(
         batch.seen, pose=batch.seen.pose * 0, world=batch.seen.world * 0, hands=batch.seen.hands * 0,
-        hands_world=batch.seen.hands_world * 0, hands_flag=torch.zeros(4, 2), face=batch.seen.face * 0, face_flag=torch.zeros(4),
+        hands_world=batch.seen.hands_world * 0, hands_flag=torch.zeros(4, 2), face=batch.seen.face * 0,
+        face_flag=torch.zeros(4),
     )  # fmt: skip
     found = lifter(nothing)
     assert all(torch.isfinite(value).all() for value in vars(found).values())
-    assert (found.rotations[0] == found.rotations[1]).all() and (found.jaw == 0).all() and (found.expression == 0).all()
+    assert (found.rotations[0] == found.rotations[1]).all()
+    assert (found.jaw == 0).all() and (found.expression == 0).all()
 
 
 def test_the_body_of_a_mirrored_sighting_is_the_mirrored_body(batch, lifter):
     first, second = noisy(batch.seen, 1), noisy(batch.seen, 2)
     plain = average(lifter, first, second)
     other = average(lifter, mirrored(second), mirrored(first))
-    torch.testing.assert_close(other.rotations, mirror_rotations(plain.rotations), atol=2e-5, rtol=0)
+    near(other.rotations, mirror_rotations(plain.rotations), 2e-5)
     torch.testing.assert_close(other.spread, mirror_joints(plain.spread))
-    torch.testing.assert_close(other.pelvis, plain.pelvis * FLIP, atol=1e-5, rtol=0)
-    torch.testing.assert_close(other.up, plain.up * FLIP, atol=1e-5, rtol=0)
-    torch.testing.assert_close(other.fingers, swap_hands(plain.fingers), atol=2e-5, rtol=0)
+    near(other.pelvis, plain.pelvis * FLIP, 1e-5)
+    near(other.up, plain.up * FLIP, 1e-5)
+    near(other.fingers, swap_hands(plain.fingers), 2e-5)
     torch.testing.assert_close(other.jaw, plain.jaw * -FLIP)
     torch.testing.assert_close(other.betas, plain.betas)
     torch.testing.assert_close(other.expression, plain.expression)
@@ -190,8 +204,8 @@ def test_the_mean_of_rotations_is_a_rotation_half_way():
     base, turn = axis_angle_to_matrix(torch.randn(5, 3)), torch.randn(5, 3)
     turn = turn / turn.norm(dim=-1, keepdim=True)
     a, b = (base @ axis_angle_to_matrix(s * turn) for s in (0.4, 1.4))
-    torch.testing.assert_close(mean_rotation(torch.stack([a, b])), base @ axis_angle_to_matrix(0.9 * turn), atol=1e-5, rtol=0)
-    torch.testing.assert_close(mean_rotation(torch.stack([a, a, a])), a, atol=1e-5, rtol=0)
+    near(mean_rotation(torch.stack([a, b])), base @ axis_angle_to_matrix(0.9 * turn), 1e-5)
+    near(mean_rotation(torch.stack([a, a, a])), a, 1e-5)
     assert torch.det(mean_rotation(torch.randn(3, 50, 3, 3))).sub(1).abs().max() < 1e-4
 
 
@@ -215,10 +229,13 @@ def test_the_table_of_landmarks_is_consistent():
 
 def test_a_face_that_is_turned_away_is_not_observed(batch):
     behind = dataclasses.replace(mirrored(batch.seen), face_flag=torch.zeros(4))
-    swapped = dataclasses.replace(behind, pose=behind.pose * torch.tensor([-1.0, 1, 1, 1, 1]))  # left and right exchanged only
+    # left and right exchanged only
+    swapped = dataclasses.replace(behind, pose=behind.pose * torch.tensor([-1.0, 1, 1, 1, 1]))
     assert from_behind(swapped).all() and not from_behind(batch.seen).any()
-    assert (observed_points(swapped)[1][:, :11] == 0).all() and (observed_points(swapped)[1][:, 11:33] == 1).all()
-    assert (observed_points(behind)[1][:, :11] == 1).all()  # a face too small for its network, seen from the front
+    certainty = observed_points(swapped)[1]
+    assert (certainty[:, :11] == 0).all() and (certainty[:, 11:33] == 1).all()
+    # a face that is too small for its network, seen from the front
+    assert (observed_points(behind)[1][:, :11] == 1).all()
 
 
 # hands
@@ -228,10 +245,10 @@ def test_the_palm_s_frame_forgets_place_size_and_turn(model):
     points = hand_points(model(random_body(3)).joints, "left")
     turn = axis_angle_to_matrix(torch.randn(3, 3))
     moved = 1.7 * points @ turn.transpose(-1, -2) + torch.randn(3, 1, 3)
-    torch.testing.assert_close(palm_frame(moved), palm_frame(points), atol=1e-4, rtol=0)
+    near(palm_frame(moved), palm_frame(points), 1e-4)
     frame = palm_frame(points)
     assert frame[:, 0].abs().max() == 0
-    torch.testing.assert_close(frame[:, 9], torch.tensor([1.0, 0, 0]).expand(3, 3), atol=1e-5, rtol=0)
+    near(frame[:, 9], torch.tensor([1.0, 0, 0]).expand(3, 3), 1e-5)
     assert torch.isfinite(palm_frame(torch.zeros(2, 21, 3))).all()
 
 
@@ -242,10 +259,10 @@ def test_a_right_hand_in_the_mirror_is_a_left_one_with_the_same_pose():
     flag = torch.tensor([[1.0, 1], [1, 0], [0, 1], [0, 0]])
     plain = network(world, flag)
     other = network(world.flip(1) * FLIP, flag.flip(1))
-    torch.testing.assert_close(other, swap_hands(plain), atol=1e-6, rtol=0)
+    near(other, swap_hands(plain), 1e-6)
     same = torch.stack([world[:, 0], world[:, 0] * FLIP], 1)
     left = mirror_right_rotations(network(same, torch.ones(4, 2)))
-    torch.testing.assert_close(left[:, 0], left[:, 1], atol=1e-6, rtol=0)
+    near(left[:, 0], left[:, 1], 1e-6)
     torch.testing.assert_close(mirror_right(mirror_right(world)), world)
     relaxed = mirror_right_rotations(plain)[3]
     torch.testing.assert_close(relaxed[0], relaxed[1])  # unseen: the mean hand, whatever the points say
@@ -264,8 +281,8 @@ def faces(model: BodyModel, jaw: torch.Tensor, expression: torch.Tensor) -> torc
     """The body model's own face, the contour fixed to the head."""
     body = random_body(len(jaw), amount=0)
     body = dataclasses.replace(
-        body, betas=torch.zeros(len(jaw), 10), jaw_pose=jaw[:, None] * torch.tensor([1.0, 0, 0]), expression=expression,
-        global_orient=body.global_orient[:1].expand(len(jaw), 3),
+        body, betas=torch.zeros(len(jaw), 10), jaw_pose=jaw[:, None] * torch.tensor([1.0, 0, 0]),
+        expression=expression, global_orient=body.global_orient[:1].expand(len(jaw), 3),
     )  # fmt: skip
     out = model(body)
     return face_points(out.vertices, out.joints, model)
@@ -297,7 +314,7 @@ def test_the_jaw_s_opening_comes_back(model, reader):
 
 
 def test_expressions_come_back_with_their_sign(model, reader):
-    """A third of it at most: laying the face over the mean takes a part, and the prior keeps what identity may explain."""
+    """A third of it: the other coefficients share in it, and the prior keeps what identity may explain."""
     true = torch.cat([torch.eye(10)[:6], -torch.eye(10)[:6]])
     _, found = reader(faces(model, torch.zeros(12), true), torch.ones(12))
     own = (found * true).sum(1)
@@ -310,15 +327,16 @@ def test_a_face_s_place_size_and_turn_say_nothing(model, reader):
     turn = axis_angle_to_matrix(torch.randn(3, 3))
     moved = 0.3 * plain @ turn + torch.randn(3, 1, 3)
     for a, b in zip(reader(plain, torch.ones(3)), reader(moved, torch.ones(3)), strict=True):
-        torch.testing.assert_close(a, b, atol=1e-3, rtol=0)
+        near(a, b, 1e-3)
     assert all((value == 0).all() for value in reader(plain, torch.zeros(3)))
 
 
 def test_the_map_can_be_learned_again_from_the_mean(model, reader):
     again = FaceReader()
     again.learn(reader.mean[None], model)
-    torch.testing.assert_close(again.mean, reader.mean, atol=1e-5, rtol=0)
+    near(again.mean, reader.mean, 1e-5)
     torch.testing.assert_close(again.weight, reader.weight, atol=1e-2, rtol=1e-2)
     upright = faces(model, torch.zeros(1), torch.zeros(1, 10))[0, FIRST:]
-    laid = laid_over(reader.mean[None], torch.cat([torch.zeros(FIRST, 3), upright]), points=range(FIRST, 68))[0, FIRST:]
+    wanted = torch.cat([torch.zeros(FIRST, 3), upright])
+    laid = laid_over(reader.mean[None], wanted, points=range(FIRST, 68))[0, FIRST:]
     assert (laid - upright).norm(dim=-1).max() < 1e-3

@@ -1,4 +1,4 @@
-"""Made-up people whose landmarks are exact: sightings, records as `prepare` writes them, and landmark sets on disk."""
+"""Made-up people whose landmarks are exact: sightings, records as `prepare` writes them, landmark sets."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from models.estimator.lifter.landmark_points import COUNT, KNUCKLES, POINT_MIRRO
 from models.estimator.lifter.network import Lifted, Lifter
 from models.estimator.lifter.sighting import Sighting
 from models.estimator.lifter.train import new_lifter
+from models.estimator.polish import turn_chain
 from models.landmarks.names import FACE_68
 from models.skeleton import JOINT_INDEX
 from pipeline.camera import canonical_camera
@@ -27,8 +28,13 @@ FLIP = torch.tensor([-1.0, 1, 1])
 FINGERS = ("thumb", "index", "middle", "ring", "pinky")  # in the order of a hand's 21 points
 
 
+def near(found: Tensor, expected: Tensor, tolerance: float = 1e-5, what: str = "") -> None:
+    """Tensors that differ nowhere by more than `tolerance`."""
+    torch.testing.assert_close(found, expected, atol=tolerance, rtol=0, msg=lambda text: f"{what} {text}")
+
+
 def random_body(batch: int, seed: int = 0, amount: float = 0.25) -> Body:
-    """People who face the camera, joints turned by about `amount` radians, knees and elbows bent as they can."""
+    """People who face the camera, joints turned by about `amount` radians, knees and elbows bent."""
     g = torch.Generator().manual_seed(seed)
     body = Body.neutral(batch)
     pose = amount * torch.randn(batch, 21, 3, generator=g)
@@ -94,8 +100,8 @@ def sighting_of(body: Body, model: BodyModel, offsets: Tensor) -> Sighting:
     seen_face = torch.cat([project_plane(face), face[..., 2:] * 0.4], -1)
     seen_face[:, list(RIGID_FACE), :2] = flat[:, 43:]
     return Sighting(
-        pose, (points - hip)[:, :33], hands, hands_world - hands_world[:, :, :1], torch.ones(count, 2), seen_face,
-        torch.ones(count),
+        pose, (points - hip)[:, :33], hands, hands_world - hands_world[:, :, :1], torch.ones(count, 2),
+        seen_face, torch.ones(count),
     )  # fmt: skip
 
 
@@ -109,7 +115,7 @@ def hand_points(joints: Tensor, side: str) -> Tensor:
 
 
 def face_points(vertices: Tensor, joints: Tensor, model: BodyModel) -> Tensor:
-    """(b, 68, 3) points of the face, world, metres; the contour, which the model lacks, goes with the eyes and the jaw's joint."""
+    """(b, 68, 3) points of the face, world, metres; the contour that the model lacks is fixed to the head."""
     assert model.face_landmarks is not None
     index, share = model.face_landmarks
     inner = (vertices[:, index] * share[..., None]).sum(-2)
@@ -129,13 +135,22 @@ def lifted_of(body: Body, model: BodyModel, spread: float = 0.2) -> Lifted:
     """A body as the lifter would tell it, every rotation equally sure."""
     truth = truth_of(body, model)
     return Lifted(
-        truth.rotations, torch.full((len(body.betas), 22), spread), truth.betas, truth.joints[:, 0], truth.joints, truth.up,
-        truth.fingers, truth.jaw, truth.expression,
+        truth.rotations, torch.full((len(body.betas), 22), spread), truth.betas, truth.joints[:, 0],
+        truth.joints, truth.up, truth.fingers, truth.jaw, truth.expression,
     )  # fmt: skip
 
 
+def disturbed(found: Lifted, lifter: Lifter, amount: float = 0.12, seed: int = 0) -> Lifted:
+    """Every joint turned by about `amount` radians against its parent."""
+    g = torch.Generator().manual_seed(seed)
+    turns = axis_angle_to_matrix(amount * torch.randn(len(found.betas), 22, 3, generator=g))
+    rotations, betas = turn_chain(turns, found.rotations), found.betas * 0
+    joints = lifter.skeleton(rotations, betas) + found.pelvis[:, None]
+    return dataclasses.replace(found, rotations=rotations, betas=betas, joints=joints)
+
+
 def record_of(seen: Sighting, size: int) -> dict:
-    """The first person as `prepare.landmarks` tells them, in pixels of a square picture; both runs saw the same."""
+    """The first person as `prepare.landmarks` tells them, in pixels of a square; both runs saw the same."""
     pixels = lambda points: ((points + 1) * size / 2).tolist()  # noqa: E731
     depth = seen.pose[0, :, 2:3] * size / 2
     run = {
@@ -144,7 +159,11 @@ def record_of(seen: Sighting, size: int) -> dict:
     }
     hands = {}
     for k, side in enumerate(("left", "right")):
-        hand = {"xy": pixels(seen.hands[0, k]), "world": seen.hands_world[0, k].tolist(), "flag": float(seen.hands_flag[0, k])}
+        hand = {
+            "xy": pixels(seen.hands[0, k]),
+            "world": seen.hands_world[0, k].tolist(),
+            "flag": float(seen.hands_flag[0, k]),
+        }
         hands[side] = hand if seen.hands_flag[0, k] > 0 else None
     face = torch.cat([(seen.face[0, :, :2] + 1) * size / 2, seen.face[0, :, 2:] * size / 2], -1).tolist()
     there = bool(seen.face_flag[0] > 0)
@@ -165,12 +184,15 @@ def rows_of(body: Body, model: BodyModel, offsets: Tensor) -> dict[str, np.ndarr
     face = torch.zeros(count, 468, 3)
     face[:, list(FACE_68)] = torch.cat([(seen.face[..., :2] + 1) / 2, seen.face[..., 2:] / 2], -1)
     arrays = {
-        "pose_points": plane, "pose_world": seen.world, "hand_xy": (seen.hands + 1) / 2, "hand_world": seen.hands_world,
-        "hand_flag": torch.stack([seen.hands_flag, seen.hands_flag * 0.1], -1), "face_points": face, "face_flag": seen.face_flag,
+        "pose_points": plane, "pose_world": seen.world,
+        "hand_xy": (seen.hands + 1) / 2, "hand_world": seen.hands_world,
+        "hand_flag": torch.stack([seen.hands_flag, seen.hands_flag * 0.1], -1),
+        "face_points": face, "face_flag": seen.face_flag,
         "joints": model(body).joints, "up": truth.up, "K": truth.K, "T_camera_world": truth.T_camera_world,
     }  # fmt: skip
     arrays |= {f"body_{field.name}": getattr(body, field.name) for field in dataclasses.fields(Body)}
-    return {name: value.numpy().astype(np.float32) for name, value in arrays.items()} | {"kind": np.array(["made up"] * count)}
+    made = {name: value.numpy().astype(np.float32) for name, value in arrays.items()}
+    return made | {"kind": np.array(["made up"] * count)}
 
 
 def write_set(folder: Path, model: BodyModel, offsets: Tensor, *, chunks: int = 3, count: int = 8) -> Path:
