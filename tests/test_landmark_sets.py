@@ -282,6 +282,18 @@ def test_training_resumes_to_the_bit_and_its_weights_load(folder, tmp_path, monk
     assert json.loads((tmp_path / "whole" / "settings.json").read_text())["network"] == "lifter"
 
 
+def test_bfloat16_reaches_the_layers_and_not_the_body(folder):
+    batch = LandmarkSet(folder, "train").everything
+    torch.manual_seed(0)
+    network = new_lifter().eval()
+    plain, _ = lifter_loss(network, batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        short, _ = lifter_loss(network, batch)
+        found = network(batch.seen)
+    assert short.item() == pytest.approx(plain.item(), rel=1e-2) and found.joints.dtype == torch.float32
+    near(found.rotations @ found.rotations.transpose(-1, -2), torch.eye(3).expand(16, 22, 3, 3))
+
+
 def test_the_training_needs_neither_the_landmark_networks_nor_the_command_line():
     code = "import sys, models.estimator.lifter.train; print(*sys.modules)"
     command = [sys.executable, "-c", code]

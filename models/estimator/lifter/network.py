@@ -80,7 +80,11 @@ class Lifter(nn.Module):
         for block in self.blocks:
             hidden = block(hidden)
         hidden = self.norm(hidden)
-        rotations = rot6d_to_matrix((self.mean_pose + self.pose_head(hidden).unflatten(-1, (POSED, 6))).float())
+        with torch.autocast(hidden.device.type, enabled=False):  # a body has more digits than bfloat16
+            return self._body(hidden.float(), seen, window)
+
+    def _body(self, hidden: Float[Tensor, "b d"], seen: Sighting, window: Float[Tensor, "b 3"]) -> Lifted:
+        rotations = rot6d_to_matrix(self.mean_pose + self.pose_head(hidden).unflatten(-1, (POSED, 6)))
         spread = F.softplus(self.spread_head(hidden) - 1.0) + 0.01
         betas, place = self.shape_head(hidden), self.place_head(hidden)
         pelvis = lift(place[:, :2], place[:, 2], window)

@@ -30,7 +30,8 @@ UNKNOWN = 0.02  # of person heights: the error of a landmark that too few of the
 def lifter_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
     """Weighted sum: likelihood of the rotations, joints (3D about the pelvis, 3D absolute, 2D), shape, gravity."""
     found: Lifted = network(batch.seen)
-    terms = _terms(found, batch)
+    with torch.autocast(found.betas.device.type, enabled=False):
+        terms = _terms(found, batch)
     total = torch.stack([WEIGHTS[name] * value for name, value in terms.items()]).sum()
     return total, {name: value.detach() for name, value in terms.items()}
 
