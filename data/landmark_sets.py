@@ -1,4 +1,4 @@
-"""What MediaPipe's networks see of rendered people, with the truth: `turnaround data landmarks --count N --out FOLDER`.
+"""What MediaPipe's networks see of rendered people, with the truth: `turnaround data landmarks --help`.
 
 A lifter that learns from these meets in training the errors that it meets on photographs. A chunk is a file of
 PEOPLE x POSES pictures, complete or absent; a call that was stopped goes on.
@@ -102,7 +102,10 @@ def _hand_rows(hands: Sequence[Hand | None], size: int) -> dict[str, np.ndarray]
 
 def _face_row(face: Face | None, size: int) -> dict[str, np.ndarray]:
     points = np.zeros((468, 3)) if face is None else face.points / size
-    return {"face_points": points.astype(np.float32), "face_flag": np.array(0 if face is None else face.flag, np.float32)}
+    return {
+        "face_points": points.astype(np.float32),
+        "face_flag": np.array(0 if face is None else face.flag, np.float32),
+    }
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -119,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--count", type=int, required=True, help="pictures, rounded up to whole chunks")
     parser.add_argument("--seed", type=int, default=300_000, help="of the first person")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--shard", type=_shard, default="0/1", help="part of the chunks that this process makes: i/n")
+    parser.add_argument("--shard", type=_shard, default="0/1", help="part of the chunks that this call makes: i/n")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="no chunk is begun after so long")
     options: Any = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")

@@ -22,7 +22,7 @@ FIRST = 17  # of the 68 points: those before are the contour, which the body mod
 LIMIT, JAW_LIMIT = 1.5, 0.4  # standard deviations of a coefficient; radians
 EXPRESSION, JAW = 0.6, 0.12  # deviations of what is expected
 NOSE = range(27, 36)  # of the 68
-NOSE_NOISE, NOISE = 0.006, 0.0035  # metres: how far identity alone moves a point of the nose, of brows, lids and lips
+NOSE_NOISE, NOISE = 0.006, 0.0035  # metres: how far identity alone moves points of the nose; brows, lids, lips
 
 
 class FaceReader(nn.Module):
@@ -45,9 +45,10 @@ class FaceReader(nn.Module):
 
     @torch.no_grad()
     def learn(self, faces: Float[Tensor, "b 68 3"], model: BodyModel) -> None:
-        """Take the mean of `faces`, in the size and axes of the model's face, and the map that explains differences.
+        """Take the mean of `faces`, in size and axes of the model's face, and the map that explains differences.
 
-        Faces in any axes and of any size. The mean alone is enough to learn the map again: `learn(mean[None], model)`.
+        Args:
+            faces: in any axes, of any size; the mean alone gives the map again: `learn(mean[None], model)`.
         """
         rest, derivative = face_derivative(model)
         mean = faces[0] - faces[0].mean(0)
@@ -59,7 +60,8 @@ class FaceReader(nn.Module):
         noise[:, 2] *= 2  # of the face's own axes: depth is a guess of the mesh network
         scaled = derivative.reshape(-1, OUTPUTS) / noise.reshape(-1, 1)
         prior = torch.diag(1 / torch.tensor([JAW, *[EXPRESSION] * 10]).square())
-        self.weight.copy_((torch.linalg.solve(scaled.T @ scaled / 4 + prior, scaled.T / 4) / noise.reshape(1, -1)).T)
+        explained = torch.linalg.solve(scaled.T @ scaled / 4 + prior, scaled.T / 4)
+        self.weight.copy_((explained / noise.reshape(1, -1)).T)
 
 
 def face_derivative(model: BodyModel) -> tuple[Float[Tensor, "51 3"], Float[Tensor, "51 3 11"]]:
@@ -88,7 +90,7 @@ def _at_size_of(mean: Float[Tensor, "68 3"], rest: Float[Tensor, "51 3"]) -> Flo
 
 
 def _in_axes_of(mean: Float[Tensor, "68 3"], rest: Float[Tensor, "51 3"]) -> Float[Tensor, "68 3"]:
-    """The mean face turned upright as the model's is: the first of the faces, which it was laid over, may look anywhere."""
+    """The mean face in the model's axes: the first of the faces, over which it was laid, may look anywhere."""
     wanted = torch.cat([torch.zeros(FIRST, 3), rest])
     return laid_over(mean[None], wanted, points=range(FIRST, 68))[0]
 

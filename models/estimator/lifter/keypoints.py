@@ -22,7 +22,13 @@ _UNKNOWN = ("left_small_toe", "right_small_toe")  # no landmark tells them
 
 
 def keypoint_table(
-    lifter: Lifter, fitted: Lifted, seen: Sighting, body: Body, model: BodyModel, camera: Camera, landmarks: Mapping[str, Any]
+    lifter: Lifter,
+    fitted: Lifted,
+    seen: Sighting,
+    body: Body,
+    model: BodyModel,
+    camera: Camera,
+    landmarks: Mapping[str, Any],
 ) -> dict[str, list[float]]:
     """Name -> x, y in pixels of the view, certainty: COCO-WholeBody's body, feet, hands and face, as far as they are seen.
 

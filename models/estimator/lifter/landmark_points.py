@@ -44,7 +44,10 @@ POINT_JOINTS: tuple[int, ...] = (
     *(JOINT_INDEX[f"{side}_wrist"] for side in ("left", "right") for _ in KNUCKLES),
     *(JOINT_INDEX["head"] for _ in RIGID_FACE),
 )  # fmt: skip
-POINT_FRAMES: tuple[int, ...] = (*(JOINT_INDEX[_frame(name)] for name in POSE_NAMES), *POINT_JOINTS[len(POSE_NAMES) :])
+POINT_FRAMES: tuple[int, ...] = (
+    *(JOINT_INDEX[_frame(name)] for name in POSE_NAMES),
+    *POINT_JOINTS[len(POSE_NAMES) :],
+)
 _HANDS, _FACE = len(POSE_NAMES), len(POSE_NAMES) + 2 * len(KNUCKLES)
 POINT_MIRROR: tuple[int, ...] = (
     *POSE_MIRROR, *range(_HANDS + len(KNUCKLES), _FACE), *range(_HANDS, _HANDS + len(KNUCKLES)),
@@ -68,7 +71,11 @@ def observed_points(seen: Sighting) -> tuple[Float[Tensor, "b n 2"], Float[Tenso
     pose[:, :11] *= torch.where(turned_away & from_behind(seen), 0.0, 1.0)[:, None]
     hands = seen.hands_flag[:, :, None].expand(-1, -1, len(KNUCKLES))
     face = seen.face_flag[:, None].expand(-1, len(RIGID_FACE))
-    points = [seen.pose[..., :2], seen.hands[:, :, list(KNUCKLES)].flatten(1, 2), seen.face[:, list(RIGID_FACE), :2]]
+    points = [
+        seen.pose[..., :2],
+        seen.hands[:, :, list(KNUCKLES)].flatten(1, 2),
+        seen.face[:, list(RIGID_FACE), :2],
+    ]
     return torch.cat(points, 1), torch.cat([pose, hands.flatten(1), face], 1)
 
 

@@ -100,7 +100,12 @@ class ResidualBlock(nn.Module):
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, width), nn.Dropout(dropout)
+            nn.LayerNorm(width),
+            nn.Linear(width, width),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(width, width),
+            nn.Dropout(dropout),
         )
 
     def forward(self, x: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:
@@ -123,14 +128,24 @@ def features(seen: Sighting, window: Float[Tensor, "b 3"]) -> Float[Tensor, "b d
     side, centre = window[:, 2:, None], window[:, None, :2]
     known = (seen.pose[..., 4:] > 0).float()
     pose = torch.cat(
-        [(seen.pose[..., :2] - centre) / side * known, seen.pose[..., 2:3] / side, seen.pose[..., 3:], seen.world / WORLD_UNIT], -1
+        [
+            (seen.pose[..., :2] - centre) / side * known,
+            seen.pose[..., 2:3] / side,
+            seen.pose[..., 3:],
+            seen.world / WORLD_UNIT,
+        ],
+        -1,
     )
     parts = [pose.flatten(1), window[:, :2], window[:, 2:].log()]
     for k in range(2):
         there = (seen.hands_flag[:, k] > 0).float()[:, None, None]
         hand, world = seen.hands[:, k], seen.hands_world[:, k]
         flat = (hand - hand[:, :1]) / side * 8
-        parts += [seen.hands_flag[:, k : k + 1], flat.flatten(1), ((world - world[:, :1]) / HAND_UNIT).flatten(1)]
+        parts += [
+            seen.hands_flag[:, k : k + 1],
+            flat.flatten(1),
+            ((world - world[:, :1]) / HAND_UNIT).flatten(1),
+        ]
         parts.append(((hand[:, :1] - centre) / side * there).flatten(1)[:, :1])
     there = (seen.face_flag > 0).float()[:, None, None]
     middle = seen.face[..., :2].mean(1, keepdim=True)
