@@ -1,7 +1,9 @@
-"""Masks of photos whose alpha channel is known, over backgrounds that nothing was trained on: `python -m benchmarks.masks FOLDER`.
+"""Masks of photos whose alpha channel is known, over backgrounds that nothing was trained on.
 
-Every RGBA photo of the folder stands before each kind of background once. Three masks are compared with its alpha: that of the
-matting network alone, that of the pose network alone, and that of both.
+    python -m benchmarks.masks FOLDER [--sheet PICTURE]
+
+Every RGBA photo of the folder stands before each kind of background once. Three masks are compared with its
+alpha: that of the matting network alone, that of the pose network alone, and that of both.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ MARGIN = 0.15  # of the photo's longer side, added around it
 
 
 def composites(folder: Path) -> Iterator[tuple[str, bytes, np.ndarray]]:
-    """Name, JPEG file and true mask (h, w) of every photo with an alpha channel over every kind of background."""
+    """Name, JPEG file and true mask (h, w) of every photo with an alpha channel over every background."""
     for file in sorted(folder.glob("*.png")):
         picture = Image.open(file)
         if picture.mode != "RGBA":

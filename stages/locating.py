@@ -1,4 +1,4 @@
-"""Who of a photo is meant, where they are, and what is to be said of it: what `prepare` and `people` decide by."""
+"""Who of a photo is meant, where they are, and what is to be said of it; for `prepare` and `people`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 
 # contact with a border above which a person is cut off
 LIMITS = {"top": 0.3, "bottom": 0.35, "left": 0.2, "right": 0.2}
-NOBODY = "no person was found in the photo; use one that shows a whole person, or put a mask beside it (NAME.mask.png, person white)"
+_MASK = "put a mask beside it (NAME.mask.png, person white)"
+NOBODY = f"no person was found in the photo; use one that shows a whole person, or {_MASK}"
 REMEDY = "use one that shows them whole, or accept a guess with --set stages.prepare.allow_truncated=true"
 TURNS = {1: "lies on their side", 2: "is upside down", 3: "lies on their side"}
 
@@ -74,7 +75,7 @@ class Locator:
         if somebody is not None:
             return self._seen(scene, somebody)
         if landmark_networks(self.config):
-            log.warning("the landmark networks see nobody in the given mask; it is believed, and the pose is a guess")
+            log.warning("landmark networks see nobody in the given mask: it is believed, the pose guessed")
         return self._stands_out(scene)
 
     def people(self, scene: Scene) -> list[Somebody]:
@@ -103,7 +104,7 @@ class Locator:
         return told_mask(self._network(), image, somebody.mask, somebody.others).cpu().numpy()
 
     def mask_of_all(self, scene: Scene) -> np.ndarray:
-        """Find the soft mask (h, w) of all people by the matting network alone, which takes what stands out for people."""
+        """Find the soft mask (h, w) of all people by the matting network; it takes what stands out."""
         import torch
 
         from models.matting import person_mask
@@ -124,7 +125,10 @@ class Locator:
             log.warning("the person %s: the photo is turned upright; %s", TURNS[quarters], kept)
         said = findings(somebody.pose, *scene.shape)
         tell(said, self.config.allow_truncated)
-        soft = self.told(scene, somebody) if scene.given is None else self._piece(scene.given, fill_holes=False)[1]
+        if scene.given is None:
+            soft = self.told(scene, somebody)
+        else:
+            _, soft = self._piece(scene.given, fill_holes=False)
         small = reduced(soft)
         if not (small > 0.5).any():
             raise StageError(NOBODY)
@@ -135,9 +139,9 @@ class Locator:
 
     def _stands_out(self, scene: Scene) -> Located:
         """The person of a mask alone: of the given one, or of the matting network's."""
-        given = scene.given is not None
-        person, soft = self._piece(scene.given if scene.given is not None else self.mask_of_all(scene), fill_holes=not given)
-        check_borders(person, given, self.config.allow_truncated)
+        mask = self.mask_of_all(scene) if scene.given is None else scene.given
+        person, soft = self._piece(mask, fill_holes=scene.given is None)
+        check_borders(person, scene.given is not None, self.config.allow_truncated)
         return Located(scene, soft, self._square(scene, soft, person), None)
 
     def _piece(self, soft: np.ndarray, *, fill_holes: bool) -> tuple[Person, np.ndarray]:
@@ -151,11 +155,12 @@ class Locator:
         return person, only(person, soft, fill_holes=fill_holes)
 
     def _square(self, scene: Scene, soft: np.ndarray, person: Person) -> Square:
-        from models.matting.cutout import frame_square, person_square
+        from models.matting.cutout import frame_square, person_square, usual_framing
 
         framing = self.config.framing
-        whole_frame = framing == "frame" or (framing == "auto" and scene.cut_out and _usual(scene.shape, person))
-        return frame_square(scene.shape) if whole_frame else person_square(soft, person)
+        if framing == "auto":
+            framing = "frame" if scene.cut_out and usual_framing(scene.shape, person) else "person"
+        return frame_square(scene.shape) if framing == "frame" else person_square(soft, person)
 
     def _network(self) -> MaskNetwork:
         from models.matting import HubMatting, load_matting
@@ -170,7 +175,7 @@ class Locator:
 
 
 def landmark_networks(config: PrepareConfig) -> tuple[str, ...]:
-    """Name the fetched networks that the settings use; () without landmarks, or where auto does not find all of them."""
+    """Name the fetched networks that the settings use; () without, or where auto does not find them all."""
     from models.landmarks.files import available
 
     names = _network_names(config.landmark_network)
@@ -186,18 +191,18 @@ def chosen(wanted: str, people: Sequence[P], rivals: int) -> P:
         rivals: how many besides the largest could be meant; auto refuses any.
     """
     in_order = sorted(people, key=lambda person: person.centre_x)
+    known = f"largest, left, right or 0..{len(in_order) - 1}"
     if wanted == "auto":
         if rivals:
-            raise StageError(
-                f"{rivals + 1} people of comparable size are in the photo; do each of them with `run --people all`, or choose one "
-                f"with --set stages.prepare.person=largest|left|right|0..{len(in_order) - 1}"
-            )
+            one = f"choose one with --set stages.prepare.person=largest|left|right|0..{len(in_order) - 1}"
+            found = f"{rivals + 1} people of comparable size are in the photo"
+            raise StageError(f"{found}; do each of them with `run --people all`, or {one}")
         return people[0]
     if wanted in ("largest", "left", "right"):
         return {"largest": people[0], "left": in_order[0], "right": in_order[-1]}[wanted]
     if wanted.isdigit() and int(wanted) < len(in_order):
         return in_order[int(wanted)]
-    raise StageError(f"stages.prepare.person={wanted!r}: expected auto, largest, left, right or 0..{len(in_order) - 1}")
+    raise StageError(f"stages.prepare.person={wanted!r}: expected auto, {known}")
 
 
 def tell(said: Sequence[Finding], allow_truncated: bool) -> None:
@@ -216,7 +221,8 @@ def check_borders(person: Person, given: bool, allow_truncated: bool) -> None:
     if not sides:
         return
     if given and len(sides) >= 3:
-        log.warning("the cut-out touches %s of its picture: taken as trimmed, not as cut off", ", ".join(sides))
+        touched = ", ".join(sides)
+        log.warning("the cut-out touches %s of its picture: taken as trimmed, not as cut off", touched)
         return
     much = [name for name, contact in sides.items() if contact > LIMITS[name]]
     if much and not allow_truncated:
@@ -239,14 +245,8 @@ def _tell_what_is_missing(variant: str) -> None:
     log.warning("landmark networks are missing (%s): %s; get them with `turnaround fetch`", missing, cost)
 
 
-def _with_the_rest(person: Person, extent: tuple[float, float, float, float], shape: tuple[int, int]) -> Person:
+def _with_the_rest(person: Person, extent: Sequence[float], shape: tuple[int, int]) -> Person:
     """The person with a box (of shares of the photo) that also holds what lies outside."""
     top, left, bottom, right = (value / shape[k % 2] for k, value in enumerate(extent))
     box = person.box
     return replace(person, box=(min(box[0], top), min(box[1], left), max(box[2], bottom), max(box[3], right)))
-
-
-def _usual(shape: tuple[int, int], person: Person) -> bool:
-    """Whether a cut-out already has the framing of the project's own pictures."""
-    height = person.box[2] - person.box[0]
-    return abs(shape[0] - shape[1]) <= 0.02 * shape[1] and 0.45 <= height <= 0.92

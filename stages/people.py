@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class People(Stage[PrepareConfig]):
-    """Finds everybody of comparable size, from left to right. Not one of the eight: what it makes becomes given masks."""
+    """Finds everybody of comparable size, from left to right.
+
+    Not one of the eight: what it makes becomes given masks.
+    """
 
     name, version = "people", 2
     needs = {"image": "photo.image", "mask": "photo.mask"}
@@ -35,24 +38,25 @@ class People(Stage[PrepareConfig]):
 
         from models.matting.scene import open_scene
         from pipeline.preview import overlay
-        from stages.locating import Locator
+        from stages.locating import NOBODY, Locator
 
         scene = open_scene(image, mask)
         people = _masks(Locator(self.config, device), scene)
         if not people:
-            raise StageError("no person was found in the photo; use one that shows whole people, or put a mask beside it")
+            raise StageError(NOBODY)
         everyone = torch.from_numpy(np.max(people, axis=0))
         shown = overlay(torch.from_numpy(scene.pixels), everyone)
         return {"masks": {str(k): person for k, person in enumerate(people, 1)}, "overlay": shown}
 
 
 def _masks(locator: Locator, scene: Scene) -> list[np.ndarray]:
-    """The soft mask (h, w) of each person, from left to right: by their landmarks, or of a mask of all, taken apart."""
+    """The soft mask (h, w) of each person, from left to right: by landmarks, or of a mask taken apart."""
     from models.matting.apart import people_apart
 
     if scene.given is not None:
         return people_apart(scene.given)
     people = locator.people(scene)
     if people:
-        return [locator.told(scene, somebody) for somebody in sorted(people, key=lambda somebody: somebody.centre_x)]
+        in_order = sorted(people, key=lambda somebody: somebody.centre_x)
+        return [locator.told(scene, somebody) for somebody in in_order]
     return people_apart(locator.mask_of_all(scene), fill_holes=True)

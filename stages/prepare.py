@@ -18,24 +18,43 @@ class PrepareConfig(StageConfig):
     """Settings of `prepare`."""
 
     size: int = Field(512, ge=64, le=2048, description="pixels of the square picture")
-    matting: Literal["embedded", "hub"] = Field("embedded", description="network for photos without alpha channel or mask beside them")
+    matting: Literal["embedded", "hub"] = Field(
+        "embedded",
+        description="network for photos without alpha channel or mask beside them",
+    )
     weights: str = Field("matting", description="embedded weight, or the path of a safetensors file")
-    hub_model: str = Field("", description="folder or hub id of a transformers semantic segmentation model (matting=hub)")
+    hub_model: str = Field(
+        "",
+        description="folder or hub id of a transformers semantic segmentation model (matting=hub)",
+    )
     labels: tuple[str, ...] = Field((), description="its labels that are the person; empty = 'person'")
     local_files_only: bool = Field(False, description="never ask the hub")
-    person: str = Field("auto", description="auto (one clear person), largest, left, right, or a number from the left, 0 first")
+    person: str = Field(
+        "auto",
+        description="auto (one clear person), largest, left, right, or a number from the left, 0 first",
+    )
     framing: Literal["auto", "person", "frame"] = Field(
-        "auto", description="person: cut about the person; frame: keep the frame, whose camera is taken to be the canonical one; "
+        "auto",
+        description="person: cut about the person; "
+        "frame: keep the frame, whose camera is taken to be the canonical one; "
         "auto: frame for square cut-outs with the person at a usual height, else person"
     )  # fmt: skip
-    allow_truncated: bool = Field(False, description="go on with people whose larger part is outside of the picture")
+    allow_truncated: bool = Field(
+        False,
+        description="go on with people whose larger part is outside of the picture",
+    )
     landmarks: Literal["auto", "blazepose", "none"] = Field(
-        "auto", description="networks trained on photographs that say who is where and how they stand; auto: where they were fetched"
+        "auto",
+        description="networks that have seen photographs say who stands where and how; auto: where fetched",
     )
     turn: Literal["auto", "never"] = Field(
-        "auto", description="auto: a photo is turned by quarters where the person stands on their head or lies on their side"
+        "auto",
+        description="auto: a photo is turned by quarters where the person is upside down or on their side",
     )
-    landmark_network: Literal["heavy", "full", "lite"] = Field("heavy", description="the larger, the better; 70, 25 or 15 ms a look")
+    landmark_network: Literal["heavy", "full", "lite"] = Field(
+        "heavy",
+        description="size of the body's landmark network: the heavier, the better and the slower",
+    )
 
 
 class Prepare(Stage[PrepareConfig]):
@@ -70,7 +89,8 @@ class Prepare(Stage[PrepareConfig]):
         white = colors * cut[..., None] + 1 - cut[..., None]
         view = View(white, cut, canonical_camera(size))
         behind = white if cut_out else cut_square(pixels, None, found.square, size, straight=True)[0]
-        return {"view": view, "mask": cut, "overlay": overlay(behind, cut), "landmarks": self._landmarks(found)}
+        landmarks = self._landmarks(found)
+        return {"view": view, "mask": cut, "overlay": overlay(behind, cut), "landmarks": landmarks}
 
     def _landmarks(self, found: Located) -> dict[str, Any]:
         """The person's, in pixels of the view."""
@@ -79,11 +99,13 @@ class Prepare(Stage[PrepareConfig]):
         from stages.locating import landmark_networks
 
         if found.somebody is None:
-            return absent("nobody is seen in the mask" if landmark_networks(self.config) else "no landmark networks")
-        return landmarks_in(found.scene, found.somebody, found.square, self.config.size, self.config.landmark_network)
+            used = landmark_networks(self.config)
+            return absent("nobody is seen in the mask" if used else "no landmark networks")
+        size, network = self.config.size, self.config.landmark_network
+        return landmarks_in(found.scene, found.somebody, found.square, size, network)
 
     def beside(self, output: str, value: bytes, *, device: torch.device, **inputs: Any) -> bytes:
-        """A mask of the whole photo whose square is `value`; one of the photo's own shape is taken as it is."""
+        """A mask of the whole photo whose square is `value`; one of the photo's shape is taken as it is."""
         import numpy as np
 
         from models.matting.cutout import paste_square

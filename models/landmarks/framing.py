@@ -32,20 +32,20 @@ class Finding:
 
 
 def findings(pose: Pose, height: int, width: int) -> list[Finding]:
-    """What is to be said of a person in a photo of height x width pixels, the gravest first; at most one of what is cut off."""
+    """Tell what is to be said of a person in a photo of height x width pixels, what is cut off first."""
     outside = _outside(pose, height, width)
     return [*_cut_off(outside), *_behind(pose), *_hidden_arms(pose, outside)]
 
 
 def quarter_turns(pose: Pose) -> int:
-    """How many quarter turns counter-clockwise bring the person upright: 0 to 3; 0 for those who merely lean or lie slantwise."""
+    """Count the quarter turns counter-clockwise that bring the person upright; 0 for who lies slantwise."""
     quarters = round(pose.region.angle / (np.pi / 2))
     near = abs(pose.region.angle - quarters * np.pi / 2) <= SLANT
     return quarters % 4 if near else 0
 
 
 def extent(pose: Pose) -> tuple[float, float, float, float]:
-    """Top, left, bottom, right of the whole body in the photo's pixels, also where it lies outside; a head's height is added."""
+    """Find top, left, bottom, right of the whole body in the photo's pixels, also where it lies outside."""
     eyes = (pose.xy[POSE_INDEX["left_eye"]] + pose.xy[POSE_INDEX["right_eye"]]) / 2
     mouth = (pose.xy[POSE_INDEX["mouth_left"]] + pose.xy[POSE_INDEX["mouth_right"]]) / 2
     points = np.concatenate([pose.xy, (eyes + 1.8 * (eyes - mouth))[None]])
@@ -75,10 +75,12 @@ def _cut_off(outside: dict[str, bool]) -> list[Finding]:
     for holds, text in graver:
         if holds:
             return [Finding(text, truncated=True, outside=True)]
-    feet = [f"{side} foot" for side in ("left", "right") if outside[f"{side}_ankle"] or outside[f"{side}_foot_index"]]
-    hands = [f"{side} hand" for side in ("left", "right") if outside[f"{side}_wrist"]]
+    sides = ("left", "right")
+    feet = [f"{side} foot" for side in sides if outside[f"{side}_ankle"] or outside[f"{side}_foot_index"]]
+    hands = [f"{side} hand" for side in sides if outside[f"{side}_wrist"]]
     if feet or hands:
-        return [Finding(f"the photo does not show the person's {_listed([*hands, *feet])}: what is outside will be guessed", outside=True)]
+        missing = f"the photo does not show the person's {_listed([*hands, *feet])}"
+        return [Finding(f"{missing}: what is outside will be guessed", outside=True)]
     return []
 
 
@@ -102,7 +104,9 @@ def _hidden_arms(pose: Pose, outside: dict[str, bool]) -> list[Finding]:
         joints = (f"{side}_elbow", f"{side}_wrist")
         if all(pose.visibility[POSE_INDEX[name]] < HIDDEN and not outside[name] for name in joints):
             hidden.append(f"{side} arm")
-    return [Finding(f"the person's {_listed(hidden)} is hidden: what cannot be seen will be guessed")] if hidden else []
+    if not hidden:
+        return []
+    return [Finding(f"the person's {_listed(hidden)} is hidden: what cannot be seen will be guessed")]
 
 
 def _listed(words: Sequence[str]) -> str:
@@ -110,7 +114,7 @@ def _listed(words: Sequence[str]) -> str:
 
 
 def upright_region(pose: Pose, quarters: int, height: int, width: int) -> Region:
-    """The pose's region once the photo of height x width pixels is turned by `np.rot90(photo, quarters)`."""
+    """Move the pose's region along as the photo (height x width pixels) is turned by `np.rot90(.., quarters)`."""
     x, y = pose.region.x, pose.region.y
     for _ in range(quarters % 4):
         x, y = y, width - x

@@ -23,7 +23,7 @@ Pixels = UInt8[np.ndarray, "h w 3"]
 Mask = Float32[np.ndarray, "h w"]
 
 
-def people_seen(pixels: UInt8[np.ndarray, "h w 3"], variant: Variant = "heavy", *, least: float = COMPARABLE) -> list[Pose]:
+def people_seen(pixels: Pixels, variant: Variant = "heavy", *, least: float = COMPARABLE) -> list[Pose]:
     """Find the people of comparable size in a photo, the largest first; [] where there is nobody.
 
     Args:
@@ -39,10 +39,11 @@ def people_seen(pixels: UInt8[np.ndarray, "h w 3"], variant: Variant = "heavy", 
     return sorted((scaled(pose, factor) for pose in found), key=lambda pose: -radius(pose))
 
 
-def told_apart(pixels: UInt8[np.ndarray, "h w 3"], poses: list[Pose], variant: Variant) -> list[Pose]:
+def told_apart(pixels: Pixels, poses: list[Pose], variant: Variant) -> list[Pose]:
     """Look again at people who overlap, each with the others painted over; whose mask it is where they do.
 
-    Who is seen more surely stands in front: they are painted over whole, the others only where they are the surer one.
+    Who is seen more surely stands in front: they are painted over whole, the others only where they are the
+    surer one.
     """
     people = sorted(poses, key=lambda pose: -pose.flag)
     masks = [pose_mask(pose, *pixels.shape[:2]) for pose in people]
@@ -61,7 +62,8 @@ def told_apart(pixels: UInt8[np.ndarray, "h w 3"], poses: list[Pose], variant: V
 
 def scaled(pose: Pose, factor: float) -> Pose:
     """Move a person into a picture `factor` times as large."""
-    region = replace(pose.region, x=pose.region.x * factor, y=pose.region.y * factor, side=pose.region.side * factor)
+    old = pose.region
+    region = replace(old, x=old.x * factor, y=old.y * factor, side=old.side * factor)
     return replace(pose, xy=pose.xy * factor, z=pose.z * factor, circle=pose.circle * factor, region=region)
 
 

@@ -46,6 +46,12 @@ def frame_square(shape: tuple[int, ...]) -> Square:
     return (width - side) / 2, (height - side) / 2, float(side)
 
 
+def usual_framing(shape: tuple[int, ...], person: Person) -> bool:
+    """Tell whether a cut-out already has the framing of the project's own pictures."""
+    height = person.box[2] - person.box[0]
+    return abs(shape[0] - shape[1]) <= 0.02 * shape[1] and 0.45 <= height <= 0.92
+
+
 def person_square(mask: Float[np.ndarray, "h w"], person: Person) -> Square:
     """A square in which the person has the size and place that they have in front of the canonical camera.
 

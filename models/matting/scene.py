@@ -1,4 +1,4 @@
-"""A photo as `prepare` looks at it: pixels for the mask, finer ones for the landmarks, a given mask, and who is in it."""
+"""A photo as `prepare` looks at it: pixels for the mask, finer ones for the landmarks, and who is in it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ class Scene:
     def turned(self, quarters: int) -> Scene:
         """The photo turned counter-clockwise by quarters."""
         turn = lambda values: np.ascontiguousarray(np.rot90(values, quarters))  # noqa: E731
-        return Scene(turn(self.pixels), None if self.given is None else turn(self.given), self.cut_out, turn(self.fine), self.ratio)
+        given = None if self.given is None else turn(self.given)
+        return replace(self, pixels=turn(self.pixels), given=given, fine=turn(self.fine))
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,12 @@ def open_scene(image: bytes, mask: bytes | None) -> Scene:
     given = alpha if mask is None else decode_mask(mask, "the mask beside the photo", pixels.shape[:2])
     ratio = factor(pixels.shape) / factor(pixels.shape, FINE)
     pixels, given = limited(pixels, given)
-    return Scene(pixels, given, mask is None and alpha is not None, np.round(fine * 255).astype(np.uint8), ratio)
+    cut_out = mask is None and alpha is not None
+    return Scene(pixels, given, cut_out, np.round(fine * 255).astype(np.uint8), ratio)
 
 
 def everybody(scene: Scene, variant: Variant) -> list[Somebody]:
-    """Find the people of comparable size, of any size where a mask is given; the largest first, [] where there is nobody."""
+    """Find the people of comparable size, the largest first; of any size where a mask is given."""
     least = COMPARABLE if scene.given is None else 0.0
     poses = [scaled(pose, 1 / scene.ratio) for pose in people_seen(scene.fine, variant, least=least)]
     masks = [pose_mask(pose, *scene.shape) for pose in poses]
@@ -84,7 +86,7 @@ def owner(people: Sequence[Somebody], mask: Float[np.ndarray, "h w"]) -> Somebod
 
 
 def stood_upright(scene: Scene, somebody: Somebody, variant: Variant) -> tuple[Scene, Somebody, int]:
-    """Turn a photo by quarters so that a person stands who is upside down or sideways in it; also how many quarters."""
+    """Turn a photo by quarters so that a person who is upside down or sideways stands; tell how many."""
     quarters = quarter_turns(somebody.pose)
     if quarters == 0:
         return scene, somebody, 0
@@ -96,8 +98,10 @@ def stood_upright(scene: Scene, somebody: Somebody, variant: Variant) -> tuple[S
     return scene, Somebody(pose, pose_mask(pose, *scene.shape), others), quarters
 
 
-def landmarks_in(scene: Scene, somebody: Somebody, square: Square, size: int, variant: Variant) -> dict[str, Any]:
-    """Write a person's landmarks, hands and face included, in pixels of a square of the scene that is drawn with `size`."""
+def landmarks_in(
+    scene: Scene, somebody: Somebody, square: Square, size: int, variant: Variant,
+) -> dict[str, Any]:  # fmt: skip
+    """Tell a person's landmarks, hands and face included, in pixels of a square that is drawn with `size`."""
     person = complete(Picture(scene.fine), scaled(somebody.pose, scene.ratio), variant)
     corner = (square[0] * scene.ratio, square[1] * scene.ratio)
     return as_record(person, corner, size / (square[2] * scene.ratio), variant)

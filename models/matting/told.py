@@ -1,8 +1,8 @@
 """The mask of one person: the pose network says who it is, the matting network where the edge is.
 
-The pose network's mask (trained on photographs) is right about the person and coarse at the edge; the matting network is
-sharp and takes whatever stands out for a person. Their log-odds are added, and the distance from the pose network's mask
-says how much either may claim.
+The pose network's mask (trained on photographs) is right about the person and coarse at the edge; the matting
+network is sharp and takes whatever stands out for a person. Their log-odds are added, and the distance from the
+pose network's mask says how much either may claim.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from models.matting.model import CLOSE_SIZES, MAX_SIZE, MaskNetwork, decided, lo
 MARGIN = 0.15  # of the box's longer side, around the pose network's mask: hats, hems and held things
 POSE_WEIGHT = 0.5  # of the pose network's log-odds
 MOST = 4.0  # log-odds that either network can give
-CORE, CORE_ODDS = 0.03, 4.0  # depth inside of the pose mask, of the person's height, that is surely the person; its log-odds
-NEAR, FAR, FAR_ODDS = 0.04, 0.16, 6.0  # distance outside of it where doubt begins, where it is complete, and its log-odds
+# shares of the person's height; log-odds
+CORE, CORE_ODDS = 0.03, 4.0  # this deep inside of the pose mask it is surely the person
+NEAR, FAR, FAR_ODDS = 0.04, 0.16, 6.0  # outside of it doubt begins here, and is complete there
 SPECK = 0.004  # of the largest piece's area: smaller ones are dropped
 OTHERS = 3.0  # log-odds for each unit by which the pose mask of somebody else is the surer one
 
@@ -31,8 +32,10 @@ Mask = Float[np.ndarray, "h w"]
 
 
 @torch.no_grad()
-def told_mask(network: MaskNetwork, image: Float[Tensor, "h w 3"], pose: Mask, others: Sequence[Mask] = ()) -> Float[Tensor, "h w"]:
-    """The soft mask of the person whom the pose network's mask shows, at the photo's size; 0 beyond the box about them.
+def told_mask(
+    network: MaskNetwork, image: Float[Tensor, "h w 3"], pose: Mask, others: Sequence[Mask] = (),
+) -> Float[Tensor, "h w"]:  # fmt: skip
+    """Find the soft mask of the person whom the pose network's mask shows, at the photo's size.
 
     Args:
         pose: the pose network's mask of them at the photo's size.
@@ -53,7 +56,7 @@ def told_mask(network: MaskNetwork, image: Float[Tensor, "h w 3"], pose: Mask, o
 
 
 def combined(seen: Mask, pose: Mask, others: Sequence[Mask] = ()) -> Mask:
-    """Probability of the person, of the matting network's and the pose network's at one small size.
+    """Compute the probability of the person from the matting network's and the pose network's at one small size.
 
     What is not joined to the part that the pose network is sure of is left out.
     """
@@ -79,13 +82,14 @@ def combined(seen: Mask, pose: Mask, others: Sequence[Mask] = ()) -> Mask:
 
 
 def box_about(pose: Mask) -> tuple[int, int, int, int] | None:
-    """Top, left, bottom, right of the person with the margin; None where the mask is empty."""
+    """Find top, left, bottom, right of the person with the margin; None where the mask is empty."""
     rows, columns = np.flatnonzero((pose > 0.5).any(1)), np.flatnonzero((pose > 0.5).any(0))
     if len(rows) == 0:
         return None
     top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
     margin = round(MARGIN * max(bottom - top, right - left)) + 8
-    return max(0, top - margin), max(0, left - margin), min(pose.shape[0], bottom + margin), min(pose.shape[1], right + margin)
+    height, width = pose.shape
+    return max(0, top - margin), max(0, left - margin), min(height, bottom + margin), min(width, right + margin)
 
 
 def _sized(mask: Mask, like: Float[Tensor, "1 1 k l"]) -> Float[np.ndarray, "k l"]:
