@@ -140,6 +140,8 @@ class _Search:
         if first.flag < HOPELESS:
             return None
         pose = look(picture, circle_region(*first.circle), self._variant)
+        if pose.flag < LEAST:  # between two people the second region may fall on neither
+            pose = first
         certain = pose.flag >= LEAST and (detection.score >= CLEAR or self._confirmed(picture, pose))
         return pose if certain else None
 
