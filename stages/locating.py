@@ -79,10 +79,7 @@ class Locator:
         return self._stands_out(scene)
 
     def people(self, scene: Scene) -> list[Somebody]:
-        """Find the people of comparable size, the largest first; [] where the landmark networks are not used.
-
-        StageError where these see nobody and no mask says otherwise.
-        """
+        """Find the people of comparable size, the largest first; [] where no landmark networks are used."""
         from models.matting.scene import everybody
 
         if not landmark_networks(self.config):

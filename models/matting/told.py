@@ -1,8 +1,8 @@
 """The mask of one person: the pose network says who it is, the matting network where the edge is.
 
 The pose network's mask (trained on photographs) is right about the person and coarse at the edge; the matting
-network is sharp and takes whatever stands out for a person. Their log-odds are added, and the distance from the
-pose network's mask says how much either may claim.
+network is sharp and takes whatever stands out for a person. Their log-odds are added, and the distance from
+the pose network's mask says how much either may claim.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def told_mask(
 
 
 def combined(seen: Mask, pose: Mask, others: Sequence[Mask] = ()) -> Mask:
-    """Compute the probability of the person from the matting network's and the pose network's at one small size.
+    """Compute the probability of the person from both networks' at one small size.
 
     What is not joined to the part that the pose network is sure of is left out.
     """
@@ -88,8 +88,8 @@ def box_about(pose: Mask) -> tuple[int, int, int, int] | None:
         return None
     top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
     margin = round(MARGIN * max(bottom - top, right - left)) + 8
-    height, width = pose.shape
-    return max(0, top - margin), max(0, left - margin), min(height, bottom + margin), min(width, right + margin)
+    low = min(pose.shape[0], bottom + margin)
+    return max(0, top - margin), max(0, left - margin), low, min(pose.shape[1], right + margin)
 
 
 def _sized(mask: Mask, like: Float[Tensor, "1 1 k l"]) -> Float[np.ndarray, "k l"]:
