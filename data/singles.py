@@ -80,22 +80,22 @@ def single(person: Person, index: int, size: int) -> dict[str, np.ndarray]:
 def take(rng: np.random.Generator, person: Person, size: int) -> Shot:
     """Pose a person and point a camera at them."""
     pose, light = sample_varied_pose(rng), sample_lights(rng)
-    standing = upright(float(_yaw(rng)), np.radians(rng.normal(0, 3, 3)))
-    camera = rotation_matrices(_tilt(rng)[None])[0]
+    standing = upright(float(yaw(rng)), np.radians(rng.normal(0, 3, 3)))
+    camera = rotation_matrices(tilt(rng)[None])[0]
     R = camera @ standing @ rotation_matrices(pose.root[None])[0]
     up = (camera @ np.array([0.0, -1.0, 0.0])).astype(np.float32)
     figure = pose_person(person, pose.parameters, R, np.zeros(3), light, rays=6)
-    framed, photo = _framed(rng, figure)
-    K, T = _lens(rng, framed.joints[0], size)
-    return Shot(framed, K, T, photo, up, pose.kind, pose.held)
+    placed, photo = framed(rng, figure)
+    K, T = lens(rng, placed.joints[0], size)
+    return Shot(placed, K, T, photo, up, pose.kind, pose.held)
 
 
-def _yaw(rng: np.random.Generator) -> float:
+def yaw(rng: np.random.Generator) -> float:
     """Towards the camera in half of the pictures, any side in the other half."""
     return np.radians(rng.uniform(-60, 60) if rng.random() < 0.5 else rng.uniform(-180, 180))
 
 
-def _tilt(rng: np.random.Generator) -> Float32[np.ndarray, "3"]:
+def tilt(rng: np.random.Generator) -> Float32[np.ndarray, "3"]:
     """Pitch, yaw and roll of the camera, radians: level in a third of the pictures, up to 25 degrees of pitch."""
     pitch = rng.normal(0, 2.5) if rng.random() < 0.35 else rng.normal(-3, 11)
     return np.radians([np.clip(pitch, -25, 25), rng.normal(0, 2), np.clip(rng.normal(0, 4), -15, 15)]).astype(np.float32)
@@ -147,7 +147,7 @@ class _Framing:
         return centre + self.shift * side, side
 
 
-def _framed(rng: np.random.Generator, figure: Figure) -> tuple[Figure, Window]:
+def framed(rng: np.random.Generator, figure: Figure) -> tuple[Figure, Window]:
     """The figure moved and turned to where the square has what the photo holds of it, and the photo's borders in the square."""
     cut = _truncation(rng) if rng.random() < TRUNCATED else _WHOLE
     framing = _Framing.sample(rng)
@@ -193,7 +193,7 @@ def _moved(figure: Figure, shift: np.ndarray) -> Figure:
     return replace(figure, vertices=figure.vertices + shift, joints=figure.joints + shift, body=body)
 
 
-def _lens(rng: np.random.Generator, pelvis: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+def lens(rng: np.random.Generator, pelvis: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """K and T_camera_world: the canonical camera, or one with 0.85 to 1.8 of its focal length, as much farther away."""
     K = np.array([[FOCAL * size, 0, size / 2], [0, FOCAL * size, size / 2], [0, 0, 1]], np.float32)
     T = np.eye(4, dtype=np.float32)

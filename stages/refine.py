@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from pipeline.stage import Stage, StageConfig, StageError
+from pipeline.stage import Stage, StageConfig, StageError, Trace
 
 if TYPE_CHECKING:
     import torch
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pipeline.types import Body, Gaussians, View
 
 log = logging.getLogger(__name__)
+
+
+OWN_KEYPOINTS = 0.1  # weight of the estimator's own keypoints against that of landmarks
 
 
 class RefineConfig(StageConfig):
@@ -40,7 +43,7 @@ class RefineConfig(StageConfig):
     front_weight: float = Field(10.0, gt=0, description="of the photo's mask")
     side_weight: float = Field(1.0, ge=0, description="of each other view's mask")
     normal_weight: float = Field(1.0, ge=0, description="of the normals")
-    joint_weight: float = Field(0.1, ge=0, description="of the keypoints")
+    joint_weight: float = Field(1.0, ge=0, description="of the keypoints")
     inside_weight: float = Field(0.3, ge=0, le=1, description="of mask that the body leaves uncovered, where clothes are, from inside_from")
     inside_from: int = Field(0, ge=0, description="step from which inside_weight holds; 1 before")
     pose_prior: float = Field(15.0, ge=0, description="pull of the joint rotations to the estimate")
@@ -58,8 +61,10 @@ class RefineConfig(StageConfig):
 class Refine(Stage[RefineConfig]):
     """The paper's refinement loop (section 3.2, appendix)."""
 
-    name, version = "refine", 3
-    needs = {"view": "prepare.view", "body": "estimate.body", "keypoints": "estimate.keypoints"}
+    name, version = "refine", 4
+    needs = {
+        "view": "prepare.view", "landmarks": "prepare.landmarks", "body": "estimate.body", "keypoints": "estimate.keypoints",
+    }  # fmt: skip
     makes = {
         "body": "Body", "gaussians": "Gaussians", "masks": "Images", "normals_front": "Image", "normals_back": "Image", "trace": "Trace",
         "path": "Body",
@@ -71,7 +76,7 @@ class Refine(Stage[RefineConfig]):
         """The coarse model's, the source of the normals, and the body model."""
         return (self.config.hgm, self.config.normal_folder or self.config.normal_weights, self.config.body)
 
-    def run(self, *, device: torch.device, view: View, body: Body, keypoints: dict[str, Any]) -> dict[str, Any]:
+    def run(self, *, device: torch.device, view: View, landmarks: Trace, body: Body, keypoints: Trace) -> dict[str, Any]:
         """Values of `makes`; StageError where the mask is empty or the body is not before the camera."""
         from dataclasses import replace
         from pathlib import Path
@@ -85,7 +90,8 @@ class Refine(Stage[RefineConfig]):
         hgm = load_hgm(self.config.hgm, self.config.body, device)
         coarse: GaussianModel = lambda fed: hgm.reconstruct([view], fed).merged  # noqa: E731
         normals = self._normal_model(model, view, device)
-        refined, settings = self._refine(there, view, body.to(device), keypoints, coarse, normals)
+        independent = landmarks.get("source") != "none"
+        refined, settings = self._refine(there, view, body.to(device), keypoints, coarse, normals, independent)
         refined = replace(refined, body=refined.body.to("cpu"), path=refined.path.to("cpu"))
         gaussians = coarse(refined.body).to("cpu")
         front, back = normals(refined.body)
@@ -115,16 +121,21 @@ class Refine(Stage[RefineConfig]):
         )  # fmt: skip
 
     def _refine(
-        self, model: BodyModel, view: View, body: Body, keypoints: dict[str, Any], coarse: GaussianModel, normals: NormalModel
+        self, model: BodyModel, view: View, body: Body, keypoints: Trace, coarse: GaussianModel, normals: NormalModel, independent: bool
     ) -> tuple[Refinement, RefinementConfig]:
+        import dataclasses
+
         from models.refinement import Refinement, gather_evidence, masks_of_gaussians, refine_body, stack
 
         settings = self.settings()
+        if not independent:  # the estimate's own keypoints share its errors
+            settings = dataclasses.replace(settings, joint_weight=OWN_KEYPOINTS * settings.joint_weight)
         if not self.config.enabled:
             return Refinement(body, None, {"iterations": [], "kept": "iteration 0", "poor_fit": []}, stack([body])), settings
         evidence = gather_evidence(view, keypoints, views=settings.views, size=settings.size)
         try:
-            refined = refine_body(body, evidence, model, settings, masks=masks_of_gaussians(coarse), normals=normals)
+            masks = masks_of_gaussians(coarse)
+            refined = refine_body(body, evidence, model, settings, masks=masks, normals=normals, independent=independent)
         except ValueError as error:
             raise StageError(f"the body cannot be fitted to the photo: {error}; look at the overlays of prepare and estimate") from error
         for reason in refined.trace["poor_fit"]:

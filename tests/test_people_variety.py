@@ -156,7 +156,7 @@ def test_gravity_is_a_direction_about_upwards(pictures):
 def test_another_lens_sees_the_pelvis_at_the_same_place():
     pelvis = np.array([0.3, -0.2, 0.4])
     for seed in range(40):
-        K, T = singles._lens(np.random.default_rng(seed), pelvis, 100)
+        K, T = singles.lens(np.random.default_rng(seed), pelvis, 100)
         p = K @ (T[:3, :3] @ pelvis + T[:3, 3])
         canonical = np.array([80.0, 80.0]) * pelvis[:2] / (pelvis[2] + 2) + 50
         np.testing.assert_allclose(p[:2] / p[2], canonical, atol=1e-3)

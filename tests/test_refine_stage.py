@@ -20,7 +20,7 @@ from pipeline.codecs import codec_for
 from pipeline.normal_image import decode_normals
 from pipeline.stage import StageError
 from pipeline.types import View
-from stages.refine import Refine, RefineConfig
+from stages.refine import OWN_KEYPOINTS, Refine, RefineConfig
 
 SIZE = 128
 
@@ -43,7 +43,8 @@ def inputs():
     view = View(torch.ones(SIZE, SIZE, 3) - 0.5 * mask[..., None], mask, camera)
     pixels, _ = project(person.joints[:22], camera)
     keypoints = {name: [*xy, 0.9] for name, xy in zip(JOINT_NAMES, pixels.tolist(), strict=False)}
-    return {"view": view, "body": disturbed(model, person, 5), "keypoints": keypoints}
+    none = {"source": "none", "reason": "not asked"}
+    return {"view": view, "landmarks": none, "body": disturbed(model, person, 5), "keypoints": keypoints}
 
 
 def run(networks, inputs, **settings):
@@ -78,6 +79,13 @@ def test_switches_turn_terms_off(networks, inputs):
     assert all(torch.equal(x, y) for x, y in zip(vars(off["body"]).values(), vars(inputs["body"]).values(), strict=True))
     assert off["trace"]["iterations"] == []
     assert off["path"].transl.shape == (1, 3)
+
+
+def test_keypoints_pull_harder_where_they_are_landmarks(networks, inputs):
+    settings = {"iterations": 1, "size": SIZE, "normals": False}
+    own = run(networks, inputs, **settings)["trace"]["iterations"][0]["joints"]
+    seen = run(networks, {**inputs, "landmarks": {"source": "blazepose"}}, **settings)["trace"]["iterations"][0]["joints"]
+    assert seen > 0 and own == pytest.approx(OWN_KEYPOINTS * seen, rel=1e-5)
 
 
 def test_faults_of_the_photo_are_stage_errors(networks, inputs):

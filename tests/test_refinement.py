@@ -13,6 +13,7 @@ from models.body import BodyModel
 from models.refinement import Evidence, RefinementConfig, circle, gather_evidence, landmarks, mask_iou, refine_body
 from models.refinement.fit import FITTED
 from models.refinement.outline import match_outlines, outline_losses, outline_target, residuals
+from models.refinement.quality import poor_fit
 from models.refinement.terms import joint_loss, normal_loss
 from models.silhouette import body_masks, mesh_contour, mesh_edges, normal_maps
 from pipeline.camera import canonical_camera, orbit_cameras, project
@@ -240,3 +241,15 @@ def test_small_terms():
     assert normal_loss(rendered, predicted) == 2  # only the first pixel has both
     a = torch.tensor([[[1.0, 1], [0, 0]], [[0, 0], [0, 0]]])
     torch.testing.assert_close(mask_iou(a, torch.tensor([[[1.0, 0], [0, 0]], [[0, 0], [0, 0]]])), torch.tensor([0.5, 1.0]))
+
+
+def test_clothes_are_no_poor_fit_and_a_wrong_limb_is():
+    config = RefinementConfig()
+    coat = {"front_iou": 0.6, "inside": 0.95, "keypoints_px": 1.2, "worst_px": 4.0}
+    assert poor_fit(coat, config, independent=True) == []
+    assert any("IoU of 0.60" in reason for reason in poor_fit(coat, config, independent=False))
+    for name, value, words in (("inside", 0.6, "40% of the body"), ("keypoints_px", 5.0, "5.0 px"), ("worst_px", 30.0, "30 px")):
+        reasons = poor_fit({**coat, name: value}, config, independent=True)
+        assert len(reasons) == 1 and words in reasons[0]
+    nothing = {"front_iou": 0.9, "inside": 1.0, "keypoints_px": None, "worst_px": None}
+    assert poor_fit(nothing, config, independent=True) == poor_fit(nothing, config, independent=False) == []

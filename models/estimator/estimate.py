@@ -30,8 +30,8 @@ class MergeConfig:
     """How far the picture's network, which knows only renders, is believed beside the lifter."""
 
     spread: float = 0.22  # radians: error of its rotations where it agrees with the landmarks
-    apart: float = 0.025  # of the person's height: distance from the landmarks at which it is believed less by a factor e
-    strength: float = 1.0  # 0: never
+    apart: float = 0.035  # of the person's height: distance from the landmarks at which it is believed less by a factor e
+    strength: float = 2.0  # 0: never
 
 
 @torch.no_grad()

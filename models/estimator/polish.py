@@ -52,14 +52,14 @@ def polish(skeleton: Skeleton, found: Prediction, window: Float[Tensor, "b 3"]) 
     return dataclasses.replace(found, rotations=rotations, betas=betas, pelvis=pelvis, joints=joints)
 
 
-def likely_depth(pelvis: Float[Tensor, "b 3"]) -> Float[Tensor, "b 3"]:
+def likely_depth(pelvis: Float[Tensor, "b 3"], usual: float = USUAL) -> Float[Tensor, "b 3"]:
     """The pelvis along its ray, nearer to the depth that the world's origin stands for.
 
     One picture tells size over distance only. By convention the person is DISTANCE away: where the estimate is near that
     it is taken to be that; a crouching person who fills a window is really nearer, and stays so.
     """
     depth = pelvis[:, 2:] + DISTANCE
-    share = 0.95 * torch.exp(-0.5 * (pelvis[:, 2:] / USUAL) ** 4)
+    share = 0.95 * torch.exp(-0.5 * (pelvis[:, 2:] / usual) ** 4)
     return torch.cat([pelvis[:, :2] / depth, torch.ones_like(depth)], 1) * (depth - share * pelvis[:, 2:]) - torch.tensor(
         [0, 0, DISTANCE], device=pelvis.device
     )

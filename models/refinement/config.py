@@ -39,6 +39,10 @@ class RefinementConfig:
     # what counts as a poor fit
     poor_iou: float = 0.75  # front mask
     poor_keypoints: float = 8.0  # pixels, mean
+    # the same where keypoints are landmarks of other networks: loose clothes are no poor fit, a wrong limb is
+    poor_inside: float = 0.8  # share of the body in the front mask
+    poor_landmarks: float = 3.0  # pixels, mean
+    poor_limb: float = 12.0  # pixels, of one joint that is surely seen
 
     def __post_init__(self) -> None:
         if self.views < 1 or self.iterations < 1 or self.model_every < 1:

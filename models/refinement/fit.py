@@ -15,7 +15,7 @@ from models.body import BodyModel
 from models.refinement.config import RefinementConfig
 from models.refinement.evidence import Evidence, MaskModel, NormalModel
 from models.refinement.objective import Objective, Targets
-from models.refinement.quality import fit_quality
+from models.refinement.quality import fit_quality, poor_fit
 from models.silhouette import mesh_edges
 from pipeline.types import Body
 
@@ -40,6 +40,7 @@ def refine_body(
     *,
     masks: MaskModel | None = None,
     normals: NormalModel | None = None,
+    independent: bool = False,
 ) -> Refinement:
     """Refine an estimated body by the paper's loop (section 3.2 and appendix, "SMPL-X optimization").
 
@@ -52,6 +53,7 @@ def refine_body(
         config: the settings.
         masks: of all views, from the HGM model; needed when side views are on.
         normals: of front and back; needed when normals are on.
+        independent: the keypoints come from other networks than the estimate (`poor_fit`).
 
     Raises:
         ValueError: a model that the settings need was not given, or the photo's mask is empty.
@@ -82,7 +84,7 @@ def refine_body(
         "before": fit_quality(objective, estimate, seen),
         "after": fit_quality(objective, bodies[best], seen),
     }
-    trace["poor_fit"] = _poor(trace["after"], config)
+    trace["poor_fit"] = poor_fit(trace["after"], config, independent=independent)
     return Refinement(bodies[best], seen, trace, stack([*path, bodies[f"iteration {config.iterations}"]]))
 
 
@@ -127,17 +129,6 @@ def _best(objective: Objective, bodies: dict[str, Body], targets: Targets) -> tu
     last = objective.config.inside_weight if objective.config.iterations > objective.config.inside_from else 1.0
     totals = {name: objective.loss(body, targets, last)[1]["total"].item() for name, body in bodies.items()}
     return min(totals, key=totals.__getitem__), totals
-
-
-def _poor(quality: dict[str, float | None], config: RefinementConfig) -> list[str]:
-    """Reasons to distrust the fit; empty when there are none."""
-    reasons = []
-    iou, keypoints = quality["front_iou"], quality["keypoints_px"]
-    if iou is not None and iou < config.poor_iou:
-        reasons.append(f"the body covers the photo's mask with an IoU of {iou:.2f}, expected {config.poor_iou:.2f} or more")
-    if keypoints is not None and keypoints > config.poor_keypoints:
-        reasons.append(f"joints are {keypoints:.1f} px from the keypoints (of 256), expected {config.poor_keypoints:.1f} or less")
-    return reasons
 
 
 class _Descent:

@@ -46,7 +46,7 @@ class Batch(TensorRecord):
 
 
 class LandmarkSet:
-    """A folder that `turnaround data landmarks` wrote, in memory; `part`: train, held (the last chunks) or all."""
+    """A folder of `turnaround data landmarks` in memory; `part`: train, held (the last chunks) or all."""
 
     def __init__(self, folder: Path, part: str, limit: int = 0) -> None:
         files = sorted(folder.glob("chunk_*.npz"))
@@ -72,6 +72,15 @@ class LandmarkSet:
         angle = np.where(rng.random(size) < 0.1, rng.uniform(-np.pi, np.pi, size), rng.normal(0, 0.2, size))
         batch = turn_batch(batch, torch.from_numpy(angle.astype(np.float32)))
         return Batch(_spoilt(batch.seen, rng), batch.truth)
+
+
+def cat_batches(parts: list[Batch]) -> Batch:
+    """All people of several batches."""
+    joined = [
+        type(first)(**{name: torch.cat([getattr(getattr(part, half), name) for part in parts]) for name in vars(first)})
+        for half, first in (("seen", parts[0].seen), ("truth", parts[0].truth))
+    ]
+    return Batch(*joined)  # type: ignore[arg-type]
 
 
 def mirror_batch(batch: Batch) -> Batch:

@@ -33,11 +33,12 @@ class FitConfig:
     """Strengths of the fit's terms; standard deviations where a unit is given."""
 
     steps: int = 8
-    trust: float = 1.0  # of the landmarks: their errors are divided by it
-    whole: float = 1.0  # of the lifter's global rotations, in its own spreads
+    trust: float = 0.7  # of the landmarks: their errors are divided by it; those of neighbours go together
+    whole: float = 1.2  # of the lifter's global rotations, in its own spreads
     local: float = 0.35  # radians: turn of a joint against its parent, from the lifted one
     shape: float = 1.0  # betas
-    shift: tuple[float, float, float] = (0.3, 0.3, 0.02)  # metres: the pelvis
+    shift: tuple[float, float, float] = (0.3, 0.3, 0.05)  # metres: the pelvis
+    usual: float = 0.25  # metres: a pelvis about this near to the world's origin in depth is meant to be there
     huber: float = 3.0  # deviations beyond which a landmark pulls no harder
     hinge: float = 0.1  # radians: how far a knee or an elbow bends the wrong way
 
@@ -53,7 +54,7 @@ def fit_body(lifter: Lifter, found: Lifted, seen: Sighting, config: FitConfig = 
     skeleton = lifter.skeleton
     observed, trust = landmark_trust(lifter, seen, config)
     start = found.rotations
-    rotations, betas, pelvis = start, found.betas, likely_depth(found.pelvis)
+    rotations, betas, pelvis = start, found.betas, likely_depth(found.pelvis, config.usual)
     prior = _Prior.of(skeleton, found, config)
     for _ in range(config.steps):
         joints = skeleton(rotations, betas) + pelvis[:, None]
@@ -99,7 +100,7 @@ class _Prior:
         chain = torch.eye(POSED)
         for joint in range(1, POSED):
             chain[joint] += chain[PARENTS[joint]]
-        return _Prior(skeleton, lifted, likely_depth(lifted.pelvis), config, chain.to(lifted.betas))
+        return _Prior(skeleton, lifted, likely_depth(lifted.pelvis, config.usual), config, chain.to(lifted.betas))
 
     def rows(self, rotations: Tensor, betas: Tensor, pelvis: Tensor) -> tuple[Float[Tensor, "b r 79"], Float[Tensor, "b r"]]:
         """Jacobian and residuals of a body."""

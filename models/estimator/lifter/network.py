@@ -22,7 +22,7 @@ from models.estimator.lifter.landmark_points import COUNT
 from models.estimator.lifter.sighting import Sighting
 from pipeline.rotation import matrix_to_rot6d, rot6d_to_matrix
 
-INPUTS = 33 * 8 + 3 + 2 * (1 + 21 * 5) + 2 + 68 * 3 + 3
+INPUTS = 33 * 8 + 3 + 2 * (1 + 21 * 5 + 2) + 1 + 68 * 3 + 2
 HAND_UNIT, WORLD_UNIT = 0.1, 0.4  # metres, so that inputs are about 1
 
 
@@ -146,7 +146,7 @@ def features(seen: Sighting, window: Float[Tensor, "b 3"]) -> Float[Tensor, "b d
             flat.flatten(1),
             ((world - world[:, :1]) / HAND_UNIT).flatten(1),
         ]
-        parts.append(((hand[:, :1] - centre) / side * there).flatten(1)[:, :1])
+        parts.append(((hand[:, :1] - centre) / side * there).flatten(1))
     there = (seen.face_flag > 0).float()[:, None, None]
     middle = seen.face[..., :2].mean(1, keepdim=True)
     face = torch.cat([(seen.face[..., :2] - middle) / side * 8, seen.face[..., 2:] / side * 8], -1) * there

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -13,7 +15,7 @@ from models import zoo
 from models.body import BodyModel
 from models.estimator.crop import project_plane
 from models.estimator.kinematics import Skeleton, mirror_keypoints, to_local
-from models.estimator.lifter.dataset import Batch, Bodies, LandmarkSet
+from models.estimator.lifter.dataset import Batch, Bodies, LandmarkSet, cat_batches
 from models.estimator.lifter.hand import mirror_right_rotations
 from models.estimator.lifter.landmark_points import COUNT, POINT_MIRROR, body_points, observed_points
 from models.estimator.lifter.network import Lifted, Lifter, LifterConfig, landmark_window
@@ -23,7 +25,9 @@ from models.training import Trainer, add_arguments, config_from, device_of, move
 from models.training_settings import parse
 from pipeline.rotation import matrix_to_rot6d
 
-WEIGHTS = {"rotation": 0.5, "local": 0.3, "joints": 8.0, "absolute": 1.5, "plane": 3.0, "betas": 0.05, "up": 0.5, "fingers": 1.0}
+WEIGHTS = {
+    "rotation": 0.5, "local": 0.3, "joints": 8.0, "absolute": 1.5, "plane": 3.0, "betas": 0.05, "up": 0.5, "fingers": 1.0,
+}  # fmt: skip
 UNKNOWN = 0.02  # of person heights: the error of a landmark that too few of the people show
 
 
@@ -98,7 +102,8 @@ def learn_points(everything: Batch, steps: int = 300) -> tuple[Float[Tensor, "n 
             for chosen in (certainty > 0.5, (certainty > 0) & (certainty <= 0.5))
         ]
     visible_error = medians[0].nan_to_num(UNKNOWN)
-    hidden_error = torch.maximum(medians[1].nan_to_num(0), 2 * visible_error)  # too few hidden of some: twice as bad then
+    # too few are hidden of some: twice as bad then
+    hidden_error = torch.maximum(medians[1].nan_to_num(0), 2 * visible_error)
     return offsets().detach(), torch.stack([visible_error, hidden_error])
 
 
@@ -165,8 +170,20 @@ def arguments() -> argparse.ArgumentParser:
         argparse.ArgumentParser(description=__doc__), batch=256, lr=1e-3, steps=20000, warmup=300, clip=5.0, ema=0.999,
         weight_decay=0.02,
     )  # fmt: skip
+    parser.add_argument("--init", default="", help="weight name or file to begin with")
+    parser.add_argument("--simulated", type=Path, help="folder of `python -m data.simulated_landmarks`, mixed in")
+    parser.add_argument("--simulated-share", type=float, default=0.4, help="of a batch, where --simulated is given")
     parser.add_argument("--save", default="", help="weight name (lifter) or file to write at the end")
     return parser
+
+
+def mixed(real: LandmarkSet, simulated: LandmarkSet | None, share: float, size: int, rng: np.random.Generator) -> Batch:
+    """A training batch, `share` of it simulated."""
+    count = round(size * share) if simulated is not None else 0
+    parts = [real.batch(size - count, rng)]
+    if simulated is not None and count:
+        parts.append(simulated.batch(count, rng))
+    return cat_batches(parts)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -175,11 +192,14 @@ def main(argv: list[str] | None = None) -> None:
     config = config_from(options)
     torch.manual_seed(config.seed)
     data, held = LandmarkSet(options.data, "train"), LandmarkSet(options.data, "held")
-    trainer = Trainer(new_lifter(data), config)
-    ema = trainer.run(
-        lambda _step, rng: data.batch(config.batch, rng), lifter_loss, lambda averaged, _step: measure(averaged, held.everything),
-        goal=("mpjpe", "min"),
-    )  # fmt: skip
+    simulated = LandmarkSet(options.simulated, "all") if options.simulated else None
+    network = new_lifter(data)
+    if options.init:
+        network.load_state_dict(zoo.load_state(options.init)[0])
+    trainer = Trainer(network, config)
+    batches = lambda _step, rng: mixed(data, simulated, options.simulated_share, config.batch, rng)  # noqa: E731
+    validate = lambda averaged, _step: measure(averaged, held.everything)  # noqa: E731
+    ema = trainer.run(batches, lifter_loss, validate, goal=("mpjpe", "min"))
     if options.save and trainer.parallel.first:
         ema.load_state_dict(trainer.kept_state(best=options.save_best))
         scores = {name: f"{value:.3f}" for name, value in measure(ema, held.everything).items()}
