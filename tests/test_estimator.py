@@ -11,7 +11,7 @@ from models.estimator.crop import cut, from_window, lift, log_depth_of, mask_win
 from models.estimator.dataset import Labels, flip_labels, turn_labels
 from models.estimator.kinematics import KEYPOINTS, Skeleton, mirror_keypoints, mirror_rotations, to_global, to_local
 from models.estimator.model import BodyEstimator, EstimatorConfig, Prediction, heatmap_target
-from models.estimator.polish import _below, _jacobian, turn_chain, likely_depth, polish
+from models.estimator.polish import _below, _jacobian, likely_depth, polish, turn_chain
 from models.estimator.predict import to_body, transfer_shape
 from models.landmarks.record import absent
 from pipeline.camera import canonical_camera, project

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 FINGERS = ("thumb", "forefinger", "middle_finger", "ring_finger", "pinky_finger")
 
 
@@ -19,7 +21,7 @@ _LIMBS = (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "
 def _hand_bones(side: str) -> tuple[tuple[str, str], ...]:
     root = f"{side}_hand_root"
     chains = [(root, *(f"{side}_{finger}{k}" for k in (1, 2, 3, 4))) for finger in FINGERS]
-    return tuple(pair for chain in chains for pair in zip(chain[:-1], chain[1:], strict=True))
+    return tuple(pair for chain in chains for pair in itertools.pairwise(chain))
 
 
 BONES: tuple[tuple[str, str], ...] = (
