@@ -34,11 +34,11 @@ def fit_quality(objective: Objective, body: Body, seen: Float[Tensor, "c h w"] |
     distances = objective.squared_keypoint_errors(posed).sqrt()
     weight = evidence.confidence
     sure = distances[weight > SURE]
-    body, mask = drawn[0] >= 0.5, evidence.front_mask.cpu() >= 0.5
+    covered, mask = drawn[0] >= 0.5, evidence.front_mask.cpu() >= 0.5
     return {
         "front_iou": mask_iou(drawn[:1], evidence.front_mask.cpu()[None]).item(),
         "sides_iou": mask_iou(drawn[1:], seen[1:]).mean().item() if seen is not None else None,
-        "inside": ((body & mask).sum() / body.sum().clamp(min=1)).item(),
+        "inside": ((covered & mask).sum() / covered.sum().clamp(min=1)).item(),
         "worst_px": sure.max().item() if len(sure) else None,
         "keypoints_px": ((distances * weight).sum() / weight.sum()).item() if float(weight.sum()) > 0 else None,
     }
