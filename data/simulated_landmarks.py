@@ -70,8 +70,8 @@ def sighting(rng: np.random.Generator, base: BaseMesh, offsets: np.ndarray, erro
     table = np.concatenate([xy, np.zeros((33, 1)), visibility[:, None], rng.uniform(0.95, 1.0, (33, 1))], 1)
     return {
         "pose_points": table.astype(np.float32), "pose_world": np.zeros((33, 3), np.float32), "pose_region": np.zeros(4, np.float32),
-        "pose_flag": np.float32(1), "hand_xy": np.zeros((2, 21, 2), np.float32), "hand_world": np.zeros((2, 21, 3), np.float32),
-        "hand_flag": np.zeros((2, 2), np.float32), "face_points": np.zeros((468, 3), np.float32), "face_flag": np.float32(0),
+        "pose_flag": np.array(1, np.float32), "hand_xy": np.zeros((2, 21, 2), np.float32), "hand_world": np.zeros((2, 21, 3), np.float32),
+        "hand_flag": np.zeros((2, 2), np.float32), "face_points": np.zeros((468, 3), np.float32), "face_flag": np.array(0, np.float32),
         "joints": placed.joints, "joints_uv": np.zeros((55, 2), np.float32), "joint_visible": np.ones(55, bool), "photo": photo,
         "up": up, "T_camera_world": T, "K": K, "kind": np.array(placed.kind, "<U24"),
         **{f"body_{name}": value for name, value in placed.body.items()},
