@@ -22,6 +22,7 @@ from models.estimator.lifter.predict import average, mean_rotation, to_body
 from models.estimator.lifter.sighting import Sighting, from_trace
 from models.estimator.model import BodyEstimator, Prediction
 from models.skeleton import PARENTS
+from models.threads import one_thread
 from pipeline.types import Body, View
 
 
@@ -48,14 +49,17 @@ def estimate_from_landmarks(
     """
     size, device = view.camera.width, lifter.offsets.device
     seen, second = (from_trace(landmarks, size, second=again).to(device) for again in (False, True))
-    found = average(lifter, seen, second)
+    picture = None
     if network is not None and merge.strength > 0:
         pixels = torch.cat([view.image, view.mask[..., None]], -1).movedim(-1, 0)[None]
         picture, _ = look(network, pixels.to(device))
-        found = merged(lifter, found, picture, seen, merge)
-    fitted = fit_body(lifter, found, seen, fit)
-    body = to_body(lifter, fitted, model)
-    return body, keypoint_table(lifter, fitted, seen, body, model, view.camera, landmarks)
+    with one_thread():  # the matrices are tiny
+        found = average(lifter, seen, second)
+        if picture is not None:
+            found = merged(lifter, found, picture, seen, merge)
+        fitted = fit_body(lifter, found, seen, fit)
+        body = to_body(lifter, fitted, model)
+        return body, keypoint_table(lifter, fitted, seen, body, model, view.camera, landmarks)
 
 
 def merged(lifter: Lifter, found: Lifted, picture: Prediction, seen: Sighting, config: MergeConfig) -> Lifted:

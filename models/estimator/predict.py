@@ -18,6 +18,7 @@ from models.estimator.crop import from_window
 from models.estimator.kinematics import KEYPOINT_NAMES, Skeleton, to_local
 from models.estimator.model import BodyEstimator, Prediction
 from models.estimator.polish import polish
+from models.threads import one_thread
 from pipeline.rotation import matrix_to_axis_angle
 from pipeline.types import Body, View
 
@@ -57,9 +58,10 @@ def estimate_body(
     device = next(network.parameters()).device
     pixels = torch.cat([view.image, view.mask[..., None]], -1).movedim(-1, 0)[None].to(device)
     found, window = look(network, pixels, LOOKS if average else ())
-    if fit_keypoints:
-        found = polish(network.skeleton, found, window)
-    return to_body(network, found, model), keypoint_table(found, window, view.camera.width)
+    with one_thread():  # the matrices are tiny
+        if fit_keypoints:
+            found = polish(network.skeleton, found, window)
+        return to_body(network, found, model), keypoint_table(found, window, view.camera.width)
 
 
 def to_body(network: BodyEstimator, found: Prediction, model: BodyModel) -> Body:
