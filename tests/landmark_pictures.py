@@ -44,6 +44,11 @@ def resized(image: np.ndarray, height: int) -> np.ndarray:
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
 
 
+def noise(height: int, width: int) -> np.ndarray:
+    """Draw a colour for every pixel, uint8 (height, width, 3); the same at every call."""
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3)).astype(np.uint8)
+
+
 def canvas(height: int, width: int) -> np.ndarray:
     """Paint a soft background (height, width, 3) on which people can be pasted."""
     spots = np.random.default_rng(0).integers(90, 150, (8, 8, 3)).astype(np.uint8)
