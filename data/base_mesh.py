@@ -2,7 +2,7 @@
 
 `data/assets/wardrobe_base.npz` (written by `python -m data.build_body` from CC0 data) holds all 19,158 vertices of the
 MakeHuman mesh with the shape space and the skin weights of the free body, so that one set of SMPL-X parameters fits
-both the body of `models/body.py` and everything it wears.
+both the body of `models/body.py` and everything it wears. What the body's own file holds, the file leaves out.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from models.skeleton import PARENTS
 
 INFLUENCES = 8  # joints that may move one vertex
 FILE = Path(__file__).parent / "assets" / "wardrobe_base.npz"
+SHARED = {"v": "v_template", "shapedirs": "shapedirs", "weights": "weights"}  # of every vertex: here, in the body's file
+BODY_PARTS = {"body": (0, 4), "eyes": (1,), "teeth": (2,), "tongue": (3,)}  # triangles of the body's file: numbers of `part`
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,7 @@ def _load(wardrobe_base: Path, body: Path) -> BaseMesh:
         arrays = {name: file[name] for name in file.files}
     with np.load(body) as file:
         regressor = file["J_regressor"].astype(np.float64)
+        arrays = joined(arrays, {name: file[name] for name in ("f", "ft", "part", "vt", *SHARED.values())})
     template, directions = arrays["v"].astype(np.float32), arrays["shapedirs"].astype(np.float32)
     surface = arrays["body_to_full"]
     names = [name.removeprefix("f_") for name in arrays if name.startswith("f_")]
@@ -160,3 +163,19 @@ def _load(wardrobe_base: Path, body: Path) -> BaseMesh:
         parts={name: Part(arrays[f"f_{name}"].astype(np.int32), arrays["vt"][arrays[f"ft_{name}"]].astype(np.float32)) for name in names},
         surface=surface,
     )
+
+
+def joined(helpers: dict[str, np.ndarray], body: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays of the whole mesh from those of the helper meshes and of the body's file."""
+    surface = helpers["body_to_full"]
+    count = len(surface) + len(helpers["v"])
+    others = np.setdiff1d(np.arange(count), surface)
+    arrays = {**helpers, "vt": body["vt"]}
+    for name, theirs in SHARED.items():
+        arrays[name] = np.empty((count, *helpers[name].shape[1:]), helpers[name].dtype)
+        arrays[name][surface], arrays[name][others] = body[theirs], helpers[name]
+    for name, numbers in BODY_PARTS.items():
+        chosen = np.isin(body["part"], numbers)
+        arrays[f"f_{name}"] = surface[body["f"][chosen]].astype(np.int32)
+        arrays[f"ft_{name}"] = body["ft"][chosen].astype(np.int32)
+    return arrays

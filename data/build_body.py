@@ -104,10 +104,10 @@ def build(count: int = 600, seed: int = 0) -> tuple[dict[str, np.ndarray], dict[
     # float16 on disk: the sum that a reader forms is then the same in both files
     full = {
         "v": _stable(mean), "shapedirs": directions.astype(np.float16), "weights": weights.astype(np.float32),
-        "R_tpose": _stable(people.rotations), "v_rest_mean": _stable(people.rest_mean),
+        "R_tpose": _stable(people.rotations),
     }  # fmt: skip
     body = _body_arrays(mesh, people, surface, mirror, full)
-    return body, _wardrobe_arrays(mesh, surface, mirror, full)
+    return body, _wardrobe_arrays(mesh, surface, full)
 
 
 def _body_arrays(mesh: BaseMesh, people: Population, surface: np.ndarray, mirror: np.ndarray, full: dict) -> dict[str, np.ndarray]:
@@ -157,9 +157,12 @@ def _log_regressor(regressor: np.ndarray, people: np.ndarray, joints: np.ndarray
     )
 
 
-def _wardrobe_arrays(mesh: BaseMesh, surface: np.ndarray, mirror: np.ndarray, full: dict) -> dict[str, np.ndarray]:
-    arrays = {**full, "vt": mesh.uv.astype(np.float32), "body_to_full": surface.astype(np.int32), "mirror_index": mirror.astype(np.int32)}
-    for group in GROUPS:
+def _wardrobe_arrays(mesh: BaseMesh, surface: np.ndarray, full: dict) -> dict[str, np.ndarray]:
+    """What the body's file lacks (`base_mesh.joined`)."""
+    others = np.setdiff1d(np.arange(len(mesh.vertices)), surface)
+    arrays = {name: full[name][others] for name in base_mesh.SHARED}
+    arrays |= {"R_tpose": full["R_tpose"], "body_to_full": surface.astype(np.int32)}
+    for group in (name for name in GROUPS if name not in base_mesh.BODY_PARTS):
         chosen = _group_triangles(mesh, group)
         arrays[f"f_{group}"] = mesh.triangles[chosen].astype(np.int32)
         arrays[f"ft_{group}"] = mesh.uv_triangles[chosen].astype(np.int32)

