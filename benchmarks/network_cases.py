@@ -20,7 +20,7 @@ from torch import nn
 from models import precision, zoo
 from models.back_view.refiner import Settings, embedded_refiner
 from models.body import BodyModel
-from models.estimator import BodyEstimator, estimate_body, load_estimator
+from models.estimator import BodyEstimator, load_estimator
 from models.estimator.kinematics import Skeleton
 from models.hgm.model import HGM
 from models.hgm.rendering import back_view
@@ -30,6 +30,7 @@ from models.matting import MattingNetwork
 from models.normals import NormalNetwork, load_normals, normal_model
 from pipeline.types import Body, Gaussians, View
 from stages.back_view import BackView, BackViewConfig
+from stages.estimate import Estimate, EstimateConfig
 from stages.prepare import Prepare, PrepareConfig
 
 PHOTO = Path(__file__).resolve().parent.parent / "docs" / "demo" / "person_40004.jpg"
@@ -78,9 +79,11 @@ def number_format(kind: str) -> Iterator[None]:
 
 def person(photo: Path = PHOTO, device: torch.device | str = "cpu") -> Person:
     """The photo through the functions that the stages call, networks on `device`, but for the refinement of the body; on the CPU."""
-    view = Prepare(PrepareConfig.model_validate({})).run(device=torch.device(device), image=photo.read_bytes(), mask=None)["view"].to("cpu")
-    model = BodyModel.shared()
-    body, _ = estimate_body(load_estimator(device=device), view, model)
+    on = torch.device(device)
+    prepared = Prepare(PrepareConfig.model_validate({})).run(device=on, image=photo.read_bytes(), mask=None)
+    view, model = prepared["view"].to("cpu"), BodyModel.shared()
+    estimated = Estimate(EstimateConfig.model_validate({})).run(device=on, view=view, landmarks=prepared["landmarks"], given=None)
+    body = estimated["body"].to("cpu")
     normals = normal_model(load_normals(device=device), view.to(device), model)(body).cpu()
     coarse = load_hgm("hgm_coarse", device=device).reconstruct([view], body).merged.to("cpu")
     back = back_view(coarse, 512)
