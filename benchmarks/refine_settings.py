@@ -23,7 +23,7 @@ from models.normals import load_normals, normal_model
 from models.refinement import RefinementConfig, gather_evidence, refine_body
 from pipeline.camera import canonical_camera
 from pipeline.types import Body, View
-from stages.refine import Refine, RefineConfig
+from stages.refine import OWN_KEYPOINTS, Refine, RefineConfig
 
 
 def variant(text: str, base: RefinementConfig) -> tuple[str, RefinementConfig]:
@@ -52,6 +52,7 @@ def main() -> None:
     torch.set_num_threads(1)
     model, network, normals = BodyModel.load(), load_estimator(options.estimator), load_normals(options.normals)
     base = Refine(RefineConfig()).settings()
+    base = dataclasses.replace(base, joint_weight=OWN_KEYPOINTS * base.joint_weight)  # as the stage does without landmarks
     variants = {"default": base, **dict(variant(text, base) for text in options.variants)}
     rows: dict[str, list[tuple[float, float]]] = {name: [] for name in ("estimate", *variants)}
     for file in sorted(options.data.glob("*.npz"))[options.first : options.first + options.limit]:
