@@ -12,12 +12,13 @@ import numpy as np
 
 from models.landmarks.names import POSE_INDEX
 from models.landmarks.pose import Pose
-from models.landmarks.region import Region
+from models.landmarks.region import Region, upward_angle
 
 BEYOND = 0.01  # of the person's circle: how far outside of the photo a landmark must lie
 ABSENT = 0.3  # presence below which the network itself says that a landmark is outside
 HIDDEN = 0.25  # visibility below which a joint inside of the photo is hidden
 TURNED = 0.2  # of the trunk's length, by which the shoulders and the hips must lie the other way round
+LEGS = np.radians(60)  # from the trunk's quarter turn, within which the legs are turned with it
 SLANT = np.radians(30)  # from a quarter turn: nearer than this, the photo itself is taken to be turned
 HEAD = ("nose", "left_eye", "right_eye")
 
@@ -38,10 +39,23 @@ def findings(pose: Pose, height: int, width: int) -> list[Finding]:
 
 
 def quarter_turns(pose: Pose) -> int:
-    """Count the quarter turns counter-clockwise that bring the person upright; 0 for who lies slantwise."""
+    """Count the quarter turns counter-clockwise that bring the person upright.
+
+    0 for who lies slantwise, and where trunk and legs disagree: who bends over does so in an upright photo.
+    """
     quarters = round(pose.region.angle / (np.pi / 2))
     near = abs(pose.region.angle - quarters * np.pi / 2) <= SLANT
-    return quarters % 4 if near else 0
+    return quarters % 4 if near and _legs_agree(pose, quarters * np.pi / 2) else 0
+
+
+def _legs_agree(pose: Pose, angle: float) -> bool:
+    """Whether the legs stand in the direction of `angle` (radians, clockwise) too, as far as they are seen."""
+    legs = [POSE_INDEX[f"{side}_{joint}"] for joint in ("ankle", "hip") for side in ("left", "right")]
+    if pose.presence[legs].min() < 0.5:
+        return True
+    ankles, hips = pose.xy[legs[:2]].mean(0), pose.xy[legs[2:]].mean(0)
+    apart = upward_angle(ankles, hips) - angle
+    return abs((apart + np.pi) % (2 * np.pi) - np.pi) <= LEGS
 
 
 def extent(pose: Pose) -> tuple[float, float, float, float]:
