@@ -64,11 +64,14 @@ def body_points(
     return joints[:, list(POINT_JOINTS)] + (rotations[:, list(POINT_FRAMES)] @ offsets[..., None])[..., 0]
 
 
+AWAY = 0.7  # of the certainty of eyes, ears and mouth of a head seen from behind: they still tell where the head is
+
+
 def observed_points(seen: Sighting) -> tuple[Float[Tensor, "b n 2"], Float[Tensor, "b n"]]:
     """Where the landmarks are in the canonical picture ([-1, 1]), and how sure each is: 0 for what is not seen."""
-    turned_away = seen.face_flag < 0.5
+    turned_away = (seen.face_flag < 0.5) & from_behind(seen)
     pose = seen.pose[:, :, 3].clone()
-    pose[:, :11] *= torch.where(turned_away & from_behind(seen), 0.0, 1.0)[:, None]
+    pose[:, :11] *= torch.where(turned_away, AWAY, 1.0)[:, None]
     hands = seen.hands_flag[:, :, None].expand(-1, -1, len(KNUCKLES))
     face = seen.face_flag[:, None].expand(-1, len(RIGID_FACE))
     points = [
