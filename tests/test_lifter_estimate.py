@@ -21,7 +21,7 @@ from models.estimator.crop import project_plane
 from models.estimator.estimate import MergeConfig, below, estimate_from_landmarks, merged, picture_share
 from models.estimator.kinematics import KEYPOINT_NAMES as PICTURE_NAMES
 from models.estimator.lifter.keypoints import keypoint_table
-from models.estimator.lifter.landmark_points import COUNT
+from models.estimator.lifter.landmark_points import AWAY, COUNT
 from models.estimator.lifter.network import Lifted
 from models.estimator.lifter.predict import load_lifter, to_body
 from models.estimator.model import Prediction
@@ -94,16 +94,20 @@ def test_names_are_those_of_wholebody(told):
 def test_nothing_is_told_of_what_is_not_seen(model, lifter, told):
     fitted, body, seen, record, full = told
     part = dataclasses.replace(seen, hands_flag=torch.tensor([[0.0, 1]]), face_flag=torch.zeros(1))
-    # as seen from behind
-    swapped = dataclasses.replace(part, pose=part.pose * torch.tensor([-1.0, 1, 1, 1, 1]))
     without = record | {"hands": {"left": None, "right": record["hands"]["right"]}, "face": None}
     table = keypoint_table(lifter, fitted, part, body, model, canonical_camera(512), without)
     assert not set(table) & {*hand_names("left"), *FACE_NAMES} and set(hand_names("right")) <= set(table)
     # the pose's own, where the hand is not seen
     assert table["left_wrist"] == pytest.approx(full["left_wrist"], abs=0.02)
-    table = keypoint_table(lifter, fitted, swapped, body, model, canonical_camera(512), without)
-    assert not set(table) & {"nose", "left_eye", "right_eye", "left_ear", "right_ear"}
-    assert "left_knee" in table
+
+
+def test_a_head_seen_from_behind_is_told_with_less_certainty(model, lifter, told):
+    fitted, body, seen, record, _ = told
+    swapped = dataclasses.replace(seen, face_flag=torch.zeros(1), pose=seen.pose * torch.tensor([-1.0, 1, 1, 1, 1]))
+    table = keypoint_table(lifter, fitted, swapped, body, model, canonical_camera(512), record | {"face": None})
+    head = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
+    assert [table[name][2] for name in head] == pytest.approx([AWAY] * 5)
+    assert table["left_knee"][2] == pytest.approx(1)
 
 
 def test_the_refinement_takes_no_fingers_and_no_face(told):
