@@ -90,7 +90,8 @@ class Refine(Stage[RefineConfig]):
         hgm = load_hgm(self.config.hgm, self.config.body, device)
         coarse: GaussianModel = lambda fed: hgm.reconstruct([view], fed).merged  # noqa: E731
         normals = self._normal_model(model, view, device)
-        independent = landmarks.get("source") != "none"
+        # landmarks have no pelvis; the picture's network, which may have been asked for all the same, has
+        independent = landmarks.get("source") != "none" and "pelvis" not in keypoints
         refined, settings = self._refine(there, view, body.to(device), keypoints, coarse, normals, independent)
         refined = replace(refined, body=refined.body.to("cpu"), path=refined.path.to("cpu"))
         gaussians = coarse(refined.body).to("cpu")

@@ -83,9 +83,14 @@ def test_switches_turn_terms_off(networks, inputs):
 
 def test_keypoints_pull_harder_where_they_are_landmarks(networks, inputs):
     settings = {"iterations": 1, "size": SIZE, "normals": False}
-    own = run(networks, inputs, **settings)["trace"]["iterations"][0]["joints"]
-    seen = run(networks, {**inputs, "landmarks": {"source": "blazepose"}}, **settings)["trace"]["iterations"][0]["joints"]
-    assert seen > 0 and own == pytest.approx(OWN_KEYPOINTS * seen, rel=1e-5)
+    found = {"source": "blazepose"}
+    told = {name: row for name, row in inputs["keypoints"].items() if name != "pelvis"}
+    cases = ({"keypoints": told}, {"keypoints": told, "landmarks": found}, {"landmarks": found})
+    none, seen, embedded = (run(networks, inputs | case, **settings) for case in cases)
+    own, pulled = (made["trace"]["iterations"][0]["joints"] for made in (none, seen))
+    assert pulled > 0 and own == pytest.approx(OWN_KEYPOINTS * pulled, rel=1e-5)
+    # landmarks were found, and the picture's network was asked for all the same
+    assert embedded["trace"]["iterations"][0]["joints"] < 0.2 * pulled
 
 
 def test_faults_of_the_photo_are_stage_errors(networks, inputs):
