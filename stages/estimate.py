@@ -23,7 +23,7 @@ class EstimateConfig(StageConfig):
 
     provider: Literal["auto", "landmarks", "embedded", "given"] = Field(
         "auto", description="auto: the SMPL-X file beside the photo where there is one, else landmarks where prepare found "
-        "them, else the picture's network alone (embedded)"
+        "them and their body does not plainly miss the mask, else the picture's network alone (embedded)"
     )  # fmt: skip
     weights: str = Field("estimator", description="weight of the picture's network, or the path of a safetensors file")
     lifter: str = Field("lifter", description="weight of the lifter from landmarks, or the path of a safetensors file")
@@ -94,8 +94,9 @@ class Estimate(Stage[EstimateConfig]):
             return estimate_body(network, view, model, fit_keypoints=config.fit_keypoints)
         fit = FitConfig() if config.fit_keypoints else FitConfig(steps=0)
         return estimate_from_landmarks(
-            load_lifter(config.lifter, device), network, view, landmarks, model, fit=fit, merge=MergeConfig(strength=config.picture)
-        )
+            load_lifter(config.lifter, device), network, view, landmarks, model, fit=fit,
+            merge=MergeConfig(strength=config.picture), doubt=config.provider != "landmarks",
+        )  # fmt: skip
 
     def _read(self, data: bytes, model: BodyModel, view: View) -> Body:
         """The body of the sidecar file, turned and placed."""

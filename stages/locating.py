@@ -115,7 +115,7 @@ class Locator:
         from models.matting.scene import stood_upright
 
         quarters = 0
-        if self.config.turn == "auto":
+        if self.config.turn == "auto" and self.config.framing != "frame":  # a frame that is kept has its own camera
             scene, somebody, quarters = stood_upright(scene, somebody, self.config.landmark_network)
         if quarters:
             kept = "--set stages.prepare.turn=never keeps it as it is"

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 from toy_landmarks import (
@@ -18,7 +19,7 @@ from toy_landmarks import (
 from models import zoo
 from models.body import BodyModel
 from models.estimator.crop import project_plane
-from models.estimator.estimate import MergeConfig, below, estimate_from_landmarks, merged, picture_share
+from models.estimator.estimate import MergeConfig, below, better_covered, estimate_from_landmarks, merged, picture_share
 from models.estimator.kinematics import KEYPOINT_NAMES as PICTURE_NAMES
 from models.estimator.lifter.keypoints import keypoint_table
 from models.estimator.lifter.landmark_points import AWAY, COUNT
@@ -30,6 +31,7 @@ from models.keypoints import KEYPOINT_NAMES, keypoints
 from models.landmarks.record import absent
 from models.landmarks.wholebody import FACE_NAMES, hand_names
 from models.refinement.evidence import FITTED, LANDMARK_NAMES, gather_evidence
+from models.silhouette import body_masks
 from models.skeleton import JOINT_INDEX
 from pipeline.camera import canonical_camera, project
 from pipeline.rotation import axis_angle_to_matrix, matrix_to_axis_angle
@@ -204,7 +206,7 @@ def run_stage(view, landmarks, given=None, **config):
 
 def test_the_stage_takes_landmarks_where_they_are_and_the_picture_else(shipped, person):
     _, view, record = person
-    made = run_stage(view, record)
+    made = run_stage(view, record, provider="landmarks")
     assert set(made) == set(Estimate.makes) and {"left_heel", "face-0"} <= set(made["keypoints"])
     assert made["overlay"].shape == (256, 256, 3)
     nobody = absent("no person was found by pose_detection")
@@ -219,6 +221,17 @@ def test_the_stage_takes_landmarks_where_they_are_and_the_picture_else(shipped, 
         run_stage(view, nobody, provider="landmarks")
     with pytest.raises(StageError, match="provider=given, but there is no SMPL-X file beside the photo"):
         run_stage(view, record, provider="given")
+
+
+def test_landmarks_that_miss_the_mask_are_doubted(model, person):
+    body, view, _ = person
+    true = dataclasses.replace(body, **{name: value[0] for name, value in vars(body).items()})
+    bent = dataclasses.replace(true, body_pose=true.body_pose + 0.9 * torch.sin(torch.arange(63.0)).reshape(21, 3))
+    faces = model.skin_faces.numpy().astype(np.int32)
+    mask = body_masks(model(true).vertices, faces, view.camera[None])[0]
+    view = View(view.image, mask, view.camera)
+    assert better_covered(model, bent, true, view)
+    assert not better_covered(model, true, bent, view) and not better_covered(model, true, true, view)
 
 
 def test_the_picture_s_say_and_the_fit_are_settings(shipped, person):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from models.body import BodyModel
+from models.estimator import predict
 from models.estimator.averaging import look
 from models.estimator.crop import project_plane
 from models.estimator.kinematics import POSED
@@ -21,9 +24,18 @@ from models.estimator.lifter.network import Lifted, Lifter
 from models.estimator.lifter.predict import average, mean_rotation, to_body
 from models.estimator.lifter.sighting import Sighting, from_trace
 from models.estimator.model import BodyEstimator, Prediction
+from models.estimator.polish import polish
+from models.refinement.evidence import resize_mask
+from models.refinement.quality import mask_iou
+from models.silhouette import body_masks
 from models.skeleton import PARENTS
 from models.threads import one_thread
-from pipeline.types import Body, View
+from pipeline.camera import resize
+from pipeline.types import Body, Camera, View
+
+log = logging.getLogger(__name__)
+COVER_SIZE = 256  # pixels at which bodies are compared with the mask
+COVER_MARGIN = 0.12  # of IoU: on photographs the picture's network has never been better by so much
 
 
 @dataclass(frozen=True)
@@ -38,7 +50,7 @@ class MergeConfig:
 @torch.no_grad()
 def estimate_from_landmarks(
     lifter: Lifter, network: BodyEstimator | None, view: View, landmarks: Mapping[str, Any], model: BodyModel,
-    *, fit: FitConfig = FitConfig(), merge: MergeConfig = MergeConfig(),
+    *, fit: FitConfig = FitConfig(), merge: MergeConfig = MergeConfig(), doubt: bool = True,
 ) -> tuple[Body, dict[str, list[float]]]:  # fmt: skip
     """The body that landmarks and picture tell together, and its keypoints.
 
@@ -46,20 +58,42 @@ def estimate_from_landmarks(
         network: the embedded picture estimator; None: landmarks alone.
         landmarks: `prepare.landmarks` of the view.
         model: the body model whose parameters are wanted.
+        doubt: give the network's own body and keypoints where the landmarks' body plainly misses the mask.
     """
     size, device = view.camera.width, lifter.offsets.device
     seen, second = (from_trace(landmarks, size, second=again).to(device) for again in (False, True))
-    picture = None
+    picture = window = None
     if network is not None and merge.strength > 0:
         pixels = torch.cat([view.image, view.mask[..., None]], -1).movedim(-1, 0)[None]
-        picture, _ = look(network, pixels.to(device))
+        picture, window = look(network, pixels.to(device))
     with one_thread():  # the matrices are tiny
         found = average(lifter, seen, second)
         if picture is not None:
             found = merged(lifter, found, picture, seen, merge)
         fitted = fit_body(lifter, found, seen, fit)
         body = to_body(lifter, fitted, model)
+        if doubt and network is not None and picture is not None and window is not None:
+            own = polish(network.skeleton, picture, window)
+            other = predict.to_body(network, own, model)
+            if better_covered(model, body, other, view):
+                return other, predict.keypoint_table(own, window, size)
         return body, keypoint_table(lifter, fitted, seen, body, model, view.camera, landmarks)
+
+
+def better_covered(model: BodyModel, body: Body, other: Body, view: View) -> bool:
+    """Whether `other` covers the mask so much better than `body` that the landmarks must be wrong, as where limbs cross.
+
+    A front taken for a back has the same outline: that this does not see.
+    """
+    camera = resize(view.camera, COVER_SIZE)
+    pair = Camera(camera.K[None], camera.T_camera_world[None], COVER_SIZE, COVER_SIZE)
+    faces, mask = model.skin_faces.numpy().astype(np.int32), resize_mask(view.mask, COVER_SIZE)[None]
+    ious = [float(mask_iou(body_masks(model(each).vertices, faces, pair), mask)) for each in (body, other)]
+    if ious[1] <= ious[0] + COVER_MARGIN:
+        return False
+    words = "the landmarks' body covers the mask with an IoU of %.2f, that of the picture's network with %.2f: the latter is taken"
+    log.warning(words, *ious)
+    return True
 
 
 def merged(lifter: Lifter, found: Lifted, picture: Prediction, seen: Sighting, config: MergeConfig) -> Lifted:

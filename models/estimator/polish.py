@@ -52,7 +52,7 @@ def polish(skeleton: Skeleton, found: Prediction, window: Float[Tensor, "b 3"]) 
     return dataclasses.replace(found, rotations=rotations, betas=betas, pelvis=pelvis, joints=joints)
 
 
-def likely_depth(pelvis: Float[Tensor, "b 3"], usual: float = USUAL) -> Float[Tensor, "b 3"]:
+def likely_depth(pelvis: Float[Tensor, "b 3"], usual: float | Tensor = USUAL) -> Float[Tensor, "b 3"]:
     """The pelvis along its ray, nearer to the depth that the world's origin stands for.
 
     One picture tells size over distance only. By convention the person is DISTANCE away: where the estimate is near that

@@ -49,13 +49,13 @@ def quarter_turns(pose: Pose) -> int:
 
 
 def _legs_agree(pose: Pose, angle: float) -> bool:
-    """Whether the legs stand in the direction of `angle` (radians, clockwise) too, as far as they are seen."""
+    """Whether both legs stand in the direction of `angle` (radians, clockwise) too, as far as they are seen."""
     legs = [POSE_INDEX[f"{side}_{joint}"] for joint in ("ankle", "hip") for side in ("left", "right")]
     if pose.presence[legs].min() < 0.5:
         return True
-    ankles, hips = pose.xy[legs[:2]].mean(0), pose.xy[legs[2:]].mean(0)
-    apart = upward_angle(ankles, hips) - angle
-    return abs((apart + np.pi) % (2 * np.pi) - np.pi) <= LEGS
+    ankles, hips = pose.xy[legs[:2]], pose.xy[legs[2:]]
+    apart = [upward_angle(ankle, hip) - angle for ankle, hip in zip(ankles, hips, strict=True)]  # of either leg
+    return all(abs((turn + np.pi) % (2 * np.pi) - np.pi) <= LEGS for turn in apart)
 
 
 def extent(pose: Pose) -> tuple[float, float, float, float]:

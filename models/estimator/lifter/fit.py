@@ -37,8 +37,10 @@ class FitConfig:
     whole: float = 1.2  # of the lifter's global rotations, in its own spreads
     local: float = 0.35  # radians: turn of a joint against its parent, from the lifted one
     shape: float = 1.0  # betas
-    shift: tuple[float, float, float] = (0.3, 0.3, 0.05)  # metres: the pelvis
-    usual: float = 0.25  # metres: a pelvis about this near to the world's origin in depth is meant to be there
+    shift: tuple[float, float, float] = (0.3, 0.3, 0.03)  # metres: the pelvis
+    # metres: a pelvis about this near to the world's origin in depth is meant to be there, of who stands and of others
+    usual: tuple[float, float] = (0.6, 0.25)
+    stands: float = 0.9  # of the height from ankles to head, that a standing body has
     huber: float = 3.0  # deviations beyond which a landmark pulls no harder
     hinge: float = 0.1  # radians: how far a knee or an elbow bends the wrong way
 
@@ -54,7 +56,7 @@ def fit_body(lifter: Lifter, found: Lifted, seen: Sighting, config: FitConfig = 
     skeleton = lifter.skeleton
     observed, trust = landmark_trust(lifter, seen, config)
     start = found.rotations
-    rotations, betas, pelvis = start, found.betas, likely_depth(found.pelvis, config.usual)
+    rotations, betas, pelvis = start, found.betas, usual_place(skeleton, found, config)
     prior = _Prior.of(skeleton, found, config)
     for _ in range(config.steps):
         joints = skeleton(rotations, betas) + pelvis[:, None]
@@ -72,6 +74,19 @@ def fit_body(lifter: Lifter, found: Lifted, seen: Sighting, config: FitConfig = 
         betas, pelvis = betas + step[:, TURNS : TURNS + 10], pelvis + step[:, TURNS + 10 :]
     joints = skeleton(rotations, betas) + pelvis[:, None]
     return dataclasses.replace(found, rotations=rotations, betas=betas, pelvis=pelvis, joints=joints)
+
+
+def usual_place(skeleton: Skeleton, lifted: Lifted, config: FitConfig) -> Float[Tensor, "b 3"]:
+    """The pelvis, nearer to the depth of the world's origin: one picture tells size over distance only (`likely_depth`).
+
+    By convention a person is as far away as the canonical camera's distance. Who crouches or sits and fills the frame is
+    really nearer, which the lifter has learned.
+    """
+    rest = skeleton.rest(lifted.betas)
+    ankles, head = [JOINT_INDEX["left_ankle"], JOINT_INDEX["right_ankle"]], JOINT_INDEX["head"]
+    tall, full = ((points[:, head] - points[:, ankles].mean(1)).norm(dim=-1, keepdim=True) for points in (lifted.joints, rest))
+    usual = torch.where(tall > config.stands * full, *config.usual)
+    return likely_depth(lifted.pelvis, usual)
 
 
 def landmark_trust(lifter: Lifter, seen: Sighting, config: FitConfig) -> tuple[Float[Tensor, "b n 2"], Float[Tensor, "b n"]]:
@@ -100,7 +115,7 @@ class _Prior:
         chain = torch.eye(POSED)
         for joint in range(1, POSED):
             chain[joint] += chain[PARENTS[joint]]
-        return _Prior(skeleton, lifted, likely_depth(lifted.pelvis, config.usual), config, chain.to(lifted.betas))
+        return _Prior(skeleton, lifted, usual_place(skeleton, lifted, config), config, chain.to(lifted.betas))
 
     def rows(self, rotations: Tensor, betas: Tensor, pelvis: Tensor) -> tuple[Float[Tensor, "b r 79"], Float[Tensor, "b r"]]:
         """Jacobian and residuals of a body."""
