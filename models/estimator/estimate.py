@@ -35,7 +35,7 @@ from pipeline.types import Body, Camera, View
 
 log = logging.getLogger(__name__)
 COVER_SIZE = 256  # pixels at which bodies are compared with the mask
-COVER_MARGIN = 0.12  # of IoU: on photographs the picture's network has never been better by so much
+COVER_MARGIN = 0.12  # of IoU: no photo of docs/landmarks.jpg reaches it
 
 
 @dataclass(frozen=True)
