@@ -37,7 +37,7 @@ class FitConfig:
     whole: float = 1.2  # of the lifter's global rotations, in its own spreads
     local: float = 0.35  # radians: turn of a joint against its parent, from the lifted one
     shape: float = 1.0  # betas
-    shift: tuple[float, float, float] = (0.3, 0.3, 0.03)  # metres: the pelvis
+    shift: tuple[float, float, float] = (0.3, 0.3, 0.01)  # metres: the pelvis
     # metres: a pelvis about this near to the world's origin in depth is meant to be there, of who stands and of others
     usual: tuple[float, float] = (0.6, 0.25)
     stands: float = 0.9  # of the height from ankles to head, that a standing body has
