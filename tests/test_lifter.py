@@ -18,7 +18,7 @@ from toy_landmarks import (
 
 from models.body import BodyModel
 from models.estimator.crop import project_plane, rotation_2d
-from models.estimator.kinematics import mirror_keypoints, mirror_rotations
+from models.estimator.kinematics import mean_rotation, mirror_keypoints, mirror_rotations
 from models.estimator.lifter.dataset import mirror_batch, turn_batch
 from models.estimator.lifter.face import FIRST, FaceReader, laid_over
 from models.estimator.lifter.hand import HandNetwork, mirror_right, mirror_right_rotations, palm_frame
@@ -34,7 +34,7 @@ from models.estimator.lifter.landmark_points import (
     observed_points,
 )
 from models.estimator.lifter.network import INPUTS, features, landmark_window
-from models.estimator.lifter.predict import average, mean_rotation, mirror_joints, swap_hands
+from models.estimator.lifter.predict import average, mirror_joints, swap_hands
 from models.estimator.lifter.sighting import Sighting, from_trace, mirrored, turned
 from models.landmarks.names import FACE_MIRROR, POSE_NAMES
 from models.skeleton import JOINT_INDEX, MIRROR_JOINT, PARENTS

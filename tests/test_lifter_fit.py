@@ -21,14 +21,13 @@ from models.estimator.kinematics import to_local
 from models.estimator.lifter.fit import (
     HINGES,
     FitConfig,
-    _carried,
     _hinges,
     _jacobian,
     _Prior,
     fit_body,
     landmark_trust,
 )
-from models.estimator.lifter.landmark_points import POINT_JOINTS, body_points, observed_points
+from models.estimator.lifter.landmark_points import POINT_JOINTS, body_points, carried_landmarks, observed_points
 from models.estimator.lifter.network import Lifted
 from models.estimator.polish import turn_chain
 from models.skeleton import JOINT_INDEX
@@ -77,7 +76,7 @@ def test_the_jacobian_of_projected_landmarks_is_exact(model, lifter):
     joints = skeleton(found.rotations, found.betas) + found.pelvis[:, None]
     points = body_points(joints, found.rotations, offsets)
     by_betas = skeleton.by_betas(found.rotations)[:, list(POINT_JOINTS)]
-    given = _jacobian(points, joints, _carried(skeleton), by_betas)[0]
+    given = _jacobian(points, joints, carried_landmarks().to(points), by_betas)[0]
     torch.testing.assert_close(given, expected, atol=1e-9, rtol=1e-9)
 
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from models.estimator.crop import cut, from_window, mask_window, rotation_2d, to_window
-from models.estimator.kinematics import MIRROR_KEYPOINT, mirror_keypoints, mirror_rotations
+from models.estimator.kinematics import MIRROR_KEYPOINT, mean_rotation, mirror_keypoints, mirror_rotations
 from models.estimator.model import BodyEstimator, Prediction
 from pipeline.camera import DISTANCE
 from pipeline.rotation import axis_angle_to_matrix
@@ -53,10 +53,7 @@ def _average(
     back = axis_angle_to_matrix(torch.stack([torch.zeros_like(angles), torch.zeros_like(angles), -angles], -1))
     rotations = back[:, None] @ found.rotations
     rotations = torch.where(mirrored[:, None, None, None], mirror_rotations(rotations), rotations)
-    u, _, vt = torch.linalg.svd(rotations.mean(0))  # the nearest rotation to the mean of matrices
-    sign = torch.ones_like(u[..., 0])
-    sign[..., 2] = torch.det(u @ vt)
-    rotations = ((u * sign[..., None, :]) @ vt)[None]
+    rotations = mean_rotation(rotations)[None]
     points = from_window(found.keypoints, window) @ rotation_2d(-angles).transpose(-1, -2)
     points = torch.where(mirrored[:, None, None], mirror_keypoints(points), points)
     spread = torch.where(mirrored[:, None], found.spread[:, list(MIRROR_KEYPOINT)], found.spread) * window[:, 2:]

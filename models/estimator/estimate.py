@@ -16,19 +16,18 @@ from models.body import BodyModel
 from models.estimator import predict
 from models.estimator.averaging import look
 from models.estimator.crop import project_plane
-from models.estimator.kinematics import POSED
+from models.estimator.kinematics import mean_rotation
 from models.estimator.lifter.fit import FitConfig, fit_body
 from models.estimator.lifter.keypoints import keypoint_table
-from models.estimator.lifter.landmark_points import POINT_FRAMES, body_points, observed_points
+from models.estimator.lifter.landmark_points import body_points, carried_landmarks, observed_points, person_height
 from models.estimator.lifter.network import Lifted, Lifter
-from models.estimator.lifter.predict import average, mean_rotation, to_body
+from models.estimator.lifter.predict import average, to_body
 from models.estimator.lifter.sighting import Sighting, from_trace
 from models.estimator.model import BodyEstimator, Prediction
 from models.estimator.polish import polish
 from models.refinement.evidence import resize_mask
 from models.refinement.quality import mask_iou
 from models.silhouette import body_masks
-from models.skeleton import PARENTS
 from models.threads import one_thread
 from pipeline.camera import resize
 from pipeline.types import Body, Camera, View
@@ -123,7 +122,7 @@ def picture_share(
     """How much of each rotation comes from the picture's network, in [0, 1]: inverse variances, its own grown by disagreement."""
     observed, certainty = observed_points(seen)
     points = project_plane(body_points(picture.joints, picture.rotations, lifter.offsets))
-    height = (observed[:, :33].amax(1) - observed[:, :33].amin(1)).amax(1)[:, None]
+    height = person_height(observed)[:, None]
     distance = (points - observed).norm(dim=-1) / height
     weight = (certainty > 0.5).float()
     carried = below(distance.device)  # joint j, landmark n: the landmark hangs on the joint or on one below it
@@ -136,7 +135,4 @@ def picture_share(
 
 def below(device: torch.device) -> Float[Tensor, "22 n"]:
     """1 where a landmark turns with a posed joint or with one below it."""
-    chain = torch.eye(POSED, device=device)
-    for joint in range(1, POSED):
-        chain[joint] += chain[PARENTS[joint]]
-    return chain[list(POINT_FRAMES)].T
+    return carried_landmarks(device).T

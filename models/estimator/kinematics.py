@@ -76,3 +76,19 @@ def mirror_keypoints(points: Float[Tensor, "*b k d"]) -> Float[Tensor, "*b k d"]
     """Keypoints (x first, about x = 0) of a mirrored picture."""
     swapped = points[..., list(MIRROR_KEYPOINT), :]
     return torch.cat([-swapped[..., :1], swapped[..., 1:]], -1)
+
+
+def mean_rotation(rotations: Float[Tensor, "n *b 3 3"]) -> Float[Tensor, "*b 3 3"]:
+    """The rotation nearest to the mean of matrices."""
+    u, _, vt = torch.linalg.svd(rotations.mean(0))
+    sign = torch.ones_like(u[..., 0])
+    sign[..., 2] = torch.det(u @ vt)
+    return (u * sign[..., None, :]) @ vt
+
+
+def posed_chain(device: torch.device | str = "cpu") -> Float[Tensor, "22 22"]:
+    """1 where a turn of the column's joint turns the row's: the joint itself and all above it."""
+    chain = torch.eye(POSED, device=device)
+    for joint in range(1, POSED):
+        chain[joint] += chain[PARENTS[joint]]
+    return chain

@@ -14,8 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from models.estimator.crop import PLANE, project_plane
-from models.estimator.kinematics import POSED, Skeleton
-from models.estimator.lifter.landmark_points import POINT_FRAMES, POINT_JOINTS, body_points, observed_points
+from models.estimator.kinematics import POSED, Skeleton, posed_chain
+from models.estimator.lifter.landmark_points import POINT_JOINTS, body_points, carried_landmarks, observed_points, person_height
 from models.estimator.lifter.network import Lifted, Lifter
 from models.estimator.lifter.sighting import Sighting
 from models.estimator.polish import likely_depth, turn_chain
@@ -56,13 +56,14 @@ def fit_body(lifter: Lifter, found: Lifted, seen: Sighting, config: FitConfig = 
     skeleton = lifter.skeleton
     observed, trust = landmark_trust(lifter, seen, config)
     start = found.rotations
-    rotations, betas, pelvis = start, found.betas, usual_place(skeleton, found, config)
     prior = _Prior.of(skeleton, found, config)
+    carried = carried_landmarks(found.betas.device).to(found.betas)
+    rotations, betas, pelvis = start, found.betas, prior.pelvis
     for _ in range(config.steps):
         joints = skeleton(rotations, betas) + pelvis[:, None]
         points = body_points(joints, rotations, lifter.offsets)
         residual = (project_plane(points) - observed) * trust[..., None]
-        jacobian = _jacobian(points, joints, _carried(skeleton), skeleton.by_betas(rotations)[:, list(POINT_JOINTS)])
+        jacobian = _jacobian(points, joints, carried, skeleton.by_betas(rotations)[:, list(POINT_JOINTS)])
         huber = (config.huber / residual.norm(dim=-1).clamp(min=config.huber)).sqrt().repeat_interleave(2, 1)
         rows, right = prior.rows(rotations, betas, pelvis)
         hinge_rows, hinge_right = _hinges(rotations, config)
@@ -92,8 +93,7 @@ def usual_place(skeleton: Skeleton, lifted: Lifted, config: FitConfig) -> Float[
 def landmark_trust(lifter: Lifter, seen: Sighting, config: FitConfig) -> tuple[Float[Tensor, "b n 2"], Float[Tensor, "b n"]]:
     """The landmarks in the picture, and one over the deviation of each; 0 for what is not seen."""
     observed, certainty = observed_points(seen)
-    pose = observed[:, :33]
-    height = (pose.amax(1) - pose.amin(1)).amax(1)[:, None]
+    height = person_height(observed)[:, None]
     visible, hidden = lifter.errors
     error = hidden + (visible - hidden) * ((certainty - 0.2) / 0.6).clamp(0, 1)
     # the median length of a vector is 1.18 deviations of each of its coordinates
@@ -112,10 +112,7 @@ class _Prior:
 
     @staticmethod
     def of(skeleton: Skeleton, lifted: Lifted, config: FitConfig) -> _Prior:
-        chain = torch.eye(POSED)
-        for joint in range(1, POSED):
-            chain[joint] += chain[PARENTS[joint]]
-        return _Prior(skeleton, lifted, usual_place(skeleton, lifted, config), config, chain.to(lifted.betas))
+        return _Prior(skeleton, lifted, usual_place(skeleton, lifted, config), config, posed_chain().to(lifted.betas))
 
     def rows(self, rotations: Tensor, betas: Tensor, pelvis: Tensor) -> tuple[Float[Tensor, "b r 79"], Float[Tensor, "b r"]]:
         """Jacobian and residuals of a body."""
@@ -134,14 +131,6 @@ class _Prior:
         change = torch.cat([betas - lifted.betas, pelvis - self.pelvis], 1) * rest
         residual = torch.cat([(total * whole[..., None]).flatten(1), own.flatten(1) / config.local, change], 1)
         return jacobian, residual
-
-
-def _carried(skeleton: Skeleton) -> Float[Tensor, "n 22"]:
-    """1 where a turn of posed joint j moves landmark n: j is the joint with which it turns, or above that."""
-    chain = torch.eye(POSED).to(skeleton.template)
-    for joint in range(1, POSED):
-        chain[joint] += chain[PARENTS[joint]]
-    return chain[list(POINT_FRAMES)]
 
 
 def _jacobian(

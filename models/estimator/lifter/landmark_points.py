@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from models.estimator.kinematics import posed_chain
 from models.estimator.lifter.sighting import Sighting
 from models.landmarks.names import FACE_MIRROR, POSE_MIRROR, POSE_NAMES
 from models.skeleton import JOINT_INDEX, MIRROR_JOINT
@@ -86,3 +87,14 @@ def from_behind(seen: Sighting) -> Tensor:
     """(b,) bool: the left shoulder and hip lie left of the right ones, as those of a person seen from behind."""
     across = seen.pose[:, [11, 23], 0] - seen.pose[:, [12, 24], 0]
     return across.sum(1) < 0
+
+
+def carried_landmarks(device: torch.device | str = "cpu") -> Float[Tensor, "n 22"]:
+    """1 where a turn of posed joint j moves landmark n: j is the joint with which it turns, or above that."""
+    return posed_chain(device)[list(POINT_FRAMES)]
+
+
+def person_height(points: Float[Tensor, "b n 2"]) -> Float[Tensor, " b"]:
+    """The longer side of the box about the pose's landmarks."""
+    pose = points[:, : len(POSE_NAMES)]
+    return (pose.amax(1) - pose.amin(1)).amax(1)

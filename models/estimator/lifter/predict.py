@@ -12,7 +12,7 @@ from torch import Tensor
 from models import zoo
 from models.body import FREE_BODY, BodyModel
 from models.convnet import for_inference
-from models.estimator.kinematics import Skeleton, mirror_rotations, to_local
+from models.estimator.kinematics import Skeleton, mean_rotation, mirror_rotations, to_local
 from models.estimator.lifter.network import Lifted, Lifter
 from models.estimator.lifter.sighting import Sighting, mirrored
 from models.estimator.predict import transfer_shape
@@ -73,14 +73,6 @@ def swap_hands(fingers: Float[Tensor, "b 2 15 3 3"]) -> Float[Tensor, "b 2 15 3 
 def mirror_joints(values: Float[Tensor, "b 22"]) -> Float[Tensor, "b 22"]:
     """Values of the posed joints, left and right exchanged."""
     return values[:, list(MIRROR_JOINT[: values.shape[1]])]
-
-
-def mean_rotation(rotations: Float[Tensor, "n *b 3 3"]) -> Float[Tensor, "*b 3 3"]:
-    """The rotation nearest to the mean of matrices."""
-    u, _, vt = torch.linalg.svd(rotations.mean(0))
-    sign = torch.ones_like(u[..., 0])
-    sign[..., 2] = torch.det(u @ vt)
-    return (u * sign[..., None, :]) @ vt
 
 
 def to_body(lifter: Lifter, found: Lifted, model: BodyModel) -> Body:

@@ -17,7 +17,7 @@ from models.estimator.crop import project_plane
 from models.estimator.kinematics import Skeleton, mirror_keypoints, to_local
 from models.estimator.lifter.dataset import Batch, Bodies, LandmarkSet, cat_batches
 from models.estimator.lifter.hand import mirror_right_rotations
-from models.estimator.lifter.landmark_points import COUNT, POINT_MIRROR, body_points, observed_points
+from models.estimator.lifter.landmark_points import COUNT, POINT_MIRROR, body_points, observed_points, person_height
 from models.estimator.lifter.network import Lifted, Lifter, LifterConfig, landmark_window
 from models.estimator.lifter.sighting import mirrored
 from models.estimator.train import procrustes_error
@@ -109,12 +109,6 @@ def learn_points(everything: Batch, steps: int = 300) -> tuple[Float[Tensor, "n 
 
 def _median(values: Float[Tensor, " n"]) -> Float[Tensor, ""]:
     return values.median() if len(values) >= 20 else torch.tensor(float("nan"))
-
-
-def person_height(points: Float[Tensor, "b n 2"]) -> Float[Tensor, " b"]:
-    """The longer side of the box about the pose's landmarks."""
-    pose = points[:, :33]
-    return (pose.amax(1) - pose.amin(1)).amax(1)
 
 
 def _seen_by_camera(truth: Bodies, offsets: Float[Tensor, "n 3"]) -> Float[Tensor, "b n 2"]:
