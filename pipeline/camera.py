@@ -17,6 +17,7 @@ from pipeline.types import Camera
 
 FOCAL = 0.8  # focal length over picture width (the THuman2.0 renders of GPS-Gaussian and HGM)
 DISTANCE = 2.0  # metres from the camera to the world's origin
+FILL = 0.875  # share of a close view that the person's longer side has
 
 
 def intrinsics(size: int, focal: float = FOCAL) -> Float[Tensor, "3 3"]:
@@ -59,6 +60,27 @@ def resize(camera: Camera, size: int) -> Camera:
     """The same square cameras with pictures of `size` pixels."""
     scale = torch.tensor([size / camera.width, size / camera.height, 1.0], device=camera.K.device)
     return Camera(camera.K * scale[:, None], camera.T_camera_world, size, size)
+
+
+def cropped(camera: Camera, corner: tuple[float, float], side: float, size: int) -> Camera:
+    """The square of `side` pixels whose upper left corner is at x, y of one camera's picture, as a camera of `size` pixels."""
+    scale = size / side
+    move = torch.tensor([[scale, 0, -corner[0] * scale], [0, scale, -corner[1] * scale], [0, 0, 1]], dtype=torch.float64)
+    return Camera((move.to(camera.K.device) @ camera.K.double()).float(), camera.T_camera_world, size, size)
+
+
+def framed(camera: Camera, box: tuple[float, float, float, float], size: int, fill: float = FILL) -> Camera:
+    """One camera that looks at a box alone.
+
+    Args:
+        camera: as it is.
+        box: left, top, right and bottom in its pixels.
+        size: pixels of the new square picture.
+        fill: share of the picture that the box's longer side has.
+    """
+    left, top, right, bottom = box
+    side = max(right - left, bottom - top) / fill
+    return cropped(camera, ((left + right - side) / 2, (top + bottom - side) / 2), side, size)
 
 
 def to_camera(points: Float[Tensor, "*b n 3"], camera: Camera) -> Float[Tensor, "*c n 3"]:

@@ -1,0 +1,65 @@
+"""A view as another camera at the same place would take it: the copies that networks see, and close views."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pipeline.camera import canonical_camera
+from pipeline.types import Camera, View
+
+NETWORKS = 512  # pixels of the canonical copy of a photo's view
+
+
+def networks_copy(view: View, size: int = NETWORKS) -> View:
+    """The view before the canonical camera, which every network was trained with."""
+    return at_camera(view, canonical_camera(size).to(view.image.device))
+
+
+def at_camera(view: View, camera: Camera) -> View:
+    """The same person before a camera with another focal length, principal point or size, without aliasing.
+
+    What the view does not show is white, its mask 0.
+
+    Raises:
+        ValueError: the camera stands elsewhere or looks elsewhere.
+    """
+    if torch.equal(view.camera.K, camera.K) and (view.camera.width, view.camera.height) == (camera.width, camera.height):
+        _same_place(view.camera, camera)
+        return view
+    scale, shift = between(camera, view.camera)
+    rows = _resampling(camera.height, view.camera.height, scale[1], shift[1]).to(view.image)
+    columns = _resampling(camera.width, view.camera.width, scale[0], shift[0]).to(view.image)
+    # what is missing from white, and the mask: both are 0 beyond the picture
+    layers = torch.cat([1 - view.image, view.mask[..., None]], -1).permute(2, 0, 1)
+    moved = (rows @ layers @ columns.T).permute(1, 2, 0).clamp(0, 1)
+    return View((1 - moved[..., :3]).contiguous(), moved[..., 3].contiguous(), camera)
+
+
+def points_at(points: Float[Tensor, "*b 2"], source: Camera, target: Camera) -> Float[Tensor, "*b 2"]:
+    """Pixels of one camera's picture in that of another at the same place."""
+    scale, shift = between(source, target)
+    return points * points.new_tensor(scale) + points.new_tensor(shift)
+
+
+def between(source: Camera, target: Camera) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Scale and shift for x and y: pixel of the target = scale * pixel of the source + shift."""
+    _same_place(source, target)
+    a, b = source.K.double().cpu(), target.K.double().cpu()
+    scale = [float(b[k, k] / a[k, k]) for k in range(2)]
+    shift = [float(b[k, 2] - a[k, 2] * b[k, k] / a[k, k]) for k in range(2)]
+    return (scale[0], scale[1]), (shift[0], shift[1])
+
+
+def _same_place(a: Camera, b: Camera) -> None:
+    if not torch.allclose(a.T_camera_world.cpu(), b.T_camera_world.cpu(), atol=1e-5):
+        raise ValueError("the two cameras do not stand at one place and look one way: only a crop can be taken from a view")
+
+
+def _resampling(wide: int, given: int, scale: float, shift: float) -> Float[Tensor, "wide given"]:
+    """Weights of the given pixels in each new one: a triangle as wide as the coarser of both grids."""
+    centres = (torch.arange(wide, dtype=torch.float64) + 0.5) * scale + shift - 0.5
+    reach = max(1.0, scale)
+    distance = (torch.arange(given, dtype=torch.float64) - centres[:, None]).abs()
+    return (1 - distance / reach).clamp(min=0) / reach
