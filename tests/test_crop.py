@@ -53,6 +53,13 @@ def test_shrinking_keeps_the_mean_of_stripes():
     torch.testing.assert_close(small.mask[8:-8, 8:-8], torch.full((48, 48), 0.5), atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("size", [37, 100, 171, 200])
+def test_a_flat_picture_stays_flat(size):
+    view = View(torch.full((256, 256, 3), 0.25), torch.ones(256, 256), canonical_camera(256))
+    inside = networks_copy(view, size).mask[2:-2, 2:-2]
+    torch.testing.assert_close(inside, torch.ones_like(inside), atol=1e-5, rtol=0)
+
+
 def test_beyond_the_picture_is_white():
     view = View(torch.zeros(64, 64, 3), torch.ones(64, 64), cropped(canonical_camera(256), (96.0, 96.0), 64.0, 64))
     copy = networks_copy(view, 256)
