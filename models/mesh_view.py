@@ -1,9 +1,11 @@
-"""Pictures of a mesh: its vertex colours softly shaded, and its normals."""
+"""Pictures of a mesh: its vertex colours softly shaded, its normals, its texture."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
+import numba
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -11,8 +13,9 @@ from torch import Tensor
 
 from models.mesh_shading import COLOR, NORMALS, SHADED, draw_pictures
 from models.silhouette.normals import vertex_normals
+from models.texture.drawing import draw_textured
 from pipeline.camera import project, resize
-from pipeline.types import Camera, Mesh
+from pipeline.types import Camera, Mesh, TexturedMesh
 
 Look = Literal["color", "shaded", "normals"]
 _CODES = {"color": COLOR, "shaded": SHADED, "normals": NORMALS}
@@ -34,4 +37,17 @@ def mesh_pictures(mesh: Mesh, cameras: Camera, look: Look = "shaded", *, supersa
     pictures = np.zeros((len(uvz), cameras.height, cameras.width, 3), np.float32)
     colors = np.ascontiguousarray(mesh.colors.numpy(), np.float32)
     draw_pictures(uvz, faces, colors, normals.numpy(), rotations, _CODES[look], supersample, pictures)
+    return torch.from_numpy(pictures)
+
+
+def textured_pictures(mesh: TexturedMesh, cameras: Camera, *, supersample: int = 2) -> Float[Tensor, "c h w 3"]:
+    """The mesh in its texture over white from every camera, in [0, 1]; drawn `supersample` times larger and averaged."""
+    faces = np.ascontiguousarray(mesh.faces.numpy(), np.int32)
+    pixels, depth = project(mesh.vertices, resize(cameras, cameras.width * supersample))
+    uvz = torch.cat([pixels, depth[..., None]], -1).numpy()
+    uv, texture = mesh.uv.numpy(), np.ascontiguousarray(mesh.texture.numpy())
+    pictures = np.zeros((len(uvz), cameras.height, cameras.width, 3), np.float32)
+    with ThreadPoolExecutor(numba.get_num_threads()) as pool:
+        for _ in pool.map(lambda k: draw_textured(uvz[k], faces, uv, texture, supersample, pictures[k]), range(len(uvz))):
+            pass
     return torch.from_numpy(pictures)

@@ -139,6 +139,18 @@ def _load_glb(path: Path) -> Any:
     return glb.load(path)
 
 
+def _save_textured(value: Any, path: Path) -> None:
+    from pipeline import textured_glb
+
+    textured_glb.save(value, path)
+
+
+def _load_textured(path: Path) -> Any:
+    from pipeline import textured_glb
+
+    return textured_glb.load(path)
+
+
 def _save_view(value: Any, path: Path) -> None:
     from pipeline import view_png
 
@@ -190,6 +202,7 @@ _CODECS: dict[str, Codec] = {
     "Body": Codec(".npz", _save_body, _load_body),
     "Gaussians": Codec(".ply", _save_ply, _load_ply),
     "Mesh": Codec(".glb", _save_glb, _load_glb),
+    "TexturedMesh": Codec(".glb", _save_textured, _load_textured),
     "Trace": Codec(".json", _save_trace, _load_trace),
     "Video": Codec(".mp4", _save_video, Path.read_bytes),
 }

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int, UInt32
 
-from pipeline.types import Mesh
+from pipeline.types import Mesh, TexturedMesh
+from pipeline.untrusted import parse_json
 
 _TURN = np.array([1, -1, -1], np.float32)  # 180 degrees about x; its own inverse
 _FLOAT, _UINT, _ARRAY, _INDEX = 5126, 5125, 34962, 34963  # glTF component types and buffer targets
@@ -41,8 +44,15 @@ def vertex_normals(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f
     return np.where(length > 1e-20, normals / np.maximum(length, 1e-20), [0.0, 0.0, 1.0]).astype(np.float32)
 
 
-def _arrays(mesh: Mesh) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Checked vertices (y up), faces and sRGB colours."""
+def shared_normals(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]) -> Float[np.ndarray, "v 3"]:
+    """`vertex_normals` where vertices at one place are one: light sees no seams."""
+    places = np.ascontiguousarray(vertices, np.float32) + np.float32(0)  # -0 is 0
+    _, first, same = np.unique(places.view("V12").ravel(), return_index=True, return_inverse=True)
+    return vertex_normals(places[first], same.reshape(-1)[faces])[same.reshape(-1)]
+
+
+def upright(mesh: Mesh | TexturedMesh) -> tuple[Float32[np.ndarray, "v 3"], UInt32[np.ndarray, "f 3"]]:
+    """Vertices with y up and the person facing +z, and faces; ValueError says what is wrong with them."""
     m = mesh.detach().to("cpu")
     vertices = m.vertices.numpy().astype(np.float32)
     faces = m.faces.numpy().astype(np.uint32)
@@ -52,18 +62,18 @@ def _arrays(mesh: Mesh) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         raise ValueError("the mesh has vertices that are not finite")
     if len(faces) and (m.faces.min() < 0 or m.faces.max() >= len(vertices)):
         raise ValueError(f"the mesh has a face index outside of its {len(vertices)} vertices")
-    return vertices * _TURN, faces, m.colors.numpy().astype(np.float32).clip(0, 1)
+    return vertices * _TURN, faces
+
+
+def _arrays(mesh: Mesh) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Checked vertices (y up), faces and sRGB colours."""
+    return *upright(mesh), mesh.colors.detach().cpu().numpy().astype(np.float32).clip(0, 1)
 
 
 def encode(mesh: Mesh) -> bytes:
     """GLB with positions, normals, linear colours and one matt material."""
     vertices, faces, colors = _arrays(mesh)
     parts = [vertices, vertex_normals(vertices, faces), to_linear(colors).astype(np.float32), faces]
-    views, offset = [], 0
-    for part in parts:
-        target = _INDEX if part.dtype == np.uint32 else _ARRAY
-        views.append({"buffer": 0, "byteLength": part.nbytes, "byteOffset": offset, "target": target})
-        offset += part.nbytes
     accessors = [{"bufferView": i, "componentType": _FLOAT, "count": len(p), "type": "VEC3"} for i, p in enumerate(parts[:3])]
     accessors[0] |= {"min": vertices.min(0).tolist(), "max": vertices.max(0).tolist()}
     accessors.append({"bufferView": 3, "componentType": _UINT, "count": faces.size, "type": "SCALAR"})
@@ -72,24 +82,39 @@ def encode(mesh: Mesh) -> bytes:
         "asset": {"generator": "turnaround", "version": "2.0"},
         "scene": 0, "scenes": [{"nodes": [0]}], "nodes": [{"mesh": 0}], "meshes": [{"primitives": [primitive]}],
         "materials": [{"doubleSided": True, "pbrMetallicRoughness": {"metallicFactor": 0, "roughnessFactor": 1}}],
-        "buffers": [{"byteLength": offset}], "bufferViews": views, "accessors": accessors,
+        "accessors": accessors,
     }  # fmt: skip
+    return to_chunks(document, [part.tobytes() for part in parts], [_ARRAY] * 3 + [_INDEX])
+
+
+def to_chunks(document: dict[str, Any], parts: Sequence[bytes], targets: Sequence[int | None]) -> bytes:
+    """A GLB of a document without its buffer, whose parts become buffer views in order; targets as glTF numbers them."""
+    views, offset = [], 0
+    for part, target in zip(parts, targets, strict=True):
+        views.append({"buffer": 0, "byteLength": len(part), "byteOffset": offset} | ({"target": target} if target else {}))
+        offset += len(part) + -len(part) % 4
+    document = document | {"buffers": [{"byteLength": offset}], "bufferViews": views}
     text = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
-    binary = b"".join(part.tobytes() for part in parts)
+    binary = b"".join(part + b"\0" * (-len(part) % 4) for part in parts)
     chunks = struct.pack("<II", len(text), 0x4E4F534A) + text + struct.pack("<II", len(binary), 0x004E4942) + binary
     return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
 
 
-def decode(data: bytes) -> Mesh:
-    """The mesh of a GLB that `encode` wrote; ValueError on any other file (use trimesh for those)."""
+def from_chunks(data: bytes) -> tuple[dict[str, Any], bytes]:
+    """Document and binary part of a GLB that was written here; ValueError on any other."""
     if len(data) < 20 or data[:4] != b"glTF" or struct.unpack_from("<I", data, 8)[0] != len(data):
         raise ValueError("not a GLB, or cut short")
     length = struct.unpack_from("<I", data, 12)[0]
-    document = json.loads(data[20 : 20 + length])
+    document = parse_json(data[20 : 20 + length])
     if document["asset"].get("generator") != "turnaround":
         raise ValueError("a GLB of another program; only files written here are read back")
-    binary = data[28 + length :]
+    return document, data[28 + length :]
+
+
+def decode(data: bytes) -> Mesh:
+    """The mesh of a GLB that `encode` wrote; ValueError on any other file (use trimesh for those)."""
+    document, binary = from_chunks(data)
 
     def read(index: int, kind: str) -> np.ndarray:
         view = document["bufferViews"][index]

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 # How a value is kept on disk (`pipeline/codecs.py`):
 #   Image (.png), Images (folder of .png), View (.png with its camera), Body (.npz), Gaussians (.ply), Mesh (.glb and .obj),
-#   Trace (.json), Video (.mp4)
-Kind: TypeAlias = Literal["Image", "Images", "View", "Body", "Gaussians", "Mesh", "Trace", "Video"]
+#   TexturedMesh (.glb, .obj with .mtl and its texture), Trace (.json), Video (.mp4)
+Kind: TypeAlias = Literal["Image", "Images", "View", "Body", "Gaussians", "Mesh", "TexturedMesh", "Trace", "Video"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
 # The types of those kinds that are not in `pipeline.types`; strings, so that they cost nothing at run time.

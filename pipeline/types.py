@@ -1,4 +1,4 @@
-"""The values that stages exchange: Camera, Gaussians, Body, Mesh, View.
+"""The values that stages exchange: Camera, Gaussians, Body, Mesh, TexturedMesh, View.
 
 All are frozen dataclasses of tensors, `.to(device)` moves every tensor. Leading batch dimensions are written
 `*b`; a type without them is one camera, one person, one mesh.
@@ -85,6 +85,17 @@ class Mesh(TensorRecord):
     vertices: Float[Tensor, "v 3"]  # metres
     faces: Int[Tensor, "f 3"]
     colors: Float[Tensor, "v 3"]  # sRGB in [0, 1]
+
+
+@dataclass(frozen=True)
+class TexturedMesh(TensorRecord):
+    """A mesh with a base colour texture, split along the seams of its atlas: each vertex has one place in the texture."""
+
+    vertices: Float[Tensor, "v 3"]  # metres, world frame; copies on both sides of a seam are equal
+    faces: Int[Tensor, "f 3"]  # counter-clockwise seen from outside
+    colors: Float[Tensor, "v 3"]  # sRGB in [0, 1]
+    uv: Float[Tensor, "v 2"]  # [0, 1], of the texture's width and height; the origin is its upper left corner
+    texture: Float[Tensor, "t t 3"]  # sRGB in [0, 1]
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
     return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C").copy(order="K")
 
 
-def open_picture(source: Path, limit: int, modes: Sequence[str]) -> Image.Image:
+def open_picture(source: Path | IO[bytes], limit: int, modes: Sequence[str]) -> Image.Image:
     """A picture of the usual formats, decoded; ValueError where it is damaged, of another mode, or has more than `limit` pixels."""
     import warnings
 
@@ -136,5 +136,6 @@ def open_picture(source: Path, limit: int, modes: Sequence[str]) -> Image.Image:
     except FileNotFoundError:
         raise
     except Exception as error:  # Pillow's readers of damaged files raise anything
-        raise ValueError(f"{source}: not a picture that can be read: {error}") from error
+        name = f"{source}: " if isinstance(source, Path) else ""
+        raise ValueError(f"{name}not a picture that can be read: {error}") from error
     return image

@@ -204,7 +204,7 @@ def test_the_bytes_do_not_depend_on_the_clock(tmp_path, monkeypatch):
 
 
 def test_every_kind_has_a_codec():
-    assert [codec_for(kind).suffix for kind in KINDS] == [".png", "", ".png", ".npz", ".ply", ".glb", ".json", ".mp4"]
+    assert [codec_for(kind).suffix for kind in KINDS] == [".png", "", ".png", ".npz", ".ply", ".glb", ".glb", ".json", ".mp4"]
     with pytest.raises(ValueError, match="no codec for 'Sound'; there are Body, Gaussians"):
         codec_for("Sound")
 
