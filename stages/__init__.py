@@ -1,4 +1,4 @@
-"""The eight stages of the pipeline, one file each; `stages.classes()` in order."""
+"""The stages of the pipeline, one file each; `stages.classes()` in order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipeline.stage import Stage
 
-NAMES = ("prepare", "estimate", "coarse", "refine", "back_view", "fuse", "mesh", "turntable")
+NAMES = ("prepare", "estimate", "coarse", "refine", "back_view", "fuse", "mesh", "texture", "turntable")
 
 
 def classes() -> tuple[type[Stage[Any]], ...]:

@@ -19,6 +19,7 @@ _ORDER = {
     "coarse": ("views", "back"),
     "refine": ("masks", "normals_front", "normals_back"),
     "back_view": ("coarse", "refined", "view"),
+    "texture": ("previews", "atlas"),
     "turntable": ("turntable", "sheet"),
 }
 _PAIRS = (("coarse", "refined"), ("before", "after"))  # two pictures of one stage that a slider compares

@@ -1,0 +1,64 @@
+"""Stage 08: the mesh with an atlas and a base colour baked from the photo, the back view and the vertices' colours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from pipeline.stage import Stage, StageConfig, StageError
+
+if TYPE_CHECKING:
+    import torch
+
+    from pipeline.types import Mesh, TexturedMesh, View
+
+PREVIEW_AZIMUTHS = (0, 90, 180, 270)
+ATLAS_PICTURE = 1024  # texels of the picture for people; the files beside the mesh hold all of them
+
+
+class TextureConfig(StageConfig):
+    """Settings of `texture`."""
+
+    size: int = Field(2048, ge=64, le=8192, description="texels of a side")
+    faces: int = Field(20000, ge=100, le=100000, description="faces of the textured mesh; the atlas takes the longer, the more")
+    padding: int = Field(8, ge=1, le=64, description="texels of 2,048 between two charts of the atlas")
+    photo: float = Field(2.0, ge=0, description="weight of the photo, which sees the front")
+    back: float = Field(1.0, ge=0, description="weight of the view from behind")
+    preview_size: int = Field(768, ge=64, le=2048, description="pixels of the previews")
+
+
+class Texture(Stage[TextureConfig]):
+    """Bake what the pictures show into the mesh's texture."""
+
+    name, version = "texture", 1
+    needs = {"mesh": "mesh.mesh", "photo": "prepare.view", "back": "back_view.view"}
+    makes = {"mesh": "TexturedMesh", "atlas": "Image", "previews": "Images"}
+    Config = TextureConfig
+
+    def run(self, *, device: torch.device, mesh: Mesh, photo: View, back: View) -> dict[str, Any]:
+        """The textured mesh, a picture of its texture, and pictures of it from four sides."""
+        from models.texture.bake import bake
+        from models.texture.unwrapped import unwrapped
+
+        config = self.config
+        try:
+            bare = unwrapped(mesh, config.faces, config.padding)
+        except ValueError as error:
+            raise StageError(f"no texture: {error}. Look at 07_mesh/previews.") from error
+        textured = bake(bare, [(photo, config.photo), (back, config.back)], config.size)
+        return {"mesh": textured, "atlas": self._atlas(textured), "previews": self._previews(textured)}
+
+    def _atlas(self, mesh: TexturedMesh) -> torch.Tensor:
+        from torch.nn.functional import avg_pool2d
+
+        step = max(1, mesh.texture.shape[0] // ATLAS_PICTURE)
+        return avg_pool2d(mesh.texture.permute(2, 0, 1), step).permute(1, 2, 0)
+
+    def _previews(self, mesh: TexturedMesh) -> dict[str, torch.Tensor]:
+        from models.mesh_view import textured_pictures
+        from pipeline.close_orbit import close_orbit
+
+        cameras = close_orbit(mesh.vertices, PREVIEW_AZIMUTHS, self.config.preview_size)
+        pictures = textured_pictures(mesh, cameras)
+        return {f"{azimuth:03d}": picture for azimuth, picture in zip(PREVIEW_AZIMUTHS, pictures, strict=True)}
