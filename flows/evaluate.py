@@ -13,6 +13,8 @@ from flows.evaluation.report import Figures, Form, Progress, Telling
 from flows.evaluation.setting import ABLATIONS, Setting
 from flows.evaluation.subject import Plan, evaluate_person
 from flows.evaluation.summary import rounded, summarize
+from models.metrics import vgg_files
+from pipeline.registry import RegistryError
 from pipeline.store import Store
 
 log = logging.getLogger(__name__)
@@ -32,6 +34,7 @@ def evaluate(
     protocol: str = "headline",
     ablations: bool | Sequence[str] = False,
     matting: bool = True,
+    detail: bool = False,
     size: int = 256,
     workers: int = 1,
     progress: Progress | None = None,
@@ -48,6 +51,8 @@ def evaluate(
         protocol: `hgm` adds the released HGM script's figures to the headline's.
         ablations: all of them, or some by name.
         matting: also the mask over held-out backgrounds.
+        detail: from photos of 1,024 px, and compared at 1,024 px too. Without the masks' figures, whose backgrounds are of
+            photos of 512 px; without VGG distances where their network can be neither found nor fetched.
         size: pixels of the compared views.
         workers: processes, each with a person of its own.
         progress: called with people done, people in all, and a line about the last one.
@@ -63,18 +68,28 @@ def evaluate(
         raise ValueError(f"--protocol {protocol}: expected one of {', '.join(PROTOCOLS)}")
     setting = Setting(config, tuple(overrides), work, device)
     setting.stages()  # a wrong setting is the call's fault, not each person's
-    plan = Plan(setting, _chosen(ablations), matting, protocol == "hgm")
+    plan = Plan(setting, _chosen(ablations), matting and not detail, protocol == "hgm")
     telling = Telling(json_path, progress)
     if suite == sides.SUITE:
-        if plan.ablations or plan.hgm:
-            raise ValueError(f"--suite {suite} measures the body alone: leave out --ablations and --protocol")
+        if plan.ablations or plan.hgm or detail:
+            raise ValueError(f"--suite {suite} measures the body alone: leave out --ablations, --protocol and --detail")
         return sides.evaluate_sides(limit or sides.COUNT, setting, telling, workers)
     Store(work).prepare()
     limit = limit or LIMIT
-    wanted = people.people(suite, limit, setting.folder, size)
+    wanted = people.people(suite, limit, setting.folder, size, detail)
+    if detail:
+        _fetch_vgg()
     found = report.each(wanted, partial(evaluate_person, plan=plan), workers)
     form = Form(partial(_report, report.header(suite, setting, resolution=size, protocol=protocol)), _line)
     return _conclude(report.gather(found, limit, form, telling), setting.folder, json_path)
+
+
+def _fetch_vgg() -> None:
+    """The network of the VGG distance, once; a warning where it cannot be had."""
+    try:
+        vgg_files.fetch_vgg()
+    except (RegistryError, OSError) as error:
+        log.warning("no VGG distances (null in the report): %s", error)
 
 
 def _conclude(figures: Figures, folder: Path, json_path: Path | None) -> Figures:

@@ -3,7 +3,7 @@
 Embedded weights lie in `models/weights/` as safetensors beside `index.json`, which pins their sha256. A file that
 is missing or differs from its pin is an error that says what to do; nothing runs on random numbers in silence.
 Trainable weights do not ship: they lie there, pinned like the others, once somebody trained them with `--save`.
-Fetched weights lie in the user's cache, pinned in the code; `turnaround fetch` brings them.
+Fetched weights lie in the user's cache, pinned in the code; `turnaround fetch` brings them, those of measuring alone by `--evaluation`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from models.landmarks import files as landmark_files
+from models.metrics import vgg_files
 from pipeline.digest import DigestMemo
 from pipeline.files import user_cache, write_atomic
 
@@ -53,7 +54,9 @@ class Weight:
     @property
     def place(self) -> Path:
         """Where it is looked for; a brought one lies where the user says."""
-        return landmark_files.path(self.name) if self.kind == "fetched" else FOLDER / self.file
+        if self.kind == "fetched":
+            return vgg_files.path() if self.name == vgg_files.NAME else landmark_files.path(self.name)
+        return FOLDER / self.file
 
 
 _TRAINED = "ships with the project; made again by `turnaround train {}`"
@@ -116,6 +119,10 @@ WEIGHTS: dict[str, Weight] = {
             )
             for name, known in landmark_files.NETWORKS.items()
         ),
+        Weight(
+            vgg_files.NAME, f"{vgg_files.NAME}.h5", "the VGG distance of `evaluate --detail`", vgg_files.LICENCE,
+            "`turnaround fetch --evaluation`", "fetched", "no VGG distances; nothing else needs it",
+        ),
     )
 }  # fmt: skip
 
@@ -173,11 +180,14 @@ def digest(name_or_path: str | Path) -> str:
 
 def _fetched_digest(name: str) -> str:
     """As `digest`, hashed once for all processes: these are pinned in the code."""
-    file, pinned = path(name), landmark_files.NETWORKS[name].sha256
-    found = landmark_files.digest(name)
+    file = path(name)
+    if name == vgg_files.NAME:
+        pinned, found = vgg_files.SHA256, vgg_files.digest()
+    else:
+        pinned, found = landmark_files.NETWORKS[name].sha256, landmark_files.digest(name)
     if found != pinned:
         differs = f"network {name!r} ({file}) has sha256 {found[:12]}, pinned is {pinned[:12]}"
-        raise MissingWeight(f"{differs}: get the right one with `turnaround fetch`")
+        raise MissingWeight(f"{differs}: get the right one with {WEIGHTS[name].source}")
     return found
 
 

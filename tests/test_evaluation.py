@@ -177,7 +177,7 @@ def known(person, model, monkeypatch):
     stages = known_stages(person, model)
     monkeypatch.setattr(setting, "classes", lambda: stages)
     monkeypatch.setattr(measure.mesh_metrics, "sample_surface", partial(measure.mesh_metrics.sample_surface, count=4000))
-    monkeypatch.setattr(people, "people", lambda suite, limit, folder, size: iter([person]))
+    monkeypatch.setattr(people, "people", lambda suite, limit, folder, size, fine: iter([person]))
     return person
 
 
@@ -248,7 +248,7 @@ def test_one_failure_is_recorded_and_the_others_go_on(known, tmp_path, monkeypat
     small = dataclasses.replace(known, name="small", photo=tmp_path / "small.png")
     Image.new("RGBA", (96, 96), (20, 20, 20, 255)).save(small.photo)
     hollow = dataclasses.replace(known, name="hollow", faces=known.faces[:0])
-    monkeypatch.setattr(people, "people", lambda suite, limit, folder, size: iter([small, hollow, known]))
+    monkeypatch.setattr(people, "people", lambda suite, limit, folder, size, fine: iter([small, hollow, known]))
     seen: list[str] = []
     report = evaluate(
         limit=3, work=tmp_path / "work", size=SIZE, overrides=["stages.prepare.fail=small"], matting=False,

@@ -16,9 +16,11 @@ from flows.evaluation.tables import at
 
 SAMPLES, SEED, LEVEL = 10_000, 0, 0.95
 FEWEST = 6  # people for a verdict: the bootstrap's intervals of fewer are too narrow
+DETAIL = ("psnr_person", "ssim", "sharpness", "vgg")
 HEADLINE = (
     *(f"novel.{split}.psnr" for split in ("all", "input", "front", "side", "back")),
     *(f"novel.all.{name}" for name in ("ssim", "lpips", "iou", "psnr_person")),
+    *(f"detail.{group}.{name}" for group in ("front", "oblique", "side", "back") for name in DETAIL),
     *(f"geometry.raw.{name}" for name in ("chamfer_cm", "p2s_cm", "s2p_cm", "normal_consistency", "fscore_1cm")),
     "geometry.rigid.chamfer_cm", "geometry.similarity.chamfer_cm",
     *(f"body.{name}_mm" for name in ("mpjpe_initial", "mpjpe_refined", "pa_mpjpe_refined", "pelvis_refined")),

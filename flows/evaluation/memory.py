@@ -22,8 +22,9 @@ _MEASURING = (
     "models/metrics/*.py", "models/splat/*.py", "models/zbuffer.py",
     *(f"flows/evaluation/{name}.py" for name in ("measure", "backs", "baselines")),
 )  # fmt: skip
+DETAIL = ("flows/evaluation/detail.py", "flows/evaluation/fine.py")  # of the figures at 1,024 px alone
 MATTING = (  # of the mask's figures alone
-    *(f"models/matting/{name}.py" for name in ("model", "guided", "hub", "people", "cutout")),
+    *(f"models/matting/{name}.py" for name in ("model", "guided", "hub", "people", "cutout", "close")),
     *(f"flows/evaluation/{name}.py" for name in ("composites", "matting")),
 )
 

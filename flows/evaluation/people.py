@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from data.people import FIELDS, TEST_SEED, Figure
 from data.scans.people import ScanPerson, is_scan_suite, scan_people
 from data.sets import AZIMUTHS, figure_for_views
 from data.wardrobe import Split
+from flows.evaluation.fine import SIZE as FINE_SIZE
+from flows.evaluation.fine import FineTruth
 from models.zbuffer import rasterize_views
 from pipeline.camera import canonical_camera, orbit_cameras, project
 from pipeline.types import Body
@@ -49,6 +51,7 @@ class TestPerson(ScanPerson):
     """One person, generated or scanned, with everything that is compared with them."""
 
     __test__ = False  # not a test, whatever its name
+    fine: FineTruth | None = None  # where detail is measured
 
     @property
     def size(self) -> int:
@@ -65,15 +68,17 @@ class TestPerson(ScanPerson):
         return total.hexdigest()[:24]
 
 
-def people(suite: str, limit: int, folder: Path, size: int) -> Iterator[TestPerson]:
+def people(suite: str, limit: int, folder: Path, size: int, fine: bool = False) -> Iterator[TestPerson]:
     """The first `limit` people of a suite, from `folder` where they have been made before.
 
     Args:
         suite: a name of SYNTHETIC, or what `data.scans.people` reads: LAYOUT:FOLDER, or a folder of converted scans.
         size: pixels of the pictures of synthetic people; scans converted before have their own.
+        fine: with a photo and a truth of FINE_SIZE pixels, beside those that are there without.
 
     Raises:
-        ValueError: an unknown suite, or no wardrobe in the user's cache: people in other clothes are another suite.
+        ValueError: an unknown suite, or no wardrobe in the user's cache: people in other clothes are another suite,
+            or a fine truth of scans.
     """
     if limit < 1:
         raise ValueError(f"--limit {limit}: expected at least 1 person")
@@ -82,26 +87,40 @@ def people(suite: str, limit: int, folder: Path, size: int) -> Iterator[TestPers
         if first and not first.isdigit():
             raise ValueError(f"--suite {suite}: expected {name}, or {name}:SEED with the first person's seed")
         chosen = SYNTHETIC[name]
-        return _synthetic(chosen, int(first) if first else chosen.first, limit, folder, size)
+        start = int(first) if first else chosen.first
+        return _synthetic(chosen, range(start, start + limit), folder, size, fine)
     if not is_scan_suite(suite):
         raise ValueError(f"--suite {suite}: expected one of {', '.join(SYNTHETIC)}, a folder of converted scans, or LAYOUT:FOLDER")
+    if fine:
+        raise ValueError(f"--detail: its truth is rendered, so the suite is one of {', '.join(SYNTHETIC)}, not {suite}")
     return (TestPerson(**vars(person)) for person in scan_people(suite, limit, folder, size))
 
 
-def _synthetic(suite: Synthetic, first: int, limit: int, folder: Path, size: int) -> Iterator[TestPerson]:
+def _synthetic(suite: Synthetic, seeds: range, folder: Path, size: int, fine: bool) -> Iterator[TestPerson]:
     if Closet.open(suite.split).wardrobe is None:
         raise ValueError("the suite dresses its people from the wardrobe, which is not in the cache: run `turnaround data wardrobe`")
-    for seed in range(first, first + limit):
-        yield synthetic_person(suite, seed, folder, size)
+    for seed in seeds:
+        yield synthetic_person(suite, seed, folder, size, fine)
 
 
-def synthetic_person(suite: Synthetic, seed: int, folder: Path, size: int) -> TestPerson:
+def synthetic_person(suite: Synthetic, seed: int, folder: Path, size: int, fine: bool = False) -> TestPerson:
     """The person of a seed, made where `folder` does not have them."""
     name = f"{suite.prefix}{seed}"
-    file, photo = folder / f"views_{size}" / f"{name}.npz", folder / "photos" / f"{name}.png"
-    if not (file.is_file() and photo.is_file()):
+    photo_size = FINE_SIZE if fine else PHOTO_SIZE
+    file, truth = folder / f"views_{size}" / f"{name}.npz", folder / f"views_fine_{FINE_SIZE}" / f"{name}.npz"
+    photo = folder / (f"photos_{photo_size}" if fine else "photos") / f"{name}.png"
+    makers: dict[Path, Callable[[Figure], None]] = {
+        file: lambda figure: _make_views(figure, file, size),
+        photo: lambda figure: _make_photo(figure, photo, photo_size),
+        **({truth: lambda figure: FineTruth.make(figure, truth)} if fine else {}),
+    }
+    missing = [path for path in makers if not path.is_file()]
+    if missing:
         varied: dict[str, Any] = {"variety": "full"} if suite.varied else {}
-        _make(figure_for_views(seed, suite.split, **varied), file, photo, size)
+        figure = figure_for_views(seed, suite.split, **varied)
+        for path in missing:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            makers[path](figure)
     with np.load(file, allow_pickle=False) as data:
         values = {name: data[name] for name in data.files}
     return TestPerson(
@@ -113,19 +132,22 @@ def synthetic_person(suite: Synthetic, seed: int, folder: Path, size: int) -> Te
         faces=values["faces"],
         joints=torch.from_numpy(values["joints"]),
         body=Body(**{name: torch.from_numpy(values[f"body_{name}"]) for name in FIELDS}),
+        fine=FineTruth(truth) if fine else None,
     )
 
 
-def _make(figure: Figure, file: Path, photo: Path, size: int) -> None:
-    cameras = orbit_cameras(AZIMUTHS, size)
-    views = [figure.seen_from(K, T, size) for K, T in zip(cameras.K.numpy(), cameras.T_camera_world.numpy(), strict=True)]
-    front = canonical_camera(PHOTO_SIZE)
-    picture = figure.seen_from(front.K.numpy(), front.T_camera_world.numpy(), PHOTO_SIZE)
-    for path in (file, photo):
-        path.parent.mkdir(parents=True, exist_ok=True)
+def _make_photo(figure: Figure, photo: Path, size: int) -> None:
+    """What the canonical camera sees, with its alpha."""
+    front = canonical_camera(size)
+    picture = figure.seen_from(front.K.numpy(), front.T_camera_world.numpy(), size)
     temporary = photo.with_suffix(".part")
     Image.fromarray(np.concatenate([picture.color, picture.alpha[..., None]], -1)).save(temporary, "PNG")
     temporary.replace(photo)
+
+
+def _make_views(figure: Figure, file: Path, size: int) -> None:
+    cameras = orbit_cameras(AZIMUTHS, size)
+    views = [figure.seen_from(K, T, size) for K, T in zip(cameras.K.numpy(), cameras.T_camera_world.numpy(), strict=True)]
     arrays = {
         "rgb": np.stack([view.over_white() for view in views]),
         "mask": np.stack([view.alpha for view in views]),

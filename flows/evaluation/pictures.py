@@ -17,6 +17,7 @@ from models.body import BodyModel
 from models.mesh_view import mesh_pictures
 from models.metrics.body import mpjpe_mm
 from pipeline.camera import orbit_cameras
+from pipeline.crop import networks_copy
 from pipeline.preview import contact_sheet, to_pil
 from pipeline.store import Record
 from pipeline.types import Body, Mesh
@@ -30,15 +31,15 @@ CELL = 160  # pixels
 
 def draw(files: Mapping[str, Path], person: TestPerson, records: Mapping[str, Record], ours: Pictures, model: BodyModel) -> None:
     """Write the pictures of KINDS into `files`."""
-    window = _window(torch.maximum(ours[1], person.masks).amax(0))
-    photo = resized(records["prepare"].load("view").image, person.size)
-    _save(files["views"], _views(person, photo, ours), window, 1 + len(SHOWN))
-    _save(files["mesh"], _mesh(person, records["mesh"].load("mesh")), window, len(TURN))
+    cut = window(torch.maximum(ours[1], person.masks).amax(0))
+    photo = networks_copy(records["prepare"].load("view"), person.size).image
+    _save(files["views"], _views(person, photo, ours), cut, 1 + len(SHOWN))
+    _save(files["mesh"], _mesh(person, records["mesh"].load("mesh")), cut, len(TURN))
     bodies = {"estimated": records["estimate"].load("body"), "refined": records["refine"].load("body")}
-    _save(files["body"], _bodies(person, photo, model, bodies), window, 3)
+    _save(files["body"], _bodies(person, photo, model, bodies), cut, 3)
     back = {name: resized(records["back_view"].load(name)[..., :3], person.size) for name in ("coarse", "refined")}
     cells = {f"{name} back": image for name, image in back.items()} | {"fused": ours[0][BACK], "true": person.images[BACK]}
-    _save(files["back"], cells, window, 4, cell=200)
+    _save(files["back"], cells, cut, 4, cell=200)
 
 
 Cells = Mapping[str, Float[Tensor, "h w 3"]]
@@ -97,7 +98,7 @@ def stacked(sheets: Sequence[Float[Tensor, "h w 3"]]) -> Float[Tensor, "k w 3"]:
     return torch.cat(list(sheets))
 
 
-def _window(mask: Float[Tensor, "h w"]) -> tuple[slice, slice]:
+def window(mask: Float[Tensor, "h w"]) -> tuple[slice, slice]:
     """The smallest square around the picture's middle that holds the mask, so that the person fills the cell."""
     size = mask.shape[0]
     where = (mask > 0.05).nonzero()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flows.evaluation.final import last
 from flows.execute import Event, Job, Result, reconstruct_one
 from flows.subjects import Memory
 from models import zoo
@@ -19,7 +20,6 @@ from pipeline.stage import Stage
 from pipeline.store import Record, Store
 from stages import classes
 
-LAST = "mesh"  # the turntable shows, it does not measure
 FIXED = ("stages.prepare.framing=frame",)  # the suite's camera is known: the picture is not cut
 # each switches one part off; the stages before it come out of the cache
 ABLATIONS: dict[str, tuple[str, ...]] = {
@@ -76,22 +76,23 @@ class Setting:
         """One stage with its settings."""
         return next(stage for stage in self.stages() if stage.name == name)
 
-    def run(self, photo: Path | Photo, extra: Sequence[str] = (), until: str = LAST, apart: bool = False) -> Run:
+    def run(self, photo: Path | Photo, extra: Sequence[str] = (), until: str | None = None, apart: bool = False) -> Run:
         """The stages on one photo; what is in the store is not done again.
 
+        until: the last stage to run; by default the last one that measuring needs.
         apart: the subject's links and what is remembered of it stay as they are.
         """
         subject = photo if isinstance(photo, Photo) else Photo.at(photo)
         memory = Memory(os.path.abspath(subject.image), self.config, (*self.fixed, *self.overrides, *extra))
         stages = self.stages(extra)
-        job = Job(subject, self.work, stages, zoo.digest, memory, self.device, until=until, apart=apart)
+        job = Job(subject, self.work, stages, zoo.digest, memory, self.device, until=until or last({s.name for s in stages}), apart=apart)
         result = reconstruct_one(job, event=self.event)
         store = Store(self.work)
         keys = {stage: outcome["key"] for stage, outcome in result.stages.items() if outcome["key"]}
         found = {stage: store.find(stage, key) for stage, key in keys.items()}
         return Run(result, {stage: record for stage, record in found.items() if record is not None})
 
-    def variant(self, photo: Path, name: str, extra: Sequence[str], until: str = LAST) -> Run:
+    def variant(self, photo: Path, name: str, extra: Sequence[str], until: str | None = None) -> Run:
         """Other settings on a copy of the photo, so that the subject's links keep pointing at the full pipeline."""
         copy = self.folder / "variants" / f"{photo.stem}_{name}{photo.suffix}"
         copy.parent.mkdir(parents=True, exist_ok=True)

@@ -8,13 +8,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from flows.evaluation import backs, baselines, matting, measure, pictures
-from flows.evaluation.memory import MATTING, Measured, sources_digest
+from flows.evaluation import backs, baselines, detail, detail_pictures, matting, measure, pictures
+from flows.evaluation.final import final
+from flows.evaluation.fine import FineTruth
+from flows.evaluation.memory import DETAIL, MATTING, Measured, sources_digest
 from flows.evaluation.people import TestPerson
 from flows.evaluation.setting import ABLATIONS, IMAGE_BRANCH, Run, Setting
 from flows.execute import lend_device
 from models import zoo
 from models.body import BodyModel
+from models.metrics import vgg
 from pipeline.recipe import Recipe
 from pipeline.store import Record
 from pipeline.types import View
@@ -58,7 +61,7 @@ class _Case:
         seconds = {stage: record.manifest["seconds"] for stage, record in records.items()}
         report = {"truth": self.truth_digest, **self.outcome(records), "back_view": self.back_view(records)}
         if plan.hgm:
-            report["hgm_protocol"] = self._pictured("hgm", records["fuse"], measure.hgm_protocol)
+            report["hgm_protocol"] = self._pictured("hgm", final(records), measure.hgm_protocol)
         if plan.matting:
             report["matting"] = self.matting()
         report["pictures"] = self.pictures(records)
@@ -72,11 +75,17 @@ class _Case:
     def outcome(self, records: dict[str, Record]) -> dict[str, Any]:
         """Novel views, geometry and body of the full pipeline or of an ablation."""
         mesh, estimate, refine = records["mesh"], records["estimate"], records["refine"]
-        return {
-            "novel": self._pictured("novel", records["fuse"], measure.novel_views),
+        found = {
+            "novel": self._pictured("novel", final(records), measure.novel_views),
             "geometry": self.measured("geometry", [mesh.key], lambda: measure.geometry(mesh.load("mesh"), self.truth())),
             "body": self.measured("body", [estimate.key, refine.key], lambda: self._body(estimate, refine)),
         }
+        return found if self.person.fine is None else found | {"detail": self.detail(final(records), self.person.fine)}
+
+    def detail(self, record: Record, truth: FineTruth) -> dict[str, Any]:
+        """The figures at 1,024 px of a stage's Gaussians."""
+        keys = [record.key, sources_digest(DETAIL), "vgg" if vgg.network() else "none"]
+        return self.measured("detail", keys, lambda: detail.detail(record.load("gaussians"), truth))
 
     def turn(self, record: Record) -> measure.Pictures:
         """The twelve views of a stage's Gaussians; the last one is kept."""
@@ -93,14 +102,14 @@ class _Case:
 
     def back_view(self, records: dict[str, Record]) -> dict[str, Any]:
         """The rows of the back view; the pictures are kept for what is measured over all people."""
-        back, fuse, file = records["back_view"], records["fuse"], self.back_file()
+        back, fused, file = records["back_view"], final(records), self.back_file()
 
         def compute() -> dict[str, Any]:
-            shown = {name: back.load(name) for name in ("coarse", "refined")} | {"fused": self.turn(fuse)[0][measure.BACK]}
+            shown = {name: back.load(name) for name in ("coarse", "refined")} | {"fused": self.turn(fused)[0][measure.BACK]}
             backs.keep(file, shown, self.person)
             return {name: backs.back_view(image, self.person) for name, image in shown.items()}
 
-        return self.measured("back_view", [back.key, fuse.key], compute, [file])
+        return self.measured("back_view", [back.key, fused.key], compute, [file])
 
     def back_file(self) -> Path:
         """Where the views from behind are kept."""
@@ -152,11 +161,22 @@ class _Case:
         """The page's pictures: name -> file, relative to the folder."""
         folder = self.plan.setting.folder
         files = {name: folder / "pictures" / f"{self.person.name}_{name}.jpg" for name in pictures.KINDS}
-        keys = [pictures.VERSION, *(records[stage].key for stage in ("prepare", "estimate", "refine", "back_view", "fuse", "mesh"))]
-        return self.measured("pictures", keys, lambda: self._draw(files, records), files.values())
+        seen = ("prepare", "estimate", "refine", "back_view", "mesh")
+        keys = [pictures.VERSION, *(records[stage].key for stage in seen), final(records).key]
+        drawn = self.measured("pictures", keys, lambda: self._draw(files, records), files.values())
+        return drawn if self.person.fine is None else drawn | self.detail_pictures(final(records), self.person.fine)
+
+    def detail_pictures(self, record: Record, truth: FineTruth) -> dict[str, str]:
+        """The page's picture of the person at 1,024 px."""
+        folder = self.plan.setting.folder
+        file = folder / "pictures" / f"{self.person.name}_detail.jpg"
+        keys = [detail_pictures.VERSION, record.key]
+        draw = lambda: detail_pictures.draw(file, record.load("gaussians"), truth)  # noqa: E731
+        self.measured("detail_pictures", keys, draw, [file])
+        return {"detail": file.relative_to(folder).as_posix()}
 
     def _draw(self, files: dict[str, Path], records: dict[str, Record]) -> dict[str, str]:
-        pictures.draw(files, self.person, records, self.turn(records["fuse"]), body_model(self.plan.setting.body_file()))
+        pictures.draw(files, self.person, records, self.turn(final(records)), body_model(self.plan.setting.body_file()))
         return {name: file.relative_to(self.plan.setting.folder).as_posix() for name, file in files.items()}
 
 

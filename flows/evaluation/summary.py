@@ -9,8 +9,8 @@ from typing import Any
 
 from flows.evaluation import matting
 
-MEASURED = ("novel", "hgm_protocol", "geometry", "body", "back_view", "seconds")
-COMPARED = ("novel", "geometry", "body")  # of an ablation
+MEASURED = ("novel", "detail", "hgm_protocol", "geometry", "body", "back_view", "seconds")
+COMPARED = ("novel", "detail", "geometry", "body")  # of an ablation
 
 
 def means(values: Sequence[Any]) -> Any:
@@ -37,8 +37,9 @@ def summarize(subjects: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Means over the people that were reconstructed."""
     done = [subject for subject in subjects if "failed" not in subject]
     report = {part: means([subject[part] for subject in done if part in subject]) for part in MEASURED}
-    if report["hgm_protocol"] is None:
-        del report["hgm_protocol"]
+    for part in ("detail", "hgm_protocol"):  # only where they were asked for
+        if report[part] is None:
+            del report[part]
     report["matting"] = matting.summary([row for subject in done for row in subject.get("matting", ())])
     report |= _seconds(done)
     report["baselines"] = _variants(done, "baselines")
@@ -69,7 +70,7 @@ def _ablations(done: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     ablated = [subject for subject in done if subject.get("ablations")]
     if not ablated:
         return {}
-    full = means([{part: subject[part] for part in COMPARED} for subject in ablated])
+    full = means([{part: subject[part] for part in COMPARED if part in subject} for subject in ablated])
     return {"full": {**full, "count": len(ablated)}, **_variants(ablated, "ablations")}
 
 

@@ -35,6 +35,7 @@ def tables(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     found = [
         ("New views: the 11 that are not the input", table({name: at(values, "novel.all") for name, values in variants.items()})),
         ("The full model by view", table(report["novel"] or {})),
+        ("At 1,024 px (truth: sharpness 1, VGG distance 0)", table(report.get("detail") or {})),
         ("Geometry, cm", table(geometry)),
         ("Body, mm and degrees", table(body_rows(report["body"] or {}))),
         ("View from behind", table(report["back_view"] or {})),
@@ -67,6 +68,7 @@ def _ablation(values: Mapping[str, Any]) -> dict[str, Any]:
     novel, raw, body = at(values, "novel.all") or {}, at(values, "geometry.raw") or {}, values.get("body") or {}
     names = ("mpjpe_refined_mm", "pa_mpjpe_refined_mm", "hands_mm", "angle_deg")
     chosen = {name: body.get(name) for name in names}
+    chosen |= {f"vgg {group}": figures["vgg"] for group, figures in (values.get("detail") or {}).items()}
     return {**novel, "input_psnr": at(values, "novel.input.psnr"), **raw, **chosen, "count": values.get("count")}
 
 

@@ -102,4 +102,5 @@ def _inception() -> nn.Module | None:
 def interior(mask: Masks, pixels: int = 3) -> Masks:
     """Where the mask is set and so is everything within `pixels` of it: texture without the outline."""
     solid = (mask > 0.5).float().reshape(-1, 1, *mask.shape[-2:])
-    return (-F.max_pool2d(-solid, 2 * pixels + 1, 1, pixels)).reshape(mask.shape)
+    columns = F.max_pool2d(-solid, (2 * pixels + 1, 1), 1, (pixels, 0))  # a square's rows after its columns
+    return (-F.max_pool2d(columns, (1, 2 * pixels + 1), 1, (0, pixels))).reshape(mask.shape)
