@@ -28,6 +28,7 @@ from models.hgm.unet import UNet, UNetConfig
 from models.hgm.weights import load_hgm
 from models.matting import MattingNetwork
 from models.normals import NormalNetwork, load_normals, normal_model
+from pipeline.crop import networks_copy
 from pipeline.types import Body, Gaussians, View
 from stages.back_view import BackView, BackViewConfig
 from stages.estimate import Estimate, EstimateConfig
@@ -81,8 +82,9 @@ def person(photo: Path = PHOTO, device: torch.device | str = "cpu") -> Person:
     """The photo through the functions that the stages call, networks on `device`, but for the refinement of the body; on the CPU."""
     on = torch.device(device)
     prepared = Prepare(PrepareConfig.model_validate({})).run(device=on, image=photo.read_bytes(), mask=None)
-    view, model = prepared["view"].to("cpu"), BodyModel.shared()
-    estimated = Estimate(EstimateConfig.model_validate({})).run(device=on, view=view, landmarks=prepared["landmarks"], given=None)
+    close, model = prepared["view"].to("cpu"), BodyModel.shared()
+    view = networks_copy(close)
+    estimated = Estimate(EstimateConfig.model_validate({})).run(device=on, view=close, landmarks=prepared["landmarks"], given=None)
     body = estimated["body"].to("cpu")
     normals = normal_model(load_normals(device=device), view.to(device), model)(body).cpu()
     coarse = load_hgm("hgm_coarse", device=device).reconstruct([view], body).merged.to("cpu")

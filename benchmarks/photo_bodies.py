@@ -1,7 +1,7 @@
 """A sheet of photos with their bodies: photo, body before, body after, from the side, both hands and the face close.
 
-    turnaround run PHOTOS --work OLD --set stages.prepare.landmarks=none --set stages.prepare.size=1024 --until refine
-    turnaround run PHOTOS --work NEW --set stages.prepare.size=1024 --until refine
+    turnaround run PHOTOS --work OLD --set stages.prepare.landmarks=none --until refine
+    turnaround run PHOTOS --work NEW --until refine
     python -m benchmarks.photo_bodies --old OLD --new NEW --out docs/landmarks.jpg
 
 Nothing is measured: the sheet is to be looked at.

@@ -20,6 +20,7 @@ from PIL import Image
 
 from data.backgrounds import background
 from models.matting.apart import people_apart
+from pipeline.crop import networks_copy
 from stages.people import People
 from stages.prepare import Prepare, PrepareConfig
 
@@ -32,7 +33,8 @@ CPU = torch.device("cpu")
 
 def cut_out(name: str) -> np.ndarray:
     """RGBA (s, s, 4) of a demo photo's person over white."""
-    view = Prepare(PrepareConfig(size=SIDE)).run(device=CPU, image=(DEMO / name).read_bytes(), mask=None)["view"]
+    made = Prepare(PrepareConfig(size=2 * SIDE)).run(device=CPU, image=(DEMO / name).read_bytes(), mask=None)
+    view = networks_copy(made["view"], SIDE)
     return np.concatenate([view.image.numpy(), view.mask.numpy()[..., None]], -1)
 
 

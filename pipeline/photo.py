@@ -138,4 +138,6 @@ def _checked_alpha(alpha: Alpha, name: str) -> Alpha | None:
 
 
 def _floats(image: Image.Image) -> np.ndarray:
-    return np.asarray(image).astype(np.float32) / np.float32(255)
+    values = np.asarray(image).astype(np.float32)
+    values /= np.float32(255)  # in place: large photos have a gigabyte of values
+    return values

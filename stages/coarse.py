@@ -26,7 +26,7 @@ class CoarseConfig(StageConfig):
 class Coarse(Stage[CoarseConfig]):
     """The Human Gaussian Model with the input view alone."""
 
-    name, version = "coarse", 1
+    name, version = "coarse", 2
     needs = {"view": "prepare.view", "body": "estimate.body"}
     makes = {"gaussians": "Gaussians", "views": "Images", "back": "Image"}
     device = "gpu"
@@ -40,9 +40,10 @@ class Coarse(Stage[CoarseConfig]):
         """Coarse Gaussians, four views and the view from behind."""
         from models.hgm.rendering import back_view, orbit_views
         from models.hgm.weights import load_hgm
+        from pipeline.crop import networks_copy
 
         config = self.config
         model = load_hgm(config.weights, config.body, device)
-        gaussians = model.reconstruct([view], body if config.use_body else None).merged
+        gaussians = model.reconstruct([networks_copy(view)], body if config.use_body else None).merged
         back = back_view(gaussians, config.size).image
         return {"gaussians": gaussians.to("cpu"), "views": orbit_views(gaussians, config.size), "back": back}

@@ -45,7 +45,7 @@ class EstimateConfig(StageConfig):
 class Estimate(Stage[EstimateConfig]):
     """Finds the body."""
 
-    name, version = "estimate", 2
+    name, version = "estimate", 3
     needs = {"view": "prepare.view", "landmarks": "prepare.landmarks", "given": "photo.body"}
     makes = {"body": "Body", "keypoints": "Trace", "overlay": "Image"}
     device = "gpu"
@@ -62,15 +62,18 @@ class Estimate(Stage[EstimateConfig]):
 
         from models.body import BodyModel
         from models.estimator.picture import body_overlay
+        from models.landmarks.record import keypoints_at, moved
+        from pipeline.crop import networks_copy
 
-        config = self.config
+        config, small = self.config, networks_copy(view)
         if config.provider == "given" and given is None:
             raise StageError("provider=given, but there is no SMPL-X file beside the photo (NAME.smplx.npz, .json or .pkl)")
         free = config.body == "body"
         model = BodyModel.shared(None if free else Path(config.body))
-        body, keypoints = self._estimate(view, landmarks, model, device)
+        body, found = self._estimate(small, moved(landmarks, view.camera, small.camera), model, device)
+        keypoints = keypoints_at(found, small.camera, view.camera)
         if given is not None and config.provider != "embedded":
-            body = self._read(given, model, view)
+            body = self._read(given, model, small)
         return {"body": body, "keypoints": keypoints, "overlay": body_overlay(model, body, keypoints, view)}
 
     def _estimate(

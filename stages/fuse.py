@@ -27,7 +27,7 @@ class FuseConfig(StageConfig):
 class Fuse(Stage[FuseConfig]):
     """The Human Gaussian Model with two views, front and back."""
 
-    name, version = "fuse", 1
+    name, version = "fuse", 2
     needs = {"view": "prepare.view", "back": "back_view.view", "body": "refine.body"}
     makes = {"gaussians": "Gaussians", "views": "Images"}
     device = "gpu"
@@ -41,9 +41,12 @@ class Fuse(Stage[FuseConfig]):
         """Final Gaussians and four views of them."""
         from models.hgm.rendering import orbit_views
         from models.hgm.weights import load_hgm
+        from pipeline.camera import orbit_cameras
+        from pipeline.crop import NETWORKS, at_camera, networks_copy
 
         config = self.config
         model = load_hgm(config.weights, config.body, device)
-        pictures = [view, back] if config.use_back else [view]
+        front = networks_copy(view)
+        pictures = [front, at_camera(back, orbit_cameras([180.0], NETWORKS)[0])] if config.use_back else [front]
         gaussians = model.reconstruct(pictures, body if config.use_body else None).merged
         return {"gaussians": gaussians.to("cpu"), "views": orbit_views(gaussians, config.size)}

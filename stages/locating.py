@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from models.matting.model import MaskNetwork
     from models.matting.people import Person
     from models.matting.scene import Scene, Somebody
+    from pipeline.types import Camera
     from stages.prepare import PrepareConfig
 
 log = logging.getLogger(__name__)
@@ -49,9 +50,18 @@ class Located:
 
     scene: Scene  # turned so that they stand upright
     soft: np.ndarray  # their soft mask (h, w) in it
-    square: Square  # what to cut
+    square: Square  # the canonical camera's picture
+    close: Square  # what to cut of it: the person fills it
     somebody: Somebody | None  # as the landmark networks see them
     quarters: int = 0  # turns of the scene, counter-clockwise
+
+    def camera(self, size: int) -> Camera:
+        """The canonical camera, looking at `close` alone with `size` pixels."""
+        from pipeline.camera import canonical_camera, cropped
+
+        (x, y, side), (left, top, close) = self.square, self.close
+        scale = size / side
+        return cropped(canonical_camera(size), ((left - x) * scale, (top - y) * scale), close * scale, size)
 
 
 @dataclass(frozen=True)
@@ -111,6 +121,7 @@ class Locator:
     def _seen(self, scene: Scene, somebody: Somebody) -> Located:
         """A person whom the landmark networks see."""
         from models.landmarks.framing import extent, findings
+        from models.matting.close import close_square
         from models.matting.people import person_of, reduced
         from models.matting.scene import stood_upright
 
@@ -132,14 +143,16 @@ class Locator:
         person = person_of(small > 0.5, small)
         if any(finding.outside for finding in said):
             person = _with_the_rest(person, extent(somebody.pose), scene.shape)
-        return Located(scene, soft, self._square(scene, soft, person), somebody, quarters)
+        return Located(scene, soft, self._square(scene, soft, person), close_square(soft), somebody, quarters)
 
     def _stands_out(self, scene: Scene) -> Located:
         """The person of a mask alone: of the given one, or of the matting network's."""
+        from models.matting.close import close_square
+
         mask = self.mask_of_all(scene) if scene.given is None else scene.given
         person, soft = self._piece(mask, fill_holes=scene.given is None)
         check_borders(person, scene.given is not None, self.config.allow_truncated)
-        return Located(scene, soft, self._square(scene, soft, person), None)
+        return Located(scene, soft, self._square(scene, soft, person), close_square(soft), None)
 
     def _piece(self, soft: np.ndarray, *, fill_holes: bool) -> tuple[Person, np.ndarray]:
         """The person that the settings ask for, of a mask of all people, and their mask (h, w)."""

@@ -1,4 +1,4 @@
-"""Stage 01: photo -> a square picture of one person over white, with mask, camera and landmarks."""
+"""Stage 01: photo -> a close view of one person over white, with mask, camera and landmarks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class PrepareConfig(StageConfig):
     """Settings of `prepare`."""
 
-    size: int = Field(512, ge=64, le=2048, description="pixels of the square picture")
+    size: int = Field(1024, ge=64, le=2048, description="pixels of the square picture, which the person fills")
     matting: Literal["embedded", "hub"] = Field(
         "embedded",
         description="network for photos without alpha channel or mask beside them",
@@ -35,8 +35,8 @@ class PrepareConfig(StageConfig):
     )
     framing: Literal["auto", "person", "frame"] = Field(
         "auto",
-        description="person: cut about the person; "
-        "frame: keep the frame, whose camera is taken to be the canonical one; "
+        description="person: the canonical camera stands where it usually does before the person; "
+        "frame: it is the one that took the frame; "
         "auto: frame for square cut-outs with the person at a usual height, else person"
     )  # fmt: skip
     allow_truncated: bool = Field(
@@ -60,7 +60,7 @@ class PrepareConfig(StageConfig):
 class Prepare(Stage[PrepareConfig]):
     """Finds the person and cuts them out."""
 
-    name, version = "prepare", 3
+    name, version = "prepare", 4
     needs = {"image": "photo.image", "mask": "photo.mask"}
     accepts = {"mask": "mask"}
     makes = {"view": "View", "mask": "Image", "overlay": "Image", "landmarks": "Trace"}
@@ -76,19 +76,19 @@ class Prepare(Stage[PrepareConfig]):
 
     def run(self, *, device: torch.device, image: bytes, mask: bytes | None) -> dict[str, Any]:
         """Values of `makes`; StageError where there is nobody, or no clear one."""
+        from models.matting.close import part_under
         from models.matting.cutout import cut_square
-        from pipeline.camera import canonical_camera
         from pipeline.preview import overlay
         from pipeline.types import View
         from stages.locating import Locator
 
         size = self.config.size
         found = Locator(self.config, device).locate(image, mask)
-        pixels, cut_out = found.scene.pixels, found.scene.cut_out
-        colors, cut = cut_square(pixels, found.soft, found.square, size, straight=cut_out)
+        part, cut_out = part_under(found.scene, found.soft, found.close, size), found.scene.cut_out
+        colors, cut = cut_square(part.pixels, part.mask, part.square, size, straight=cut_out)
         white = colors * cut[..., None] + 1 - cut[..., None]
-        view = View(white, cut, canonical_camera(size))
-        behind = white if cut_out else cut_square(pixels, None, found.square, size, straight=True)[0]
+        view = View(white, cut, found.camera(size))
+        behind = white if cut_out else cut_square(part.pixels, None, part.square, size, straight=True)[0]
         landmarks = self._landmarks(found)
         return {"view": view, "mask": cut, "overlay": overlay(behind, cut), "landmarks": landmarks}
 
@@ -102,10 +102,10 @@ class Prepare(Stage[PrepareConfig]):
             used = landmark_networks(self.config)
             return absent("nobody is seen in the mask" if used else "no landmark networks")
         size, network = self.config.size, self.config.landmark_network
-        return landmarks_in(found.scene, found.somebody, found.square, size, network)
+        return landmarks_in(found.scene, found.somebody, found.close, size, network)
 
     def beside(self, output: str, value: bytes, *, device: torch.device, **inputs: Any) -> bytes:
-        """A mask of the whole photo whose square is `value`; one of the photo's shape is taken as it is."""
+        """A mask of the whole photo whose close view has the mask `value`; one of the photo's shape is taken as it is."""
         import numpy as np
 
         from models.matting.cutout import paste_square
@@ -118,4 +118,4 @@ class Prepare(Stage[PrepareConfig]):
         if edited.shape != (size, size):
             decode_mask(value, "the given mask", found.scene.turned(-found.quarters).shape)
             return value
-        return encode_mask(np.rot90(paste_square(edited, found.square, found.scene.shape), -found.quarters))
+        return encode_mask(np.rot90(paste_square(edited, found.close, found.scene.shape), -found.quarters))

@@ -61,7 +61,7 @@ class RefineConfig(StageConfig):
 class Refine(Stage[RefineConfig]):
     """The paper's refinement loop (section 3.2, appendix)."""
 
-    name, version = "refine", 4
+    name, version = "refine", 5
     needs = {
         "view": "prepare.view", "landmarks": "prepare.landmarks", "body": "estimate.body", "keypoints": "estimate.keypoints",
     }  # fmt: skip
@@ -83,8 +83,12 @@ class Refine(Stage[RefineConfig]):
 
         from models.body import BodyModel
         from models.hgm.weights import load_hgm
+        from models.landmarks.record import keypoints_at
+        from pipeline.crop import networks_copy
         from pipeline.normal_image import encode_normals
 
+        close, view = view.camera, networks_copy(view)
+        keypoints = keypoints_at(keypoints, close, view.camera)
         file = None if self.config.body == "body" else Path(self.config.body)
         model, there = BodyModel.shared(file), BodyModel.shared(file, device)  # for the networks' inputs, and where the fit runs
         hgm = load_hgm(self.config.hgm, self.config.body, device)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -14,8 +13,10 @@ from PIL import Image
 from flows.evaluation import matting, people
 from flows.evaluation.composites import FRAMES, KINDS, composites
 from models.matting.cutout import frame_square
+from pipeline.camera import canonical_camera
 from pipeline.photo import decode
 from pipeline.stage import StageError
+from pipeline.types import View
 
 CPU = torch.device("cpu")
 
@@ -32,7 +33,8 @@ class Known:
         self.answer = answer
 
     def run(self, **inputs) -> dict:
-        return {"view": SimpleNamespace(mask=self.answer(inputs["image"]))}
+        mask = self.answer(inputs["image"])
+        return {"view": View(torch.ones(*mask.shape, 3), mask, canonical_camera(len(mask)))}
 
 
 def known(answer) -> Any:

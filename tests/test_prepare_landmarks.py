@@ -11,9 +11,11 @@ from PIL import Image
 
 from models.landmarks import files
 from models.landmarks.people import pose_mask
+from models.landmarks.record import moved
 from models.landmarks.sight import people_seen
 from models.matting.scene import open_scene
 from models.matting.told import box_about, combined, told_mask
+from pipeline.camera import canonical_camera
 from pipeline.stage import StageError
 from stages import locating
 from stages.prepare import Prepare
@@ -107,11 +109,11 @@ def test_half_figures_are_refused_and_completed_where_allowed(caplog):
         run(astronaut)
     made = run(astronaut, allow_truncated=True)
     assert "will be guessed" in caplog.text
-    landmarks = made["landmarks"]
+    landmarks, camera = made["landmarks"], made["view"].camera
     assert landmarks["source"] == "blazepose" and landmarks["flag"] > 0.9
-    xy = np.array(landmarks["pose"])[:, :2]
-    assert xy.min() > 0 and xy.max() < 128, "the square has room for the whole body"
-    nose = xy[0].astype(int)
+    whole = np.array(moved(landmarks, camera, canonical_camera(128))["pose"])[:, :2]
+    assert whole.min() > 0 and whole.max() < 128, "the canonical square has room for the whole body"
+    nose = np.array(landmarks["pose"])[0, :2].astype(int)
     assert made["mask"][nose[1], nose[0]] > 0.9
     assert made["mask"][:, 0].max() == 0
 
@@ -173,7 +175,8 @@ def test_a_mask_chooses_among_people_of_any_size():
     photo[:, :512], photo[342:, 540:710] = astronaut, small
     mask = np.zeros(photo.shape[:2])
     mask[350:, 560:650] = 1
-    landmarks = run(photo, mask, allow_truncated=True, framing="frame")["landmarks"]
+    made = run(photo, mask, allow_truncated=True, framing="frame")
+    landmarks = moved(made["landmarks"], made["view"].camera, canonical_camera(720))
     assert landmarks["source"] == "blazepose"
-    nose = np.array(landmarks["pose"])[0, 0] / 128 * 720
+    nose = np.array(landmarks["pose"])[0, 0]
     assert 560 < nose < 660, "the small one's, not the large one's"

@@ -18,6 +18,7 @@ from flows.evaluation import people
 from flows.evaluation.composites import Composite, composites
 from models.matting.cutout import cut_square, frame_square
 from models.metrics.image import iou
+from pipeline.crop import networks_copy
 from pipeline.photo import decode
 from pipeline.preview import contact_sheet, overlay, to_pil
 from pipeline.stage import Stage, StageError
@@ -37,7 +38,7 @@ def stage_mask(prepare: Stage[Any], photo: bytes, device: torch.device) -> Float
     The stage must be set to framing=frame.
     """
     try:
-        return prepare.run(device=device, image=photo, mask=None)["view"].mask.cpu()
+        return networks_copy(prepare.run(device=device, image=photo, mask=None)["view"]).mask.cpu()
     except StageError as error:
         log.info("matting: %s", error)
         return None

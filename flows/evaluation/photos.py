@@ -20,19 +20,22 @@ from flows.evaluation.setting import Run, Setting
 from flows.evaluation.subject import body_model
 from flows.evaluation.summary import medians, rounded
 from flows.evaluation.tables import Column, number, table
+from models.landmarks.record import keypoints_at, moved
 from models.metrics.body import mirror_mm
 from models.splat import rasterize
 from pipeline.camera import orbit_cameras
+from pipeline.crop import networks_copy
 from pipeline.digest import file_digest
 from pipeline.preview import contact_sheet, draw_points
 from pipeline.source import Photo, find_photos
 from pipeline.store import Record, Store
+from pipeline.types import Camera
 
 log = logging.getLogger(__name__)
 SUITE, BODY = "photos", "refine"  # the stage up to which the mirrored photo goes
 _CODE = ("photos", "photo_figures", "body_pictures", "mirrored")
 SOURCES = tuple(f"flows/evaluation/{name}.py" for name in _CODE)
-SHARP = (f"stages.prepare.size={photo_figures.SIZE}",)
+SHARP = (f"stages.prepare.size={2 * photo_figures.SIZE}",)  # the person fills it: fine enough for any framing
 MEASURED = (  # of which the report has medians
     "landmark_px", "body_iou", "gaussians_iou", "front_psnr", "front_psnr_person", "sharpness",
     "mirror_mm", "seconds",
@@ -144,9 +147,9 @@ class _Case:
         return self.setting.folder / "pictures" / f"photo-{self.photo.name}_{kind}.jpg"
 
     def _body(self, records: Mapping[str, Record]) -> Figures:
-        view, body = records["prepare"].load("view"), records["refine"].load("body")
+        view, body = networks_copy(records["prepare"].load("view")), records["refine"].load("body")
         joints = self.model(body).joints.detach()
-        landmarks = _landmarks(records)
+        landmarks = _landmarks(records, view.camera)
         return {
             "landmark_px": photo_figures.landmark_px(joints, view.camera, landmarks.points),
             "landmarks": {"source": landmarks.source, "visible": len(landmarks.points)},
@@ -155,8 +158,9 @@ class _Case:
 
     def _likeness(self, records: Mapping[str, Record], sharp: Record) -> Figures:
         gaussians = records["fuse"].load("gaussians")
-        overlap = photo_figures.gaussians_iou(gaussians, records["prepare"].load("view"))
-        return {"gaussians_iou": overlap, **photo_figures.likeness(gaussians, sharp.load("view"))}
+        overlap = photo_figures.gaussians_iou(gaussians, networks_copy(records["prepare"].load("view")))
+        truth = networks_copy(sharp.load("view"), photo_figures.SIZE)
+        return {"gaussians_iou": overlap, **photo_figures.likeness(gaussians, truth)}
 
     def _mirrored(self, refine: Record) -> Figures:
         """mirror_mm: None where it was not asked for; where the mirrored photo fails, with the reason."""
@@ -181,7 +185,7 @@ class _Case:
         """The photo, and the refined body over it with the landmarks; the Gaussians and the body turned."""
         view, body = records["prepare"].load("view"), records["refine"].load("body")
         laid = over(view.image, self.model, body, view.camera)
-        points = list(_landmarks(records).points.values())
+        points = list(_landmarks(records, view.camera).points.values())
         laid = draw_points(laid, points, radius=view.camera.width / 150) if points else laid
         cells = {"photo": resized(view.image, 2 * CELL), "refined body, landmarks": resized(laid, 2 * CELL)}
         _save(files["photo"], cells, 2)
@@ -192,12 +196,17 @@ class _Case:
         return True
 
 
-def _landmarks(records: Mapping[str, Record]) -> photo_figures.LimbLandmarks:
-    prepare = records["prepare"]
+def _landmarks(records: Mapping[str, Record], camera: Camera) -> photo_figures.LimbLandmarks:
+    """In pixels of a camera where the photo's stood."""
+    prepare, estimate = records["prepare"], records["estimate"]
+    source = prepare.load("view").camera
     landmarks = prepare.load("landmarks") if "landmarks" in prepare.manifest["outputs"] else None
-    estimate = records["estimate"]
     heard = "prepare.landmarks" in estimate.manifest["inputs"]
-    return photo_figures.LimbLandmarks.of(estimate.load("keypoints"), landmarks, heard=heard)
+    return photo_figures.LimbLandmarks.of(
+        keypoints_at(estimate.load("keypoints"), source, camera),
+        None if landmarks is None else moved(landmarks, source, camera),
+        heard=heard,
+    )
 
 
 def _save(file: Path, cells: Mapping[str, Any], columns: int) -> None:

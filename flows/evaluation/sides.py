@@ -23,6 +23,7 @@ from flows.evaluation.tables import Column, body_rows, table
 from models.metrics.image import iou
 from pipeline.camera import canonical_camera
 from pipeline.codecs import load_image
+from pipeline.crop import networks_copy
 from pipeline.preview import contact_sheet
 from pipeline.store import Record, Store
 from pipeline.types import Body
@@ -90,7 +91,7 @@ def evaluate_picture(picture: SidePicture, setting: Setting) -> Figures:
 def _measured(picture: SidePicture, setting: Setting, records: Mapping[str, Record]) -> Figures:
     truth = picture.digest()
     initial, refined = (records[stage].load("body") for stage in ("estimate", UNTIL))
-    view = records["prepare"].load("view")
+    view = networks_copy(records["prepare"].load("view"))
     seconds = {stage: record.manifest["seconds"] for stage, record in records.items()}
     errors = posed_errors(body_model(setting.body_file()), initial, refined, picture)
     measured = Measured(setting.folder / "measured" / f"{picture.name}.json", truth)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from flows import subjects
+from pipeline.crop import networks_copy
 from pipeline.store import Record, Store, StoreError
 from pipeline.types import Body, Gaussians, Mesh, View
 
@@ -35,7 +36,7 @@ class Scene:
 
     subject: str
     steps: tuple[Step, ...]
-    view: View | None = None  # the photo, cut out, and its camera
+    view: View | None = None  # the photo, cut out, before the canonical camera
     bodies: tuple[Body, ...] = ()  # the estimate, each iteration of the refinement; only estimate and result from older runs
     kept: int = 0  # which of `bodies` the refinement chose
     trace: Mapping[str, Any] = field(default_factory=dict)
@@ -82,7 +83,7 @@ def open_scene(root: Path, subject: str) -> Scene:
     estimate, refine = found.get("estimate", {}), found.get("refine", {})
     bodies, kept = _bodies(estimate, refine)
     return Scene(
-        subject, steps, found.get("prepare", {}).get("view"), bodies, kept, refine.get("trace", {}),
+        subject, steps, _canonical(found.get("prepare", {}).get("view")), bodies, kept, refine.get("trace", {}),
         estimate.get("config", refine.get("config", {})).get("body", "body"), states,
     )  # fmt: skip
 
@@ -97,6 +98,11 @@ def _outputs(stage: str, record: Record) -> dict[str, Any]:
     values: dict[str, Any] = {name: record.load(name) for name in shown[stage] if name in made}
     values["step"] = {name: values[name] for name in ("gaussians", "mesh") if name in values}
     return values | {"config": record.manifest["config"]}
+
+
+def _canonical(view: View | None) -> View | None:
+    """The photo as the whole frustum of a browser's camera, whose axis goes through the picture's middle."""
+    return None if view is None else networks_copy(view, view.camera.width)
 
 
 def _bodies(estimate: Mapping[str, Any], refine: Mapping[str, Any]) -> tuple[tuple[Body, ...], int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from models.landmarks.hands import Hand
 from models.landmarks.names import FACE_68
 from models.landmarks.people import PersonLandmarks
 from models.landmarks.pose import Pose, Variant
+from pipeline.crop import between
+from pipeline.types import Camera
 
 SOURCE = "blazepose"
 
@@ -48,6 +51,47 @@ def as_record(
         "hands": {"left": left, "right": right},
         "face": None if person.face is None else _face(person.face, corner, scale),
     }
+
+
+def moved(record: Mapping[str, Any], source: Camera, target: Camera) -> dict[str, Any]:
+    """Bring a record from the pixels of one camera to those of another at the same place.
+
+    x and y get the cameras' scale and shift, z the scale. ValueError where they do not stand at one place.
+    """
+    if record["source"] == "none":
+        return dict(record)
+
+    def within(part: Mapping[str, Any] | None, name: str) -> dict[str, Any] | None:
+        return None if part is None else {**part, name: _points_at(part[name], source, target)}
+
+    return {
+        **record,
+        "pose": _points_at(record["pose"], source, target),
+        "mirrored": within(record["mirrored"], "pose"),
+        "hands": {side: within(hand, "xy") for side, hand in record["hands"].items()},
+        "face": within(record["face"], "points"),
+    }
+
+
+Keypoints = Mapping[str, Sequence[float]]
+
+
+def keypoints_at(keypoints: Keypoints, source: Camera, target: Camera) -> dict[str, list[float]]:
+    """Bring named keypoints (x, y, confidence) from the pixels of one camera to those of another.
+
+    ValueError where the cameras do not stand at one place.
+    """
+    rows = _points_at([row[:2] for row in keypoints.values()], source, target)
+    return {name: [*point, *row[2:]] for (name, row), point in zip(keypoints.items(), rows, strict=True)}
+
+
+def _points_at(points: Sequence[Sequence[float]], source: Camera, target: Camera) -> list[list[float]]:
+    """Rows of x, y, perhaps z, and what stays as it is."""
+    scale, shift = between(source, target)
+    table = np.array(points, float).reshape(len(points), -1)
+    table[:, :2] = table[:, :2] * scale + shift
+    table[:, 2:3] *= scale[0]
+    return _rounded(table, 4)
 
 
 def _pose(pose: Pose, corner: tuple[float, float], scale: float) -> dict[str, Any]:

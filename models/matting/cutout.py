@@ -85,7 +85,7 @@ def cut_square(
     if step > 1:
         values = F.avg_pool2d(values, step, ceil_mode=True, count_include_pad=False)
     grid = _grid(window, (values.shape[-2] * step, values.shape[-1] * step), size)
-    values = F.grid_sample(values, grid, align_corners=False)[0]
+    values = F.grid_sample(values, grid, mode="bicubic" if square[2] < size else "bilinear", align_corners=False)[0]
     alpha = values[3].clamp(0, 1)
     colors = (values[:3] / alpha.clamp(min=1e-3)).clamp(0, 1)
     return (colors if straight else own_colors(colors, alpha)).movedim(0, -1).contiguous(), alpha

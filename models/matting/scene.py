@@ -19,7 +19,22 @@ from models.matting.cutout import Square, factor, limited
 from pipeline.photo import decode, decode_mask
 
 FINE = 4096  # pixels of the longer side of what the landmark networks see: hands and faces are small
+STRIP = 256  # rows of a large photo that are handled at once
 INSIDE = 0.3  # of somebody's landmarks, that must lie in a mask that is theirs; of who is half hidden half do
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A large photo as it came; a close look at a small person needs its pixels."""
+
+    pixels: UInt8[np.ndarray, "h w 3"]  # the colours as they are, not over white
+    given: UInt8[np.ndarray, "h w"] | None  # the mask that came with it
+    step: int  # its pixels for one of the scene, whose area it covers exactly
+
+    def turned(self, quarters: int) -> Whole:
+        """Turned counter-clockwise by quarters; the same memory."""
+        given = None if self.given is None else np.rot90(self.given, quarters)
+        return replace(self, pixels=np.rot90(self.pixels, quarters), given=given)
 
 
 @dataclass(frozen=True)
@@ -31,6 +46,7 @@ class Scene:
     cut_out: bool  # it came as an alpha channel: the colours are the person's own
     fine: UInt8[np.ndarray, "k l 3"]  # the photo over white, at most 4,096 px
     ratio: float  # fine pixels for one pixel; both are the photo's by a whole factor each
+    whole: Whole | None = None  # where `pixels` are fewer than the photo's
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -41,7 +57,8 @@ class Scene:
         """The photo turned counter-clockwise by quarters."""
         turn = lambda values: np.ascontiguousarray(np.rot90(values, quarters))  # noqa: E731
         given = None if self.given is None else turn(self.given)
-        return replace(self, pixels=turn(self.pixels), given=given, fine=turn(self.fine))
+        whole = None if self.whole is None else self.whole.turned(quarters)
+        return replace(self, pixels=turn(self.pixels), given=given, fine=turn(self.fine), whole=whole)
 
 
 @dataclass(frozen=True)
@@ -65,10 +82,22 @@ def open_scene(image: bytes, mask: bytes | None) -> Scene:
     if cover is not None:
         fine = fine * cover[..., None] + 1 - cover[..., None]
     given = alpha if mask is None else decode_mask(mask, "the mask beside the photo", pixels.shape[:2])
-    ratio = factor(pixels.shape) / factor(pixels.shape, FINE)
+    step = factor(pixels.shape)
+    ratio = step / factor(pixels.shape, FINE)
+    whole = None if step == 1 else Whole(_whole_blocks(pixels, step), None if given is None else _whole_blocks(given, step), step)
     pixels, given = limited(pixels, given)
     cut_out = mask is None and alpha is not None
-    return Scene(pixels, given, cut_out, np.round(fine * 255).astype(np.uint8), ratio)
+    return Scene(pixels, given, cut_out, np.round(fine * 255).astype(np.uint8), ratio, whole)
+
+
+def _whole_blocks(values: Float[np.ndarray, "h w *c"], step: int) -> UInt8[np.ndarray, "k l *c"]:
+    """The bytes that `limited` averages, a strip at a time."""
+    height, width = (side // step * step for side in values.shape[:2])
+    result = np.empty((height, width, *values.shape[2:]), np.uint8)
+    for row in range(0, height, STRIP):
+        rows = slice(row, min(row + STRIP, height))
+        result[rows] = np.round(values[rows, :width] * 255)
+    return result
 
 
 def everybody(scene: Scene, variant: Variant) -> list[Somebody]:
