@@ -24,7 +24,7 @@ from pipeline.types import Gaussians
 from tests.test_evaluation import SIZE, known_stages
 from tests.test_evaluation import person as person  # a fixture
 
-FIGURES = {"psnr_person", "ssim", "sharpness", "vgg"}
+FIGURES = {"psnr_person", "ssim", "sharpness", "sharpness_coarse", "vgg"}
 model = pytest.fixture(scope="module")(lambda: BodyModel.load())
 
 
@@ -86,6 +86,13 @@ def test_sharpness_falls_with_blur_and_exceeds_one_with_noise(truth):
     noisy = (image + 0.2 * torch.randn(image.shape)).clamp(0, 1)
     of = lambda picture: detail.of_view(picture, mask, image, mask)["sharpness"]  # noqa: E731
     assert of(soft) < 0.5 < of(image) == 1 < of(noisy)
+
+
+def test_coarse_sharpness_does_not_see_what_is_finer(truth):
+    _, image, mask = next(truth.views())
+    checks = 0.1 * (-1.0) ** (torch.arange(96)[:, None] + torch.arange(96)[None])[..., None]
+    found = detail.of_view(image + checks, mask, image, mask)
+    assert found["sharpness"] > 1.5 and found["sharpness_coarse"] == pytest.approx(1, abs=1e-3)
 
 
 def test_ssim_over_white_is_that_of_the_whole_frame():

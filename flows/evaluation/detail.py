@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from flows.evaluation.fine import FineTruth
+from flows.evaluation.fine import FineTruth, Mask, Picture
 from flows.evaluation.summary import means
 from models.metrics import texture, vgg
 from models.metrics.image import gradient_energy, psnr_inside, ssim
@@ -17,11 +17,10 @@ from pipeline.types import Gaussians
 
 GROUPS = {"front": (0,), "oblique": (30, 60, 300, 330), "side": (90, 270), "back": (120, 150, 180, 210, 240)}
 EDGE = 3 / 256  # of the width, within the outline, is no texture, as in backs.py
+COARSER = 4  # of the detail that 256 px show, as backs.py measures it: the networks' scale
 WINDOW = 10  # pixels by which SSIM's window is wider than its middle
 MARGIN = 32  # pixels about the true outline that the network sees too
 
-Picture = Float[Tensor, "h w 3"]
-Mask = Float[Tensor, "h w"]
 Box = tuple[slice, slice]  # rows, columns
 Figures = dict[str, float | None]
 
@@ -33,7 +32,7 @@ def seen(gaussians: Gaussians, azimuth: int, size: int) -> tuple[Picture, Mask]:
 
 
 def detail(gaussians: Gaussians, truth: FineTruth) -> dict[str, Figures]:
-    """psnr_person, ssim, sharpness and vgg for each of GROUPS; `vgg` is None where its network was not fetched."""
+    """The figures of `of_view` and vgg for each of GROUPS; `vgg` is None where its network was not fetched."""
     found = {}
     for azimuth, image, mask in truth.views():
         picture, alpha = seen(gaussians, azimuth, len(image))
@@ -42,21 +41,29 @@ def detail(gaussians: Gaussians, truth: FineTruth) -> dict[str, Figures]:
 
 
 def of_view(picture: Picture, alpha: Mask, image: Picture, mask: Mask) -> dict[str, float]:
-    """psnr_person, ssim and sharpness of a picture over white with its mask, against the truth over white with its mask.
-
-    `sharpness` is the energy of the gradients inside the true outline over the truth's: 1 is as much detail, more is noise.
-    """
-    region = texture.interior(mask, max(1, round(EDGE * len(mask))))
+    """psnr_person, ssim, sharpness and sharpness_coarse of a picture with its mask against the truth, all over white."""
     return {
         "psnr_person": psnr_inside(picture, image, torch.maximum(alpha, mask)).item(),
         "ssim": ssim_over_white(picture, image),
-        "sharpness": (gradient_energy(picture, region) / gradient_energy(image, region)).item(),
+        "sharpness": sharpness(picture, image, mask),
+        "sharpness_coarse": sharpness(*(reduced(one) for one in (picture, image)), reduced(mask[..., None])[..., 0]),
     }
+
+
+def sharpness(picture: Picture, image: Picture, mask: Mask) -> float:
+    """Energy of the gradients inside the true outline over the truth's: 1 is as much detail, more is noise."""
+    region = texture.interior(mask, max(1, round(EDGE * len(mask))))
+    return (gradient_energy(picture, region) / gradient_energy(image, region)).item()
+
+
+def reduced(image: Float[Tensor, "h w c"], times: int = COARSER) -> Float[Tensor, "h2 w2 c"]:
+    """The means of squares of `times` pixels."""
+    return F.avg_pool2d(image.movedim(-1, 0), times).movedim(0, -1)
 
 
 def ssim_over_white(picture: Picture, image: Picture) -> float:
     """SSIM over the full frame; windows in which the pictures are equal are not computed, but count as 1."""
-    box = _box((picture != image).any(-1), WINDOW)
+    box = box_of((picture != image).any(-1), WINDOW)
     if box is None:
         return 1.0
     part, true_part = picture[box], image[box]
@@ -70,15 +77,15 @@ def vgg_distance(picture: Picture, image: Picture, mask: Mask) -> float | None:
     At full size a pair takes 3 s on two cores, halved .6 s; the finest stage then sees what 512 px show, and `sharpness`
     sees the rest. The box is the truth's alone: whatever is compared with it is compared over the same pixels.
     """
-    network, box = vgg.network(), _box(mask > 0.5, MARGIN)
+    network, box = vgg.network(), box_of(mask > 0.5, MARGIN)
     if network is None or box is None:
         return None
-    halves = [F.avg_pool2d(one[box].movedim(-1, 0), 2).movedim(0, -1) for one in (picture, image)]
+    halves = [reduced(one[box], 2) for one in (picture, image)]
     with torch.no_grad():
         return vgg.feature_distance(network, halves[0], halves[1]).item()
 
 
-def _box(where: Tensor, margin: int) -> Box | None:
+def box_of(where: Tensor, margin: int) -> Box | None:
     """The smallest box that holds what is set, with a margin inside of the picture; None where nothing is."""
     spans = []
     for dimension in (1, 0):

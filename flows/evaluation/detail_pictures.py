@@ -6,15 +6,15 @@ from pathlib import Path
 
 import torch
 
-from flows.evaluation.detail import of_view, seen
-from flows.evaluation.fine import FineTruth
-from flows.evaluation.pictures import window, write_jpeg
+from flows.evaluation.detail import box_of, of_view, seen
+from flows.evaluation.fine import FineTruth, Mask
+from flows.evaluation.pictures import write_jpeg
 from pipeline.preview import contact_sheet
 from pipeline.types import Gaussians
 
 VERSION = "1"  # of this picture: another number draws it anew
 SHOWN = (0, 60, 90, 150, 180)  # azimuths in degrees
-CELL = 512  # pixels
+CELL, MARGIN = 512, 12  # pixels
 
 
 def draw(file: Path, gaussians: Gaussians, truth: FineTruth) -> bool:
@@ -26,7 +26,17 @@ def draw(file: Path, gaussians: Gaussians, truth: FineTruth) -> bool:
         above[f"true {azimuth}"] = image
         below[f"ours {azimuth}: {figures['psnr_person']:.1f} dB inside, sharpness {figures['sharpness']:.2f}"] = picture
         masks.append(torch.maximum(mask, alpha))
-    shown = {name: image[window(torch.stack(masks).amax(0))] for name, image in (above | below).items()}
+    rows, columns = _square(torch.stack(masks).amax(0))
+    shown = {name: image[rows, columns] for name, image in (above | below).items()}
     file.parent.mkdir(parents=True, exist_ok=True)
     write_jpeg(file, contact_sheet(shown, columns=len(SHOWN), size=CELL))
     return True
+
+
+def _square(mask: Mask) -> tuple[slice, slice]:
+    """The smallest square of the picture that holds what the mask has."""
+    size = len(mask)
+    box = box_of(mask > 0.05, MARGIN) or (slice(0, size), slice(0, size))
+    side = max(span.stop - span.start for span in box)
+    starts = [min(max(0, (span.start + span.stop - side) // 2), size - side) for span in box]
+    return slice(starts[0], starts[0] + side), slice(starts[1], starts[1] + side)

@@ -31,7 +31,7 @@ CELL = 160  # pixels
 
 def draw(files: Mapping[str, Path], person: TestPerson, records: Mapping[str, Record], ours: Pictures, model: BodyModel) -> None:
     """Write the pictures of KINDS into `files`."""
-    cut = window(torch.maximum(ours[1], person.masks).amax(0))
+    cut = _window(torch.maximum(ours[1], person.masks).amax(0))
     photo = networks_copy(records["prepare"].load("view"), person.size).image
     _save(files["views"], _views(person, photo, ours), cut, 1 + len(SHOWN))
     _save(files["mesh"], _mesh(person, records["mesh"].load("mesh")), cut, len(TURN))
@@ -98,7 +98,7 @@ def stacked(sheets: Sequence[Float[Tensor, "h w 3"]]) -> Float[Tensor, "k w 3"]:
     return torch.cat(list(sheets))
 
 
-def window(mask: Float[Tensor, "h w"]) -> tuple[slice, slice]:
+def _window(mask: Float[Tensor, "h w"]) -> tuple[slice, slice]:
     """The smallest square around the picture's middle that holds the mask, so that the person fills the cell."""
     size = mask.shape[0]
     where = (mask > 0.05).nonzero()
