@@ -150,6 +150,7 @@ def _mm(squares: Any) -> float:
 
 
 _MEASURES: dict[str, Callable[[Record, Record, str], Measure]] = {
-    "Image": _pictures, "Images": _pictures, "View": _pictures, "Gaussians": _gaussians, "Mesh": _meshes, "TexturedMesh": _meshes, "Body": _bodies,
+    "Image": _pictures, "Images": _pictures, "View": _pictures, "Gaussians": _gaussians, "Mesh": _meshes,
+    "TexturedMesh": _meshes, "Body": _bodies,
     "Trace": _traces, "Video": _films,
 }  # fmt: skip

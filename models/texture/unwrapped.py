@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from models.surface import Surface, decimate
 from models.texture.atlas import unwrap
@@ -19,7 +19,7 @@ def unwrapped(mesh: Mesh, faces: int, padding: int) -> TexturedMesh:
     vertices = mesh.vertices.double().numpy()
     surface = decimate(Surface(vertices, mesh.faces.numpy()), faces)
     atlas = unwrap(surface, padding)
-    _, nearest = cKDTree(vertices).query(surface.vertices[atlas.origin])
+    _, nearest = KDTree(vertices).query(surface.vertices[atlas.origin])
     return TexturedMesh(
         torch.from_numpy(surface.vertices[atlas.origin].astype(np.float32)),
         torch.from_numpy(atlas.faces),
