@@ -11,7 +11,7 @@ Found = TypeVar("Found")
 
 
 def final(stages: Mapping[str, Found]) -> Found:
-    """What belongs to the stage that makes the final Gaussians: its record of a run's."""
+    """What belongs to the stage that makes the final Gaussians, as its record of a run; KeyError without any."""
     return stages[_first(FINAL, stages)]
 
 
@@ -21,4 +21,4 @@ def last(names: Collection[str]) -> str:
 
 
 def _first(wanted: tuple[str, ...], names: Collection[str]) -> str:
-    return next(name for name in wanted if name in names)
+    return next((name for name in wanted if name in names), wanted[-1])

@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flows.evaluation import page, photo_figures, report
+from flows.evaluation import eight_sides, page, photo_figures, report
 from flows.evaluation.body_pictures import over, turned
+from flows.evaluation.final import final
 from flows.evaluation.measure import resized
 from flows.evaluation.memory import Measured, sources_digest
 from flows.evaluation.mirrored import mirrored_photo
@@ -22,8 +23,6 @@ from flows.evaluation.summary import medians, rounded
 from flows.evaluation.tables import Column, number, table
 from models.landmarks.record import keypoints_at, moved
 from models.metrics.body import mirror_mm
-from models.splat import rasterize
-from pipeline.camera import orbit_cameras
 from pipeline.crop import networks_copy
 from pipeline.digest import file_digest
 from pipeline.preview import contact_sheet, draw_points
@@ -33,14 +32,14 @@ from pipeline.types import Camera
 
 log = logging.getLogger(__name__)
 SUITE, BODY = "photos", "refine"  # the stage up to which the mirrored photo goes
-_CODE = ("photos", "photo_figures", "body_pictures", "mirrored")
+_CODE = ("photos", "photo_figures", "body_pictures", "mirrored", "eight_sides")
 SOURCES = tuple(f"flows/evaluation/{name}.py" for name in _CODE)
 SHARP = (f"stages.prepare.size={2 * photo_figures.SIZE}",)  # the person fills it: fine enough for any framing
 MEASURED = (  # of which the report has medians
     "landmark_px", "body_iou", "gaussians_iou", "front_psnr", "front_psnr_person", "sharpness",
     "mirror_mm", "seconds",
 )  # fmt: skip
-TURN, AROUND, CELL = tuple(range(0, 360, 45)), (0, 90, 180, 270), 256  # azimuths in degrees, pixels
+AROUND, CELL = (0, 90, 180, 270), 256  # azimuths in degrees, pixels
 _OTHER_HAND = {"left": "right", "right": "left"}
 COLUMNS = (
     Column("landmarks px", "landmark_px", False),
@@ -129,7 +128,7 @@ class _Case:
 
     def everything(self, records: Mapping[str, Record], sharp: Record) -> Figures:
         """The figures of a finished run."""
-        keys = [*(records[stage].key for stage in ("prepare", "estimate", "refine", "fuse")), self.sources]
+        keys = [*(records[stage].key for stage in ("prepare", "estimate", "refine")), final(records).key, self.sources]
         figures = {
             **self.measured("body", keys, lambda: self._body(records)),
             **self.measured("likeness", [*keys, sharp.key], lambda: self._likeness(records, sharp)),
@@ -157,7 +156,7 @@ class _Case:
         }
 
     def _likeness(self, records: Mapping[str, Record], sharp: Record) -> Figures:
-        gaussians = records["fuse"].load("gaussians")
+        gaussians = final(records).load("gaussians")
         overlap = photo_figures.gaussians_iou(gaussians, networks_copy(records["prepare"].load("view")))
         truth = networks_copy(sharp.load("view"), photo_figures.SIZE)
         return {"gaussians_iou": overlap, **photo_figures.likeness(gaussians, truth)}
@@ -189,8 +188,7 @@ class _Case:
         laid = draw_points(laid, points, radius=view.camera.width / 150) if points else laid
         cells = {"photo": resized(view.image, 2 * CELL), "refined body, landmarks": resized(laid, 2 * CELL)}
         _save(files["photo"], cells, 2)
-        turn = rasterize(records["fuse"].load("gaussians"), orbit_cameras(TURN, CELL), outputs=("rgb",)).rgb
-        _save(files["sides"], {str(a): turn[k].clamp(0, 1) for k, a in enumerate(TURN)}, len(TURN) // 2)
+        write_jpeg(files["sides"], eight_sides.row(view, final(records).load("gaussians")))
         bodies = turned(self.model, body, AROUND, CELL)
         _save(files["body"], {f"body from {a}": bodies[k] for k, a in enumerate(AROUND)}, len(AROUND) // 2)
         return True

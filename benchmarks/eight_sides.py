@@ -1,0 +1,55 @@
+"""A sheet of photos from eight sides, before and after: photo, then 0, 45, ... 315 degrees.
+
+    turnaround run PHOTOS --work NEW
+    python -m benchmarks.eight_sides --work NEW --before OLD --out docs/sides.jpg
+
+With --before every photo has two rows, the work folder before above. Nothing is measured: the sheet is to be looked at.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from benchmarks.photo_bodies import record
+from flows.evaluation.eight_sides import row
+from flows.evaluation.final import FINAL
+from pipeline.preview import to_pil
+from pipeline.store import Store
+
+
+def subject_row(work: Path, name: str, cell: int) -> torch.Tensor:
+    """The row of one subject of a work folder; SystemExit where a stage is not done."""
+    store, subject = Store(work), work / "subjects" / name
+    stage = next((stage for stage in FINAL if any(subject.glob(f"??_{stage}"))), FINAL[-1])
+    return row(record(store, subject, "prepare").load("view"), record(store, subject, stage).load("gaussians"), cell)
+
+
+def stacked(rows: list[torch.Tensor]) -> torch.Tensor:
+    """Rows of any width below each other, each in the middle."""
+    widest = max(one.shape[1] for one in rows)
+    gaps = [widest - one.shape[1] for one in rows]
+    return torch.cat([F.pad(one, (0, 0, gap // 2, gap - gap // 2), value=1.0) for one, gap in zip(rows, gaps, strict=True)])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True, help="work folder")
+    parser.add_argument("--before", type=Path, help="another, of the same photos")
+    parser.add_argument("--out", type=Path, required=True, help="picture to write")
+    parser.add_argument("--only", nargs="*", default=(), help="subjects; by default all")
+    parser.add_argument("--cell", type=int, default=512, help="pixels of a row's height")
+    options = parser.parse_args()
+    known = sorted(path.name for path in (options.work / "subjects").iterdir() if path.is_dir())
+    works = [work for work in (options.before, options.work) if work is not None]
+    names = [name for name in known if not options.only or name in options.only]
+    sheet = to_pil(stacked([subject_row(work, name, options.cell) for name in names for work in works]))
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(options.out, quality=86)
+
+
+if __name__ == "__main__":
+    main()
