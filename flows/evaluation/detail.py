@@ -42,11 +42,12 @@ def detail(gaussians: Gaussians, truth: FineTruth) -> dict[str, Figures]:
 
 def of_view(picture: Picture, alpha: Mask, image: Picture, mask: Mask) -> dict[str, float]:
     """psnr_person, ssim, sharpness and sharpness_coarse of a picture with its mask against the truth, all over white."""
+    small, small_image, small_mask = reduced(picture), reduced(image), reduced(mask[..., None])[..., 0]
     return {
         "psnr_person": psnr_inside(picture, image, torch.maximum(alpha, mask)).item(),
         "ssim": ssim_over_white(picture, image),
         "sharpness": sharpness(picture, image, mask),
-        "sharpness_coarse": sharpness(*(reduced(one) for one in (picture, image)), reduced(mask[..., None])[..., 0]),
+        "sharpness_coarse": sharpness(small, small_image, small_mask),
     }
 
 
