@@ -24,7 +24,7 @@ from pipeline.types import Gaussians
 from tests.test_evaluation import SIZE, known_stages
 from tests.test_evaluation import person as person  # a fixture
 
-FIGURES = {"psnr_person", "ssim", "sharpness", "sharpness_coarse", "vgg"}
+FIGURES = {"psnr_person", "ssim", "sharpness", "sharpness_inside", "sharpness_coarse", "vgg"}
 model = pytest.fixture(scope="module")(lambda: BodyModel.load())
 
 
@@ -86,6 +86,15 @@ def test_sharpness_falls_with_blur_and_exceeds_one_with_noise(truth):
     noisy = (image + 0.2 * torch.randn(image.shape)).clamp(0, 1)
     of = lambda picture: detail.of_view(picture, mask, image, mask)["sharpness"]  # noqa: E731
     assert of(soft) < 0.5 < of(image) == 1 < of(noisy)
+
+
+def test_an_outline_in_a_wrong_place_is_no_detail_inside_both(truth):
+    _, image, mask = next(truth.views())
+    moved, alpha = image.roll(20, 1), mask.roll(20, 1)
+    found = detail.of_view(moved, alpha, image, mask)
+    assert found["sharpness"] > 1.1 * found["sharpness_inside"] and found["sharpness_inside"] == pytest.approx(1, abs=0.25)
+    nowhere = detail.of_view(torch.ones_like(image), torch.zeros_like(mask), image, mask)
+    assert nowhere["sharpness"] == 0 and nowhere["sharpness_inside"] != nowhere["sharpness_inside"]  # NaN
 
 
 def test_coarse_sharpness_does_not_see_what_is_finer(truth):

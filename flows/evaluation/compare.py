@@ -16,7 +16,7 @@ from flows.evaluation.tables import at
 
 SAMPLES, SEED, LEVEL = 10_000, 0, 0.95
 FEWEST = 6  # people for a verdict: the bootstrap's intervals of fewer are too narrow
-DETAIL = ("psnr_person", "ssim", "sharpness", "sharpness_coarse", "vgg")
+DETAIL = ("psnr_person", "ssim", "sharpness", "sharpness_inside", "sharpness_coarse", "vgg")
 HEADLINE = (
     *(f"novel.{split}.psnr" for split in ("all", "input", "front", "side", "back")),
     *(f"novel.all.{name}" for name in ("ssim", "lpips", "iou", "psnr_person")),

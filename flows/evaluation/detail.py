@@ -41,18 +41,23 @@ def detail(gaussians: Gaussians, truth: FineTruth) -> dict[str, Figures]:
 
 
 def of_view(picture: Picture, alpha: Mask, image: Picture, mask: Mask) -> dict[str, float]:
-    """psnr_person, ssim, sharpness and sharpness_coarse of a picture with its mask against the truth, all over white."""
+    """The figures of a picture with its mask against the truth with its mask, both over white.
+
+    psnr_person, ssim; `sharpness` inside the true outline, `sharpness_inside` inside both (an outline that is in a wrong
+    place is no detail; NaN where they do not meet), `sharpness_coarse` as the first, of both pictures at a quarter of the size.
+    """
     small, small_image, small_mask = reduced(picture), reduced(image), reduced(mask[..., None])[..., 0]
     return {
         "psnr_person": psnr_inside(picture, image, torch.maximum(alpha, mask)).item(),
         "ssim": ssim_over_white(picture, image),
         "sharpness": sharpness(picture, image, mask),
+        "sharpness_inside": sharpness(picture, image, torch.minimum(mask, alpha)),
         "sharpness_coarse": sharpness(small, small_image, small_mask),
     }
 
 
 def sharpness(picture: Picture, image: Picture, mask: Mask) -> float:
-    """Energy of the gradients inside the true outline over the truth's: 1 is as much detail, more is noise."""
+    """Energy of the gradients inside an outline over the truth's there: 1 is as much detail, more is noise."""
     region = texture.interior(mask, max(1, round(EDGE * len(mask))))
     return (gradient_energy(picture, region) / gradient_energy(image, region)).item()
 
