@@ -21,11 +21,17 @@ _INK, _PAPER = (40, 40, 40), (255, 255, 255)
 
 
 def contact_sheet(
-    images: Sequence[Any] | Mapping[str, Any], labels: Sequence[str] | None = None, *, columns: int = 0, size: int = 0
+    images: Sequence[Any] | Mapping[str, Any],
+    labels: Sequence[str] | None = None,
+    *,
+    columns: int = 0,
+    size: int = 0,
+    tight: bool = False,
 ) -> Float[Tensor, "h w 3"]:
     """Pictures of any size in a grid over white, each with its label above.
 
     columns: 0 = about square, wide. size: longest side of a cell in pixels, 0 = the first picture's. Masks are shown grey.
+    tight: cells are as wide and high as the largest picture, not square.
     """
     if isinstance(images, Mapping):
         labels, images = labels or list(images), list(images.values())
@@ -35,20 +41,38 @@ def contact_sheet(
         raise ValueError(f"{len(images)} pictures, but {len(labels)} labels")
     tiles = [to_pil(image) for image in images]
     side = size or max(tiles[0].size)
+    tiles = [_fitted(tile, side) for tile in tiles]
+    width, height = (max(tile.size[k] for tile in tiles) if tight else side for k in (0, 1))
     columns = columns or max(1, round((len(tiles) * 1.6) ** 0.5))
     rows = -(-len(tiles) // columns)
     bar = _BAR if labels else 0
-    sheet = Image.new("RGB", (min(columns, len(tiles)) * side, rows * (side + bar)), _PAPER)
+    sheet = Image.new("RGB", (min(columns, len(tiles)) * width, rows * (height + bar)), _PAPER)
     draw = ImageDraw.Draw(sheet)
     for index, tile in enumerate(tiles):
-        x, y = index % columns * side, index // columns * (side + bar)
-        if max(tile.size) != side:
-            scale = side / max(tile.size)
-            tile = tile.resize((max(1, round(tile.width * scale)), max(1, round(tile.height * scale))), Image.Resampling.LANCZOS)
-        sheet.paste(tile, (x + (side - tile.width) // 2, y + bar + (side - tile.height) // 2))
+        x, y = index % columns * width, index // columns * (height + bar)
+        sheet.paste(tile, (x + (width - tile.width) // 2, y + bar + (height - tile.height) // 2))
         if labels:
             draw.text((x + 4, y + 3), labels[index], fill=_INK, font=ImageFont.load_default(12))
     return from_pil(sheet)
+
+
+def _fitted(tile: Image.Image, side: int) -> Image.Image:
+    """The picture with a longest side of `side` pixels."""
+    scale = side / max(tile.size)
+    if scale == 1:
+        return tile
+    return tile.resize((max(1, round(tile.width * scale)), max(1, round(tile.height * scale))), Image.Resampling.LANCZOS)
+
+
+def trimmed(pictures: Float[Tensor, "c h w 3"], margin: float = 0.03) -> Float[Tensor, "c trimmed_h trimmed_w 3"]:
+    """All pictures cut to one box, which holds what is not white in any of them and `margin` of its longer side around it."""
+    inked = (pictures < 0.99).any(-1).any(0)
+    rows, columns = (inked.any(axis).nonzero()[:, 0].tolist() for axis in (1, 0))
+    if not rows:
+        return pictures
+    space = round(margin * max(rows[-1] - rows[0], columns[-1] - columns[0]))
+    top, left = max(0, rows[0] - space), max(0, columns[0] - space)
+    return pictures[:, top : rows[-1] + 1 + space, left : columns[-1] + 1 + space]
 
 
 def side_by_side(frames: Sequence[Sequence[Any]], labels: Sequence[str] | None = None) -> list[Float[Tensor, "h w 3"]]:
@@ -108,3 +132,28 @@ def to_pil(image: Any) -> Image.Image:
 def from_pil(image: Image.Image) -> Float[Tensor, "h w 3"]:
     """An Image of a picture."""
     return torch.from_numpy(np.asarray(image.convert("RGB")).astype(np.float32) / np.float32(255))
+
+
+def person_cut_out(image: Float[Tensor, "a b 3"], mask: Float[Tensor, "a b"], height: int) -> Float[Tensor, "h w 4"]:
+    """The person of a picture over white in `height` pixels, for `paste`: colour that is missing from white, and mask.
+
+    No pixels where the mask, [0, 1], shows nobody or there is no height.
+    """
+    rows, columns = ((mask > 0.02).any(axis).nonzero()[:, 0].tolist() for axis in (1, 0))
+    if height < 1 or not rows:
+        return image.new_zeros(0, 0, 4)
+    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    missing = torch.cat([1 - image[box], mask[box][..., None]], -1).permute(2, 0, 1)[None]
+    width = max(1, round(height * missing.shape[3] / missing.shape[2]))
+    return torch.nn.functional.interpolate(missing, (height, width), mode="bilinear", antialias=True)[0].permute(1, 2, 0)
+
+
+def paste(pictures: Float[Tensor, "c h w 3"], person: Float[Tensor, "a b 4"]) -> Float[Tensor, "c h w 3"]:
+    """The pictures, changed in place, with a `person_cut_out` in their upper left corner; what is around the person covers nothing."""
+    gap = round(0.02 * pictures.shape[1])
+    corner = pictures[:, gap : gap + person.shape[0], gap : gap + person.shape[1]]
+    fitting = person[: corner.shape[1], : corner.shape[2]]
+    corner *= 1 - fitting[..., 3:]
+    corner += fitting[..., 3:] - fitting[..., :3]  # colour x mask = image - (1 - mask)
+    corner.clamp_(0, 1)
+    return pictures

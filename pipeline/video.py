@@ -15,7 +15,12 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-AHEAD = 24  # frames that wait for the encoder while the next are drawn
+AHEAD = 8  # frames that wait for the encoder while the next are drawn
+# the conversion, and the tags that tell players of it: ffmpeg converts by bt601 and says nothing unless it is told
+BT709 = [
+    "-vf", "scale=in_range=pc:out_range=tv:out_color_matrix=bt709:flags=accurate_rnd+full_chroma_int,"
+    "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709",
+]  # fmt: skip
 
 
 def encode(frames: Iterable[Float[Tensor, "h w 3"] | UInt8[np.ndarray, "h w 3"]], *, fps: int = 30, quality: int = 7) -> bytes:
@@ -68,9 +73,9 @@ def _start(file: Path, shape: tuple[int, ...], fps: int, quality: int, stderr: A
     source = ["-f", "rawvideo", "-vcodec", "rawvideo", "-s", f"{shape[1]}x{shape[0]}", "-pix_fmt", "rgb24", "-r", str(fps), "-i", "-"]
     rate = str(int((1 - quality / 10) * 51))  # of libx264: 0 is lossless, 51 the worst
     # one thread and no metadata, so that the file does not depend on the machine or the hour
-    codec = ["-an", "-vcodec", "libx264", "-pix_fmt", "yuv420p", "-crf", rate, "-v", "error", "-threads", "1"]
-    exact = ["-fflags", "+bitexact", "-flags:v", "+bitexact", "-map_metadata", "-1", "-movflags", "+faststart"]
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", *source, *codec, *exact, str(file)]
+    codec = ["-an", "-vcodec", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-crf", rate, "-v", "error", "-threads", "1"]
+    exact = ["-fflags", "+bitexact", "-flags:v", "+bitexact", "-map_metadata", "-1", "-movflags", "+faststart+write_colr"]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", *source, *BT709, *codec, *exact, str(file)]
     # a session of its own: Ctrl-C reaches this program, which ends the encoder itself
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=stderr, start_new_session=True)
 

@@ -66,9 +66,9 @@ class MeshStage(Stage[MeshConfig]):
 
     def _previews(self, mesh: Mesh) -> dict[str, torch.Tensor]:
         from models.mesh_view import mesh_pictures
-        from pipeline.camera import orbit_cameras
+        from pipeline.close_orbit import close_orbit
 
-        cameras = orbit_cameras(PREVIEW_AZIMUTHS, self.config.preview_size)
+        cameras = close_orbit(mesh.vertices, PREVIEW_AZIMUTHS, self.config.preview_size)
         pictures = {}
         for look in ("color", "normals"):
             images = mesh_pictures(mesh, cameras, look)

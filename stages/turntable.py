@@ -1,8 +1,8 @@
-"""Stage 08: a film of the Gaussians and the mesh turning side by side, and a contact sheet of both."""
+"""Stage 09: a film of the Gaussians turning, the photo in its corner, and a contact sheet of Gaussians and mesh."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -14,68 +14,77 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from pipeline.types import Camera, Gaussians, Mesh
+    from pipeline.types import Camera, Gaussians, Mesh, TexturedMesh, View
 
-CHUNK = 12  # frames that are in memory at a time
+CHUNK = 6  # frames that are in memory at a time
 
 
 class TurntableConfig(StageConfig):
     """Settings of `turntable`."""
 
-    frames: int = Field(72, ge=2, le=1440, description="frames of one turn")
-    fps: int = Field(24, ge=1, le=120, description="frames a second")
-    size: int = Field(512, ge=64, le=2048, description="pixels of each half of the picture")
+    frames: int = Field(90, ge=2, le=1440, description="frames of one turn")
+    fps: int = Field(30, ge=1, le=120, description="frames a second")
+    size: int = Field(1080, ge=64, le=2048, description="pixels of the square film, or of each of its halves")
+    halves: Literal["gaussians", "both"] = Field("gaussians", description="both: the textured mesh turns beside the Gaussians")
+    inset: float = Field(0.22, ge=0, le=0.5, description="share of the film's side that the photo in its corner has; 0: none")
     elevation: float = Field(5.0, ge=-60, le=60, description="degrees from which the camera looks down")
-    sheet_size: int = Field(256, ge=64, le=1024, description="pixels of a cell of the contact sheet")
+    sheet_size: int = Field(320, ge=64, le=1024, description="pixels of a cell of the contact sheet, before white is cut away")
     sheet_views: int = Field(8, ge=1, le=24, description="azimuths of the contact sheet")
 
 
 class Turntable(Stage[TurntableConfig]):
     """Shows the result from all sides."""
 
-    name, version = "turntable", 2
-    needs = {"gaussians": "fuse.gaussians", "mesh": "mesh.mesh"}
+    name, version = "turntable", 3
+    needs = {"gaussians": "fuse.gaussians", "mesh": "mesh.mesh", "textured": "texture.mesh", "view": "prepare.view"}
     makes = {"turntable": "Video", "sheet": "Image"}
     device = "gpu"
     Config = TurntableConfig
 
-    def run(self, *, device: torch.device, gaussians: Gaussians, mesh: Mesh) -> dict[str, Any]:
-        """The MP4 and the sheet (rows: Gaussians, mesh in its colours, its normals)."""
+    def run(self, *, device: torch.device, gaussians: Gaussians, mesh: Mesh, textured: TexturedMesh, view: View) -> dict[str, Any]:
+        """The MP4 and the sheet (rows: Gaussians, mesh in its texture, its normals)."""
         from pipeline.video import encode
 
         return {
-            "turntable": encode(self._frames(device, gaussians, mesh), fps=self.config.fps),
-            "sheet": self._sheet(device, gaussians, mesh),
+            "turntable": encode(self._frames(device, gaussians, textured, view), fps=self.config.fps),
+            "sheet": self._sheet(device, gaussians, mesh, textured),
         }
 
-    def _frames(self, device: torch.device, gaussians: Gaussians, mesh: Mesh) -> Iterator[np.ndarray]:
+    def _frames(self, device: torch.device, gaussians: Gaussians, mesh: TexturedMesh, view: View) -> Iterator[np.ndarray]:
         import numpy as np
 
-        from models.mesh_view import mesh_pictures
-        from pipeline.camera import orbit_cameras
+        from models.film import as_bytes
+        from models.mesh_view import textured_pictures
+        from pipeline.close_orbit import close_orbit
+        from pipeline.preview import paste, person_cut_out
 
         config = self.config
         azimuths = [360.0 * k / config.frames for k in range(config.frames)]
+        cameras = close_orbit(mesh.vertices, azimuths, config.size, elevation=config.elevation)
+        person = person_cut_out(view.image, view.mask, round(config.inset * config.size))
         for start in range(0, config.frames, CHUNK):
-            cameras = orbit_cameras(azimuths[start : start + CHUNK], config.size, elevation=config.elevation)
-            halves = [_splat(gaussians, cameras, device), mesh_pictures(mesh, cameras, supersample=1)]
-            yield from np.concatenate([half.mul_(255).round_().byte().numpy() for half in halves], 2)
+            some = cameras[start : start + CHUNK]
+            pictures = paste(_splat(gaussians, some, device), person)
+            halves = [pictures] if config.halves == "gaussians" else [pictures, textured_pictures(mesh, some, supersample=1)]
+            yield from np.concatenate([as_bytes(half) for half in halves], 2) if len(halves) > 1 else as_bytes(halves[0])
 
-    def _sheet(self, device: torch.device, gaussians: Gaussians, mesh: Mesh) -> torch.Tensor:
-        from models.mesh_view import mesh_pictures
-        from pipeline.camera import orbit_cameras
-        from pipeline.preview import contact_sheet
+    def _sheet(self, device: torch.device, gaussians: Gaussians, mesh: Mesh, textured: TexturedMesh) -> torch.Tensor:
+        import torch
+
+        from models.mesh_view import mesh_pictures, textured_pictures
+        from pipeline.close_orbit import close_orbit
+        from pipeline.preview import contact_sheet, trimmed
 
         count = self.config.sheet_views
         azimuths = [360.0 * k / count for k in range(count)]
-        cameras = orbit_cameras(azimuths, self.config.sheet_size)
-        rows = {"Gaussians": _splat(gaussians, cameras, device), "mesh": mesh_pictures(mesh, cameras, "color")}
+        cameras = close_orbit(mesh.vertices, azimuths, self.config.sheet_size)
+        rows = {"Gaussians": _splat(gaussians, cameras, device), "mesh": textured_pictures(textured, cameras)}
         rows["normals"] = mesh_pictures(mesh, cameras, "normals")
         labels = [f"{row} {azimuth:.0f}" for row in rows for azimuth in azimuths]
-        return contact_sheet([picture for row in rows.values() for picture in row], labels, columns=count)
+        return contact_sheet(list(trimmed(torch.cat(list(rows.values())))), labels, columns=count, tight=True)
 
 
 def _splat(gaussians: Gaussians, cameras: Camera, device: torch.device) -> torch.Tensor:
     from models.splat import rasterize
 
-    return rasterize(gaussians.to(device), cameras.to(device), outputs=("rgb",)).rgb.clamp_(0, 1).cpu()
+    return rasterize(gaussians.to(device), cameras.to(device), outputs=("rgb",)).rgb.cpu()

@@ -9,7 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.camera import orbit_cameras
-from pipeline.preview import contact_sheet, draw_points, from_pil, normal_image, overlay, side_by_side, to_pil
+from pipeline.preview import (
+    contact_sheet,
+    draw_points,
+    from_pil,
+    normal_image,
+    overlay,
+    paste,
+    person_cut_out,
+    side_by_side,
+    to_pil,
+    trimmed,
+)
 
 RED, GREEN, BLUE, GREY = ([1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0], [0.2, 0.2, 0.2])
 
@@ -111,3 +122,31 @@ def test_normals_that_face_the_camera_are_blue_and_nothing_is_white():
 def test_pictures_to_pillow_and_back():
     values = torch.arange(256).float().view(16, 16, 1).expand(16, 16, 3) / 255
     assert torch.equal(from_pil(to_pil(values)), values)
+
+
+def test_tight_cells_are_as_large_as_the_largest_picture():
+    tall, low = plain(RED, 40, 10), plain(GREEN, 20, 10)
+    sheet = contact_sheet([tall, low], columns=2, tight=True)
+    assert sheet.shape == (40, 40, 3), "the second, scaled to 40 px of height, is 20 wide"
+    assert contact_sheet([tall, tall], columns=2, tight=True).shape == (40, 20, 3)
+
+
+def test_pictures_are_trimmed_to_one_box_that_holds_them_all():
+    pictures = torch.ones(2, 50, 60, 3)
+    pictures[0, 10:30, 20:25] = 0.2
+    pictures[1, 15:40, 22:30] = 0.2
+    assert torch.equal(trimmed(pictures, margin=0), pictures[:, 10:40, 20:30])
+    assert trimmed(pictures, margin=0.1).shape == (2, 36, 16, 3)
+    white = torch.ones(1, 5, 5, 3)
+    assert torch.equal(trimmed(white), white)
+
+
+def test_an_inset_covers_with_the_person_alone():
+    frames = torch.full((2, 100, 100, 3), 0.5)
+    image, mask = torch.ones(20, 20, 3), torch.zeros(20, 20)
+    image[5:15, 5:10], mask[5:15, 5:10] = torch.tensor([1.0, 0, 0]), 1
+    found = paste(frames.clone(), person_cut_out(image, mask, 20))
+    assert where(found[0, 2:22, 2:12], RED).all() and (where(found[1], [0.5, 0.5, 0.5]).sum() == 100 * 100 - 200)
+    assert torch.equal(paste(frames.clone(), person_cut_out(image, mask, 0)), frames)
+    assert torch.equal(paste(frames.clone(), person_cut_out(image, torch.zeros(20, 20), 20)), frames)
+    assert (paste(frames.clone(), person_cut_out(image, mask, 300)) == frames).sum() < frames.numel(), "too large: cut off"

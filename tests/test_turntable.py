@@ -1,16 +1,25 @@
 """The turntable: a film that decodes to what was encoded, the same bytes twice, and a mesh drawn as it is."""
 
+import subprocess
+
 import imageio.v2 as imageio
+import imageio_ffmpeg
 import numpy as np
 import pytest
 import torch
 import trimesh
 
+from models.film import as_bytes
 from models.mesh_view import mesh_pictures
+from models.surface import Surface
+from models.texture.atlas import unwrap
+from models.texture.bake import bake
 from pipeline.camera import canonical_camera, orbit_cameras
-from pipeline.types import Gaussians, Mesh
+from pipeline.types import Gaussians, Mesh, TexturedMesh, View
 from pipeline.video import encode
 from stages.turntable import Turntable
+
+WHITE = torch.ones(1, 1, 3)
 
 
 def ball(radius=0.4, subdivisions=4):
@@ -44,6 +53,12 @@ def test_a_film_holds_its_frames_and_is_the_same_twice(tmp_path):
         encode([])
 
 
+def test_pictures_are_rounded_to_bytes_as_numpy_does():
+    pictures = torch.rand(2, 5, 7, 3, generator=torch.Generator().manual_seed(0)) * 1.4 - 0.2
+    pictures[0, 0, 0] = torch.tensor([0.0, 1.0, 0.5])
+    assert np.array_equal(as_bytes(pictures), np.floor(pictures.numpy().clip(0, 1) * np.float32(255) + 0.5).astype(np.uint8))
+
+
 def test_a_ball_has_its_outline_its_colours_and_normals_that_face_the_camera():
     mesh, camera = ball(), orbit_cameras([0, 180], 96)
     color = mesh_pictures(mesh, camera, "color")
@@ -68,11 +83,47 @@ def test_one_camera_shows_what_the_batch_shows():
 
 
 def test_the_stage_makes_a_film_of_both_halves_and_a_sheet(tmp_path):
-    stage = Turntable(Turntable.Config(frames=4, size=160, sheet_size=64, sheet_views=2, elevation=0))
-    mesh = ball()
-    made = stage.run(device=torch.device("cpu"), gaussians=splats(mesh), mesh=mesh)
+    settings = {"frames": 4, "size": 160, "sheet_size": 64, "sheet_views": 2, "elevation": 0}
+    mesh, textured, view = ball(), textured_ball(), inset_view()
+    inputs = {"device": torch.device("cpu"), "gaussians": splats(mesh), "mesh": mesh, "textured": textured, "view": view}
+    made = Turntable(Turntable.Config(**settings, halves="both", inset=0)).run(**inputs)
     frames = decoded(made["turntable"], tmp_path).astype(float) / 255
     assert frames.shape == (4, 160, 320, 3)
     left, right = (frames[:, :, :160] < 0.5).any(-1), (frames[:, :, 160:] < 0.5).any(-1)
     assert (left & right).sum() / (left | right).sum() > 0.8  # the halves show the same ball
-    assert made["sheet"].shape[1] == 2 * 64 and torch.isfinite(made["sheet"]).all()
+    assert (right.sum(1) > 0).sum() > 0.85 * 4 * 160, "which fills the frame"
+    assert made["sheet"].shape[0] > 3 * 40 and torch.isfinite(made["sheet"]).all()
+    alone = decoded(Turntable(Turntable.Config(**settings)).run(**inputs)["turntable"], tmp_path).astype(float) / 255
+    assert alone.shape == (4, 160, 160, 3)
+    green = (alone[..., 1] > 0.6) & (alone[..., 0] < 0.4)
+    assert green[:, :40, :40].sum() > 4 * 100 and not green[:, 45:].any(), "the photo's person is in the corner"
+
+
+def textured_ball():
+    sphere = ball(subdivisions=3)
+    atlas = unwrap(Surface(sphere.vertices.double().numpy(), sphere.faces.numpy()))
+    origin = torch.from_numpy(atlas.origin)
+    bare = TexturedMesh(sphere.vertices[origin], torch.from_numpy(atlas.faces), sphere.colors[origin], torch.from_numpy(atlas.uv), WHITE)
+    return bake(bare, [], 128)
+
+
+def inset_view():
+    mask = torch.zeros(64, 64)
+    mask[10:50, 20:40] = 1
+    return View(torch.tensor([0.1, 0.8, 0.1]) * mask[..., None] + 1 - mask[..., None], mask, canonical_camera(64))
+
+
+@pytest.mark.parametrize("color", [(1.0, 0, 0), (0, 1.0, 0), (0, 0, 1.0), (1.0, 1, 1), (0.5, 0.3, 0.7)])
+def test_colours_are_converted_and_tagged_as_bt709(tmp_path, color):
+    """Decoded by the letter of BT.709 from the planes, and named so where players look."""
+    film = encode([torch.tensor(color).expand(64, 64, 3)] * 3)
+    place = film.index(b"colrnclx")
+    assert film[place + 8 : place + 14] == bytes([0, 1, 0, 1, 0, 1]), "primaries, transfer and matrix of BT.709"
+    file = tmp_path / "film.mp4"
+    file.write_bytes(film)
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(file), "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"]
+    planes = np.frombuffer(subprocess.run(command, capture_output=True, check=True).stdout, np.uint8)[: 64 * 64 * 3 // 2].astype(float)
+    y, u, v = (planes[32 * 64 + 32] - 16) / 219, (planes[4096 + 500] - 128) / 224, (planes[5120 + 500] - 128) / 224
+    r, b = y + 1.5748 * v, y + 1.8556 * u
+    np.testing.assert_allclose([r, (y - 0.2126 * r - 0.0722 * b) / 0.7152, b], color, atol=0.025)
+    assert np.abs(decoded(film, tmp_path)[1, 32, 32] / 255 - color).max() < 0.025, "ffmpeg's own reader follows the tags"

@@ -65,7 +65,9 @@ def rasterize(
 def _compose(image: Tensor, alpha: Tensor, background: Tensor, outputs: Sequence[Output]) -> Render:
     # one split, whose gradient is one concatenation; slices would each make a picture of zeros
     parts = image.split([3, 1, 3][: 3 if image.shape[-1] == 7 else 1], -1)
-    rgb = parts[0] + (1 - alpha)[..., None] * background
+    behind = (1 - alpha)[..., None] * background
+    # in place where no gradient needs it as it was: a large picture takes longer to allot than to fill
+    rgb = parts[0] + behind if image.requires_grad or behind.requires_grad else parts[0].add_(behind)
     depth = parts[1][..., 0] / alpha.clamp(min=1e-10) if "depth" in outputs else None
     normal = parts[2] if "normal" in outputs else None
     return Render(rgb, alpha, depth, normal)  # type: ignore[arg-type]

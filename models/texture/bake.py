@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from models.texture.bands import in_bands
+from models.bands import in_bands
 from models.texture.gutter import fill_gutters
 from models.texture.sight import seen_depth, trust
 from models.texture.texels import Texels, surface_texels

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 from jaxtyping import Float32, Int32, Int64
 
-from models.texture.bands import in_bands
+from models.bands import in_bands
 from models.zbuffer import barycentric, draw_nearest
 from pipeline.glb import shared_normals
 from pipeline.types import TexturedMesh

@@ -1,4 +1,4 @@
-"""Compiled loops on all threads: the kernels of this folder do a range of rows and let go of the interpreter meanwhile."""
+"""Compiled loops on all threads: kernels do a range of rows and let go of the interpreter meanwhile."""
 
 from __future__ import annotations
 
