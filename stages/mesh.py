@@ -37,7 +37,7 @@ class MeshConfig(StageConfig):
 class MeshStage(Stage[MeshConfig]):
     """Mesh extraction and refinement."""
 
-    name, version = "mesh", 2
+    name, version = "mesh", 3
     needs = {"gaussians": "fuse.gaussians", "normals_front": "refine.normals_front", "normals_back": "refine.normals_back"}
     makes = {"mesh": "Mesh", "previews": "Images", "report": "Trace"}
     device = "gpu"
