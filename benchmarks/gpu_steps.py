@@ -257,7 +257,7 @@ def paper(sheet: Sheet) -> None:
             names = ("vae", "unet", "controlnet")
             files = zip(names, random_diffusion(Path(folder)), strict=True)
             back = tuple(f"stages.back_view.{name}_weights={file}" for name, file in files)
-            _photos(sheet, "paper", ("body=body", "stages.back_view.provider=embedded", *back, *weights))
+            _photos(sheet, "paper", ("body=body", "stages.back_view.refiner=embedded", *back, *weights))
 
 
 def _photos(sheet: Sheet, preset: str, overrides: tuple[str, ...]) -> None:

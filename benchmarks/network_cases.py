@@ -95,7 +95,7 @@ def person(photo: Path = PHOTO, device: torch.device | str = "cpu") -> Person:
 
 def back_view_settings() -> Settings:
     """Those of the embedded diffusion."""
-    return BackView(BackViewConfig.model_validate({"provider": "embedded"})).settings()
+    return BackView(BackViewConfig.model_validate({"refiner": "embedded"})).settings()
 
 
 def random_diffusion(folder: Path) -> tuple[str, str, str]:

@@ -1,19 +1,20 @@
-"""Stage 05: the coarse view from behind, where wanted refined by image-to-image diffusion (section 3.4)."""
+"""Stage 05: the view from behind: coarse, in the photo's cloth (image analogies), where wanted refined by diffusion (section 3.4)."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from pipeline.stage import Stage, StageConfig
+from pipeline.stage import Stage, StageConfig, StageError
 
 if TYPE_CHECKING:
     import torch
 
     from models.back_view.refiner import DiffusionRefiner, Settings
-    from pipeline.types import Gaussians, View
+    from pipeline.types import Body, Camera, Gaussians, View
 
 HUB_STRENGTH = 0.2  # the paper's
 EMBEDDED_STRENGTH, EMBEDDED_NOISE, EMBEDDED_AMOUNT = 0.1, 0.25, 0.5  # measured: sharper, and no worse against the truth
@@ -22,11 +23,12 @@ EMBEDDED_STRENGTH, EMBEDDED_NOISE, EMBEDDED_AMOUNT = 0.1, 0.25, 0.5  # measured:
 class BackViewConfig(StageConfig):
     """Settings of `back_view`."""
 
-    enabled: bool = Field(True, description="false: the coarse view goes on as it is, whatever the provider (an ablation)")
-    provider: Literal["none", "embedded", "hub"] = Field(
-        "none",
-        description="none: the coarse view goes on as it is; embedded: our small diffusion model, which you train first "
-        "(docs/training.md); hub: Stable Diffusion 1.5 + ControlNet tile",
+    enabled: bool = Field(True, description="false: the coarse view goes on as it is, whatever else is set (an ablation)")
+    exemplar: bool = Field(True, description="make the unseen side in the photo's own cloth, by image analogies")
+    refiner: Literal["auto", "none", "embedded", "hub"] = Field(
+        "auto",
+        description="diffusion after that. none; embedded: our small model, which you train first (docs/training.md); "
+        "hub: Stable Diffusion 1.5 + ControlNet tile; auto: embedded where its weights are, else none",
     )
     strength: float = Field(-1.0, le=1, description="share of the noise schedule; -1: 0.2 for hub, 0.1 for embedded")
     steps: int = Field(
@@ -34,13 +36,14 @@ class BackViewConfig(StageConfig):
     )
     guidance: float = Field(5.0, ge=1, description="classifier-free guidance of the hub model")
     control: float = Field(1.0, ge=0, description="weight of the ControlNet")
-    seed: int = Field(22, description="of the noise")
+    seed: int = Field(22, description="of the search and of the noise")
     keep_detail: bool = Field(True, description="add only what the diffusion changed to the coarse picture, so that the VAE loses nothing")
     noise: float = Field(-1.0, description="amplitude of the noise against the schedule's; -1: 1 for hub, 0.25 for embedded")
     amount: float = Field(-1.0, description="share of the change that is added, with keep_detail; -1: 1 for hub, 0.5 for embedded")
     keep_color: bool = Field(True, description="leave slow changes of colour out, with keep_detail")
     margin: int = Field(4, ge=0, description="pixels (at 512) by which the outline may grow")
-    size: int = Field(512, ge=64, le=1024, description="pixels of the pictures")
+    size: int = Field(1024, ge=64, le=2048, description="pixels of the pictures")
+    body: str = Field("body", description="body model: the embedded one, or the path of SMPLX_NEUTRAL.npz")
     base: str = Field("stable-diffusion-v1-5/stable-diffusion-v1-5", description="hub: local folder or hub id of Stable Diffusion 1.5")
     controlnet: str = Field("lllyasviel/control_v11f1e_sd15_tile", description="hub: local folder or hub id of ControlNet tile")
     vae_weights: str = Field("back_view_vae", description="embedded: weight of the VAE, or a file")
@@ -49,71 +52,120 @@ class BackViewConfig(StageConfig):
 
 
 class BackView(Stage[BackViewConfig]):
-    """Show the person from behind, refined where wanted; `NAME.back.png` beside the photo takes its place."""
+    """Show the person from behind, in the photo's cloth; `NAME.back.png` beside the photo takes its place."""
 
-    name, version = "back_view", 2
-    needs = {"gaussians": "refine.gaussians", "given": "photo.back"}
+    name, version = "back_view", 3
+    needs = {"photo": "prepare.view", "gaussians": "refine.gaussians", "body": "refine.body", "given": "photo.back"}
     accepts = {"refined": "back"}
     makes = {"coarse": "Image", "refined": "Image", "view": "View"}
     device = "gpu"
     Config = BackViewConfig
 
     def weights(self) -> tuple[str, ...]:
-        """The embedded networks', or those folders of the hub model that are on this machine."""
+        """The body's, the embedded networks' or those folders of the hub model that are on this machine."""
         c = self.config
-        if not self.refines:
-            return ()
-        if c.provider == "embedded":
-            return (c.vae_weights, c.unet_weights, c.controlnet_weights)
-        return tuple(source for source in (c.base, c.controlnet) if Path(source).expanduser().is_dir())
+        body = (c.body,) if c.enabled and c.exemplar else ()
+        if self.refiner == "embedded":
+            return (*body, c.vae_weights, c.unet_weights, c.controlnet_weights)
+        if self.refiner == "hub":
+            return (*body, *(source for source in (c.base, c.controlnet) if Path(source).expanduser().is_dir()))
+        return body
 
     @property
-    def refines(self) -> bool:
-        """Whether a diffusion model goes over the coarse view."""
-        return self.config.enabled and self.config.provider != "none"
+    def refiner(self) -> Literal["none", "embedded", "hub"]:
+        """The diffusion model that goes over the view: `auto` and `enabled` decided."""
+        c = self.config
+        if not c.enabled:
+            return "none"
+        if c.refiner == "auto":
+            return "embedded" if _present(c.vae_weights, c.unet_weights, c.controlnet_weights) else "none"
+        return c.refiner
 
-    def run(self, *, device: torch.device, gaussians: Gaussians, given: bytes | None) -> dict[str, Any]:
-        """The coarse view, the one that goes on over white, and it with mask and camera."""
-        from dataclasses import replace
+    def run(self, *, device: torch.device, photo: View, gaussians: Gaussians, body: Body, given: bytes | None) -> dict[str, Any]:
+        """The coarse view and the one that goes on over white, on the canonical grid, and the latter close, with mask and camera."""
+        from models.hgm.rendering import back_view, view_from
+        from pipeline.crop import at_camera
 
+        config = self.config
+        gaussians = gaussians.to(device)
+        coarse = back_view(gaussians, config.size)
+        if given is not None:
+            own = given_view(given)
+            wide, view = at_camera(own, coarse.camera), at_camera(own, close_camera(own, config.size))
+        else:
+            seen = view_from(gaussians, close_camera(coarse, config.size))
+            view = self._refined(self._in_cloth(photo, seen, body), device)
+            wide = coarse if view is seen else at_camera(view, coarse.camera)
+        return {"coarse": coarse.image, "refined": wide.image, "view": view}
+
+    def _in_cloth(self, photo: View, seen: View, body: Body) -> View:
+        """The coarse view with its detail from the photo, where that is wanted."""
+        import torch
+
+        from models.body import BodyModel
+        from models.exemplar.analogy import synthesize
+        from models.exemplar.views import photo_sheet, rendered_sheet
+
+        config = self.config
+        if not (config.enabled and config.exemplar):
+            return seen
+        model = BodyModel.shared(None if config.body == "body" else Path(config.body))
+        try:
+            target, mask = rendered_sheet(seen, body, model)
+            picture = synthesize(photo_sheet(photo, body, model).mirrored(), target, seed=config.seed)
+        except ValueError as error:
+            message = (
+                f"the view from behind cannot be made in the photo's cloth: {error}; --set stages.back_view.exemplar=false goes on without"
+            )
+            raise StageError(message) from error
+        return replace(seen, image=torch.from_numpy(picture) * mask[..., None] + 1 - mask[..., None], mask=mask)
+
+    def _refined(self, view: View, device: torch.device) -> View:
+        """The view after the diffusion model, where there is one."""
         import torch
 
         from models.back_view.outline import within_outline
-        from models.hgm.rendering import back_view
 
-        config = self.config
-        coarse = back_view(gaussians.to(device), config.size)
-        if given is not None:
-            view = given_view(given, coarse)
-        elif not self.refines:
-            view = coarse
-        else:
-            refined = self._refiner(device)(coarse.image, self.settings())
-            image, mask = within_outline(refined, coarse.image, coarse.mask, round(config.margin * config.size / 512))
-            # a picture over white cannot be darker than its mask allows
-            view = replace(coarse, image=torch.maximum(image, 1 - mask[..., None]), mask=mask)
-        return {"coarse": coarse.image, "refined": view.image, "view": view}
+        if self.refiner == "none":
+            return view
+        refined = self._diffusion(device)(view.image, self.settings())
+        image, mask = within_outline(refined, view.image, view.mask, round(self.config.margin * self.config.size / 512))
+        # a picture over white cannot be darker than its mask allows
+        return replace(view, image=torch.maximum(image, 1 - mask[..., None]), mask=mask)
 
     def settings(self) -> Settings:
         """The settings of the refinement."""
         from models.back_view.refiner import Settings
 
         c = self.config
-        hub = c.provider == "hub"
+        hub = c.refiner == "hub"
         strength, noise, amount = (HUB_STRENGTH, 1.0, 1.0) if hub else (EMBEDDED_STRENGTH, EMBEDDED_NOISE, EMBEDDED_AMOUNT)
         chosen = [given if given >= 0 else usual for given, usual in ((c.strength, strength), (c.noise, noise), (c.amount, amount))]
         return Settings(chosen[0], c.steps, c.guidance, c.control, c.seed, c.keep_detail, chosen[1], chosen[2], c.keep_color)
 
-    def _refiner(self, device: torch.device) -> DiffusionRefiner:
+    def _diffusion(self, device: torch.device) -> DiffusionRefiner:
         from models.back_view.refiner import embedded_refiner, hub_refiner
 
         c = self.config
-        if c.provider == "hub":
-            return hub_refiner(c.base, c.controlnet, c.size, device)
+        if self.refiner == "hub":
+            return hub_refiner(c.base, c.controlnet, min(c.size, 512), device)
         return embedded_refiner(c.vae_weights, c.unet_weights, c.controlnet_weights, device)
 
 
-def given_view(data: bytes, coarse: View) -> View:
+def close_camera(view: View, size: int) -> Camera:
+    """The camera that looks at the person of a view alone; the view's own where there is nobody."""
+    import torch
+
+    from pipeline.camera import framed
+
+    there = view.mask > 0.5
+    if not bool(there.any()):
+        return view.camera
+    rows, columns = (torch.nonzero(there.any(axis))[:, 0] for axis in (1, 0))
+    return framed(view.camera, (float(columns[0]), float(rows[0]), float(columns[-1]) + 1, float(rows[-1]) + 1), size)
+
+
+def given_view(data: bytes) -> View:
     """The user's own picture from behind on the grid of the coarse one; without alpha, what is not white is the person.
 
     Raises:
@@ -121,10 +173,9 @@ def given_view(data: bytes, coarse: View) -> View:
     """
     import numpy as np
     import torch
-    import torch.nn.functional as F
 
+    from pipeline.camera import orbit_cameras
     from pipeline.photo import decode
-    from pipeline.stage import StageError
     from pipeline.types import View
 
     pixels, alpha = decode(data, "the back view beside the photo")
@@ -136,7 +187,12 @@ def given_view(data: bytes, coarse: View) -> View:
     if alpha is None:
         alpha = (pixels.min(-1) < 0.97).astype(np.float32)
     pixels = pixels * alpha[..., None] + 1 - alpha[..., None]
-    stacked = torch.from_numpy(np.concatenate([pixels, alpha[..., None]], -1)).float().permute(2, 0, 1)[None]
-    size = coarse.image.shape[0]
-    resized = F.interpolate(stacked, (size, size), mode="bilinear", antialias=True, align_corners=False)[0].permute(1, 2, 0).clamp(0, 1)
-    return View(resized[..., :3].contiguous(), resized[..., 3].contiguous(), coarse.camera)
+    image, mask = (torch.from_numpy(array).float().contiguous() for array in (pixels, alpha))
+    return View(image, mask, orbit_cameras([180.0], len(pixels))[0])
+
+
+def _present(*names: str) -> bool:
+    """Whether all these weights, by name or path, are there; whether they are the right ones is asked when they are read."""
+    from models import zoo
+
+    return all((zoo.WEIGHTS[name].place if name in zoo.WEIGHTS else Path(name)).is_file() for name in names)

@@ -17,8 +17,10 @@ from models.back_view.outline import dilate, within_outline
 from models.back_view.patches import Patches, cut_out, read_pictures, sample_patches, split_people
 from models.back_view.refiner import Settings, embedded_refiner, hub_refiner, person_box, without_slow_change
 from models.back_view.train import main
+from pipeline.camera import canonical_camera, orbit_cameras
+from pipeline.crop import at_camera
 from pipeline.stage import StageError
-from pipeline.types import Gaussians
+from pipeline.types import Body, Gaussians, View
 from stages.back_view import BackView, BackViewConfig
 
 SETTINGS = Settings(strength=0.5, steps=4, guidance=2.0, control=1.0, seed=1, keep_detail=True)
@@ -32,6 +34,16 @@ def person(size=64):
     image[rows, columns] = (torch.tensor([0.7, 0.3, 0.2]) + 0.2 * checks[..., None])[rows, columns]
     mask[rows, columns] = 1
     return image, mask
+
+
+CPU = torch.device("cpu")
+
+
+def run(stage, given=None):
+    """The stage on a blob, and on a photo of a checked figure."""
+    image, mask = person(128)
+    photo = View(image, mask, canonical_camera(128))
+    return stage.run(device=CPU, photo=photo, gaussians=blob(), body=Body.neutral(), given=given)
 
 
 def blob(count=200):
@@ -139,48 +151,67 @@ def test_the_box_holds_the_person_and_fits_the_networks():
     assert person_box(torch.ones(3, 32, 48), 16) == (0, 32, 0, 48)
 
 
-def test_the_stage_makes_a_view_whose_silhouette_stays(weights):
+def test_the_diffusion_goes_over_the_close_view_and_its_silhouette_stays(weights):
     names = {f"{name}_weights": file for name, file in weights.items()}
-    stage = BackView(BackViewConfig(provider="embedded", size=128, margin=4, **names))
-    made = stage.run(device=torch.device("cpu"), gaussians=blob(), given=None)
-    view = made["view"]
-    plain = BackView(BackViewConfig(size=128)).run(device=torch.device("cpu"), gaussians=blob(), given=None)
-    assert torch.equal(plain["coarse"], made["coarse"]) and not torch.equal(made["refined"], made["coarse"])
+    stage = BackView(BackViewConfig(refiner="embedded", size=128, margin=4, **names))
+    made = run(stage)
+    view, plain = made["view"], run(BackView(BackViewConfig(size=128, refiner="none")))
+    assert torch.equal(plain["coarse"], made["coarse"]) and not torch.equal(view.image, plain["view"].image)
     assert (view.mask <= dilate(plain["view"].mask, 1)).all() and (view.mask >= plain["view"].mask - 1e-6).all()
     assert torch.allclose(view.camera.T_camera_world[:3, :3] @ torch.tensor([0.0, 0, 1]), torch.tensor([0.0, 0, -1]), atol=1e-6)
-    assert torch.equal(view.image, made["refined"]) and stage.weights() == tuple(weights.values())
+    assert stage.weights() == ("body", *weights.values())
 
 
-@pytest.mark.parametrize(
-    "settings", [{}, {"enabled": False}, {"provider": "embedded", "enabled": False}, {"provider": "hub", "enabled": False}]
-)
-def test_without_a_provider_the_coarse_view_goes_on_as_it_is(settings):
-    stage = BackView(BackViewConfig(size=96, **settings))
-    made = stage.run(device=torch.device("cpu"), gaussians=blob(), given=None)
-    assert not stage.refines and stage.weights() == ()
-    assert torch.equal(made["refined"], made["coarse"]) and torch.equal(made["view"].image, made["coarse"])
-    assert made["view"].mask.max() > 0.5
+def test_auto_takes_the_embedded_diffusion_where_its_weights_are(weights):
+    names = {f"{name}_weights": file for name, file in weights.items()}
+    assert BackView(BackViewConfig(**names)).refiner == "embedded"
+    assert BackView(BackViewConfig(**{**names, "vae_weights": "nowhere.safetensors"})).refiner == "none"
+    assert BackView(BackViewConfig(enabled=False, **names)).refiner == "none"
+
+
+def test_the_view_is_close_and_in_the_colours_of_the_photo():
+    stage = BackView(BackViewConfig(size=192, refiner="none"))
+    made = run(stage)
+    view, inside = made["view"], made["view"].mask > 0.9
+    rows = torch.nonzero((view.mask > 0.5).any(1))[:, 0]
+    assert 0.8 < (rows[-1] - rows[0] + 1) / 192 < 0.95 and made["refined"].shape == made["coarse"].shape == (192, 192, 3)
+    photo = person(128)[0].reshape(-1, 3).unique(dim=0)
+    photo = photo[photo.amin(1) < 0.99]
+    far = lambda image: torch.cdist(image[inside], photo).amin(1).mean()  # noqa: E731
+    coarse = run(BackView(BackViewConfig(size=192, refiner="none", exemplar=False)))["view"]
+    assert far(view.image) < 0.6 * far(coarse.image)
+    assert torch.equal(view.image, run(stage)["view"].image)
+
+
+@pytest.mark.parametrize("settings", [{"exemplar": False}, {"enabled": False}, {"refiner": "hub", "enabled": False}])
+def test_without_exemplar_and_diffusion_the_coarse_view_goes_on_as_it_is(settings):
+    stage = BackView(BackViewConfig(size=96, **{"refiner": "none", **settings}))
+    made = run(stage)
+    assert stage.refiner == "none" and stage.weights() == ()
+    assert torch.equal(made["refined"], made["coarse"]) and made["view"].mask.max() > 0.5
+    back = at_camera(made["view"], orbit_cameras([180.0], 96)[0])
+    assert (back.image - made["coarse"]).abs().mean() < 0.02
 
 
 def test_the_embedded_diffusion_without_its_files_says_which_and_how_to_train_them(tmp_path, monkeypatch, weights):
     monkeypatch.setattr(zoo, "FOLDER", tmp_path)
     monkeypatch.setattr(zoo, "INDEX", tmp_path / "index.json")
-    stage = BackView(BackViewConfig(provider="embedded", size=96))
+    stage = BackView(BackViewConfig(refiner="embedded", exemplar=False, size=96))
     names = stage.weights()
     assert names == ("back_view_vae", "back_view_unet", "back_view_controlnet")
     remedy = r"back-view-vae.*back-view-unet.*back-view-controlnet.*docs/training\.md"
     for name, file in zip(names, weights.values(), strict=True):
         with pytest.raises(zoo.MissingWeight, match=rf"{name}\.safetensors.*{remedy}"):
-            stage.run(device=torch.device("cpu"), gaussians=blob(), given=None)  # the first that lacks
+            run(stage)  # the first that lacks
         with pytest.raises(zoo.MissingWeight, match=rf"{name}\.safetensors.*{remedy}"):
             zoo.digest(name)
         zoo.save_state(name, *zoo.load_state(file))  # as training with --save does
         assert zoo.pins()[name] == zoo.digest(name)
-    made = stage.run(device=torch.device("cpu"), gaussians=blob(), given=None)
+    made = run(stage)
     assert not torch.equal(made["refined"], made["coarse"])
     zoo.path(names[0]).write_bytes(b"something else")
     with pytest.raises(zoo.MissingWeight, match="pinned"):
-        stage.run(device=torch.device("cpu"), gaussians=blob(), given=None)
+        run(stage)
 
 
 def test_a_picture_beside_the_photo_takes_the_place_of_the_model(tmp_path):
@@ -189,11 +220,13 @@ def test_a_picture_beside_the_photo_takes_the_place_of_the_model(tmp_path):
     image, mask = person(96)
     save_image(torch.cat([image, mask[..., None]], -1), tmp_path / "back.png")
     stage = BackView(BackViewConfig(size=96))
-    view = stage.run(device=torch.device("cpu"), gaussians=blob(), given=(tmp_path / "back.png").read_bytes())["view"]
-    assert (view.image - image).abs().max() < 0.01 and (view.mask - mask).abs().max() < 0.01
+    made = run(stage, (tmp_path / "back.png").read_bytes())
+    assert (made["refined"] - image).abs().max() < 0.01
+    back = at_camera(made["view"], orbit_cameras([180.0], 96)[0])
+    assert (back.image - image).abs().mean() < 0.02 and (back.mask - mask).abs().mean() < 0.02
     save_image(image[:80], tmp_path / "flat.png")
     with pytest.raises(StageError, match="square"):
-        stage.run(device=torch.device("cpu"), gaussians=blob(), given=(tmp_path / "flat.png").read_bytes())
+        run(stage, (tmp_path / "flat.png").read_bytes())
 
 
 def save_tiny_stable_diffusion(folder):
@@ -228,12 +261,11 @@ def save_tiny_stable_diffusion(folder):
 
 def test_stable_diffusion_of_a_local_folder_runs_end_to_end(tmp_path):
     base, tile = save_tiny_stable_diffusion(tmp_path)
-    config = BackViewConfig(provider="hub", base=base, controlnet=tile, size=64, steps=10)
+    config = BackViewConfig(refiner="hub", exemplar=False, base=base, controlnet=tile, size=64, steps=10)
     stage = BackView(config)
     assert stage.weights() == (base, tile) and stage.settings().strength == 0.2
-    run = lambda: stage.run(device=torch.device("cpu"), gaussians=blob(), given=None)  # noqa: E731
-    made = run()
-    assert not torch.equal(made["refined"], made["coarse"]) and torch.equal(made["refined"], run()["refined"])
+    made = run(stage)
+    assert not torch.equal(made["refined"], made["coarse"]) and torch.equal(made["refined"], run(stage)["refined"])
     # guidance uses the negative prompt: another strength of it gives another picture
     other = hub_refiner(base, tile, 64)
     assert not torch.equal(other(person()[0], SETTINGS), other(person()[0], dataclasses.replace(SETTINGS, guidance=7.0)))
@@ -241,7 +273,7 @@ def test_stable_diffusion_of_a_local_folder_runs_end_to_end(tmp_path):
 
 def test_a_missing_folder_names_the_setting_and_the_remedy(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(FileNotFoundError, match=r"stages\.back_view\.controlnet.*provider=none"):
+    with pytest.raises(FileNotFoundError, match=r"stages\.back_view\.controlnet.*refiner=none"):
         hub_refiner("nowhere/base", str(tmp_path / "missing"))
 
 

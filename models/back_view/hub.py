@@ -108,5 +108,5 @@ def _pretrained(kind: type, source: str, setting: str, **options: object):
     except (OSError, ValueError) as error:
         raise FileNotFoundError(
             f"{setting}={source!r} cannot be loaded as a diffusers {kind.__name__}: {str(error).splitlines()[0]} "
-            f"Give a local folder or a hub id, or use --set stages.back_view.provider=none"
+            f"Give a local folder or a hub id, or use --set stages.back_view.refiner=none"
         ) from error

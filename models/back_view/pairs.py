@@ -6,7 +6,7 @@ over white, and mask. Two networks learn from such files:
 - the ControlNet, for which the model is under-converged and its picture downsampled (HGM, appendix: `--weights
   RUN/snapshot_000200.safetensors --shrink 2`), beside the true view: `models.back_view.train controlnet --coarse FOLDER`;
 - the two-view model, which must bear the faults of back views as they are in use: `models.hgm.train --views 2 --backs
-  FOLDER`; where the embedded diffusion is in use (stages.back_view.provider), `--refine` sends them through it.
+  FOLDER`; where the embedded diffusion is in use (stages.back_view.refiner), `--refine` sends them through it.
 """
 
 from __future__ import annotations

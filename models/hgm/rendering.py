@@ -8,7 +8,7 @@ from torch import Tensor
 
 from models.splat import rasterize
 from pipeline.camera import orbit_cameras
-from pipeline.types import Gaussians, View
+from pipeline.types import Camera, Gaussians, View
 
 AZIMUTHS = (0, 90, 180, 270)  # degrees: front, the camera on the side of world +x, back, world -x
 
@@ -21,9 +21,14 @@ def orbit_views(gaussians: Gaussians, size: int, azimuths: tuple[int, ...] = AZI
     return {f"{azimuth:03d}": picture.cpu() for azimuth, picture in zip(azimuths, pictures, strict=True)}
 
 
-@torch.no_grad()
 def back_view(gaussians: Gaussians, size: int) -> View:
     """The picture that the two-view model takes as its second one, from azimuth 180: colours, soft mask, camera."""
-    cameras = orbit_cameras([180.0], size).to(gaussians.means.device)
-    render = rasterize(gaussians, cameras, outputs=("rgb", "alpha"))
-    return View(render.rgb[0].clamp(0, 1), render.alpha[0].clamp(0, 1), cameras[0]).to("cpu")
+    return view_from(gaussians, orbit_cameras([180.0], size)[0])
+
+
+@torch.no_grad()
+def view_from(gaussians: Gaussians, camera: Camera) -> View:
+    """What one camera sees of the Gaussians, over white, on the CPU."""
+    camera = camera.to(gaussians.means.device)
+    render = rasterize(gaussians, camera, outputs=("rgb", "alpha"))
+    return View(render.rgb[0].clamp(0, 1), render.alpha[0].clamp(0, 1), camera).to("cpu")

@@ -1,0 +1,70 @@
+"""Whom to believe: the network's slow colours of what nobody has seen, or those of the photo."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float32
+from scipy import ndimage
+
+from models.exemplar.likeness import Likeness, guide_of, opponent
+from models.exemplar.parts import CRANIUM, FACE, PARTS, strangeness
+from models.exemplar.sheet import Sheet
+
+HAIR_DISTANCE, HAIR_SHARE = 0.15, 0.15  # colours from the skin of the face; share of the cranium that is seen
+
+
+def believed(source: Sheet, target: Sheet, likeness: Likeness) -> Float32[np.ndarray, "h w 3"]:
+    """The target's slow colours as a copy is to have them.
+
+    Each pixel's colour is looked up among those of the source: where the network's is one of them, it chooses; where it is
+    like none, and on the cranium, place on the body does. What was chosen has the photo's hue, and a share of the network's.
+    """
+    wanted, candidates = target.mask & ~target.known, source.mask & source.known
+    if not wanted.any() or not candidates.any():
+        return target.slow
+    limit = np.where(target.part[wanted] == CRANIUM, np.float32(0), np.float32(likeness.limit))
+    a, b = (opponent(sheet.slow, likeness.lightness)[m] for sheet, m in ((target, wanted), (source, candidates)))
+    color = np.minimum(_squared_distances(a, b), limit[:, None])
+    unlike = color + _squared_distances(guide_of(target, likeness)[wanted], guide_of(source, likeness)[candidates])
+    unlike += likeness.strange * strangeness()[target.part[wanted]][:, source.part[candidates]]
+    unlike += likeness.oddity * oddity(source)[candidates]
+    weight = np.exp((unlike.min(1, keepdims=True) - unlike) / np.float32(likeness.blend))
+    weight /= weight.sum(1, keepdims=True)
+    chosen, distance = weight @ source.slow[candidates], (weight * color).sum(1, keepdims=True)
+    trust = np.float32(likeness.network) * np.exp(-distance / np.float32(0.25 * likeness.limit)) * (limit > 0)[:, None]
+    slow = target.slow.copy()
+    slow[wanted] = chosen + trust * (slow[wanted] - chosen)
+    return slow
+
+
+def with_hair(sheet: Sheet) -> Sheet:
+    """The sheet with what is skin on the cranium called face, where there is hair or a hat: then that covers the head from behind."""
+    face, cranium = (sheet.mask & sheet.known & (sheet.part == part) for part in (FACE, CRANIUM))
+    if not face.any() or not cranium.any():
+        return sheet
+    skin = np.median(sheet.slow[face], 0)
+    bare = np.linalg.norm(sheet.slow - skin, axis=-1) < HAIR_DISTANCE
+    if (cranium & ~bare).sum() < HAIR_SHARE * cranium.sum():
+        return sheet
+    return sheet.replace(part=np.where(cranium & bare, np.int8(FACE), sheet.part))
+
+
+def oddity(sheet: Sheet) -> Float32[np.ndarray, "h w"]:
+    """How far a pixel's contrast is beyond that which is usual on its part: 0 for most, 1 for a print."""
+    grey = sheet.picture.mean(-1)
+    sigma = max(sheet.height / 100, 0.7)
+    mask = sheet.mask.astype(np.float32)
+    weight = ndimage.gaussian_filter(mask, sigma) + 1e-4
+    mean = ndimage.gaussian_filter(grey * mask, sigma) / weight
+    contrast = np.sqrt(ndimage.gaussian_filter((grey - mean) ** 2 * mask, sigma) / weight)
+    odd = np.zeros_like(contrast)
+    for part in range(len(PARTS)):
+        own = sheet.mask & (sheet.part == part)
+        if own.any():
+            usual = np.quantile(contrast[own], 0.7) + 0.02
+            odd[own] = (contrast[own] / usual - 1).clip(0, 1)
+    return odd.astype(np.float32)
+
+
+def _squared_distances(a: Float32[np.ndarray, "n c"], b: Float32[np.ndarray, "m c"]) -> Float32[np.ndarray, "n m"]:
+    return ((a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * (a @ b.T)).clip(0)
