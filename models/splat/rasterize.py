@@ -88,7 +88,7 @@ def _nothing(gaussians: Gaussians, cameras: Camera, geometry: bool) -> tuple[Ten
     # hangs on the graph, so that a loss over an empty scene still has a (zero) gradient
     zero = gaussians.means.sum() + gaussians.colors.sum() + gaussians.opacities.sum()
     alpha = gaussians.means.new_zeros(shape) + zero
-    return alpha[..., None].expand(*shape, 7 if geometry else 3), alpha
+    return alpha[..., None].repeat(1, 1, 1, 7 if geometry else 3), alpha
 
 
 def _batched(cameras: Camera) -> Camera:
