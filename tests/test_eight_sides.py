@@ -15,9 +15,11 @@ from pipeline.types import Gaussians, View
 def plank():
     """A dark board 80 cm wide, 60 high and 10 deep, off the world's middle."""
     generator = torch.Generator().manual_seed(0)
-    means = (torch.rand(4000, 3, generator=generator) - 0.5) * torch.tensor([0.8, 0.6, 0.1]) + torch.tensor([0.1, 0.2, 0.0])
+    size, middle = torch.tensor([0.8, 0.6, 0.1]), torch.tensor([0.1, 0.2, 0.0])
+    means = (torch.rand(4000, 3, generator=generator) - 0.5) * size + middle
     quats = torch.tensor([[1.0, 0, 0, 0]]).expand(4000, 4)
-    return Gaussians(means, quats, torch.full((4000, 3), 0.015), torch.full((4000,), 0.9), torch.full((4000, 3), 0.1))
+    scales, opacities = torch.full((4000, 3), 0.015), torch.full((4000,), 0.9)
+    return Gaussians(means, quats, scales, opacities, torch.full((4000, 3), 0.1))
 
 
 def extent(cell):

@@ -45,7 +45,8 @@ def truth(gaussians, tmp_path_factory):
     arrays = {}
     for azimuth in AZIMUTHS:
         picture, alpha = detail.seen(gaussians, azimuth, 96)
-        arrays[f"rgb_{azimuth:03d}"], arrays[f"mask_{azimuth:03d}"] = ((x * 255).round().byte().numpy() for x in (picture, alpha))
+        for name, values in (("rgb", picture), ("mask", alpha)):
+            arrays[f"{name}_{azimuth:03d}"] = (values * 255).round().byte().numpy()
     file = tmp_path_factory.mktemp("fine") / "ball.npz"
     save_npz(file, arrays, level=1)
     return FineTruth(file)
@@ -74,9 +75,11 @@ def test_the_truth_measures_as_perfect(gaussians, truth):
 
 def test_what_is_behind_changes_the_back_alone(gaussians, truth):
     painted = torch.where(gaussians.means[:, 2:] > 0.22, 0.5, gaussians.colors)
-    whole, other = (detail.detail(g, truth) for g in (gaussians, dataclasses.replace(gaussians, colors=painted)))
+    both = (gaussians, dataclasses.replace(gaussians, colors=painted))
+    whole, other = (detail.detail(one, truth) for one in both)
     assert other["front"]["psnr_person"] > 50 and other["front"]["vgg"] < 1e-4
-    assert other["back"]["psnr_person"] < whole["back"]["psnr_person"] - 10 and other["back"]["vgg"] > whole["back"]["vgg"]
+    assert other["back"]["psnr_person"] < whole["back"]["psnr_person"] - 10
+    assert other["back"]["vgg"] > whole["back"]["vgg"]
     assert other["back"]["sharpness"] < 1
 
 
@@ -92,7 +95,8 @@ def test_an_outline_in_a_wrong_place_is_no_detail_inside_both(truth):
     _, image, mask = next(truth.views())
     moved, alpha = image.roll(20, 1), mask.roll(20, 1)
     found = detail.of_view(moved, alpha, image, mask)
-    assert found["sharpness"] > 1.1 * found["sharpness_inside"] and found["sharpness_inside"] == pytest.approx(1, abs=0.25)
+    assert found["sharpness"] > 1.1 * found["sharpness_inside"]
+    assert found["sharpness_inside"] == pytest.approx(1, abs=0.25)
     nowhere = detail.of_view(torch.ones_like(image), torch.zeros_like(mask), image, mask)
     assert nowhere["sharpness"] == 0 and nowhere["sharpness_inside"] != nowhere["sharpness_inside"]  # NaN
 
@@ -106,11 +110,16 @@ def test_coarse_sharpness_does_not_see_what_is_finer(truth):
 
 def test_ssim_over_white_is_that_of_the_whole_frame():
     torch.manual_seed(0)
-    for rows, columns in ((slice(20, 40), slice(25, 50)), (slice(0, 12), slice(60, 64)), (slice(0, 80), slice(0, 64))):
+    for rows, columns in (
+        (slice(20, 40), slice(25, 50)),
+        (slice(0, 12), slice(60, 64)),
+        (slice(0, 80), slice(0, 64)),
+    ):
         one, other = torch.ones(80, 64, 3), torch.ones(80, 64, 3)
         for picture in (one, other):
             picture[rows, columns] = torch.rand(picture[rows, columns].shape)
-        assert detail.ssim_over_white(one, other) == pytest.approx(image_metrics.ssim(one, other).item(), abs=1e-5)
+        whole = image_metrics.ssim(one, other).item()
+        assert detail.ssim_over_white(one, other) == pytest.approx(whole, abs=1e-5)
     assert detail.ssim_over_white(one, one) == 1
 
 
@@ -142,10 +151,11 @@ def test_a_fine_truth_is_kept_azimuth_by_azimuth(tmp_path):
             return type("Picture", (), {"over_white": lambda self: grey, "alpha": grey[..., 0]})()
 
     FineTruth.make(Figure(), tmp_path / "a" / "p.npz", 16)
-    found = {azimuth: image.mean().item() for azimuth, image, _ in FineTruth(tmp_path / "a" / "p.npz").views()}
+    kept = FineTruth(tmp_path / "a" / "p.npz")
+    found = {azimuth: image.mean().item() for azimuth, image, _ in kept.views()}
     assert list(found) == list(AZIMUTHS)
     assert found[90] == pytest.approx(200 / 255, abs=0.01) and found[270] == pytest.approx(0, abs=0.01)
-    assert [azimuth for azimuth, _, _ in FineTruth(tmp_path / "a" / "p.npz").views((60, 180))] == [60, 180]
+    assert [azimuth for azimuth, _, _ in kept.views((60, 180))] == [60, 180]
 
 
 def test_the_report_has_it_for_each_person_and_ablation(person, model, truth, monkeypatch, tmp_path):
@@ -153,18 +163,21 @@ def test_the_report_has_it_for_each_person_and_ablation(person, model, truth, mo
     fine = dataclasses.replace(person, fine=truth)
     asked = []
     monkeypatch.setattr(setting, "classes", lambda: stages)
-    monkeypatch.setattr(measure.mesh_metrics, "sample_surface", partial(measure.mesh_metrics.sample_surface, count=2000))
-    monkeypatch.setattr(people, "people", lambda suite, limit, folder, size, more: asked.append(more) or iter([fine]))
+    few = partial(measure.mesh_metrics.sample_surface, count=2000)
+    monkeypatch.setattr(measure.mesh_metrics, "sample_surface", few)
+    monkeypatch.setattr(people, "people", lambda *wanted: asked.append(wanted[-1]) or iter([fine]))
     monkeypatch.setattr("flows.evaluate.vgg_files.fetch_vgg", lambda: None)
     out = tmp_path / "out.json"
-    report = evaluate(limit=1, json_path=out, work=tmp_path / "work", size=SIZE, detail=True, ablations=["no_refinement"])
+    how = {"size": SIZE, "detail": True, "ablations": ["no_refinement"]}
+    report = evaluate(limit=1, json_path=out, work=tmp_path / "work", **how)
     assert asked == [True] and report["matting"] is None
     assert json.loads(out.read_text())["detail"] == report["detail"] == report["subjects"][0]["detail"]
     assert set(report["detail"]) == set(detail.GROUPS) and set(report["detail"]["back"]) == FIGURES
     assert set(report["ablations"]["no_refinement"]["detail"]) == set(detail.GROUPS)
     page = (tmp_path / "work" / "evaluation" / "index.html").read_text()
     picture = report["subjects"][0]["pictures"]["detail"]
-    assert picture in page and "At 1,024 px" in page and (tmp_path / "work" / "evaluation" / picture).is_file()
+    assert picture in page and "At 1,024 px" in page
+    assert (tmp_path / "work" / "evaluation" / picture).is_file()
 
 
 def test_scans_have_no_fine_truth(tmp_path):

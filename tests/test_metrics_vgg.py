@@ -22,7 +22,8 @@ def networks():
     torch.manual_seed(0)
     yield pytest.param(vgg.Vgg16().eval().requires_grad_(False), id="random")
     real = vgg.network()
-    yield pytest.param(real, id="real", marks=pytest.mark.skipif(real is None, reason="`turnaround fetch --evaluation`"))
+    absent = pytest.mark.skipif(real is None, reason="`turnaround fetch --evaluation`")
+    yield pytest.param(real, id="real", marks=absent)
 
 
 @pytest.fixture(scope="module")
@@ -63,13 +64,19 @@ def test_it_is_the_sum_over_stages_of_differences_of_unit_features(picture):
     torch.manual_seed(2)
     network, other = vgg.Vgg16().eval().requires_grad_(False), blurred(picture, 1.0)
     stages = [network(one.movedim(-1, 0)[None]) for one in (picture, other)]
+    unit = lambda feature: feature / max(np.linalg.norm(feature), 1e-10)  # noqa: E731
     total = 0.0
     for a, b in zip(*stages, strict=True):
         a, b = (x[0].flatten(1).T.double().numpy() for x in (a, b))
-        gaps = [np.square(p / max(np.linalg.norm(p), 1e-10) - q / max(np.linalg.norm(q), 1e-10)).sum() for p, q in zip(a, b, strict=True)]
-        total += float(np.mean(gaps))
+        total += float(np.mean([np.square(unit(p) - unit(q)).sum() for p, q in zip(a, b, strict=True)]))
     assert vgg.feature_distance(network, picture, other).item() == pytest.approx(total, rel=1e-4)
-    assert [tuple(x.shape[1:]) for x in stages[0]] == [(64, 64, 48), (128, 32, 24), (256, 16, 12), (512, 8, 6), (512, 4, 3)]
+    assert [tuple(x.shape[1:]) for x in stages[0]] == [
+        (64, 64, 48),
+        (128, 32, 24),
+        (256, 16, 12),
+        (512, 8, 6),
+        (512, 4, 3),
+    ]
 
 
 def test_colours_are_blue_green_red_less_the_means():
@@ -87,7 +94,7 @@ def test_colours_are_blue_green_red_less_the_means():
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """A small package in a folder that stands for the network: 26 arrays one after the other, with their pins."""
+    """A small package in a folder that stands for the network: 26 arrays, with their pins."""
     generator = np.random.default_rng(0)
     convs = vgg.Vgg16().convs
     offsets, content = [], b"\0" * 8
@@ -120,7 +127,8 @@ def test_the_file_is_fetched_once_and_read_as_it_was_written(package, tmp_path):
     network = vgg.network()
     assert network is not None
     for conv, (kernel, bias) in zip(network.convs, package, strict=True):
-        assert np.array_equal(conv.weight.numpy(), kernel.transpose(3, 2, 0, 1)) and np.array_equal(conv.bias.numpy(), bias)
+        assert np.array_equal(conv.weight.numpy(), kernel.transpose(3, 2, 0, 1))
+        assert np.array_equal(conv.bias.numpy(), bias)
     (tmp_path / vgg_files.PACKAGE.file).unlink()
     assert vgg_files.fetch_vgg() == file, "what is there is not fetched again"
 

@@ -32,7 +32,7 @@ def seen(gaussians: Gaussians, azimuth: int, size: int) -> tuple[Picture, Mask]:
 
 
 def detail(gaussians: Gaussians, truth: FineTruth) -> dict[str, Figures]:
-    """The figures of `of_view` and vgg for each of GROUPS; `vgg` is None where its network was not fetched."""
+    """The figures of `of_view` and vgg for each of GROUPS; vgg is None where its network was not fetched."""
     found = {}
     for azimuth, image, mask in truth.views():
         picture, alpha = seen(gaussians, azimuth, len(image))
@@ -43,8 +43,9 @@ def detail(gaussians: Gaussians, truth: FineTruth) -> dict[str, Figures]:
 def of_view(picture: Picture, alpha: Mask, image: Picture, mask: Mask) -> dict[str, float]:
     """The figures of a picture with its mask against the truth with its mask, both over white.
 
-    psnr_person, ssim; `sharpness` inside the true outline, `sharpness_inside` inside both (an outline that is in a wrong
-    place is no detail; NaN where they do not meet), `sharpness_coarse` as the first, of both pictures at a quarter of the size.
+    psnr_person, ssim; `sharpness` inside the true outline, `sharpness_inside` inside both (one in a wrong
+    place is no detail; NaN where they do not meet), `sharpness_coarse` as the first, of both pictures at a
+    quarter of the size.
     """
     small, small_image, small_mask = reduced(picture), reduced(image), reduced(mask[..., None])[..., 0]
     return {
@@ -57,7 +58,7 @@ def of_view(picture: Picture, alpha: Mask, image: Picture, mask: Mask) -> dict[s
 
 
 def sharpness(picture: Picture, image: Picture, mask: Mask) -> float:
-    """Energy of the gradients inside an outline over the truth's there: 1 is as much detail, more is noise."""
+    """Energy of the gradients in an outline over the truth's there: 1 is as much detail, more is noise."""
     region = texture.interior(mask, max(1, round(EDGE * len(mask))))
     return (gradient_energy(picture, region) / gradient_energy(image, region)).item()
 
@@ -68,7 +69,7 @@ def reduced(image: Float[Tensor, "h w c"], times: int = COARSER) -> Float[Tensor
 
 
 def ssim_over_white(picture: Picture, image: Picture) -> float:
-    """SSIM over the full frame; windows in which the pictures are equal are not computed, but count as 1."""
+    """SSIM over the full frame; windows in which the pictures are equal count as 1 and are not computed."""
     box = box_of((picture != image).any(-1), WINDOW)
     if box is None:
         return 1.0
@@ -78,10 +79,11 @@ def ssim_over_white(picture: Picture, image: Picture) -> float:
 
 
 def vgg_distance(picture: Picture, image: Picture, mask: Mask) -> float | None:
-    """The VGG distance about the true outline, of pictures halved; None without its network, or where nobody is.
+    """The VGG distance about the true outline, of pictures halved; None without its network or anybody there.
 
-    At full size a pair takes 3 s on two cores, halved .6 s; the finest stage then sees what 512 px show, and `sharpness`
-    sees the rest. The box is the truth's alone: whatever is compared with it is compared over the same pixels.
+    At full size a pair takes 3 s on two cores, halved .6 s; the finest stage then sees what 512 px show, and
+    `sharpness` sees the rest. The box is the truth's alone: whatever is compared with it is compared over the
+    same pixels.
     """
     network, box = vgg.network(), box_of(mask > 0.5, MARGIN)
     if network is None or box is None:

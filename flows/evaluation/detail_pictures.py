@@ -24,7 +24,8 @@ def draw(file: Path, gaussians: Gaussians, truth: FineTruth) -> bool:
         picture, alpha = seen(gaussians, azimuth, len(image))
         figures = of_view(picture, alpha, image, mask)
         above[f"true {azimuth}"] = image
-        below[f"ours {azimuth}: {figures['psnr_person']:.1f} dB inside, sharpness {figures['sharpness']:.2f}"] = picture
+        told = f"{figures['psnr_person']:.1f} dB inside, sharpness {figures['sharpness']:.2f}"
+        below[f"ours {azimuth}: {told}"] = picture
         masks.append(torch.maximum(mask, alpha))
     rows, columns = _square(torch.stack(masks).amax(0))
     shown = {name: image[rows, columns] for name, image in (above | below).items()}

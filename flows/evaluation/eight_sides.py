@@ -54,7 +54,8 @@ class _Frame:
         spans = []
         for dimension in (0, 1):
             hit = (mask > 0.25).any(dimension).nonzero()
-            spans.append((float(hit[0]), float(hit[-1]) + 1) if len(hit) else (0.0, float(mask.shape[1 - dimension])))
+            whole = (0.0, float(mask.shape[1 - dimension]))
+            spans.append((float(hit[0]), float(hit[-1]) + 1) if len(hit) else whole)
         return _Frame(spans[0][0], spans[1][0], spans[0][1], spans[1][1])
 
     @property
@@ -73,6 +74,7 @@ class _Frame:
 
     def cut(self, picture: Float[Tensor, "s s 3"], cell: int) -> Cell:
         """The middle of such a square's picture."""
-        margins = [(len(picture) - length) // 2 for length in (cell, min(len(picture), round(cell * self._width / self._height)))]
-        rows = slice(margins[0], margins[0] + cell)
-        return picture[rows, margins[1] : len(picture) - margins[1]]
+        size = len(picture)
+        wide = min(size, round(cell * self._width / self._height))
+        top, left = (size - cell) // 2, (size - wide) // 2
+        return picture[top : top + cell, left : size - left]

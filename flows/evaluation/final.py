@@ -11,7 +11,7 @@ Found = TypeVar("Found")
 
 
 def final(stages: Mapping[str, Found]) -> Found:
-    """What belongs to the stage that makes the final Gaussians, as its record of a run; KeyError without any."""
+    """What belongs to the stage that makes the final Gaussians, as its record; KeyError without any."""
     return stages[_first(FINAL, stages)]
 
 

@@ -42,5 +42,6 @@ class FineTruth:
         """Azimuth, picture over white and soft mask, one after the other."""
         with np.load(self.file, allow_pickle=False) as data:
             for azimuth in azimuths:
-                image, mask = (torch.from_numpy(data[f"{name}_{azimuth:03d}"]).float() / 255 for name in ("rgb", "mask"))
+                stored = (data[f"{name}_{azimuth:03d}"] for name in ("rgb", "mask"))
+                image, mask = (torch.from_numpy(array).float() / 255 for array in stored)
                 yield azimuth, image, mask

