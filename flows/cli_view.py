@@ -31,14 +31,19 @@ def view(
 
 def export(
     subject: Subject,
-    to: Annotated[str, typer.Option("--to", help="ply, splat, glb, obj, mp4 or html")],
+    to: Annotated[str, typer.Option("--to", help="ply, splat, spz, glb, obj, mp4 or html")],
     out: Annotated[Path | None, typer.Option("--out", help="file, or folder for SUBJECT.ply; here by default")] = None,
+    texture: Annotated[int | None, typer.Option("--texture", help="texels of a side: 1024, 2048 or 4096 (glb, obj)", metavar="N")] = None,
+    height: Annotated[float | None, typer.Option("--height", help="of the person in metres (glb, obj, ply, splat, spz)")] = None,
+    gaussians: Annotated[
+        int | None, typer.Option("--gaussians", help="at most so many, those that show most (ply, splat, spz, html)")
+    ] = None,
     work: Work = Path("work"),
 ) -> None:
     """Write a result for other programs; html is one page that shows the person in 3D without a network."""
-    from flows.exporting import export_file, warn_of_stale
+    from flows.exporting import Changes, export_file, warn_of_stale
     from flows.project import Project
 
-    written = export_file(work, subject, to, out)
+    written = export_file(work, subject, to, out, Changes(texture, height, gaussians))
     warn_of_stale(Project(), work, subject, written)
     typer.echo(str(written))

@@ -13,9 +13,33 @@ from pipeline.store import Record, Store
 
 log = logging.getLogger(__name__)
 
-FORMATS = ("ply", "splat", "glb", "obj", "mp4", "html")
-_GAUSSIANS = (("fuse", "gaussians"), ("refine", "gaussians"), ("coarse", "gaussians"))  # the best first
-_SOURCES = {"ply": _GAUSSIANS, "splat": _GAUSSIANS, "glb": (("mesh", "mesh"),), "mp4": (("turntable", "turntable"),)}
+FORMATS = ("ply", "splat", "spz", "glb", "obj", "mp4", "html")
+GAUSSIANS, MESHES = ("ply", "splat", "spz"), ("glb", "obj")
+_GAUSSIANS = (("detail", "gaussians"), ("fuse", "gaussians"), ("refine", "gaussians"), ("coarse", "gaussians"))  # the best first
+_MESHES = (("texture", "mesh"), ("mesh", "mesh"))
+_SOURCES = {to: _GAUSSIANS for to in GAUSSIANS} | {to: _MESHES for to in MESHES} | {"mp4": (("turntable", "turntable"),)}
+PAGE_GAUSSIANS = 200_000  # of the offline page, which stays under 8 MB
+
+Write = Callable[[Path], object]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is made different on the way out; None: as it is."""
+
+    texture: int | None = None  # texels of a side (glb, obj)
+    height: float | None = None  # metres of the person (glb, obj, ply, splat, spz)
+    gaussians: int | None = None  # at most so many (ply, splat, spz, html)
+
+    def check(self, to: str) -> None:
+        """ValueError for a change that a format does not know, or a value that makes no sense."""
+        takers = {"texture": MESHES, "height": MESHES + GAUSSIANS, "gaussians": (*GAUSSIANS, "html")}
+        for name, formats in takers.items():
+            value = getattr(self, name)
+            if value is not None and to not in formats:
+                raise ValueError(f"--{name} goes with --to {', '.join(formats)}; --to {to} does not know it")
+            if value is not None and not value > 0:
+                raise ValueError(f"--{name} {value}: expected more than 0")
 
 
 @dataclass(frozen=True)
@@ -29,29 +53,31 @@ class Exported:
         return f"{self.path} ({self.path.stat().st_size / 1e6:.1f} MB, from {' and '.join(self.stages)})"
 
 
-def export_file(root: Path, subject: str, to: str, out: Path | None) -> Exported:
+def export_file(root: Path, subject: str, to: str, out: Path | None, changes: Changes = Changes()) -> Exported:
     """Write a subject's best result of a format.
 
     Args:
         root: the work folder.
         subject: its name.
-        to: one of FORMATS.
+        to: one of FORMATS. Textured obj brings its .mtl and its texture, which lie beside it.
         out: the file, or a folder for SUBJECT.<to>, made where it is not there; that file in the current folder by default.
+        changes: of size, scale or number.
 
     Raises:
         DamagedRun: the result is not what was written.
-        ValueError: an unknown format or subject, nothing to export yet, a file that cannot be written, or (html) a
-            package that cannot be fetched; the message says what to do.
+        ValueError: an unknown format or subject, nothing to export yet, a change that does not fit, a file that cannot be
+            written, or (html) a package that cannot be fetched; the message says what to do.
     """
     if to not in FORMATS:
         raise ValueError(f"--to {to}: expected one of {', '.join(FORMATS)}")
+    changes.check(to)
     subjects.recall(root, subject)
     target = _target(out or Path("."), subject, to)
     store = Store(root)
-    content, stages = _page(store, subject) if to == "html" else _content(store, subject, to)
+    write, stages = _page(store, subject, changes) if to == "html" else _content(store, subject, to, changes)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content())
+        write(target)
     except OSError as error:
         raise ValueError(f"{target} cannot be written ({error.strerror}); choose another with --out") from error
     return Exported(target, stages)
@@ -79,20 +105,27 @@ def _target(out: Path, subject: str, to: str) -> Path:
     return out
 
 
-def _content(store: Store, subject: str, to: str) -> tuple[Callable[[], bytes], tuple[str, ...]]:
-    record, output, stage = _best(store, subject, "glb" if to == "obj" else to)
-    if to == "splat":
-        from pipeline import dot_splat
+def _content(store: Store, subject: str, to: str, changes: Changes) -> tuple[Write, tuple[str, ...]]:
+    record, output, stage = _best(store, subject, to)
+    if to in GAUSSIANS and (to != "ply" or changes != Changes()):  # the file itself is a PLY
+        from flows.export_gaussians import gaussians_bytes
 
-        gaussians = record.load(output)
-        return lambda: dot_splat.encode(gaussians), (stage,)
+        content = gaussians_bytes(store, subject, record.load(output), to, changes.gaussians, changes.height)
+        return lambda target: target.write_bytes(content), (stage,)
+    if to in MESHES:
+        from flows.export_mesh import mesh_writer
+
+        return mesh_writer(store, subject, stage, to, changes.texture, changes.height), (stage,)
     record.check(output)
-    return record.file(output).with_suffix(f".{to}").read_bytes, (stage,)
+    content = record.file(output).read_bytes()
+    return lambda target: target.write_bytes(content), (stage,)
 
 
 def _best(store: Store, subject: str, to: str) -> tuple[Record, str, str]:
     """The first source of a format that is there: record, output, stage; a warning where it is not the final one."""
-    sources = _SOURCES[to]
+    from stages import NAMES
+
+    sources = [(stage, output) for stage, output in _SOURCES[to] if stage in NAMES]
     for stage, output in sources:
         record = store.linked(subject, stage)
         if record is not None:
@@ -103,11 +136,13 @@ def _best(store: Store, subject: str, to: str) -> tuple[Record, str, str]:
     raise ValueError(f"{subject} has no {to} yet: it comes from {names}; `turnaround status {subject}` tells what is missing")
 
 
-def _page(store: Store, subject: str) -> tuple[Callable[[], bytes], tuple[str, ...]]:
+def _page(store: Store, subject: str, changes: Changes) -> tuple[Write, tuple[str, ...]]:
     """A page of the best Gaussians, and the mesh where there is one."""
     from flows.viewer.html_page import Person, page
+    from models.pruning import pruned
 
     record, output, stage = _best(store, subject, "ply")
+    gaussians = pruned(record.load(output), changes.gaussians or PAGE_GAUSSIANS)
     mesh = store.linked(subject, "mesh")
-    text = page(Person(subject, record.load(output), mesh.load("mesh") if mesh else None)).encode()
-    return lambda: text, ((stage, "mesh") if mesh else (stage,))
+    text = page(Person(subject, gaussians, mesh.load("mesh") if mesh else None)).encode()
+    return lambda target: target.write_bytes(text), ((stage, "mesh") if mesh else (stage,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,17 +12,21 @@ import numpy as np
 import pytest
 import torch
 import toy_person
+import trimesh
 from chromium import Browser, needs_chromium
 
 from flows.cli import app, guarded
-from flows.exporting import FORMATS, Exported, export_file, warn_of_stale
+from flows.exporting import FORMATS, Changes, Exported, export_file, warn_of_stale
 from flows.viewer import html_page
 from flows.viewer.html_page import Person, page
 from flows.viewer.packing import STEP, pack_gaussians, pack_mesh, unpack_gaussians
+from models.pruning import importance, pruned
 from models.splat import rasterize
-from pipeline import dot_splat, glb, ply
+from pipeline import dot_splat, glb, ply, spz, textured_glb
 from pipeline.camera import orbit_cameras
 from pipeline.rotation import quat_to_matrix
+
+READERS: dict[str, Any] = {"ply": ply, "splat": dot_splat, "spz": spz}
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +76,10 @@ def test_splat_refuses_what_it_cannot_hold(tmp_path):
 def test_every_format_is_written_and_read_back(work, tmp_path, to):
     made = export_file(work, "toy", to, tmp_path / "deep" / f"x.{to}")
     content = made.path.read_bytes()
-    if to in ("ply", "splat"):
-        assert len((ply if to == "ply" else dot_splat).decode(content)) == len(toy_person.gaussians(0)) and made.stages == ("fuse",)
+    if to in READERS:
+        assert len(READERS[to].decode(content)) == len(toy_person.gaussians(0)) and made.stages == ("fuse",)
     elif to == "glb":
-        assert len(glb.decode(content).faces) == len(toy_person.mesh().faces)
+        assert len(textured_glb.decode(content).faces) == len(toy_person.mesh().faces) and made.stages == ("texture",)
     else:
         assert content == b"film" if to == "mp4" else content.startswith(b"# turnaround")
     assert f"from {made.stages[0]}" in str(made)
@@ -84,7 +89,7 @@ def test_export_into_a_folder_and_its_errors(work, tmp_path, monkeypatch):
     assert export_file(work, "toy", "ply", tmp_path).path == tmp_path / "toy.ply"
     monkeypatch.chdir(tmp_path)
     assert export_file(work, "toy", "glb", None).path == Path("toy.glb")
-    with pytest.raises(ValueError, match="--to stl: expected one of ply, splat, glb, obj, mp4, html"):
+    with pytest.raises(ValueError, match="--to stl: expected one of ply, splat, spz, glb, obj, mp4, html"):
         export_file(work, "toy", "stl", None)
     with pytest.raises(ValueError, match="knows no subject 'nobody'"):
         export_file(work, "nobody", "ply", None)
@@ -124,12 +129,91 @@ def test_a_result_from_before_is_exported_with_a_warning(tmp_path, caplog):
 
 
 def test_unfinished_subjects_export_what_they_have_and_say_so(tmp_path, caplog):
-    toy_person.make(tmp_path, without=("fuse", "mesh", "turntable"))
+    toy_person.make(tmp_path, without=("fuse", "mesh", "texture", "turntable"))
     made = export_file(tmp_path, "toy", "splat", tmp_path)
-    assert made.stages == ("refine",) and "no result of `fuse` yet: this is that of `refine`" in caplog.text
-    for to, stage in {"glb": "mesh", "obj": "mesh", "mp4": "turntable"}.items():
-        with pytest.raises(ValueError, match=f"has no .* yet: it comes from `{stage}`; `turnaround status toy`"):
+    assert made.stages == ("refine",) and "yet: this is that of `refine`" in caplog.text
+    for to, stages in {"glb": "`texture` or `mesh`", "obj": "`texture` or `mesh`", "mp4": "`turntable`"}.items():
+        with pytest.raises(ValueError, match=f"has no .* yet: it comes from {stages}; `turnaround status toy`"):
             export_file(tmp_path, "toy", to, None)
+
+
+def test_without_a_texture_the_mesh_is_exported_in_its_colours(tmp_path):
+    toy_person.make(tmp_path, without=("texture",))
+    found = glb.decode(export_file(tmp_path, "toy", "glb", tmp_path).path.read_bytes())
+    assert len(found.faces) == len(toy_person.mesh().faces) and float(found.vertices[:, 1].max()) == pytest.approx(0, abs=1e-6)
+    with pytest.raises(ValueError, match="no texture yet"):
+        export_file(tmp_path, "toy", "glb", tmp_path, Changes(texture=32))
+
+
+@pytest.mark.parametrize("without", [(), ("texture",)])
+@pytest.mark.parametrize("to", ["glb", "obj"])
+def test_the_height_is_that_of_the_person_who_stands_on_the_ground(tmp_path, to, without):
+    toy_person.make(tmp_path, without=without)
+    made = export_file(tmp_path, "toy", to, tmp_path / "x", Changes(height=1.75))
+    low, high = trimesh.load(made.path, process=False).bounds
+    assert low[1] == pytest.approx(0, abs=1e-5) and high[1] == pytest.approx(1.75, abs=1e-4)
+
+
+@pytest.mark.parametrize("to", ["ply", "splat", "spz"])
+def test_gaussians_are_scaled_by_the_mesh_and_pruned(work, tmp_path, to):
+    as_it_is = READERS[to].decode(export_file(work, "toy", to, tmp_path).path.read_bytes())
+    upright = toy_person.mesh().vertices[:, 1]
+    factor = 1.75 / float(upright.max() - upright.min())
+    tall = READERS[to].decode(export_file(work, "toy", to, tmp_path, Changes(height=1.75)).path.read_bytes())
+    torch.testing.assert_close(tall.means.amax(0), as_it_is.means.amax(0) * factor, atol=1e-3, rtol=0)
+    few = export_file(work, "toy", to, tmp_path, Changes(gaussians=300)).path.read_bytes()
+    assert len(READERS[to].decode(few)) == 300
+    assert few == export_file(work, "toy", to, tmp_path, Changes(gaussians=300)).path.read_bytes()
+
+
+def test_textures_of_another_size(work, tmp_path):
+    read = lambda path: textured_glb.decode(path.read_bytes())  # noqa: E731
+    assert read(export_file(work, "toy", "glb", tmp_path).path).texture.shape == (64, 64, 3)
+    small = read(export_file(work, "toy", "glb", tmp_path, Changes(texture=32)).path)
+    assert small.texture.shape == (32, 32, 3)
+    torch.testing.assert_close(small.texture, toy_person.textured().texture[::2, ::2], atol=0.02, rtol=0)
+    with pytest.raises(ValueError, match="bakes anew and needs `back_view`"):
+        export_file(work, "toy", "glb", tmp_path, Changes(texture=128))
+    export_file(work, "toy", "obj", tmp_path, Changes(texture=32))
+    assert {"toy.obj", "toy.mtl"} <= {p.name for p in tmp_path.iterdir()} and "map_Kd toy." in (tmp_path / "toy.mtl").read_text()
+
+
+def test_changes_go_with_their_formats(work, tmp_path):
+    for to, changes in {"ply": Changes(texture=64), "mp4": Changes(height=1.7), "glb": Changes(gaussians=5)}.items():
+        with pytest.raises(ValueError, match=f"goes with --to .*; --to {to} does not know it"):
+            export_file(work, "toy", to, tmp_path, changes)
+    with pytest.raises(ValueError, match="--height 0: expected more than 0"):
+        export_file(work, "toy", "glb", tmp_path, Changes(height=0))
+
+
+# fewer Gaussians
+
+
+def test_importance_is_the_share_that_each_gaussian_has_of_the_pictures():
+    """Against finite differences, and against what is known: a covered one shows nothing, a larger one more."""
+    g = toy_person.gaussians(count=5)
+    cameras = orbit_cameras([0, 90], 48)
+    found = importance(g, cameras)
+    base = rasterize(g, cameras, background=0.0, outputs=("rgb",)).rgb[..., 0].double().sum()
+    for k in (0, 7, 19):
+        brighter = g.colors.clone()
+        brighter[k, 0] += 1
+        changed = rasterize(dataclasses.replace(g, colors=brighter), cameras, background=0.0, outputs=("rgb",)).rgb[..., 0].double().sum()
+        assert float(changed - base) == pytest.approx(float(found[k]), rel=1e-3, abs=0.05)
+
+
+def test_pruning_keeps_the_picture_and_the_order():
+    g = toy_person.gaussians()
+    fewer = pruned(g, 1500)
+    assert len(fewer) == 1500 and pruned(g, 5000) is g
+    cameras = orbit_cameras([30.0], 128)
+    before, after = (rasterize(x, cameras, outputs=("rgb",)).rgb for x in (g, fewer))
+    first = rasterize(g[:1500], cameras, outputs=("rgb",)).rgb
+    assert (after - before).square().mean() < 0.1 * (first - before).square().mean()
+    where = (g.means[:, None] == fewer.means[None]).all(-1).float().argmax(0)
+    assert (torch.diff(where) > 0).all()
+    with pytest.raises(ValueError, match="keep at least 1"):
+        pruned(g, 0)
 
 
 def test_packed_gaussians_are_the_gaussians_within_what_can_be_seen():

@@ -12,7 +12,7 @@ from flows import subjects
 from pipeline.camera import canonical_camera
 from pipeline.recipe import Recipe
 from pipeline.store import Store
-from pipeline.types import Body, Gaussians, Mesh, View
+from pipeline.types import Body, Gaussians, Mesh, TexturedMesh, View
 
 # centre in the world (x right, y down, z away from the input camera), radius in metres, sRGB
 BLOBS = (
@@ -45,6 +45,15 @@ def mesh() -> Mesh:
     return Mesh(vertices, torch.cat([faces + 6 * k for k in range(len(BLOBS))]), colors.contiguous())
 
 
+def textured() -> TexturedMesh:
+    """The same, each blob's faces in a corner of the texture of its own, which has its colour."""
+    m = mesh()
+    corner = torch.arange(len(m.vertices)) // 6
+    uv = torch.stack([0.25 + 0.5 * (corner % 2), 0.25 + 0.5 * (corner // 2)], -1)
+    texture = torch.tensor([color for *_, color in BLOBS]).reshape(2, 1, 2, 1, 3).expand(2, 32, 2, 32, 3).reshape(64, 64, 3)
+    return TexturedMesh(m.vertices, m.faces, m.colors, uv, texture)
+
+
 def path() -> Body:
     """The estimate and three iterations, a little to the right each."""
     batch = Body.neutral(ITERATIONS + 1)
@@ -69,6 +78,7 @@ def outputs() -> dict[str, dict[str, tuple[str, Any]]]:
         },
         "fuse": {"gaussians": ("Gaussians", gaussians(0))},
         "mesh": {"mesh": ("Mesh", mesh())},
+        "texture": {"mesh": ("TexturedMesh", textured())},
         "turntable": {"turntable": ("Video", b"film")},
     }  # fmt: skip
 
