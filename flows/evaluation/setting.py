@@ -26,7 +26,9 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     "no_body_branch": ("stages.coarse.use_body=false", "stages.fuse.use_body=false", "stages.refine.feed_body_from=1000000"),
     "no_refinement": ("stages.refine.enabled=false",),
     "one_view": ("stages.fuse.use_back=false",),
-    "no_diffusion": ("stages.back_view.enabled=false",),
+    "no_diffusion": ("stages.back_view.refiner=none",),  # the default preset's own setting without trained weights
+    "no_exemplar": ("stages.back_view.exemplar=false",),
+    "network_back": ("stages.back_view.enabled=false",),
     "no_side_views": ("stages.refine.side_views=false",),  # the default preset's own setting
     "side_views": ("stages.refine.side_views=true",),
 }
