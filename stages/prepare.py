@@ -84,11 +84,13 @@ class Prepare(Stage[PrepareConfig]):
 
         size = self.config.size
         found = Locator(self.config, device).locate(image, mask)
-        part, cut_out = part_under(found.scene, found.soft, found.close, size), found.scene.cut_out
-        colors, cut = cut_square(part.pixels, part.mask, part.square, size, straight=cut_out)
+        part = part_under(found.scene, found.soft, found.close, size)
+        colors, cut = cut_square(part.pixels, part.mask, part.square, size, straight=False)
         white = colors * cut[..., None] + 1 - cut[..., None]
         view = View(white, cut, found.camera(size))
-        behind = white if cut_out else cut_square(part.pixels, None, part.square, size, straight=True)[0]
+        behind = white
+        if not found.scene.cut_out:
+            behind = cut_square(part.pixels, None, part.square, size, straight=True)[0]
         landmarks = self._landmarks(found)
         return {"view": view, "mask": cut, "overlay": overlay(behind, cut), "landmarks": landmarks}
 

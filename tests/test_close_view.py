@@ -9,6 +9,7 @@ from PIL import Image
 
 from models.landmarks.record import keypoints_at, moved
 from models.matting.close import close_square, part_under
+from models.matting.cutout import limited, own_colors
 from models.matting.scene import open_scene
 from pipeline.camera import canonical_camera, cropped
 from pipeline.crop import networks_copy, points_at
@@ -148,3 +149,27 @@ def test_landmarks_and_keypoints_follow_the_camera():
     none = {"source": "none", "reason": "nobody"}
     assert moved(none, source, target) == none
     assert keypoints_at({"head": [150.0, 100.0, 0.5]}, source, target) == {"head": [200.0, 200.0, 0.5]}
+
+
+def test_edges_have_the_persons_colour_and_wide_doubt_keeps_its_own():
+    alpha = torch.zeros(128, 128)
+    alpha[:, :40] = 1
+    alpha[:, 40:44] = 0.5
+    alpha[:, 100:128] = 0.5  # far from what is sure
+    colors = torch.where(alpha > 0.9, 0.9, 0.1).expand(3, 128, 128)
+    found = own_colors(colors, alpha, 8.0)
+    assert (found[:, 8:-8, 40:44] - 0.9).abs().max() < 1e-3
+    assert (found[:, :, 100:] - 0.1).abs().max() < 1e-3
+    assert torch.equal(found[:, :, :40], colors[:, :, :40])
+
+
+def test_averages_of_blocks_are_means():
+    generator = np.random.default_rng(0)
+    values, alpha = generator.random((11, 9, 3)), generator.random((11, 9))
+    reduced, soft = limited(values, alpha, 4)
+    weight = alpha + 1e-4
+    for k, i in np.ndindex(3, 3):
+        block = (slice(3 * k, 3 * k + 3), slice(3 * i, 3 * i + 3))
+        mean = (values[block] * weight[block][..., None]).sum((0, 1)) / weight[block].sum()
+        np.testing.assert_allclose(reduced[k, i], mean, rtol=1e-6)
+        assert soft is not None and soft[k, i] == pytest.approx(alpha[block].mean())

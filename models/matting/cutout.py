@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -15,6 +17,8 @@ PELVIS = 0.47  # of the box's height, from its top
 
 LARGEST = 2048  # pixels of the longer side of what a photo is reduced to; views are far smaller
 
+EDGE = 0.015  # of a square picture: how far from a soft edge the person's own colours are looked for
+
 Square = tuple[float, float, float]  # x and y of the upper left corner and side, in pixels of the photo
 
 
@@ -26,12 +30,19 @@ def limited(
     if step == 1:
         return pixels, alpha
     height, width = (side // step * step for side in pixels.shape[:2])
-    blocks = (height // step, step, width // step, step)
+    pixels = pixels[:height, :width]
     if alpha is None:
-        return pixels[:height, :width].reshape(*blocks, 3).mean((1, 3)), None
+        return _block_means(pixels, step), None
     weight = alpha[:height, :width, None] + 1e-4
-    reduced = (pixels[:height, :width] * weight).reshape(*blocks, 3).mean((1, 3)) / weight.reshape(*blocks, 1).mean((1, 3))
-    return reduced, alpha[:height, :width].reshape(blocks).mean((1, 3))
+    reduced = _block_means(pixels * weight, step) / _block_means(weight, step)
+    return reduced, _block_means(alpha[:height, :width, None], step)[..., 0]
+
+
+def _block_means(values: Float[np.ndarray, "h w c"], step: int) -> Float[np.ndarray, "k l c"]:
+    """Means over step x step pixels; along one axis after the other, which is far quicker than both at once."""
+    height, width, channels = values.shape
+    rows = values.reshape(height // step, step, width, channels).mean(1)
+    return rows.reshape(height // step, width // step, step, channels).mean(2)
 
 
 def factor(shape: tuple[int, ...], largest: int = LARGEST) -> int:
@@ -76,8 +87,8 @@ def cut_square(
 
     Args:
         mask: None: the whole photo; beyond it is white, and so is the mask.
-        straight: the colours are the person's own even where the mask is soft (alpha channels). Otherwise they are
-            mixed with the background there and are replaced by those of the person nearby.
+        straight: the colours stay as they are. Otherwise they are replaced, where the mask is soft, by those of the
+            person nearby: in photos they are mixed with the background there, and in many cut-outs too.
     """
     crop, window = _padded_crop(pixels, mask, square)
     step = max(1, int(square[2] / size))
@@ -88,7 +99,9 @@ def cut_square(
     values = F.grid_sample(values, grid, mode="bicubic" if square[2] < size else "bilinear", align_corners=False)[0]
     alpha = values[3].clamp(0, 1)
     colors = (values[:3] / alpha.clamp(min=1e-3)).clamp(0, 1)
-    return (colors if straight else own_colors(colors, alpha)).movedim(0, -1).contiguous(), alpha
+    if not straight:
+        colors = own_colors(colors, alpha, EDGE * size)
+    return colors.movedim(0, -1).contiguous(), alpha
 
 
 def paste_square(mask: Float[np.ndarray, "s s"], square: Square, shape: tuple[int, ...]) -> Float[np.ndarray, "h w"]:
@@ -124,14 +137,27 @@ def _grid(square: Square, shape: tuple[int, int], size: int) -> Float[Tensor, "1
     return torch.stack([u, v], -1)[None].float()
 
 
-def own_colors(colors: Float[Tensor, "3 h w"], alpha: Float[Tensor, "h w"], radius: int = 6) -> Float[Tensor, "3 h w"]:
-    """Foreground colours: where the mask is soft, the mean of what is surely the person within `radius` pixels."""
-    sure = (alpha > 0.95).float()[None, None]
-    total, weight = colors[None] * sure, sure
-    for width in (3, 2 * radius + 1):
-        near = F.avg_pool2d(weight, width, 1, width // 2)
-        mean = F.avg_pool2d(total, width, 1, width // 2) / near.clamp(min=1e-6)
-        new = (weight == 0) & (near > 0)
-        total, weight = torch.where(new, mean, total), torch.where(new, torch.ones(()), weight)
-    soft = ((1 - alpha) / 0.15).clamp(0, 1) * weight[0, 0]
-    return colors + soft * (total[0] - colors)
+def own_colors(colors: Float[Tensor, "3 h w"], alpha: Float[Tensor, "h w"], reach: float = 6.0) -> Float[Tensor, "3 h w"]:
+    """Foreground colours: where the mask is soft, the mean of what is surely the person, as near as it is found.
+
+    Args:
+        reach: pixels, rounded up to a power of two; where nothing sure is so near, as in wide regions of doubt,
+            colours stay as they are.
+    """
+    sure = (alpha > 0.95).float()[None]
+    spread = _spread(torch.cat([colors * sure, sure])[None], math.ceil(math.log2(reach)))[0]
+    found = spread[3].clamp(min=1e-6)
+    soft = ((1 - alpha) / 0.15).clamp(0, 1) * (10 * spread[3]).clamp(max=1)
+    return colors + soft * (spread[:3] / found - colors)
+
+
+def _spread(layers: Float[Tensor, "1 c h w"], times: int) -> Float[Tensor, "1 c h w"]:
+    """Known values, times a last layer that says how far they are known, go on into what is unknown.
+
+    Each time from a picture of half the size (push-pull, Gortler et al. 1996, "The lumigraph", section 3.4).
+    """
+    if times == 0 or max(layers.shape[-2:]) == 1:
+        return layers
+    half = _spread(F.avg_pool2d(layers, 2, ceil_mode=True), times - 1)
+    wide = F.interpolate(half, scale_factor=2.0, mode="bilinear", align_corners=False)
+    return layers + (1 - layers[:, -1:]) * wide[..., : layers.shape[-2], : layers.shape[-1]]
