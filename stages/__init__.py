@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipeline.stage import Stage
 
-NAMES = ("prepare", "estimate", "coarse", "refine", "back_view", "fuse", "mesh", "texture", "turntable")
+NAMES = ("prepare", "estimate", "coarse", "refine", "back_view", "fuse", "mesh", "detail", "texture", "turntable")
 
 
 def classes() -> tuple[type[Stage[Any]], ...]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from models.mesh_refine import NormalTargets
     from models.surface import Surface
     from models.tsdf import DepthViews
-    from pipeline.types import Gaussians, Mesh
+    from pipeline.types import Gaussians, Mesh, View
 
 PREVIEW_AZIMUTHS = (0, 90, 180, 270)
 
@@ -31,22 +31,29 @@ class MeshConfig(StageConfig):
     normals: bool = Field(True, description="refine against the normals of front and back")
     iterations: int = Field(30, ge=0, description="steps of that refinement")
     laplacian: float = Field(3.0, ge=0, description="weight of the Laplacian of the displacement")
+    outline: bool = Field(True, description="move the surface across the photo until its outline is the mask's")
     preview_size: int = Field(512, ge=64, description="pixels of the previews")
 
 
 class MeshStage(Stage[MeshConfig]):
     """Mesh extraction and refinement."""
 
-    name, version = "mesh", 3
-    needs = {"gaussians": "fuse.gaussians", "normals_front": "refine.normals_front", "normals_back": "refine.normals_back"}
+    name, version = "mesh", 4
+    needs = {
+        "photo": "prepare.view", "gaussians": "fuse.gaussians", "normals_front": "refine.normals_front",
+        "normals_back": "refine.normals_back",
+    }  # fmt: skip
     makes = {"mesh": "Mesh", "previews": "Images", "report": "Trace"}
     device = "gpu"
     Config = MeshConfig
 
-    def run(self, *, device: torch.device, gaussians: Gaussians, normals_front: torch.Tensor, normals_back: torch.Tensor) -> dict[str, Any]:
+    def run(
+        self, *, device: torch.device, photo: View, gaussians: Gaussians, normals_front: torch.Tensor, normals_back: torch.Tensor
+    ) -> dict[str, Any]:
         """The mesh, pictures of it, and a report: holes, components, faces, watertight, volume."""
         import torch
 
+        from models.detail.outline import snap_outline
         from models.mesh_refine import refine_to_normals
         from models.painting import paint
         from models.surface import describe
@@ -60,6 +67,8 @@ class MeshStage(Stage[MeshConfig]):
             targets = normal_targets(normals_front, normals_back)
             surface, trace = refine_to_normals(surface, targets, iterations=config.iterations, laplacian=config.laplacian)
             report["normal_l1"] = [trace[0], trace[-1]]
+        if config.outline:
+            surface = snap_outline(surface, photo)
         mesh = MeshRecord(torch.from_numpy(surface.vertices).float(), torch.from_numpy(surface.faces), paint(surface, views))
         report = {**describe(surface), **report}
         return {"mesh": mesh, "previews": self._previews(mesh), "report": report}

@@ -1,0 +1,101 @@
+"""All pictures' Gaussians together: each piece of the surface from the picture that shows it best, and what none shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from scipy import ndimage
+
+from models.detail.carrying import LEAST, seen
+from models.detail.panel import Panel
+from models.detail.surfels import OPAQUE, flat, surfels
+from models.surface import Surface
+from pipeline.camera import project
+from pipeline.rotation import quat_to_matrix
+from pipeline.types import Gaussians
+
+FADE = (0.6, 0.9)  # of the mask, between which what sticks out fades
+BEFORE = 0.005  # metres
+EDGE = 2  # pixels
+MARGIN = 0.9  # a picture keeps what another shows better by less
+
+
+def owned(panels: Sequence[Panel], say: Sequence[float]) -> list[Bool[np.ndarray, "h w"]]:
+    """Pixels that each picture stands for: those whose surface no other picture shows better.
+
+    Args:
+        panels: the pictures.
+        say: how much each one's cosine counts.
+    """
+    chosen = []
+    for k, panel in enumerate(panels):
+        there = panel.view.mask.numpy() > 0.02
+        points, normals = panel.points[there], panel.normal[there]
+        others = [say[j] * seen(other, points, normals)[0] for j, other in enumerate(panels) if j != k]
+        best = np.max(others, 0) if others else np.zeros(len(points))
+        own = np.zeros(there.shape, bool)
+        own[there] = (say[k] * panel.facing[there] >= MARGIN * best) | ~inner(panel)[there]
+        chosen.append(own)
+    return chosen
+
+
+def inner(panel: Panel) -> Bool[np.ndarray, "h w"]:
+    """Pixels that other pictures may have: away from the edge of a soft mask, which nothing else can draw."""
+    mask = panel.view.mask.numpy()
+    if not ((mask > 0.05) & (mask < 0.95)).any():  # a drawn mask has no soft edge
+        return np.ones(mask.shape, bool)
+    return ndimage.binary_erosion((mask > 0.95) & panel.sight.hit, iterations=EDGE)
+
+
+def rest(panels: Sequence[Panel], surface: Surface, colors: Float[np.ndarray, "v 3"]) -> Gaussians:
+    """A Gaussian for every face that no picture shows well."""
+    corners = surface.vertices[surface.faces]
+    centres = corners.mean(1)
+    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    area = 0.5 * np.linalg.norm(across, axis=1)
+    normals = across / (2 * area[:, None] + 1e-12)
+    shown = np.max([seen(panel, centres, normals)[0] for panel in panels], 0)
+    lost = shown < LEAST
+    step = 1.3 * np.sqrt(2 * area[lost])
+    eye = centres[lost] + normals[lost]  # seen from straight above, so that the discs are round
+    return flat(centres[lost], normals[lost], eye, step, colors[surface.faces[lost]].mean(1), np.full(lost.sum(), OPAQUE))
+
+
+def trimmed(gaussians: Gaussians, panel: Panel) -> Gaussians:
+    """The Gaussians without what a picture denies: what lies before its surface, and what sticks out of its mask.
+
+    At the mask's edge they fade: their opacity falls with the least of the mask at their middle and their ends.
+    """
+    axes = quat_to_matrix(gaussians.quats) * gaussians.scales[:, None]  # columns: one standard deviation along each axis
+    mask, least = panel.view.mask.numpy(), np.ones(len(gaussians))
+    for axis, ends in ((0, 0.0), (0, 0.5), (0, -0.5), (1, 0.5), (1, -0.5)):
+        pixels, _ = project(gaussians.means + ends * axes[..., axis], panel.view.camera)
+        least = np.minimum(least, ndimage.map_coordinates(mask, pixels.numpy().T[::-1] - 0.5, order=1, mode="constant"))
+    pixels, depth = project(gaussians.means, panel.view.camera)
+    surface = ndimage.map_coordinates(panel.depth, pixels.numpy().T[::-1] - 0.5, order=0, mode="constant")
+    inside = ((least - FADE[0]) / (FADE[1] - FADE[0])).clip(0, 1) * (depth.numpy() > surface - BEFORE)
+    kept = torch.from_numpy(inside > 0.02)
+    fields = (gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities * torch.from_numpy(inside).float(), gaussians.colors)
+    return Gaussians(*(field[kept] for field in fields))
+
+
+def assemble(
+    panels: Sequence[Panel], say: Sequence[float], surface: Surface, colors: Float[np.ndarray, "v 3"], *, merge: int, like: float
+) -> tuple[Gaussians, int]:
+    """Gaussians of the whole person from pictures on the surface, the first of which has a mask that nothing may leave.
+
+    Returns the Gaussians and how many of the first are the first picture's.
+
+    Args:
+        panels: the pictures.
+        say: how much each one's cosine counts where several show the same.
+        surface: what they lie on.
+        colors: of its vertices, for what no picture shows.
+        merge, like: side of the largest block that becomes one Gaussian, and the range of its colours.
+    """
+    parts = [surfels(panel, own, merge, like) for panel, own in zip(panels, owned(panels, say), strict=True)]
+    others = Gaussians.cat([*parts[1:], rest(panels, surface, colors)])
+    return Gaussians.cat([parts[0], trimmed(others, panels[0])]), len(parts[0])

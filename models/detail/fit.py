@@ -1,0 +1,63 @@
+"""The last fit: colour, opacity and size of the Gaussians until they render as the photo."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from models.splat import rasterize
+from pipeline.camera import project
+from pipeline.types import Gaussians, View
+
+RATES = {"colors": 0.02, "opacities": 0.4, "scales": 0.06}  # of Adam, a step; opacities as logits, scales as logarithms
+ALPHA = 0.3  # weight of the squared error of the outline beside that of the colours
+WHOLE = 0.95  # of the mask
+CLOSED = 1e-3  # opacities are kept this far from 0 and 1, where a logit moves no more
+
+
+def fit(gaussians: Gaussians, view: View, count: int, *, steps: int = 8) -> Gaussians:
+    """Make the Gaussians render as a view does; their places and directions stay.
+
+    Args:
+        gaussians: in front of the view's camera, nearly right.
+        view: a picture over white.
+        count: how many of the first stand for its pixels; the others stay as they are, or white would leak into what
+            is seen from elsewhere. Colours change only where the mask is whole, for the same reason.
+        steps: of Adam on the mean squared error of colours and outline.
+    """
+    if steps == 0 or count == 0:
+        return gaussians
+    own = torch.arange(count)
+    start = gaussians.opacities[own].clamp(CLOSED, 1 - CLOSED)
+    values = {"colors": gaussians.colors[own].clone(), "opacities": torch.logit(start), "scales": gaussians.scales[own].log()}
+    groups = [{"params": [values[name].requires_grad_(True)], "lr": rate} for name, rate in RATES.items()]
+    optimizer = torch.optim.Adam(groups, betas=(0.8, 0.95))
+    held = ~_whole(gaussians.means[own], view)
+    slower = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 1 / steps, max(1, steps - 1))  # Adam's steps do not shrink by themselves
+    for _ in range(steps):
+        drawn = rasterize(_with(gaussians, own, values), view.camera, outputs=("rgb", "alpha"))
+        outline = (drawn.alpha[0] - view.mask).square().mean()
+        loss = (drawn.rgb[0] - view.image).square().mean() + ALPHA * outline
+        optimizer.zero_grad()
+        loss.backward()
+        values["colors"].grad[held] = 0  # type: ignore[index]
+        optimizer.step()
+        slower.step()
+    return _with(gaussians, own, {name: value.detach() for name, value in values.items()})
+
+
+def _with(gaussians: Gaussians, own: Tensor, values: dict[str, Tensor]) -> Gaussians:
+    put = lambda field, value: field.index_put((own,), value)  # noqa: E731
+    return Gaussians(
+        gaussians.means, gaussians.quats, put(gaussians.scales, values["scales"].exp()),
+        put(gaussians.opacities, values["opacities"].sigmoid()), put(gaussians.colors, values["colors"].clamp(0, 1)),
+    )  # fmt: skip
+
+
+def _whole(points: Float[Tensor, "n 3"], view: View) -> Bool[Tensor, " n"]:
+    """Whether the mask is whole for two pixels around each point."""
+    whole = -F.max_pool2d(-view.mask[None], 5, 1, 2)[0] > WHOLE
+    x, y = project(points, view.camera)[0].long().T
+    return whole[y.clamp(0, view.camera.height - 1), x.clamp(0, view.camera.width - 1)]

@@ -1,0 +1,93 @@
+"""A surface moved across the picture until its outline is the mask's."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from scipy import ndimage, sparse
+from scipy.sparse.linalg import cg
+from scipy.spatial import KDTree
+
+from models.detail.sight import look
+from models.surface import Surface, adjacency
+from pipeline.camera import project
+from pipeline.types import View
+
+COVERED = 0.95  # of the mask: a little within its edge, where it begins to be soft
+TURN = 15.0  # pixels that an outline which runs the other way is further away
+FARTHEST = 32.0  # pixels, at a picture of 1,024, beyond which two outlines are not the same one
+CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]])
+REACH = 12.0  # edges of the mesh over which a move fades out
+
+
+def snap_outline(surface: Surface, view: View, rounds: int = 2) -> Surface:
+    """Move vertices parallel to the picture so that the surface covers what the mask covers.
+
+    Every piece of the drawn outline is pulled to the nearest piece of the mask's that runs the same way; the rest of the surface
+    follows by a membrane whose moves fade out over REACH edges.
+
+    Args:
+        surface: in front of the view's camera, metres.
+        view: mask and camera, any size.
+        rounds: how often the outline is drawn anew.
+    """
+    edge, direction = _outline(view.mask.numpy() > COVERED)
+    if len(edge) == 0:
+        return surface
+    tree = KDTree(np.concatenate([edge, TURN * direction], 1))
+    for _ in range(rounds):
+        surface = _pulled(surface, view, tree, edge)
+    return surface
+
+
+def _pulled(surface: Surface, view: View, tree: KDTree, edge: np.ndarray) -> Surface:
+    sight = look(surface, view.camera)
+    drawn, direction = _outline(sight.hit)
+    if len(drawn) == 0:
+        return surface
+    far = FARTHEST * view.camera.width / 1024
+    distance, nearest = tree.query(np.concatenate([drawn, TURN * direction], 1), distance_upper_bound=far)
+    found = np.isfinite(distance)
+    move = edge[np.asarray(nearest)[found]] - drawn[found]
+    columns, rows = np.asarray(np.floor(drawn[found]), int).T
+    corners: np.ndarray = surface.faces[sight.face[rows, columns]]  # of the outline's pixels
+    count = len(surface.vertices)
+    total, weight = np.zeros((count, 2)), np.zeros(count)
+    for k in range(3):
+        np.add.at(total, corners[:, k], move)
+        np.add.at(weight, corners[:, k], 1.0)
+    wanted = total / np.maximum(weight, 1.0)[:, None]
+    return _shifted(surface, view, _spread(surface, wanted, np.minimum(weight, 1.0)))
+
+
+def _shifted(surface: Surface, view: View, pixels: Float[np.ndarray, "v 2"]) -> Surface:
+    """The surface moved by so many pixels across the view."""
+    camera = view.camera
+    _, depth = project(torch.from_numpy(surface.vertices).float(), camera)
+    focal = camera.K.numpy()[[0, 1], [0, 1]]
+    sideways = pixels / focal * depth.numpy()[:, None]
+    return Surface(surface.vertices + sideways @ camera.T_camera_world[:2, :3].numpy().astype(np.float64), surface.faces)
+
+
+def _spread(surface: Surface, wanted: Float[np.ndarray, "v 2"], weight: Float[np.ndarray, " v"]) -> Float[np.ndarray, "v 2"]:
+    """The smooth moves nearest to those wanted: min sum w |d - wanted|^2 + |grad d|^2 + |d|^2 / REACH^2."""
+    links = adjacency(surface).astype(np.float64)
+    laplacian = sparse.diags(np.asarray(links.sum(1)).ravel()) - links
+    pull = 4.0 * weight
+    system = (laplacian + sparse.diags(pull + 6 / REACH**2)).tocsr()
+    scale = sparse.diags(1 / system.diagonal())
+    solved = [cg(system, pull * wanted[:, k], rtol=1e-3, maxiter=200, M=scale)[0] for k in range(2)]
+    return np.stack(solved, 1)
+
+
+def _outline(mask: Bool[np.ndarray, "h w"]) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, "n 2"]]:
+    """Centres x, y of the mask's border pixels, and unit directions out of it."""
+    inner = np.asarray(ndimage.minimum_filter(mask, footprint=CROSS, mode="nearest"), bool)
+    border = mask & ~inner
+    rows, columns = np.nonzero(border)
+    soft = np.asarray(ndimage.gaussian_filter(mask.astype(np.float32), 2.0))
+    slope_y, slope_x = np.gradient(soft)
+    out = -np.stack([slope_x[rows, columns], slope_y[rows, columns]], 1)
+    out /= np.linalg.norm(out, axis=1, keepdims=True) + 1e-6
+    return np.stack([columns + 0.5, rows + 0.5], 1), out

@@ -1,0 +1,38 @@
+"""The ring that neither front nor back shows, filled in the cloth of both by image analogies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from models.body import BodyModel
+from models.detail.sides import Side
+from models.exemplar.analogy import synthesize
+from models.exemplar.guidance import draw_guides
+from models.exemplar.sheet import Sheet
+from models.exemplar.views import SLOW, blurred, photo_sheet
+from pipeline.types import Body, View
+
+
+def fill(side: Side, sources: Sequence[View], body: Body, model: BodyModel, *, seed: int) -> Float[np.ndarray, "h w 3"]:
+    """The side's picture with what is not known copied from the sources, patch by patch.
+
+    Args:
+        side: a picture that is known in part; the rest has the surface's own colours.
+        sources: pictures whose patches are copied: the photo and the view from behind.
+        body: posed, which tells the limbs apart.
+        model: of the body.
+        seed: of the search.
+    """
+    known = side.known
+    if known.all() or not (side.sight.hit & ~known).any():
+        return side.image
+    guides = draw_guides(body, model, side.sight.camera)
+    person = side.sight.hit
+    rows = np.flatnonzero(person.any(1))
+    image = side.image.astype(np.float32)
+    slow = blurred(image, person.astype(np.float32), SLOW * (rows[-1] - rows[0] + 1))
+    target = Sheet(image, slow, guides.position, guides.part, guides.normal, person, known)
+    return synthesize([photo_sheet(view, body, model) for view in sources], target, seed=seed)

@@ -1,0 +1,60 @@
+"""What a camera sees of a surface: depth, normals and how much they face it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int32
+
+from models.silhouette.normals import vertex_normals
+from models.surface import Surface
+from models.zbuffer import rasterize_mesh
+from pipeline.camera import camera_center, project, rays
+from pipeline.types import Camera
+
+
+@dataclass(frozen=True)
+class Sight:
+    """One camera's pictures of a surface; zeros where there is none."""
+
+    camera: Camera
+    face: Int32[np.ndarray, "h w"]  # -1: none
+    bary: Float[np.ndarray, "h w 3"]  # in that face
+    depth: Float[np.ndarray, "h w"]  # metres along the camera's axis
+    normal: Float[np.ndarray, "h w 3"]  # world frame, unit, out of the surface
+    facing: Float[np.ndarray, "h w"]  # cosine of the angle between normal and the way to the camera
+
+    @property
+    def hit(self) -> np.ndarray:
+        """Where there is a surface."""
+        return self.face >= 0
+
+    def points(self, depth: np.ndarray | None = None) -> Float[np.ndarray, "h w 3"]:
+        """World points of all pixels, at their own depth or at another."""
+        return back_project(self.camera, self.depth if depth is None else depth)
+
+
+def look(surface: Surface, camera: Camera) -> Sight:
+    """Draw a surface from one camera."""
+    vertices = torch.from_numpy(np.ascontiguousarray(surface.vertices)).float()
+    faces = np.ascontiguousarray(surface.faces, np.int32)
+    pixels, distance = project(vertices, camera)
+    uvz = torch.cat([pixels, distance[:, None]], -1).numpy()
+    face, bary, depth = rasterize_mesh(uvz, faces, camera.height, camera.width)
+    normals = vertex_normals(vertices, torch.from_numpy(faces).long()).numpy()
+    normal = (normals[faces[face]] * bary[..., None]).sum(-2)
+    normal /= np.linalg.norm(normal, axis=-1, keepdims=True) + 1e-9
+    return Sight(camera, face, bary, depth, normal, facing(camera, normal))
+
+
+def facing(camera: Camera, normal: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
+    """Cosine between normals and the directions from their pixels to the camera."""
+    ray = rays(camera).numpy()
+    return -(normal * ray).sum(-1) / np.linalg.norm(ray, axis=-1)
+
+
+def back_project(camera: Camera, depth: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 3"]:
+    """World points at a depth on every pixel's ray."""
+    return camera_center(camera).numpy() + rays(camera).numpy() * depth[..., None]

@@ -1,0 +1,91 @@
+"""Flat Gaussians, one for a pixel or for a block of like pixels, that lie on the surface and face their camera."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+
+from models.detail.panel import Panel
+from pipeline.camera import camera_center
+from pipeline.rotation import matrix_to_quat
+from pipeline.types import Gaussians
+
+SIGMA = 0.55  # standard deviation over the distance of neighbours
+FLAT = 0.15  # thickness over it
+GRAZING = 0.25  # cosine below which a Gaussian grows no longer
+OPAQUE = 0.98
+LIKE = 0.035  # range of colour within a block that one Gaussian stands for
+
+
+def surfels(panel: Panel, chosen: Bool[np.ndarray, "h w"], merge: int = 4, like: float = LIKE) -> Gaussians:
+    """Gaussians of the chosen pixels of a picture.
+
+    Args:
+        panel: the picture on the surface.
+        chosen: pixels to stand for.
+        merge: side of the largest block of like, wholly chosen pixels that becomes one Gaussian: 1, 2, 4, ...
+        like: range of a colour within a block.
+    """
+    size = blocks(panel, chosen, merge, like)
+    centres = np.argwhere(size > 0)
+    side = size[size > 0]
+    picked = [_means(array, centres, side) for array in (panel.points, panel.normal, panel.colors, panel.view.mask.numpy(), panel.depth)]
+    points, normals, colors, mask, depth = picked
+    step = depth * side / float(panel.view.camera.K[0, 0])
+    return flat(points, normals, camera_center(panel.view.camera).numpy(), step, colors, OPAQUE * mask.clip(0, 1))
+
+
+def flat(
+    points: Float[np.ndarray, "n 3"], normals: Float[np.ndarray, "n 3"], eye: Float[np.ndarray, "3"], step: Float[np.ndarray, " n"],
+    colors: Float[np.ndarray, "n 3"], opacities: Float[np.ndarray, " n"],
+) -> Gaussians:  # fmt: skip
+    """Discs on a surface, drawn out along the slope so that pixels `step` metres apart leave no gaps."""
+    normal = normals / (np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9)
+    sight = eye - points
+    sight /= np.linalg.norm(sight, axis=1, keepdims=True) + 1e-9
+    cosine = (normal * sight).sum(1)
+    normal = np.where(cosine[:, None] < 0, -normal, normal)
+    cosine = np.abs(cosine).clip(GRAZING, 1)
+    along = sight - (sight * normal).sum(1, keepdims=True) * normal
+    short = np.linalg.norm(along, axis=1) < 1e-4
+    along[short] = np.cross(normal[short], np.roll(normal[short], 1, axis=1) + np.array([0.1, 0.2, 0.3]))
+    along /= np.linalg.norm(along, axis=1, keepdims=True) + 1e-9
+    axes = np.stack([along, np.cross(normal, along), normal], -1)
+    scales = SIGMA * step[:, None] * np.stack([1 / cosine, np.ones_like(cosine), np.full_like(cosine, FLAT / SIGMA)], 1)
+    values = (points, matrix_to_quat(torch.from_numpy(axes).float()), scales, opacities, colors)
+    return Gaussians(*(torch.as_tensor(v).float().contiguous() for v in values))
+
+
+def blocks(panel: Panel, chosen: Bool[np.ndarray, "h w"], merge: int, like: float) -> Int[np.ndarray, "h w"]:
+    """Side of the block whose upper left pixel this is, 0 for all others."""
+    height, width = chosen.shape
+    size = chosen.astype(np.int32)
+    side = 2
+    while side <= merge:
+        rows, columns = height // side * side, width // side * side
+        tiles = lambda array: array[:rows, :columns].reshape(rows // side, side, columns // side, side, *array.shape[2:])  # noqa: B023, E731
+        image, depth = tiles(panel.colors), tiles(panel.depth)
+        whole = tiles(size).sum((1, 3)) * (side // 2) ** 2 == side * side  # all of its quarters are blocks
+        alike = (image.max((1, 3)) - image.min((1, 3))).max(-1) < like * (1.5 if side == 2 else 1.0)
+        even = (depth.max((1, 3)) - depth.min((1, 3))) < 0.006 * side / 2
+        solid = tiles(panel.view.mask.numpy()).min((1, 3)) > 0.95
+        joined = whole & alike & even & solid & (tiles(size).max((1, 3)) == side // 2)
+        cleared = np.repeat(np.repeat(joined, side, 0), side, 1)
+        size[:rows, :columns][cleared] = 0
+        size[:rows:side, :columns:side][joined] = side
+        side *= 2
+    return size
+
+
+def _means(array: np.ndarray, corners: Int[np.ndarray, "n 2"], side: Int[np.ndarray, " n"]) -> np.ndarray:
+    """Mean of the array over each block."""
+    total = np.zeros((len(corners), *array.shape[2:]))
+    for length in np.unique(side):
+        of = side == length
+        y, x = corners[of].T
+        for dy in range(length):
+            for dx in range(length):
+                total[of] += array[y + dy, x + dx]
+        total[of] /= length * length
+    return total
