@@ -82,11 +82,8 @@ def _add(start, stop, points, normals, lens, image, depth, believed, share, tota
         v = (lens[4] * px + lens[5] * py + lens[6] * pz + lens[7]) / z
         if not (z > 0 and 0 <= u < width and 0 <= v < height):
             continue
-        before = depth[int(v), int(u)]
-        if before == 0 or z > before + TOLERANCE:
-            continue
         cosine2 = facing * facing / ((dx * dx + dy * dy + dz * dz) * (nx * nx + ny * ny + nz * nz))
-        trusted, r, g, b = _between(u - 0.5, v - 0.5, believed, image)
+        trusted, r, g, b = _between(u - 0.5, v - 0.5, z - TOLERANCE, depth, believed, image)
         weight = np.float32((share * cosine2 * trusted) ** SHARPNESS)
         total[i, 0] += weight * r
         total[i, 1] += weight * g
@@ -95,20 +92,23 @@ def _add(start, stop, points, normals, lens, image, depth, believed, share, tota
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
-def _between(x, y, believed, image):  # pragma: no cover - compiled
-    """Trust and colour between four pixels; x and y count from the first pixel's centre, the border's colours go on."""
+def _between(x, y, nearest, depth, believed, image):  # pragma: no cover - compiled
+    """Trust and colour between the four pixels about x and y, which count from the first pixel's centre.
+
+    Pixels count by their trust, and not at all where they show less than `nearest` metres away, or nothing of the mesh: so none
+    of what stands before a place, or is not believed, is mixed in.
+    """
     height, width = believed.shape
     left, top = int(np.floor(x)), int(np.floor(y))
-    fx, fy = np.float32(x - left), np.float32(y - top)
-    x0, x1 = max(left, 0), min(left + 1, width - 1)
-    y0, y1 = max(top, 0), min(top + 1, height - 1)
-    a, b = (1 - fx) * (1 - fy) * believed[y0, x0], fx * (1 - fy) * believed[y0, x1]
-    c, d = (1 - fx) * fy * believed[y1, x0], fx * fy * believed[y1, x1]
-    trusted = a + b + c + d
-    share = 1 / max(trusted, np.float32(1e-9))  # colours count by their trust: none of what is not believed is mixed in
-    return (
-        trusted,
-        share * (a * image[y0, x0, 0] + b * image[y0, x1, 0] + c * image[y1, x0, 0] + d * image[y1, x1, 0]),
-        share * (a * image[y0, x0, 1] + b * image[y0, x1, 1] + c * image[y1, x0, 1] + d * image[y1, x1, 1]),
-        share * (a * image[y0, x0, 2] + b * image[y0, x1, 2] + c * image[y1, x0, 2] + d * image[y1, x1, 2]),
-    )
+    trusted, r, g, b = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+    for v in range(max(top, 0), min(top + 2, height)):
+        for u in range(max(left, 0), min(left + 2, width)):
+            if depth[v, u] == 0 or depth[v, u] < nearest:
+                continue
+            part = np.float32((1 - abs(x - u)) * (1 - abs(y - v))) * believed[v, u]
+            trusted += part
+            r += part * image[v, u, 0]
+            g += part * image[v, u, 1]
+            b += part * image[v, u, 2]
+    share = 1 / max(trusted, np.float32(1e-9))
+    return trusted, share * r, share * g, share * b

@@ -23,13 +23,13 @@ def seen_depth(mesh: TexturedMesh, camera: Camera) -> Float32[np.ndarray, "h w"]
 
 
 def trust(view: View, depth: Float32[np.ndarray, "h w"], rim: float) -> Float32[np.ndarray, "h w"]:
-    """[0, 1]: rises over `rim` pixels from the mask's edge, and from lines where one thing stands before another.
+    """[0, 1]: rises over `rim` pixels from the mask's edge, and from where one thing stands close before another.
 
     There the surface is some pixels beside what the picture shows, so that colours of one would land on the other.
     """
     unsure = view.mask.numpy() < INSIDE
-    high, low = ndimage.maximum_filter(depth, 3), ndimage.minimum_filter(depth, 3)
-    unsure |= (low > 0) & (high - low > JUMP)
+    nearest = ndimage.minimum_filter(np.where(depth > 0, depth, np.inf), 3)
+    unsure |= depth - nearest > JUMP  # the far side of a line: what is in front is whole
     rows, columns = np.flatnonzero(~unsure.all(1)), np.flatnonzero(~unsure.all(0))
     found = np.zeros(depth.shape, np.float32)
     if len(rows):
