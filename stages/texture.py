@@ -1,4 +1,4 @@
-"""Stage 08: the mesh with an atlas and a base colour baked from the photo, the back view and the vertices' colours."""
+"""Stage 09: the mesh with an atlas and a base colour baked from photo, back view, sides and the vertices' colours."""
 
 from __future__ import annotations
 
@@ -25,18 +25,21 @@ class TextureConfig(StageConfig):
     padding: int = Field(8, ge=1, le=64, description="texels of 2,048 between two charts of the atlas")
     photo: float = Field(2.0, ge=0, description="weight of the photo, which sees the front")
     back: float = Field(1.0, ge=0, description="weight of the view from behind")
+    side: float = Field(0.5, ge=0, description="weight of each of the two views from the sides")
     preview_size: int = Field(768, ge=64, le=2048, description="pixels of the previews")
 
 
 class Texture(Stage[TextureConfig]):
     """Bake what the pictures show into the mesh's texture."""
 
-    name, version = "texture", 1
-    needs = {"mesh": "mesh.mesh", "photo": "prepare.view", "back": "back_view.view"}
+    name, version = "texture", 2
+    needs = {
+        "mesh": "detail.mesh", "photo": "prepare.view", "back": "back_view.view", "right": "detail.side_090", "left": "detail.side_270",
+    }  # fmt: skip
     makes = {"mesh": "TexturedMesh", "atlas": "Image", "previews": "Images"}
     Config = TextureConfig
 
-    def run(self, *, device: torch.device, mesh: Mesh, photo: View, back: View) -> dict[str, Any]:
+    def run(self, *, device: torch.device, mesh: Mesh, photo: View, back: View, right: View, left: View) -> dict[str, Any]:
         """The textured mesh, a picture of its texture, and pictures of it from four sides."""
         from models.texture.bake import bake
         from models.texture.unwrapped import unwrapped
@@ -46,7 +49,8 @@ class Texture(Stage[TextureConfig]):
             bare = unwrapped(mesh, config.faces, config.padding)
         except ValueError as error:
             raise StageError(f"no texture: {error}. Look at 07_mesh/previews.") from error
-        textured = bake(bare, [(photo, config.photo), (back, config.back)], config.size)
+        views = [(photo, config.photo), (back, config.back), (right, config.side), (left, config.side)]
+        textured = bake(bare, views, config.size)
         return {"mesh": textured, "atlas": self._atlas(textured), "previews": self._previews(textured)}
 
     def _atlas(self, mesh: TexturedMesh) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Stage 09: a film of the Gaussians turning, the photo in its corner, and a contact sheet of Gaussians and mesh."""
+"""Stage 10: a film of the Gaussians turning, the photo in its corner, and a contact sheet of Gaussians and mesh."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class TurntableConfig(StageConfig):
 class Turntable(Stage[TurntableConfig]):
     """Shows the result from all sides."""
 
-    name, version = "turntable", 3
-    needs = {"gaussians": "fuse.gaussians", "mesh": "mesh.mesh", "textured": "texture.mesh", "view": "prepare.view"}
+    name, version = "turntable", 4
+    needs = {"gaussians": "detail.gaussians", "mesh": "mesh.mesh", "textured": "texture.mesh", "view": "prepare.view"}
     makes = {"turntable": "Video", "sheet": "Image"}
     device = "gpu"
     Config = TurntableConfig

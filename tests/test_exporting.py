@@ -172,7 +172,7 @@ def test_textures_of_another_size(work, tmp_path):
     small = read(export_file(work, "toy", "glb", tmp_path, Changes(texture=32)).path)
     assert small.texture.shape == (32, 32, 3)
     torch.testing.assert_close(small.texture, toy_person.textured().texture[::2, ::2], atol=0.02, rtol=0)
-    with pytest.raises(ValueError, match="bakes anew and needs `back_view`"):
+    with pytest.raises(ValueError, match="bakes anew and needs `detail`"):
         export_file(work, "toy", "glb", tmp_path, Changes(texture=128))
     export_file(work, "toy", "obj", tmp_path, Changes(texture=32))
     assert {"toy.obj", "toy.mtl"} <= {p.name for p in tmp_path.iterdir()} and "map_Kd toy." in (tmp_path / "toy.mtl").read_text()

@@ -31,18 +31,25 @@ def flat_view(azimuth: float, color: list[float], size: int = 128) -> View:
     return View(torch.tensor(color) * mask[..., None] + 1 - mask[..., None], mask, camera)
 
 
+def nothing_from(view: View) -> View:
+    return View(torch.ones_like(view.image), torch.zeros_like(view.mask), view.camera)
+
+
 def test_the_stage_bakes_photo_and_back_view(tmp_path):
     stage = Texture(Texture.Config(size=256, faces=2000, preview_size=128))
     red, blue = flat_view(0, [1.0, 0, 0]), flat_view(180, [0.0, 0, 1])
-    made = stage.run(device=CPU, mesh=ball_mesh(), photo=red, back=blue)
+    inputs = {"device": CPU, "mesh": ball_mesh(), "photo": red, "back": blue}
+    inputs |= {"right": flat_view(90, [0.0, 1, 0]), "left": nothing_from(flat_view(270, [0.0, 1, 0]))}
+    made = stage.run(**inputs)
     assert sorted(made) == sorted(stage.makes) and len(made["mesh"].faces) <= 2000
     previews = made["previews"]
     assert sorted(previews) == [f"{azimuth:03d}" for azimuth in PREVIEW_AZIMUTHS]
     centre = {name: picture[64, 64].tolist() for name, picture in previews.items()}
     assert centre["000"] == pytest.approx([1, 0, 0], abs=0.02) and centre["180"] == pytest.approx([0, 0, 1], abs=0.02)
-    truth = smooth(torch.tensor([[RADIUS, 0, 0]]))[0].tolist()
-    assert centre["090"] == pytest.approx(truth, abs=0.1), "what neither sees keeps the vertices' colours"
-    again = stage.run(device=CPU, mesh=ball_mesh(), photo=red, back=blue)
+    assert centre["090"] == pytest.approx([0, 1, 0], abs=0.02)
+    truth = smooth(torch.tensor([[-RADIUS, 0, 0]]))[0].tolist()
+    assert centre["270"] == pytest.approx(truth, abs=0.1), "what no view sees keeps the vertices' colours"
+    again = stage.run(**inputs)
     assert all(torch.equal(a, b) for a, b in zip(vars(again["mesh"]).values(), vars(made["mesh"]).values(), strict=True))
     for name, kind in stage.makes.items():
         codec_for(kind).save(made[name], tmp_path / f"{name}{codec_for(kind).suffix}")
@@ -53,7 +60,7 @@ def test_a_mesh_without_faces_is_told():
     empty = Mesh(torch.zeros(1, 3), torch.zeros(0, 3, dtype=torch.long), torch.zeros(1, 3))
     view = flat_view(0, [1.0, 0, 0])
     with pytest.raises(StageError, match="0 faces"):
-        Texture().run(device=CPU, mesh=empty, photo=view, back=view)
+        Texture().run(device=CPU, mesh=empty, photo=view, back=view, right=view, left=view)
 
 
 @pytest.mark.parametrize("elevation", [0.0, 5.0, 40.0])
