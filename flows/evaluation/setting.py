@@ -29,6 +29,8 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     "no_diffusion": ("stages.back_view.refiner=none",),  # the default preset's own setting without trained weights
     "no_exemplar": ("stages.back_view.exemplar=false",),
     "network_back": ("stages.back_view.enabled=false",),
+    "no_layer": ("stages.detail.layer=false",),
+    "no_ring": ("stages.detail.ring=false",),
     "no_side_views": ("stages.refine.side_views=false",),  # the default preset's own setting
     "side_views": ("stages.refine.side_views=true",),
 }
