@@ -62,7 +62,7 @@ def test_init_names_every_setting_and_changes_none(preset, capsys):
 def test_one_line_uncommented_is_one_setting_changed():
     turn("init")
     file = Path("turnaround.yaml")
-    file.write_text(file.read_text().replace("    # size: 512", "    size: 320", 1))
+    file.write_text(file.read_text().replace("    # size: 1024", "    size: 320", 1))
     stages = Project().settings(str(file), []).dump()["stages"]
     assert stages["prepare"]["size"] == 320
     assert {k: v for k, v in stages.items() if k != "prepare"} == {
