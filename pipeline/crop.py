@@ -37,6 +37,24 @@ def at_camera(view: View, camera: Camera) -> View:
     return View((1 - moved[..., :3]).contiguous(), moved[..., 3].contiguous(), camera)
 
 
+def tight(view: View, margin: int = 8) -> View:
+    """The part of a view that holds its person (mask above 0) and `margin` pixels around, with its own camera; no longer square."""
+    rows, columns = (torch.nonzero((view.mask > 0).any(axis))[:, 0].tolist() for axis in (1, 0))
+    if not rows:
+        return view
+    top, bottom = max(0, rows[0] - margin), min(view.camera.height, rows[-1] + 1 + margin)
+    left, right = max(0, columns[0] - margin), min(view.camera.width, columns[-1] + 1 + margin)
+    part = (slice(top, bottom), slice(left, right))
+    return View(view.image[part].contiguous(), view.mask[part].contiguous(), window(view.camera, left, top, right, bottom))
+
+
+def window(camera: Camera, left: int, top: int, right: int, bottom: int) -> Camera:
+    """A camera that takes those columns and rows of one camera's picture alone."""
+    K = camera.K.clone()
+    K[:2, 2] -= torch.tensor([left, top], dtype=K.dtype, device=K.device)
+    return Camera(K, camera.T_camera_world, right - left, bottom - top)
+
+
 def points_at(points: Float[Tensor, "*b 2"], source: Camera, target: Camera) -> Float[Tensor, "*b 2"]:
     """Pixels of one camera's picture in that of another at the same place."""
     scale, shift = between(source, target)

@@ -102,9 +102,11 @@ class Detail(Stage[DetailConfig]):
 
         from models.body import BodyModel
         from models.detail.ring import fill
+        from models.exemplar.views import photo_sheet
 
         model = BodyModel.shared(None if self.config.body == "body" else Path(self.config.body))
-        return [as_view(one, fill(one, [front.view, behind.view], body, model, seed=self.config.seed)) for one in found]
+        sheets = [photo_sheet(panel.view, body, model) for panel in (front, behind)]
+        return [as_view(one, fill(one, sheets, body, model, seed=self.config.seed)) for one in found]
 
     def _rendered(self, gaussians: Gaussians, surface: Surface) -> list[View]:
         from models.detail.sides import close_camera

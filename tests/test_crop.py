@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pipeline.camera import canonical_camera, cropped, framed, orbit_cameras, project
-from pipeline.crop import at_camera, networks_copy, points_at
+from pipeline.crop import at_camera, networks_copy, points_at, tight
 from pipeline.types import View
 
 CLOSE = framed(canonical_camera(512), (200.0, 60.0, 340.0, 440.0), 256)
@@ -70,3 +70,17 @@ def test_beyond_the_picture_is_white():
 def test_other_place_is_refused():
     with pytest.raises(ValueError, match="one place"):
         at_camera(_blob(CLOSE), orbit_cameras([180.0], 64)[0])
+
+
+def test_a_tight_view_shows_the_same_points():
+    view = _blob(CLOSE, radius=0.1)
+    part = tight(view, 3)
+    assert part.image.shape[:2] == (part.camera.height, part.camera.width) == part.mask.shape
+    assert part.mask.sum() == view.mask.sum() and part.mask.numel() < view.mask.numel()
+    (x, y), (u, v) = (project(torch.tensor([[0.05, -0.1, 0.0]]), camera)[0][0].long().tolist() for camera in (view.camera, part.camera))
+    torch.testing.assert_close(part.image[v, u], view.image[y, x])
+
+
+def test_nobody_stays_as_large():
+    view = View(torch.ones(8, 8, 3), torch.zeros(8, 8), canonical_camera(8))
+    assert tight(view) is view

@@ -9,9 +9,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
-from models.detail.sight import Sight, back_project, facing, look
+from models.detail.sight import Sight, facing, look
 from models.exemplar.guidance import nearest
 from models.surface import Surface
+from pipeline.crop import tight
 from pipeline.types import View
 
 PRESENT = 0.02  # mask from which on a pixel is somebody
@@ -38,11 +39,11 @@ class Panel:
     @property
     def points(self) -> Float[np.ndarray, "h w 3"]:
         """World points of the pixels."""
-        return back_project(self.view.camera, self.depth)
+        return self.sight.points(self.depth)
 
 
 def lay(view: View, surface: Surface) -> Panel:
-    """Lay a picture on the surface.
+    """Lay a picture on the surface; only the part of the picture that holds the person is kept.
 
     Pixels of the mask that miss the surface take the depth of the nearest that hit it. Where one limb hides another the
     surface's edge and the picture's do not fall together: within BAND pixels of such an edge each pixel goes to the side
@@ -51,6 +52,8 @@ def lay(view: View, surface: Surface) -> Panel:
     Raises:
         ValueError: the mask and the surface do not overlap.
     """
+    scale = view.camera.width / 1024
+    view = tight(view)
     sight = look(surface, view.camera)
     mask = view.mask.numpy()
     inside = mask > PRESENT
@@ -59,10 +62,10 @@ def lay(view: View, surface: Surface) -> Panel:
     colors = own_colors(view)
     depth, normal = nearest(sight.hit, sight.depth, sight.normal)
     jump = max(JUMP, STEPS * float(np.median(depth[inside])) / float(view.camera.K[0, 0]))
-    source = owners(colors, depth, sight.hit & inside, inside, jump, max(2, round(BAND * view.camera.width / 1024)))
+    source = owners(colors, depth, sight.hit & inside, inside, jump, max(2, round(BAND * scale)))
     depth, normal = depth[source], normal[source]
-    cosine = np.where(inside, np.abs(facing(sight.camera, normal)), 0)
-    rim = max(1, round(RIM * view.camera.width / 1024))
+    cosine = np.where(inside, np.abs(facing(sight.ray, normal)), 0)
+    rim = max(1, round(RIM * scale))
     sure = ndimage.minimum_filter(mask > 0.9, 2 * rim + 1)
     return Panel(view, sight, colors, np.where(inside, depth, 0), normal, cosine, sure)
 

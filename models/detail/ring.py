@@ -12,27 +12,25 @@ from models.detail.sides import Side
 from models.exemplar.analogy import synthesize
 from models.exemplar.guidance import draw_guides
 from models.exemplar.sheet import Sheet
-from models.exemplar.views import SLOW, blurred, photo_sheet
-from pipeline.types import Body, View
+from models.exemplar.views import SLOW, blurred
+from pipeline.types import Body
 
 
-def fill(side: Side, sources: Sequence[View], body: Body, model: BodyModel, *, seed: int) -> Float[np.ndarray, "h w 3"]:
+def fill(side: Side, sources: Sequence[Sheet], body: Body, model: BodyModel, *, seed: int) -> Float[np.ndarray, "h w 3"]:
     """The side's picture with what is not known copied from the sources, patch by patch.
 
     Args:
         side: a picture that is known in part; the rest has the surface's own colours.
-        sources: pictures whose patches are copied: the photo and the view from behind.
+        sources: `photo_sheet`s of pictures whose patches are copied: the photo and the view from behind.
         body: posed, which tells the limbs apart.
         model: of the body.
         seed: of the search.
     """
-    known = side.known
-    if known.all() or not (side.sight.hit & ~known).any():
+    person, known = side.sight.hit, side.known
+    if not (person & ~known).any():
         return side.image
     guides = draw_guides(body, model, side.sight.camera)
-    person = side.sight.hit
     rows = np.flatnonzero(person.any(1))
-    image = side.image.astype(np.float32)
-    slow = blurred(image, person.astype(np.float32), SLOW * (rows[-1] - rows[0] + 1))
-    target = Sheet(image, slow, guides.position, guides.part, guides.normal, person, known)
-    return synthesize([photo_sheet(view, body, model) for view in sources], target, seed=seed)
+    slow = blurred(side.image, person.astype(np.float32), SLOW * (rows[-1] - rows[0] + 1))
+    target = Sheet(side.image, slow, guides.position, guides.part, guides.normal, person, known)
+    return synthesize(sources, target, seed=seed)

@@ -16,6 +16,7 @@ from models.painting import spread
 from models.silhouette.normals import vertex_normals
 from models.surface import Surface, mean_of_neighbours
 from pipeline.camera import framed, orbit_cameras, project
+from pipeline.crop import window
 from pipeline.types import Camera, View
 
 
@@ -23,7 +24,9 @@ from pipeline.types import Camera, View
 class Side:
     """A picture of a side before its ring is filled."""
 
-    sight: Sight
+    camera: Camera  # of the whole, square picture
+    corner: tuple[int, int]  # row and column of it where what follows begins
+    sight: Sight  # of the part that holds the surface
     image: Float[np.ndarray, "h w 3"]  # what is carried; elsewhere the surface's own colours; white off it
     known: Bool[np.ndarray, "h w"]  # where it is carried
 
@@ -32,7 +35,7 @@ Fill = Callable[[Side], Float[np.ndarray, "h w 3"]]
 
 
 def close_camera(surface: Surface, azimuth: float, size: int) -> Camera:
-    """A camera from an azimuth in degrees that the surface fills."""
+    """A camera from an azimuth in degrees that the surface fills, square."""
     wide = orbit_cameras([azimuth], size)[0]
     pixels, _ = project(torch.from_numpy(surface.vertices).float(), wide)
     low, high = pixels.amin(0).tolist(), pixels.amax(0).tolist()
@@ -59,25 +62,33 @@ def vertex_colors(
 
 
 def side(panels: Sequence[Panel], surface: Surface, colors: Float[np.ndarray, "v 3"], camera: Camera) -> Side:
-    """The picture from a camera as far as other pictures show it."""
-    sight = look(surface, camera)
+    """The picture from a square camera as far as other pictures show it."""
+    corner, camera_of_part = _part(surface, camera)
+    sight = look(surface, camera_of_part)
     hit = sight.hit
-    image = np.ones((*hit.shape, 3))
-    image[hit] = interpolated(sight, surface, colors)[hit]
+    image = np.ones((*hit.shape, 3), np.float32)
+    image[hit] = (colors[surface.faces[sight.face[hit]]] * sight.bary[hit][..., None]).sum(-2)
     carried_colors, weight = carried(panels, sight.points()[hit], sight.normal[hit])
     known = np.zeros(hit.shape, bool)
     known[hit] = weight > 1e-4
     image[known] = carried_colors[weight > 1e-4]
-    return Side(sight, image, known)
+    return Side(camera, corner, sight, image, known)
 
 
 def as_view(side: Side, image: Float[np.ndarray, "h w 3"]) -> View:
-    """A finished picture of a side as a view over white."""
-    mask = torch.from_numpy(side.sight.hit).float()
-    picture = torch.from_numpy(np.ascontiguousarray(image)).float().clamp(0, 1)
-    return View(picture * mask[..., None] + 1 - mask[..., None], mask, side.sight.camera)
+    """A finished picture of a side as a square view over white."""
+    size, (top, left) = side.camera.width, side.corner
+    picture, mask = torch.ones(size, size, 3), torch.zeros(size, size)
+    part = (slice(top, top + image.shape[0]), slice(left, left + image.shape[1]))
+    hit = torch.from_numpy(side.sight.hit).float()
+    picture[part] = torch.from_numpy(np.ascontiguousarray(image)).float().clamp(0, 1) * hit[..., None] + 1 - hit[..., None]
+    mask[part] = hit
+    return View(picture, mask, side.camera)
 
 
-def interpolated(sight: Sight, surface: Surface, values: Float[np.ndarray, "v c"]) -> Float[np.ndarray, "h w c"]:
-    """Vertex values at the pixels; meaningless off the surface."""
-    return (values[surface.faces[sight.face]] * sight.bary[..., None]).sum(-2)
+def _part(surface: Surface, camera: Camera, margin: int = 8) -> tuple[tuple[int, int], Camera]:
+    """Row and column where the part of a picture that holds the surface begins, and its camera."""
+    pixels, _ = project(torch.from_numpy(surface.vertices).float(), camera)
+    left, top = (max(0, int(low) - margin) for low in pixels.amin(0).tolist())
+    right, bottom = (min(camera.width, int(high) + 1 + margin) for high in pixels.amax(0).tolist())
+    return (top, left), window(camera, left, top, right, bottom)

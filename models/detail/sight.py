@@ -24,6 +24,7 @@ class Sight:
     bary: Float[np.ndarray, "h w 3"]  # in that face
     depth: Float[np.ndarray, "h w"]  # metres along the camera's axis
     normal: Float[np.ndarray, "h w 3"]  # world frame, unit, out of the surface
+    ray: Float[np.ndarray, "h w 3"]  # of depth 1
     facing: Float[np.ndarray, "h w"]  # cosine of the angle between normal and the way to the camera
 
     @property
@@ -33,7 +34,8 @@ class Sight:
 
     def points(self, depth: np.ndarray | None = None) -> Float[np.ndarray, "h w 3"]:
         """World points of all pixels, at their own depth or at another."""
-        return back_project(self.camera, self.depth if depth is None else depth)
+        depth = self.depth if depth is None else depth
+        return camera_center(self.camera).numpy() + self.ray * depth[..., None]
 
 
 def look(surface: Surface, camera: Camera) -> Sight:
@@ -44,17 +46,14 @@ def look(surface: Surface, camera: Camera) -> Sight:
     uvz = torch.cat([pixels, distance[:, None]], -1).numpy()
     face, bary, depth = rasterize_mesh(uvz, faces, camera.height, camera.width)
     normals = vertex_normals(vertices, torch.from_numpy(faces).long()).numpy()
-    normal = (normals[faces[face]] * bary[..., None]).sum(-2)
-    normal /= np.linalg.norm(normal, axis=-1, keepdims=True) + 1e-9
-    return Sight(camera, face, bary, depth, normal, facing(camera, normal))
-
-
-def facing(camera: Camera, normal: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
-    """Cosine between normals and the directions from their pixels to the camera."""
+    hit = face >= 0
+    normal = np.zeros((*face.shape, 3), np.float32)
+    found = (normals[faces[face[hit]]] * bary[hit][..., None]).sum(-2)
+    normal[hit] = found / (np.linalg.norm(found, axis=-1, keepdims=True) + 1e-9)
     ray = rays(camera).numpy()
-    return -(normal * ray).sum(-1) / np.linalg.norm(ray, axis=-1)
+    return Sight(camera, face, bary, depth, normal, ray, facing(ray, normal))
 
 
-def back_project(camera: Camera, depth: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 3"]:
-    """World points at a depth on every pixel's ray."""
-    return camera_center(camera).numpy() + rays(camera).numpy() * depth[..., None]
+def facing(ray: Float[np.ndarray, "h w 3"], normal: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
+    """Cosine between normals and the ways back along their pixels' rays."""
+    return -np.einsum("hwc,hwc->hw", normal, ray) / np.sqrt(np.einsum("hwc,hwc->hw", ray, ray))
