@@ -34,7 +34,7 @@ def export(
     to: Annotated[str, typer.Option("--to", help="ply, splat, spz, glb, obj, mp4 or html")],
     out: Annotated[Path | None, typer.Option("--out", help="file, or folder for SUBJECT.ply; here by default")] = None,
     texture: Annotated[int | None, typer.Option("--texture", help="texels of a side: 1024, 2048 or 4096 (glb, obj)", metavar="N")] = None,
-    height: Annotated[float | None, typer.Option("--height", help="of the person in metres (glb, obj, ply, splat, spz)")] = None,
+    height: Annotated[float | None, typer.Option("--height", help="of the person upright, in metres (glb, obj, ply, splat, spz)")] = None,
     gaussians: Annotated[
         int | None, typer.Option("--gaussians", help="at most so many, those that show most (ply, splat, spz, html)")
     ] = None,

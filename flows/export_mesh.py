@@ -14,10 +14,10 @@ from pipeline.textured_obj import save_beside
 from pipeline.types import Mesh, TexturedMesh
 
 
-def mesh_writer(store: Store, subject: str, stage: str, to: str, texture: int | None, height: float | None) -> Callable[[Path], object]:
+def mesh_writer(store: Store, subject: str, stage: str, to: str, texture: int | None, scale: float) -> Callable[[Path], object]:
     """What writes the mesh of `stage` to a path, as glb or obj, its lowest point at y = 0.
 
-    texture: texels of a side; fewer are means of those there are, more are baked anew. height: metres of the person.
+    texture: texels of a side; fewer are means of those there are, more are baked anew. scale: of all lengths.
     """
     record = store.linked(subject, stage)
     assert record is not None, "the caller has found it"
@@ -26,21 +26,20 @@ def mesh_writer(store: Store, subject: str, stage: str, to: str, texture: int | 
         if texture is not None:
             raise ValueError(f"{subject} has no texture yet; `turnaround status {subject}` tells what is missing")
         encode = glb.encode if to == "glb" else glb.encode_obj
-        content = encode(standing(mesh, height))
+        content = encode(standing(mesh, scale))
         return lambda target: target.write_bytes(content)
     if texture is not None and texture != mesh.texture.shape[0]:
         mesh = with_texels(store, subject, mesh, texture)
     picture = textured_glb.encode_texture(mesh)
     if to == "obj":
-        return lambda target: save_beside(mesh, target, picture, height=height)
-    content = textured_glb.encode(mesh, picture=picture, height=height)
+        return lambda target: save_beside(mesh, target, picture, scale=scale)
+    content = textured_glb.encode(mesh, picture=picture, scale=scale)
     return lambda target: target.write_bytes(content)
 
 
-def standing(mesh: Mesh, height: float | None) -> Mesh:
-    """The mesh with its lowest point at y = 0 and, where it is given, a height in metres."""
-    low, high = mesh.vertices[:, 1].max(), mesh.vertices[:, 1].min()  # our y points down
-    scale = 1.0 if height is None else height / max(float(low - high), 1e-9)
+def standing(mesh: Mesh, scale: float) -> Mesh:
+    """The mesh at another scale, its lowest point at y = 0."""
+    low = mesh.vertices[:, 1].max()  # our y points down
     return dataclasses.replace(mesh, vertices=(mesh.vertices - torch.stack([0 * low, low, 0 * low])) * scale)
 
 

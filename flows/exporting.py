@@ -9,6 +9,7 @@ from pathlib import Path
 
 from flows import subjects
 from flows.project import Project
+from flows.stature import stature
 from pipeline.store import Record, Store
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ class Changes:
     """What is made different on the way out; None: as it is."""
 
     texture: int | None = None  # texels of a side (glb, obj)
-    height: float | None = None  # metres of the person (glb, obj, ply, splat, spz)
+    height: float | None = None  # metres of the person, were they to stand upright (glb, obj, ply, splat, spz)
     gaussians: int | None = None  # at most so many (ply, splat, spz, html)
 
     def check(self, to: str) -> None:
@@ -107,15 +108,16 @@ def _target(out: Path, subject: str, to: str) -> Path:
 
 def _content(store: Store, subject: str, to: str, changes: Changes) -> tuple[Write, tuple[str, ...]]:
     record, output, stage = _best(store, subject, to)
+    scale = changes.height / stature(store, subject) if changes.height else 1.0
     if to in GAUSSIANS and (to != "ply" or changes != Changes()):  # the file itself is a PLY
         from flows.export_gaussians import gaussians_bytes
 
-        content = gaussians_bytes(store, subject, record.load(output), to, changes.gaussians, changes.height)
+        content = gaussians_bytes(record.load(output), to, changes.gaussians, scale)
         return lambda target: target.write_bytes(content), (stage,)
     if to in MESHES:
         from flows.export_mesh import mesh_writer
 
-        return mesh_writer(store, subject, stage, to, changes.texture, changes.height), (stage,)
+        return mesh_writer(store, subject, stage, to, changes.texture, scale), (stage,)
     record.check(output)
     content = record.file(output).read_bytes()
     return lambda target: target.write_bytes(content), (stage,)

@@ -29,13 +29,13 @@ _FLOAT, _UINT, _ARRAY, _INDEX = 5126, 5125, 34962, 34963  # glTF component types
 _SAMPLER = {"magFilter": 9729, "minFilter": 9987, "wrapS": 33071, "wrapT": 33071}  # linear, mipmaps, clamped
 
 
-def encode(mesh: TexturedMesh, *, picture: bytes | None = None, height: float | None = None) -> bytes:
+def encode(mesh: TexturedMesh, *, picture: bytes | None = None, scale: float = 1.0) -> bytes:
     """GLB with positions, normals, texture coordinates, `_COLOR` and one matt material.
 
     Args:
         mesh: checked; ValueError says what is wrong with it.
         picture: its texture as `encode_texture` gives it, where that is at hand.
-        height: metres from the lowest point to the highest; by default as it is.
+        scale: of all lengths, kept in the node: the vertices stay what they are.
     """
     vertices, faces = upright(mesh)
     picture = picture or encode_texture(mesh)
@@ -57,7 +57,7 @@ def encode(mesh: TexturedMesh, *, picture: bytes | None = None, height: float | 
     primitive = {"attributes": {name: k for k, name in enumerate(attributes)}, "indices": 4, "material": 0}
     document = {
         "asset": {"generator": "turnaround", "version": "2.0"},
-        "scene": 0, "scenes": [{"nodes": [0]}], "nodes": [{"mesh": 0, **_stand(vertices, height)}],
+        "scene": 0, "scenes": [{"nodes": [0]}], "nodes": [{"mesh": 0, **_stand(vertices, scale)}],
         "meshes": [{"primitives": [primitive]}], "materials": [{"pbrMetallicRoughness": skin}],
         "textures": [{"sampler": 0, "source": 0}], "samplers": [_SAMPLER], "images": [{"bufferView": 5, "mimeType": kind}],
         "accessors": accessors,
@@ -65,11 +65,10 @@ def encode(mesh: TexturedMesh, *, picture: bytes | None = None, height: float | 
     return to_chunks(document, parts, [_ARRAY] * 4 + [_INDEX, None])
 
 
-def _stand(vertices: np.ndarray, height: float | None) -> dict[str, Any]:
-    """The node's transform: the lowest point at y = 0, and `height` metres from there to the highest."""
-    low, high = (float(vertices[:, 1].min()), float(vertices[:, 1].max()))
-    scale = 1.0 if height is None else height / max(high - low, 1e-9)
-    return {"translation": [0, -low * scale, 0]} | ({} if height is None else {"scale": [scale] * 3})
+def _stand(vertices: np.ndarray, scale: float) -> dict[str, Any]:
+    """The node's transform: the lowest point at y = 0, and the scale."""
+    lifted = {"translation": [0, -float(vertices[:, 1].min()) * scale, 0]}
+    return lifted if scale == 1 else lifted | {"scale": [scale] * 3}
 
 
 def encode_texture(mesh: TexturedMesh) -> bytes:

@@ -12,13 +12,11 @@ from pipeline.types import TexturedMesh
 MATERIAL = "newmtl person\nKa 1 1 1\nKd 1 1 1\nKs 0 0 0\nd 1\nillum 1\nmap_Kd {texture}\n"
 
 
-def encode(mesh: TexturedMesh, material: str, *, height: float | None = None) -> bytes:
-    """The OBJ, whose material lies in the file `material`; v counts from the texture's lower edge. height: see `textured_glb`."""
+def encode(mesh: TexturedMesh, material: str, *, scale: float = 1.0) -> bytes:
+    """The OBJ, whose material lies in the file `material`; v counts from the texture's lower edge. scale: of all lengths."""
     vertices, faces = upright(mesh)
     normals, uv = shared_normals(vertices, faces), mesh.uv.double().numpy()
-    low, high = vertices[:, 1].min(), vertices[:, 1].max()
-    scale = 1.0 if height is None else height / max(float(high - low), 1e-9)
-    places = (vertices.astype(np.float64) - np.array([0, low, 0])) * scale
+    places = (vertices.astype(np.float64) - np.array([0, vertices[:, 1].min(), 0])) * scale
     corners = np.repeat(faces.astype(np.int64).ravel() + 1, 3)
     # one formatting of everything: a line at a time takes twice as long
     text = f"# turnaround: metres, y up, feet at y = 0\nmtllib {material}\nusemtl person\n"
@@ -29,10 +27,10 @@ def encode(mesh: TexturedMesh, material: str, *, height: float | None = None) ->
     return text.encode()
 
 
-def save_beside(mesh: TexturedMesh, path: Path, picture: bytes, *, height: float | None = None) -> None:
+def save_beside(mesh: TexturedMesh, path: Path, picture: bytes, *, scale: float = 1.0) -> None:
     """Write NAME.obj, NAME.mtl and the texture as NAME.jpg or NAME.png. picture: see `textured_glb.encode_texture`."""
     texture = path.with_suffix(".png" if picture.startswith(b"\x89PNG") else ".jpg")
     material = path.with_suffix(".mtl")
-    path.write_bytes(encode(mesh, material.name, height=height))
+    path.write_bytes(encode(mesh, material.name, scale=scale))
     material.write_text(MATERIAL.format(texture=texture.name))
     texture.write_bytes(picture)

@@ -17,6 +17,7 @@ from chromium import Browser, needs_chromium
 
 from flows.cli import app, guarded
 from flows.exporting import FORMATS, Changes, Exported, export_file, warn_of_stale
+from flows.stature import stature
 from flows.viewer import html_page
 from flows.viewer.html_page import Person, page
 from flows.viewer.packing import STEP, pack_gaussians, pack_mesh, unpack_gaussians
@@ -25,6 +26,7 @@ from models.splat import rasterize
 from pipeline import dot_splat, glb, ply, spz, textured_glb
 from pipeline.camera import orbit_cameras
 from pipeline.rotation import quat_to_matrix
+from pipeline.store import Store
 
 READERS: dict[str, Any] = {"ply": ply, "splat": dot_splat, "spz": spz}
 
@@ -151,19 +153,27 @@ def test_the_height_is_that_of_the_person_who_stands_on_the_ground(tmp_path, to,
     toy_person.make(tmp_path, without=without)
     made = export_file(tmp_path, "toy", to, tmp_path / "x", Changes(height=1.75))
     low, high = trimesh.load(made.path, process=False).bounds
-    assert low[1] == pytest.approx(0, abs=1e-5) and high[1] == pytest.approx(1.75, abs=1e-4)
+    upright = toy_person.mesh().vertices[:, 1]
+    expected = float(upright.max() - upright.min()) * 1.75 / stature(Store(tmp_path), "toy")
+    assert low[1] == pytest.approx(0, abs=1e-5) and high[1] == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("to", ["ply", "splat", "spz"])
 def test_gaussians_are_scaled_by_the_mesh_and_pruned(work, tmp_path, to):
     as_it_is = READERS[to].decode(export_file(work, "toy", to, tmp_path).path.read_bytes())
-    upright = toy_person.mesh().vertices[:, 1]
-    factor = 1.75 / float(upright.max() - upright.min())
+    factor = 1.75 / stature(Store(work), "toy")
     tall = READERS[to].decode(export_file(work, "toy", to, tmp_path, Changes(height=1.75)).path.read_bytes())
     torch.testing.assert_close(tall.means.amax(0), as_it_is.means.amax(0) * factor, atol=1e-3, rtol=0)
     few = export_file(work, "toy", to, tmp_path, Changes(gaussians=300)).path.read_bytes()
     assert len(READERS[to].decode(few)) == 300
     assert few == export_file(work, "toy", to, tmp_path, Changes(gaussians=300)).path.read_bytes()
+
+
+def test_a_person_is_as_tall_crouching_as_upright(work, tmp_path):
+    assert 1.5 < stature(Store(work), "toy") < 1.9
+    toy_person.make(tmp_path, without=("refine",))
+    with pytest.raises(ValueError, match="--height needs the body of `refine`"):
+        export_file(tmp_path, "toy", "glb", tmp_path, Changes(height=1.75))
 
 
 def test_textures_of_another_size(work, tmp_path):

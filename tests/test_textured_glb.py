@@ -58,9 +58,9 @@ def test_the_person_stands_on_the_ground_facing_us():
     assert low[1] == pytest.approx(0, abs=1e-6) and high[1] == pytest.approx(1.9)
     flipped = VERTICES * torch.tensor([1, -1, -1])
     np.testing.assert_allclose([low[2], high[2]], [flipped[:, 2].min(), flipped[:, 2].max()], atol=1e-6)
-    tall = trimesh.load(io.BytesIO(textured_glb.encode(MESH, height=1.75)), file_type="glb", process=False)
-    np.testing.assert_allclose(tall.bounds, scene.bounds * 1.75 / 1.9, atol=1e-6)
-    assert torch.equal(textured_glb.decode(textured_glb.encode(MESH, height=1.75)).vertices, MESH.vertices)
+    tall = trimesh.load(io.BytesIO(textured_glb.encode(MESH, scale=1.25)), file_type="glb", process=False)
+    np.testing.assert_allclose(tall.bounds, scene.bounds * 1.25, atol=1e-6)
+    assert torch.equal(textured_glb.decode(textured_glb.encode(MESH, scale=1.25)).vertices, MESH.vertices)
 
 
 def test_obj_with_its_material_stands_as_the_glb_does(tmp_path):
