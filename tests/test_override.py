@@ -242,7 +242,7 @@ def test_what_of_the_real_stages_can_be_given():
     assert found["back_view.refined"] == "photo.back" and found["prepare.mask"] == "photo.mask"
     kept = {name for name, takes in found.items() if name == takes}
     assert {"estimate.body", "refine.body", "fuse.gaussians", "refine.normals_front", "mesh.mesh", "photo.body"} <= kept
-    assert "mesh.previews" not in found and len(stages.classes()) == 8
+    assert "mesh.previews" not in found and len(stages.classes()) == 10
 
 
 def test_a_mask_edited_in_the_square_is_put_back_into_the_photo():
