@@ -11,14 +11,14 @@ from scipy import ndimage
 
 from models.exemplar.guidance import nearest
 from models.exemplar.likeness import Likeness, guide_of, opponent
-from models.exemplar.parts import strangeness
+from models.exemplar.parts import NEVER, strangeness
 from models.exemplar.patchmatch import Matches, Side, Terms, closest, search
 from models.exemplar.pyramid import at_level, enlarged, mean_of
 from models.exemplar.sheet import Sheet, side_by_side
+from models.exemplar.slow import enlarged_cloths, slow_colors
 from models.exemplar.trust import believed, oddity, with_hair
 from models.exemplar.voting import vote
 
-POWER = 16  # of the vote's window: what a pixel's own match would copy counts most, or detail is averaged away
 MARGIN = 16  # pixels around the person
 
 
@@ -32,9 +32,15 @@ class Level:
     rounds: int  # of a search
     reach: int  # pixels from its match where a pixel looks by chance
     guides: float  # weight of all but the picture itself
+    crisp: float  # 1: the windows over a pixel vote by their bell; the larger, the more does its own match alone decide
 
 
-LEVELS = (Level(8, 2, 2, 4, 16, 2.0), Level(4, 2, 2, 3, 8, 1.0), Level(2, 2, 2, 2, 4, 0.5), Level(1, 2, 1, 2, 2, 0.2))
+LEVELS = (
+    Level(8, radius=2, passes=3, rounds=4, reach=16, guides=2.0, crisp=1.0),
+    Level(4, radius=3, passes=3, rounds=3, reach=8, guides=0.6, crisp=4.0),
+    Level(2, radius=2, passes=2, rounds=2, reach=4, guides=0.4, crisp=16.0),
+    Level(1, radius=1, passes=1, rounds=2, reach=2, guides=0.5, crisp=30.0),
+)
 
 
 def synthesize(
@@ -54,14 +60,15 @@ def synthesize(
     likeness = likeness or Likeness()
     coarsest = levels[0].factor
     sources = [_boxed(one, coarsest) for one in ([source] if isinstance(source, Sheet) else source)]
-    sources = [(0, 0, with_hair(one)) for _, _, one in sources]
-    whole, (top, left, boxed) = side_by_side([one for _, _, one in sources], coarsest * MARGIN // 4), _boxed(target, coarsest)
+    whole, (top, left, boxed) = side_by_side([with_hair(one) for _, _, one in sources], coarsest * MARGIN // 4), _boxed(target, coarsest)
     if not (boxed.mask & ~boxed.known).any():
         return target.picture.copy()
-    slow = believed(at_level(whole, coarsest), at_level(boxed, coarsest), likeness)
-    boxed = boxed.replace(slow=enlarged(slow, coarsest))
-    made = _coarse_to_fine(whole, boxed, levels, likeness, seed)
-    made = with_slow_colors(made, boxed, likeness.slow)
+    whole = _without_strangers(whole, boxed)
+    small, wanted = _with_slow_colors(at_level(whole, coarsest)), _with_slow_colors(at_level(boxed, coarsest))
+    boxed = boxed.replace(slow=enlarged_cloths(believed(small, wanted, likeness), coarsest))
+    whole = whole.replace(slow=enlarged(small.slow, coarsest))
+    detail = _coarse_to_fine(_detail(whole, likeness.slow), _detail(boxed, likeness.slow), levels, likeness, seed)
+    made = (detail + np.float32(likeness.slow) * boxed.slow).clip(0, 1)
     picture = target.picture.copy()
     rows = slice(max(top, 0), min(top + boxed.height, target.height))
     columns = slice(max(left, 0), min(left + boxed.width, target.width))
@@ -81,12 +88,30 @@ def _boxed(sheet: Sheet, multiple: int) -> tuple[int, int, Sheet]:
     return edges[0], edges[2], sheet.window(edges[0], edges[2], edges[1], edges[3])
 
 
+def _without_strangers(source: Sheet, target: Sheet) -> Sheet:
+    """The source without parts that nothing wanted may be copied from: not even the edge of a window shows them."""
+    wanted = np.unique(target.part[target.mask & ~target.known])
+    usable = strangeness()[wanted].min(0) < NEVER
+    return source.replace(known=source.known & usable[source.part])
+
+
+def _with_slow_colors(sheet: Sheet) -> Sheet:
+    """The sheet with those of its picture where that is known."""
+    there = sheet.mask & sheet.known
+    return sheet.replace(slow=np.where(there[..., None], slow_colors(sheet.picture, there), sheet.slow))
+
+
+def _detail(sheet: Sheet, share: float) -> Sheet:
+    """The sheet whose picture lacks a share of the slow colours: what is copied, whatever the light."""
+    return sheet.replace(picture=sheet.picture - np.float32(share) * sheet.slow)
+
+
 def _coarse_to_fine(source: Sheet, target: Sheet, levels: Sequence[Level], likeness: Likeness, seed: int) -> Float32[np.ndarray, "h w 3"]:
     """The target's picture with its unknown pixels copied."""
-    picture, matches, before = target.slow, None, 0
+    picture, matches, before = np.float32(1 - likeness.slow) * target.slow, None, 0
     for number, level in enumerate(levels):
         small = at_level(target, level.factor), at_level(source, level.factor)
-        guess = mean_of(target.slow, target.mask, level.factor) if matches is None else enlarged(picture, before // level.factor)
+        guess = mean_of(picture, target.mask, level.factor) if matches is None else enlarged(picture, before // level.factor)
         guess = np.where(small[0].known[..., None], small[0].picture, guess)
         sides = side_of(small[0].replace(picture=guess), likeness, level.radius), side_of(small[1], likeness, level.radius, source=True)
         terms = terms_of(likeness, level)
@@ -105,7 +130,7 @@ def _alternate(
     """Search and vote in turn; the picture without its frame, and the matches with it."""
     for count in range(level.passes):
         matches, unlike = search(target, source, terms, matches, rounds=level.rounds, reach=level.reach, seed=seed + 100 * count)
-        target = target._replace(picture=vote(target, source, matches, unlike, bell(level.radius) ** POWER))
+        target = target._replace(picture=vote(target, source, matches, unlike, bell(level.radius) ** level.crisp))
     r = level.radius
     height, width = target.there.shape
     return target.picture.reshape(height, width, 3)[r : height - r, r : width - r], matches
@@ -159,13 +184,3 @@ def _refined(matches: Matches, times: int, framed: int, sides: tuple[Side, Side]
     v, u = large[..., 0].clip(0, there.shape[0] - 1), large[..., 1].clip(0, there.shape[1] - 1)
     rows, columns = nearest(there, *np.meshgrid(*(np.arange(n, dtype=np.int32) for n in there.shape), indexing="ij"))
     return np.stack([rows[v, u], columns[v, u]], -1)
-
-
-def with_slow_colors(picture: Float32[np.ndarray, "h w 3"], target: Sheet, share: float) -> Float32[np.ndarray, "h w 3"]:
-    """The picture moved by `share` towards the target's slow colours, its detail as it was."""
-    sigma = target.height / 60
-    mask = target.mask.astype(np.float32)
-    weight = ndimage.gaussian_filter(mask, sigma) + 1e-4
-    change = (target.slow - picture) * (mask * ~target.known)[..., None]
-    slow = np.stack([ndimage.gaussian_filter(change[..., c], sigma) / weight for c in range(3)], -1)
-    return (picture + np.float32(share) * slow).clip(0, 1).astype(np.float32)

@@ -14,17 +14,16 @@ from models.exemplar.sheet import Sheet
 class Likeness:
     """Scales of all that is compared; colours are sRGB in [0, 1], their squared differences the unit."""
 
-    lightness: float = 0.5  # share of a difference of lightness: the light from behind is another
-    limit: float = 0.04  # a difference of slow colours beyond which it says nothing
-    place: float = 1.2  # colours for a metre up the body or out from its middle
-    side: float = 0.25  # colours for a metre from left to right: the other side is nearly as good
-    depth: float = 0.15  # colours for a metre from front to back
-    normal: float = 0.04  # colours for a normal's whole length
-    strange: float = 0.03  # for parts that have nothing in common
+    lightness: float = 0.3  # share of a difference of lightness: the light from behind is another
+    limit: float = 0.012  # a difference of slow colours beyond which it says nothing
+    place: float = 0.2  # for a metre up the body or out from its middle
+    side: float = 0.1  # for a metre from left to right: the other side is nearly as good
+    depth: float = 0.03  # for a metre from front to back
+    normal: float = 0.005  # for a normal's whole length
+    strange: float = 0.045  # for parts that have nothing in common
     oddity: float = 0.03  # for a print
-    blend: float = 0.002  # difference of likeness within which slow colours of several pixels are mixed
-    network: float = 0.5  # share of the network's slow colours where they are like the photo's
-    slow: float = 0.8  # share of the difference to the believed slow colours that is made good in the end
+    blend: float = 0.0015  # difference of likeness within which slow colours of several pixels are mixed
+    slow: float = 0.9  # share of the difference to the believed slow colours that is made good in the end
 
 
 def guide_of(sheet: Sheet, likeness: Likeness) -> Float32[np.ndarray, "h w 6"]:

@@ -36,7 +36,7 @@ MIRROR: Final = _mirror()
 
 
 def strangeness() -> Float32[np.ndarray, "p p"]:
-    """How unlike two parts are: 0 the same, .15 left and right, .5 neighbours, 1 others; a face is no source for anything else."""
+    """How unlike two parts are: 0 the same, .15 left and right, .5 neighbours, 1 others; nothing else is copied from face or hands."""
     alike = np.ones((len(PARTS), len(PARTS)), np.float32)
     bare = [name.split("_", 1)[1] if name.split("_")[0] in ("left", "right") else name for name in PARTS]
     for a, first in enumerate(bare):
@@ -46,6 +46,9 @@ def strangeness() -> Float32[np.ndarray, "p p"]:
             if first == second:
                 alike[a, b] = 0.0 if a == b else 0.15
     alike[:, FACE] = NEVER
+    for b, second in enumerate(bare):
+        if second == "hand":
+            alike[[first not in ("hand", "forearm") for first in bare], b] = NEVER
     alike[FACE, FACE] = 0
     return alike
 

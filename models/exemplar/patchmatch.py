@@ -3,7 +3,7 @@
 The likeness of a wanted pixel p and a source pixel q is a sum of four terms, the smaller the more alike:
 
 - colours without detail, cut off at `limit`: beyond it a colour says nothing, and place decides;
-- the squared distance of the other guides, which are scaled beforehand;
+- the distance of the other guides, which are scaled beforehand: not squared, so that a smooth map is kept in small things;
 - a table for their parts, and a fine of each source pixel;
 - the mean squared difference of the two pictures over a window around both.
 
@@ -75,10 +75,11 @@ def _guided(target, source, terms, y, x, v, u):  # pragma: no cover - compiled
         e = target.color[y, x, c] - source.color[v, u, c]
         color += e * e
     total += min(color, terms.limit)
+    place = np.float32(0)
     for c in range(target.guide.shape[2]):
         e = target.guide[y, x, c] - source.guide[v, u, c]
-        total += e * e
-    return total
+        place += e * e
+    return total + np.sqrt(place)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})

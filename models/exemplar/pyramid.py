@@ -11,17 +11,18 @@ from models.exemplar.sheet import Sheet
 def at_level(sheet: Sheet, factor: int) -> Sheet:
     """The sheet at 1 / `factor` of its size, which `factor` divides.
 
-    Colours are means over the person's pixels alone; guides are those of the middle pixel. A pixel is the person's where half
-    of it is, and known where all that is the person's is known.
+    Guides are those of a block's middle pixel, colours means over the person's pixels of the same part: a face does not stain
+    the hair beside it. A pixel is the person's where half of it is, and known where all that is the person's is known.
     """
     if factor == 1:
         return sheet
     middle = (slice(factor // 2, None, factor),) * 2
+    own = sheet.mask & (sheet.part == sheet.part[middle].repeat(factor, 0).repeat(factor, 1))
     inside = _blocks(sheet.mask[..., None].astype(np.float32), factor)[..., 0]
     unknown = _blocks((sheet.mask & ~sheet.known)[..., None].astype(np.float32), factor)[..., 0]
     return Sheet(
-        picture=mean_of(sheet.picture, sheet.mask, factor),
-        slow=mean_of(sheet.slow, sheet.mask, factor),
+        picture=mean_of(sheet.picture, own, factor),
+        slow=mean_of(sheet.slow, own, factor),
         position=sheet.position[middle],
         part=sheet.part[middle],
         normal=sheet.normal[middle],

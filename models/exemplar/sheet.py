@@ -15,7 +15,7 @@ class Sheet:
     """A picture with its guides; beyond `mask` they may hold anything."""
 
     picture: Float32[np.ndarray, "h w 3"]  # sRGB in [0, 1]; a target's counts where it is `known`
-    slow: Float32[np.ndarray, "h w 3"]  # colours without detail, not mixed with the background
+    slow: Float32[np.ndarray, "h w 3"]  # colours without detail, not mixed with the background, where `picture` is unknown
     position: Float32[np.ndarray, "h w 3"]  # on the body in the T pose, metres: x to the person's left, y up, z to the front
     part: Int8[np.ndarray, "h w"]  # one of parts.PARTS
     normal: Float32[np.ndarray, "h w 3"]  # unit, of the body, in the camera's frame

@@ -6,10 +6,12 @@ import numpy as np
 from jaxtyping import Float32
 from scipy import ndimage
 
+from models.exemplar.guidance import nearest
 from models.exemplar.likeness import Likeness, guide_of, opponent
 from models.exemplar.parts import CRANIUM, FACE, PARTS, strangeness
 from models.exemplar.sheet import Sheet
 
+REGION, SHADE, MOST = 0.08, 0.7, 1.15  # of the picture's height; share of the network's light and shade, and the most they change
 HAIR_DISTANCE, HAIR_SHARE = 0.15, 0.15  # colours from the skin of the face; share of the cranium that is seen
 
 
@@ -17,7 +19,7 @@ def believed(source: Sheet, target: Sheet, likeness: Likeness) -> Float32[np.nda
     """The target's slow colours as a copy is to have them.
 
     Each pixel's colour is looked up among those of the source: where the network's is one of them, it chooses; where it is
-    like none, and on the cranium, place on the body does. What was chosen has the photo's hue, and a share of the network's.
+    like none, and on the cranium, place on the body does.
     """
     wanted, candidates = target.mask & ~target.known, source.mask & source.known
     if not wanted.any() or not candidates.any():
@@ -25,16 +27,23 @@ def believed(source: Sheet, target: Sheet, likeness: Likeness) -> Float32[np.nda
     limit = np.where(target.part[wanted] == CRANIUM, np.float32(0), np.float32(likeness.limit))
     a, b = (opponent(sheet.slow, likeness.lightness)[m] for sheet, m in ((target, wanted), (source, candidates)))
     color = np.minimum(_squared_distances(a, b), limit[:, None])
-    unlike = color + _squared_distances(guide_of(target, likeness)[wanted], guide_of(source, likeness)[candidates])
+    unlike = color + np.sqrt(_squared_distances(guide_of(target, likeness)[wanted], guide_of(source, likeness)[candidates]))
     unlike += likeness.strange * strangeness()[target.part[wanted]][:, source.part[candidates]]
     unlike += likeness.oddity * oddity(source)[candidates]
     weight = np.exp((unlike.min(1, keepdims=True) - unlike) / np.float32(likeness.blend))
-    weight /= weight.sum(1, keepdims=True)
-    chosen, distance = weight @ source.slow[candidates], (weight * color).sum(1, keepdims=True)
-    trust = np.float32(likeness.network) * np.exp(-distance / np.float32(0.25 * likeness.limit)) * (limit > 0)[:, None]
-    slow = target.slow.copy()
-    slow[wanted] = chosen + trust * (slow[wanted] - chosen)
-    return slow
+    chosen = target.slow.copy()
+    chosen[wanted] = weight @ source.slow[candidates] / weight.sum(1, keepdims=True)
+    lit = _lit(chosen, target, wanted.astype(np.float32))
+    return nearest(wanted | (target.mask & target.known), lit)[0]  # the outline's own blocks are hardly in the mask
+
+
+def _lit(chosen: Float32[np.ndarray, "h w 3"], target: Sheet, weight: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w 3"]:
+    """The chosen hues with the network's light and shade, which is smooth; how light a region is in all, the photo says."""
+    light, shade = chosen.mean(-1), target.slow.mean(-1)
+    sigma = REGION * target.height
+    gain = (ndimage.gaussian_filter(light * weight, sigma) + 1e-3) / (ndimage.gaussian_filter(shade * weight, sigma) + 1e-3)
+    lit = np.where(weight > 0, SHADE * gain * shade + (1 - SHADE) * light, light)
+    return (chosen * (lit / light.clip(0.02)).clip(1 / MOST, MOST)[..., None]).clip(0, 1).astype(np.float32)
 
 
 def with_hair(sheet: Sheet) -> Sheet:
@@ -43,10 +52,13 @@ def with_hair(sheet: Sheet) -> Sheet:
     if not face.any() or not cranium.any():
         return sheet
     skin = np.median(sheet.slow[face], 0)
-    bare = np.linalg.norm(sheet.slow - skin, axis=-1) < HAIR_DISTANCE
-    if (cranium & ~bare).sum() < HAIR_SHARE * cranium.sum():
+    from_skin = np.linalg.norm(sheet.slow - skin, axis=-1)
+    covered = cranium & (from_skin > HAIR_DISTANCE)
+    if covered.sum() < HAIR_SHARE * cranium.sum():
         return sheet
-    return sheet.replace(part=np.where(cranium & bare, np.int8(FACE), sheet.part))
+    hair = np.median(sheet.slow[covered], 0)
+    bare = from_skin < 2.5 * np.linalg.norm(sheet.slow - hair, axis=-1)
+    return sheet.replace(part=np.where(cranium & bare & (from_skin < 2.5 * HAIR_DISTANCE), np.int8(FACE), sheet.part))
 
 
 def oddity(sheet: Sheet) -> Float32[np.ndarray, "h w"]:

@@ -15,7 +15,7 @@ from pipeline.types import Body, View
 
 SOLID = 0.9  # of a photo's mask: what is less has some of the background's colour
 COVER, STEEP, BLUR = 0.35, 3.0, 1.5  # of a fog's mask: its outline, how much steeper it becomes, pixels at 1,024
-SLOW, RENDERED = 1 / 40, 1 / 160  # of the person's height: blur of the photo's slow colours, and of a render's
+FAINT = 1 / 160  # of the person's height: blur of a render's colours
 
 
 def photo_sheet(view: View, body: Body, model: BodyModel) -> Sheet:
@@ -23,8 +23,7 @@ def photo_sheet(view: View, body: Body, model: BodyModel) -> Sheet:
     solid = view.mask.numpy() > SOLID
     guides = draw_guides(body, model, view.camera)
     picture = view.image.numpy()
-    slow = blurred(picture, solid.astype(np.float32), SLOW * _height(solid))
-    return Sheet(picture, slow, guides.position, guides.part, guides.normal, solid, solid)
+    return Sheet(picture, picture, guides.position, guides.part, guides.normal, solid, solid)
 
 
 def rendered_sheet(seen: View, body: Body, model: BodyModel) -> tuple[Sheet, Float[Tensor, "h w"]]:
@@ -35,7 +34,7 @@ def rendered_sheet(seen: View, body: Body, model: BodyModel) -> tuple[Sheet, Flo
     guides = draw_guides(body, model, seen.camera)
     # colours as they are without the white that shines through
     inked = ((rgb - 1 + alpha[..., None]) / alpha[..., None].clip(0.05)).clip(0, 1)
-    slow = blurred(inked, alpha, RENDERED * _height(person))
+    slow = blurred(inked, alpha, FAINT * _height(person))
     nobody = np.zeros(person.shape, bool)
     return Sheet(slow, slow, guides.position, guides.part, guides.normal, person, nobody), torch.from_numpy(mask)
 
