@@ -79,14 +79,14 @@ class Detail(Stage[DetailConfig]):
 
         config = self.config
         try:
-            front, behind = lay(photo, surface), lay(back, surface)
+            front, behind = lay(photo, surface), lay(back, surface, beyond=False)
         except ValueError as error:
             raise StageError(
                 f"the photo cannot be laid on the surface: {error}; --set stages.detail.layer=false goes on without"
             ) from error
         colors = vertex_colors([front, behind], surface, mesh.colors.numpy())
         sides = self._sides(front, behind, surface, colors, body)
-        panels = [front, behind, *(lay(side, surface) for side in sides)]
+        panels = [front, behind, *(lay(side, surface, beyond=False) for side in sides)]
         colors = vertex_colors(panels, surface, mesh.colors.numpy())
         made, count = assemble(panels, SAY, surface, colors, merge=config.merge, like=config.like)
         return fit(made, photo, count, steps=config.steps), replace(mesh, colors=torch.from_numpy(colors)), sides

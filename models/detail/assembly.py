@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,11 +13,15 @@ from scipy import ndimage
 from models.detail.carrying import LEAST, seen
 from models.detail.panel import Panel
 from models.detail.surfels import OPAQUE, flat, surfels
+from models.exemplar.guidance import nearest
 from models.surface import Surface
 from pipeline.camera import project
 from pipeline.rotation import quat_to_matrix
 from pipeline.types import Gaussians
 
+PULL = 3  # pixels within the outline to which others are pulled
+FARTHEST = 10  # pixels that they are pulled at most
+SOLID = 0.9  # of the mask
 FADE = (0.6, 0.9)  # of the mask, between which what sticks out fades
 BEFORE = 0.005  # metres
 EDGE = 2  # pixels
@@ -64,6 +69,24 @@ def rest(panels: Sequence[Panel], surface: Surface, colors: Float[np.ndarray, "v
     return flat(centres[lost], normals[lost], eye, step, colors[surface.faces[lost]].mean(1), np.full(lost.sum(), OPAQUE))
 
 
+def pulled_in(gaussians: Gaussians, panel: Panel) -> Gaussians:
+    """The Gaussians moved across a picture by some pixels where they would blur its outline.
+
+    They only move along the rays of cameras that look along the picture: those from the sides see no difference.
+    """
+    camera, mask = panel.view.camera, panel.view.mask.numpy()
+    inner = ndimage.minimum_filter(mask, 2 * PULL + 1) > SOLID
+    if not inner.any():
+        return gaussians
+    pixels, depth = (t.numpy() for t in project(gaussians.means, camera))
+    row, column = (np.floor(pixels[:, k]).astype(int).clip(0, mask.shape[1 - k] - 1) for k in (1, 0))
+    target = np.stack(nearest(inner, *[np.asarray(axis) for axis in np.indices(mask.shape)]), -1)[row, column][:, ::-1] + 0.5
+    move = target - pixels
+    move[inner[row, column] | (np.linalg.norm(move, axis=1) > FARTHEST)] = 0
+    sideways = move / camera.K.numpy()[[0, 1], [0, 1]] * depth[:, None]
+    return replace(gaussians, means=gaussians.means + torch.from_numpy(sideways).float() @ camera.T_camera_world[:2, :3])
+
+
 def trimmed(gaussians: Gaussians, panel: Panel) -> Gaussians:
     """The Gaussians without what a picture denies: what lies before its surface, and what sticks out of its mask.
 
@@ -98,4 +121,4 @@ def assemble(
     """
     parts = [surfels(panel, own, merge, like) for panel, own in zip(panels, owned(panels, say), strict=True)]
     others = Gaussians.cat([*parts[1:], rest(panels, surface, colors)])
-    return Gaussians.cat([parts[0], trimmed(others, panels[0])]), len(parts[0])
+    return Gaussians.cat([parts[0], trimmed(pulled_in(others, panels[0]), panels[0])]), len(parts[0])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
+import torch
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
@@ -13,13 +14,16 @@ from models.detail.sight import Sight, facing, look
 from models.exemplar.guidance import nearest
 from models.surface import Surface
 from pipeline.crop import tight
-from pipeline.types import View
+from pipeline.types import Camera, View
 
 PRESENT = 0.02  # mask from which on a pixel is somebody
 COVERED = 0.3  # mask above which a pixel's own colour can be told
 JUMP = 0.03  # metres between neighbouring pixels, above which one surface hides another
 STEPS = 12  # or so many times the width of a pixel there, where that is more
 BAND = 8  # pixels, at a picture of 1,024, on both sides of such an edge whose owner the colours decide
+WIDER = 64  # pixels by which a surface may stick out of a mask that is not right
+EDGE = 4  # pixels within the mask's edge that are the person's edge
+GRAZING = 0.4  # cosine below which a surface is
 RIM = 3  # pixels within the mask's edge whose colours are not carried to other pictures
 ALIKE = 0.08  # standard deviation of a colour within a surface
 
@@ -42,18 +46,24 @@ class Panel:
         return self.sight.points(self.depth)
 
 
-def lay(view: View, surface: Surface) -> Panel:
+def lay(view: View, surface: Surface, *, beyond: bool = True) -> Panel:
     """Lay a picture on the surface; only the part of the picture that holds the person is kept.
 
-    Pixels of the mask that miss the surface take the depth of the nearest that hit it. Where one limb hides another the
-    surface's edge and the picture's do not fall together: within BAND pixels of such an edge each pixel goes to the side
+    Pixels of a photo's mask that miss the surface take the depth of the nearest that hit it. Where one limb hides another
+    the surface's edge and the photo's do not fall together: within BAND pixels of such an edge each pixel goes to the side
     whose colours it has.
+
+    Args:
+        view: picture, mask and camera.
+        surface: of the person.
+        beyond: the picture's edges are right, and what its mask holds beyond the surface is the person too; otherwise the
+            surface's edges are, as for a picture that was made of it.
 
     Raises:
         ValueError: the mask and the surface do not overlap.
     """
     scale = view.camera.width / 1024
-    view = tight(view)
+    view = tight(view, margin=8 if beyond else round(WIDER * scale))
     sight = look(surface, view.camera)
     mask = view.mask.numpy()
     inside = mask > PRESENT
@@ -61,13 +71,40 @@ def lay(view: View, surface: Surface) -> Panel:
         raise ValueError("the picture's mask and the surface do not overlap")
     colors = own_colors(view)
     depth, normal = nearest(sight.hit, sight.depth, sight.normal)
-    jump = max(JUMP, STEPS * float(np.median(depth[inside])) / float(view.camera.K[0, 0]))
-    source = owners(colors, depth, sight.hit & inside, inside, jump, max(2, round(BAND * scale)))
-    depth, normal = depth[source], normal[source]
+    if beyond:
+        jump = max(JUMP, STEPS * float(np.median(depth[inside])) / float(view.camera.K[0, 0]))
+        source = owners(colors, depth, sight.hit & inside, inside, jump, max(2, round(BAND * scale)))
+        depth, normal = depth[source], normal[source]
+    else:
+        view, inside = _covering(colors, sight, view.camera), sight.hit
+        mask = view.mask.numpy()
     cosine = np.where(inside, np.abs(facing(sight.ray, normal)), 0)
+    if beyond:
+        depth, normal, cosine = _brought_forward(depth, normal, cosine, inside)
     rim = max(1, round(RIM * scale))
     sure = ndimage.minimum_filter(mask > 0.9, 2 * rim + 1)
     return Panel(view, sight, colors, np.where(inside, depth, 0), normal, cosine, sure)
+
+
+def _brought_forward(
+    depth: np.ndarray, normal: np.ndarray, cosine: np.ndarray, inside: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The person's edge as near as what is not grazing beside it: at the horizon's own depth it would stand alone behind the body."""
+    straight = inside & (cosine > GRAZING)
+    if not straight.any():
+        return depth, normal, cosine
+    within = np.asarray(ndimage.minimum_filter(inside, 2 * EDGE + 1), bool)
+    moved = inside & ~within & ~straight
+    near = nearest(straight, depth, normal, cosine)
+    shape = lambda array: moved[..., None] if array.ndim == 3 else moved  # noqa: E731
+    brought = [np.where(shape(old), new, old) for old, new in zip((depth, normal, cosine), near, strict=True)]
+    return brought[0], brought[1], brought[2]
+
+
+def _covering(colors: Float[np.ndarray, "h w 3"], sight: Sight, camera: Camera) -> View:
+    """The colours wherever the surface is."""
+    mask = torch.from_numpy(sight.hit).float()
+    return View(torch.from_numpy(colors) * mask[..., None] + 1 - mask[..., None], mask, camera)
 
 
 def own_colors(view: View) -> Float[np.ndarray, "h w 3"]:

@@ -12,7 +12,6 @@ from models.detail.sides import Side
 from models.exemplar.analogy import synthesize
 from models.exemplar.guidance import draw_guides
 from models.exemplar.sheet import Sheet
-from models.exemplar.views import SLOW, blurred
 from pipeline.types import Body
 
 
@@ -30,7 +29,5 @@ def fill(side: Side, sources: Sequence[Sheet], body: Body, model: BodyModel, *, 
     if not (person & ~known).any():
         return side.image
     guides = draw_guides(body, model, side.sight.camera)
-    rows = np.flatnonzero(person.any(1))
-    slow = blurred(side.image, person.astype(np.float32), SLOW * (rows[-1] - rows[0] + 1))
-    target = Sheet(side.image, slow, guides.position, guides.part, guides.normal, person, known)
+    target = Sheet(side.image, side.image, guides.position, guides.part, guides.normal, person, known)
     return synthesize(sources, target, seed=seed)
