@@ -28,7 +28,7 @@ class DetailConfig(StageConfig):
     ring: bool = Field(
         True, description="fill what neither photo nor back view shows in the photo's cloth; false: with the surface's own colours"
     )
-    steps: int = Field(8, ge=0, le=200, description="steps of the last fit to the photo")
+    steps: int = Field(10, ge=0, le=200, description="steps of the last fit to the photo")
     merge: int = Field(
         4, ge=1, le=16, description="side in pixels of the largest block of like pixels that becomes one Gaussian; 1: one a pixel"
     )

@@ -8,24 +8,29 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from models.splat import rasterize
-from pipeline.camera import project
+from pipeline.camera import cropped, project
+from pipeline.crop import at_camera, tight
 from pipeline.types import Gaussians, View
 
-RATES = {"colors": 0.02, "opacities": 0.4, "scales": 0.06}  # of Adam, a step; opacities as logits, scales as logarithms
-ALPHA = 0.3  # weight of the squared error of the outline beside that of the colours
+RATES = {"colors": 0.03, "opacities": 0.5, "scales": 0.1}  # of Adam, a step; opacities as logits, scales as logarithms
+ALPHA = 0.9  # weight of the squared error of the outline beside that of the colours
 WHOLE = 0.95  # of the mask
+FARTHER = 1.25  # times as far is the second of the two distances at which the Gaussians are drawn
 CLOSED = 1e-3  # opacities are kept this far from 0 and 1, where a logit moves no more
 
 
-def fit(gaussians: Gaussians, view: View, count: int, *, steps: int = 8) -> Gaussians:
+def fit(gaussians: Gaussians, view: View, count: int, *, steps: int = 10) -> Gaussians:
     """Make the Gaussians render as a view does; their places and directions stay.
+
+    Every second step draws them smaller: splats are never narrower than a pixel's filter, so what is right at one distance
+    alone has a swollen outline at others.
 
     Args:
         gaussians: in front of the view's camera, nearly right.
         view: a picture over white.
         count: how many of the first stand for its pixels; the others stay as they are, or white would leak into what
             is seen from elsewhere. Colours change only where the mask is whole, for the same reason.
-        steps: of Adam on the mean squared error of colours and outline.
+        steps: of Adam on the squared error of colours and outline.
     """
     if steps == 0 or count == 0:
         return gaussians
@@ -36,10 +41,12 @@ def fit(gaussians: Gaussians, view: View, count: int, *, steps: int = 8) -> Gaus
     optimizer = torch.optim.Adam(groups, betas=(0.8, 0.95))
     held = ~_whole(gaussians.means[own], view)
     slower = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 1 / steps, max(1, steps - 1))  # Adam's steps do not shrink by themselves
-    for _ in range(steps):
-        drawn = rasterize(_with(gaussians, own, values), view.camera, outputs=("rgb", "alpha"))
-        outline = (drawn.alpha[0] - view.mask).square().mean()
-        loss = (drawn.rgb[0] - view.image).square().mean() + ALPHA * outline
+    views = tight(view), tight(_from_afar(view))
+    for step in range(steps):
+        shown = views[step % 2]
+        drawn = rasterize(_with(gaussians, own, values), shown.camera, outputs=("rgb", "alpha"))
+        outline = (drawn.alpha[0] - shown.mask).square().sum()
+        loss = (drawn.rgb[0] - shown.image).square().sum() + ALPHA * outline  # sums: Adam is blind to gradients of 1e-8
         optimizer.zero_grad()
         loss.backward()
         values["colors"].grad[held] = 0  # type: ignore[index]
@@ -54,6 +61,13 @@ def _with(gaussians: Gaussians, own: Tensor, values: dict[str, Tensor]) -> Gauss
         gaussians.means, gaussians.quats, put(gaussians.scales, values["scales"].exp()),
         put(gaussians.opacities, values["opacities"].sigmoid()), put(gaussians.colors, values["colors"].clamp(0, 1)),
     )  # fmt: skip
+
+
+def _from_afar(view: View) -> View:
+    """The view in a picture of the same size that shows more around the person."""
+    size = view.camera.width
+    corner = (1 - FARTHER) / 2 * size
+    return at_camera(view, cropped(view.camera, (corner, corner), FARTHER * size, size))
 
 
 def _whole(points: Float[Tensor, "n 3"], view: View) -> Bool[Tensor, " n"]:
