@@ -12,11 +12,14 @@ Threads share rows in fixed bands, and chance is a hash of seed, round and pixel
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numba
 import numpy as np
 from jaxtyping import Bool, Float32, Int8, Int32
+
+from models.bands import in_bands
 
 BAND = 16  # rows; matches spread within a band in one round, and over its edge in the next
 LOYALTY = np.float32(0.95)  # a match found by chance must be better than this share of what is there: seams are fewer
@@ -51,8 +54,9 @@ def search(
     found = np.array(matches, np.int32)
     unlike = np.full(target.there.shape, np.inf, np.float32)
     for count in range(rounds):
-        before = found.copy(), unlike.copy()
-        _sweep(target, source, terms, *before, found, unlike, count, reach, np.uint64(seed))
+        state = (found.copy(), unlike.copy(), found, unlike)
+        sweep = partial(_sweep, target, source, terms, *state, count, reach, np.uint64(seed))
+        in_bands(sweep, -(-len(found) // BAND))
     return found, unlike
 
 
@@ -62,7 +66,7 @@ def closest(target: Side, source: Side, terms: Terms) -> Matches:
     if not len(candidates):
         raise ValueError("the source has no pixel that may be copied")
     matches = np.zeros((*target.there.shape, 2), np.int32)
-    _closest(target, source, terms, candidates, matches)
+    in_bands(partial(_closest, target, source, terms, candidates, matches), len(matches))
     return matches
 
 
@@ -113,13 +117,13 @@ def _chance(seed, y, x, k):  # pragma: no cover - compiled
     return z ^ (z >> np.uint64(31))
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", parallel=True)
-def _sweep(target, source, terms, old, old_unlike, found, unlike, count, reach, seed):  # pragma: no cover - compiled
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _sweep(target, source, terms, old, old_unlike, found, unlike, count, reach, seed, first, last):  # pragma: no cover - compiled
     """One round: each wanted pixel tries what its neighbours found, and pixels by chance near its own match."""
     height, width = target.there.shape
     rows, columns = source.there.shape
     step = 1 if count % 2 == 0 else -1
-    for band in numba.prange((height + BAND - 1) // BAND):
+    for band in range(first, last):
         top, bottom = band * BAND, min(height, band * BAND + BAND)
         for row in range(bottom - top):
             y = top + row if step > 0 else bottom - 1 - row
@@ -156,10 +160,10 @@ def _sweep(target, source, terms, old, old_unlike, found, unlike, count, reach, 
                 found[y, x, 0], found[y, x, 1], unlike[y, x] = v, u, best
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", parallel=True)
-def _closest(target, source, terms, candidates, matches):  # pragma: no cover - compiled
-    height, width = target.there.shape
-    for y in numba.prange(height):
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _closest(target, source, terms, candidates, matches, first, last):  # pragma: no cover - compiled
+    width = target.there.shape[1]
+    for y in range(first, last):
         for x in range(width):
             if not target.there[y, x]:
                 continue

@@ -19,14 +19,13 @@ def believed(source: Sheet, target: Sheet, likeness: Likeness) -> Float32[np.nda
     """The target's slow colours as a copy is to have them.
 
     Each pixel's colour is looked up among those of the source: where the network's is one of them, it chooses; where it is
-    like none, and on the cranium, place on the body does.
+    like none, place on the body does.
     """
     wanted, candidates = target.mask & ~target.known, source.mask & source.known
     if not wanted.any() or not candidates.any():
         return target.slow
-    limit = np.where(target.part[wanted] == CRANIUM, np.float32(0), np.float32(likeness.limit))
     a, b = (opponent(sheet.slow, likeness.lightness)[m] for sheet, m in ((target, wanted), (source, candidates)))
-    color = np.minimum(_squared_distances(a, b), limit[:, None])
+    color = np.minimum(_squared_distances(a, b), np.float32(likeness.limit))
     unlike = color + np.sqrt(_squared_distances(guide_of(target, likeness)[wanted], guide_of(source, likeness)[candidates]))
     unlike += likeness.strange * strangeness()[target.part[wanted]][:, source.part[candidates]]
     unlike += likeness.oddity * oddity(source)[candidates]
@@ -63,7 +62,7 @@ def with_hair(sheet: Sheet) -> Sheet:
 
 def oddity(sheet: Sheet) -> Float32[np.ndarray, "h w"]:
     """How far a pixel's contrast is beyond that which is usual on its part: 0 for most, 1 for a print."""
-    grey = sheet.picture.mean(-1)
+    grey = np.float32(1 / 3) * (sheet.picture[..., 0] + sheet.picture[..., 1] + sheet.picture[..., 2])
     sigma = max(sheet.height / 100, 0.7)
     mask = sheet.mask.astype(np.float32)
     weight = ndimage.gaussian_filter(mask, sigma) + 1e-4

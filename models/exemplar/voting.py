@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numba
 import numpy as np
 from jaxtyping import Float32
 
+from models.bands import in_bands
 from models.exemplar.patchmatch import Matches, Side
 
 
@@ -19,16 +22,17 @@ def vote(
     wanted = unlike[target.there]
     scale = np.float32(np.median(wanted) + 1e-6) if len(wanted) else np.float32(1)
     voted = target.picture.copy()
-    _vote(target.there, source.there, source.picture, matches, unlike, window, scale, voted)
+    kernel = partial(_vote, target.there, source.there, source.picture, matches, unlike, window, scale, voted)
+    in_bands(kernel, len(voted))
     return voted
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", parallel=True)
-def _vote(wanted, there, picture, matches, unlike, window, scale, voted):  # pragma: no cover - compiled
-    height, width = wanted.shape
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _vote(wanted, there, picture, matches, unlike, window, scale, voted, first, last):  # pragma: no cover - compiled
+    width = wanted.shape[1]
     side = window.shape[0]
     r = side // 2
-    for y in numba.prange(height):
+    for y in range(first, last):
         for x in range(width):
             if not wanted[y, x]:
                 continue
