@@ -25,6 +25,7 @@ class BackViewConfig(StageConfig):
 
     enabled: bool = Field(True, description="false: the coarse view goes on as it is, whatever else is set (an ablation)")
     exemplar: bool = Field(True, description="make the unseen side in the photo's own cloth, by image analogies")
+    mirror: bool = Field(False, description="the photo's mirror image in place of all that (an ablation)")
     refiner: Literal["auto", "none", "embedded", "hub"] = Field(
         "auto",
         description="diffusion after that. none; embedded: our small model, which you train first (docs/training.md); "
@@ -64,7 +65,7 @@ class BackView(Stage[BackViewConfig]):
     def weights(self) -> tuple[str, ...]:
         """The body's, the embedded networks' or those folders of the hub model that are on this machine."""
         c = self.config
-        body = (c.body,) if c.enabled and c.exemplar else ()
+        body = (c.body,) if c.enabled and c.exemplar and not c.mirror else ()
         if self.refiner == "embedded":
             return (*body, c.vae_weights, c.unet_weights, c.controlnet_weights)
         if self.refiner == "hub":
@@ -107,6 +108,10 @@ class BackView(Stage[BackViewConfig]):
         from models.exemplar.views import photo_sheet, rendered_sheet
 
         config = self.config
+        if config.enabled and config.mirror:
+            from models.back_view.mirrored import mirrored
+
+            return mirrored(photo, seen)
         if not (config.enabled and config.exemplar):
             return seen
         model = BodyModel.shared(None if config.body == "body" else Path(config.body))

@@ -372,3 +372,22 @@ def test_three_commands_train_three_networks_that_refine(tmp_path):
     assert 0.3 < networks.encode(vae, patches.image).std() < 3  # the scaling factor was measured
     image, _ = person()
     assert torch.isfinite(embedded_refiner(files["vae"], files["unet"], files["controlnet"])(image, SETTINGS)).all()
+
+
+def test_a_mirrored_photo_lies_in_the_outline_from_behind():
+    from models.back_view.mirrored import mirrored
+    from pipeline.camera import framed, orbit_cameras
+
+    wide = canonical_camera(128)
+    image, mask = torch.ones(128, 128, 3), torch.zeros(128, 128)
+    mask[20:110, 40:90] = 1
+    image[20:110, 40:65] = torch.tensor([1.0, 0.0, 0.0])  # the photo's left half is red
+    image[20:110, 65:90] = torch.tensor([0.0, 0.0, 1.0])
+    behind = framed(orbit_cameras([180.0], 128)[0], (38.0, 20.0, 88.0, 110.0), 96)
+    outline = torch.zeros(96, 96)
+    outline[10:86, 30:66] = 1
+    view = mirrored(View(image, mask, wide), View(torch.ones(96, 96, 3), outline, behind))
+    row = view.image[48, 32:64]
+    assert (row[:, 2] > 0.9).float().mean() > 0.4 and (row[:, 0] > 0.9).float().mean() > 0.4
+    assert row[2, 2] > 0.9 and row[-3, 0] > 0.9  # left and right exchanged: blue first
+    assert view.camera is behind

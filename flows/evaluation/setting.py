@@ -29,6 +29,7 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     "no_diffusion": ("stages.back_view.refiner=none",),  # the default preset's own setting without trained weights
     "no_exemplar": ("stages.back_view.exemplar=false",),
     "network_back": ("stages.back_view.enabled=false",),
+    "mirror_copy": ("stages.back_view.mirror=true", "stages.back_view.refiner=none"),
     "no_layer": ("stages.detail.layer=false",),
     "no_ring": ("stages.detail.ring=false",),
     "no_side_views": ("stages.refine.side_views=false",),  # the default preset's own setting
