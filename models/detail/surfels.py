@@ -15,6 +15,7 @@ SIGMA = 0.55  # standard deviation over the distance of neighbours
 FLAT = 0.15  # thickness over it
 GRAZING = 0.25  # cosine below which a Gaussian grows no longer
 OPAQUE = 0.98
+STEEP = 0.003  # metres of depth for a pixel, above which a surface is not even
 LIKE = 0.035  # range of colour within a block that one Gaussian stands for
 
 
@@ -58,34 +59,43 @@ def flat(
 
 
 def blocks(panel: Panel, chosen: Bool[np.ndarray, "h w"], merge: int, like: float) -> Int[np.ndarray, "h w"]:
-    """Side of the block whose upper left pixel this is, 0 for all others."""
-    height, width = chosen.shape
+    """Side of the block whose upper left pixel this is, 0 for all others.
+
+    A block is made of four of half its side, whose colours differ by less than `like` (half as much again for the smallest, which
+    show noise first), on an even and opaque piece of the surface.
+    """
     size = chosen.astype(np.int32)
+    below = chosen & (panel.view.mask.numpy() > 0.95)  # blocks of half the side
+    low, high = panel.colors, panel.colors
+    near, far = panel.depth, panel.depth
     side = 2
     while side <= merge:
-        rows, columns = height // side * side, width // side * side
-        tiles = lambda array: array[:rows, :columns].reshape(rows // side, side, columns // side, side, *array.shape[2:])  # noqa: B023, E731
-        image, depth = tiles(panel.colors), tiles(panel.depth)
-        whole = tiles(size).sum((1, 3)) * (side // 2) ** 2 == side * side  # all of its quarters are blocks
-        alike = (image.max((1, 3)) - image.min((1, 3))).max(-1) < like * (1.5 if side == 2 else 1.0)
-        even = (depth.max((1, 3)) - depth.min((1, 3))) < 0.006 * side / 2
-        solid = tiles(panel.view.mask.numpy()).min((1, 3)) > 0.95
-        joined = whole & alike & even & solid & (tiles(size).max((1, 3)) == side // 2)
-        cleared = np.repeat(np.repeat(joined, side, 0), side, 1)
-        size[:rows, :columns][cleared] = 0
-        size[:rows:side, :columns:side][joined] = side
+        low, high, near, far = (_of_four(f, a) for f, a in ((np.minimum, low), (np.maximum, high), (np.minimum, near), (np.maximum, far)))
+        alike = (high - low).max(-1) < like * (1.5 if side == 2 else 1.0)
+        below = _of_four(np.logical_and, below) & alike & (far - near < STEEP * side)
+        covered = np.repeat(np.repeat(below, side, 0), side, 1)
+        part = size[: covered.shape[0], : covered.shape[1]]
+        part[covered] = 0
+        part[::side, ::side][below] = side
         side *= 2
     return size
 
 
+def _of_four(combine: np.ufunc, array: np.ndarray) -> np.ndarray:
+    """Each two by two values as one; an odd last row or column is left out."""
+    rows, columns = (length // 2 * 2 for length in array.shape[:2])
+    upper, lower = array[0:rows:2, :columns], array[1:rows:2, :columns]
+    both = combine(upper, lower)
+    return combine(both[:, 0::2], both[:, 1::2])
+
+
 def _means(array: np.ndarray, corners: Int[np.ndarray, "n 2"], side: Int[np.ndarray, " n"]) -> np.ndarray:
     """Mean of the array over each block."""
-    total = np.zeros((len(corners), *array.shape[2:]))
-    for length in np.unique(side):
-        of = side == length
-        y, x = corners[of].T
-        for dy in range(length):
-            for dx in range(length):
-                total[of] += array[y + dy, x + dx]
-        total[of] /= length * length
+    y, x = corners.T
+    total = array[y, x]
+    for length in np.unique(side[side > 1]):
+        of = np.flatnonzero(side == length)
+        rows, columns = y[of], x[of]
+        whole = sum(array[rows + dy, columns + dx] for dy in range(length) for dx in range(length))
+        total[of] = whole / np.float32(length * length)
     return total
