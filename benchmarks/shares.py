@@ -14,7 +14,7 @@ PLACES = {  # share -> functions "module:name" or "module:Class.name"
     "fit": ("models.refinement:refine_body", "models.estimator.predict:polish"),
     "mesh": (
         "models.tsdf:fuse_depth", "models.depth_filter:filter_depth", "models.tsdf:filter_depth", "models.surface:largest_component",
-        "models.surface:fill_holes", "models.surface:smooth", "models.surface:decimate", "models.surface:describe",
+        "models.surface:smooth", "models.surface:decimate", "models.surface:describe",
         "models.mesh_refine:refine_to_normals", "models.painting:paint",
     ),
     "drawing": ("models.mesh_view:mesh_pictures", "pipeline.preview:contact_sheet", "pipeline.preview:overlay"),

@@ -1,4 +1,4 @@
-"""Repair and simplification of triangle surfaces: components, holes, smoothing, decimation, and the report of what they are."""
+"""Repair and simplification of triangle surfaces: components, smoothing, decimation, and the report of what they are."""
 
 from __future__ import annotations
 
@@ -47,43 +47,6 @@ def boundary(surface: Surface) -> Int[np.ndarray, "e 2"]:
 def _undirected_keys(edges: Int[np.ndarray, "e 2"], vertices: int) -> Int[np.ndarray, " e"]:
     """A number for each edge, the same in both directions."""
     return np.minimum(edges[:, 0], edges[:, 1]).astype(np.int64) * vertices + np.maximum(edges[:, 0], edges[:, 1])
-
-
-def fill_holes(surface: Surface) -> tuple[Surface, int]:
-    """Close every boundary loop with a fan around its centroid; also how many there were.
-
-    Faces at vertices where two loops touch are taken away first, so that every loop is a simple polygon.
-    """
-    surface = _untangled(surface)
-    loops = _loops(boundary(surface))
-    vertices, faces = [surface.vertices], [surface.faces]
-    for k, loop in enumerate(loops):
-        vertices.append(surface.vertices[loop].mean(0, keepdims=True))
-        centre = np.full(len(loop), len(surface.vertices) + k)
-        faces.append(np.stack([np.roll(loop, -1), loop, centre], 1))  # against the boundary's direction: same orientation
-    return Surface(np.concatenate(vertices), np.concatenate(faces)), len(loops)
-
-
-def _untangled(surface: Surface) -> Surface:
-    while True:
-        starts = boundary(surface)[:, 0]
-        tangled = np.flatnonzero(np.bincount(starts, minlength=len(surface.vertices)) > 1)
-        if len(tangled) == 0:
-            return _used(surface)
-        surface = largest_component(Surface(surface.vertices, surface.faces[~np.isin(surface.faces, tangled).any(1)]))
-
-
-def _loops(edges: Int[np.ndarray, "e 2"]) -> list[Int[np.ndarray, " n"]]:
-    follower, loops, seen = dict(edges.tolist()), [], set()
-    for start in sorted(follower):
-        loop = []
-        while start not in seen:
-            seen.add(start)
-            loop.append(start)
-            start = follower[start]
-        if loop:
-            loops.append(np.array(loop))
-    return loops
 
 
 def smooth(surface: Surface, iterations: int) -> Surface:

@@ -10,14 +10,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from models.depth_filter import filter_depth
+from models.signed_distance import NOTHING, DepthPictures, integrate
 from models.splat import rasterize
 from models.surface import Surface
+from models.surface_nets import zero_level
 from pipeline.camera import orbit_cameras
 from pipeline.types import Camera, Gaussians, TensorRecord
 
 RINGS = ((-60.0, 6), (-25.0, 16), (0.0, 20), (25.0, 16), (60.0, 6))  # elevation in degrees, cameras of the ring
-
-SAMPLING = 4  # pixels between those at which open3d looks for voxels to open
 
 
 @dataclass(frozen=True)
@@ -71,41 +71,20 @@ def render_depth_views(
     return DepthViews(cameras.to("cpu"), torch.from_numpy(color), alpha, torch.from_numpy(certain), depth)
 
 
-def fuse_depth(views: DepthViews, *, voxel: float = 0.008, truncation: float = 0.03) -> Surface:
-    """The zero level of open3d's scalable TSDF volume over all views (Curless & Levoy 1996), lengths in metres.
+def fuse_depth(views: DepthViews, *, voxel: float = 0.009, truncation: float = 0.03, clear: float = 0.2) -> Surface:
+    """The closed surface of the truncated signed distance to all views, lengths in metres.
+
+    Args:
+        views: depth all around one person.
+        voxel: edge of a voxel.
+        truncation: distance to the surface at which the signed distance is cut.
+        clear: a pixel less opaque than this sees past the person.
 
     Raises:
         ValueError: no view shows a surface.
     """
-    import open3d as o3d
-
-    integration = o3d.pipelines.integration
-    volume = integration.ScalableTSDFVolume(voxel, truncation, integration.TSDFVolumeColorType.NoColor)
-    for K, T, depth in zip(
-        views.cameras.K.double().numpy(), views.cameras.T_camera_world.double().numpy(), views.depth.numpy(), strict=True
-    ):
-        box = _box(depth)
-        if box is None:
-            continue
-        rows, columns = box
-        image = o3d.geometry.Image(np.ascontiguousarray(depth[rows, columns], np.float32))
-        height, width = depth[rows, columns].shape
-        grey = o3d.geometry.Image(np.zeros((height, width, 3), np.uint8))  # the interface wants a colour
-        rgbd = o3d.geometry.RGBDImage.create_from_color_and_depth(grey, image, 1.0, 10.0, False)
-        # open3d puts pixel centres at whole numbers
-        cx, cy = K[0, 2] - 0.5 - columns.start, K[1, 2] - 0.5 - rows.start
-        volume.integrate(rgbd, o3d.camera.PinholeCameraIntrinsic(width, height, K[0, 0], K[1, 1], cx, cy), T)
-    mesh = volume.extract_triangle_mesh()
-    surface = Surface(np.asarray(mesh.vertices).copy(), np.asarray(mesh.triangles).astype(np.int64))
-    if len(surface.faces) == 0:
-        raise ValueError("the depth views show no surface: expected Gaussians of a person around the origin, opaque enough to be seen")
-    return surface
-
-
-def _box(depth: Float[np.ndarray, "h w"]) -> tuple[slice, slice] | None:
-    """Rows and columns around all pixels with depth; the first are multiples of open3d's sampling step, so that it samples the same."""
-    rows, columns = np.flatnonzero((depth > 0).any(1)), np.flatnonzero((depth > 0).any(0))
-    if len(rows) == 0:
-        return None
-    top, left = (int(index[0]) // SAMPLING * SAMPLING for index in (rows, columns))
-    return slice(top, int(rows[-1]) + 1), slice(left, int(columns[-1]) + 1)
+    depth = np.where((views.depth.numpy() == 0) & (views.alpha.numpy() < clear), np.float32(NOTHING), views.depth.numpy())
+    K, T_camera_world = views.cameras.K.numpy(), views.cameras.T_camera_world.numpy()
+    lens = np.stack([K[:, 0, 0], K[:, 1, 1], K[:, 0, 2], K[:, 1, 2]], 1)
+    pictures = DepthPictures(depth, lens, np.ascontiguousarray(T_camera_world[:, :3]))
+    return zero_level(integrate(pictures, voxel, truncation))

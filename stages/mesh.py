@@ -24,9 +24,9 @@ class MeshConfig(StageConfig):
 
     depth_size: int = Field(384, ge=64, le=1024, description="pixels of the 64 depth views")
     layers: int = Field(3, ge=1, description="the Gaussians count as opaque as so many of them: depth of the first surface, not a mean")
-    voxel: float = Field(0.008, gt=0, description="edge of a voxel")
+    voxel: float = Field(0.009, gt=0, description="edge of a voxel")
     truncation: float = Field(0.03, gt=0, description="distance to the surface at which the signed distance is cut")
-    smoothing: int = Field(4, ge=0, description="iterations of Taubin smoothing")
+    smoothing: int = Field(15, ge=0, description="iterations of Taubin smoothing of what is extracted, and again of what is refined")
     faces: int = Field(60000, ge=100, description="number of faces after decimation")
     normals: bool = Field(True, description="refine against the normals of front and back")
     iterations: int = Field(30, ge=0, description="steps of that refinement")
@@ -38,7 +38,7 @@ class MeshConfig(StageConfig):
 class MeshStage(Stage[MeshConfig]):
     """Mesh extraction and refinement."""
 
-    name, version = "mesh", 4
+    name, version = "mesh", 5
     needs = {
         "photo": "prepare.view", "gaussians": "fuse.gaussians", "normals_front": "refine.normals_front",
         "normals_back": "refine.normals_back",
@@ -50,13 +50,13 @@ class MeshStage(Stage[MeshConfig]):
     def run(
         self, *, device: torch.device, photo: View, gaussians: Gaussians, normals_front: torch.Tensor, normals_back: torch.Tensor
     ) -> dict[str, Any]:
-        """The mesh, pictures of it, and a report: holes, components, faces, watertight, volume."""
+        """The mesh, pictures of it, and a report: components, faces, watertight, volume."""
         import torch
 
         from models.detail.outline import snap_outline
         from models.mesh_refine import refine_to_normals
         from models.painting import paint
-        from models.surface import describe
+        from models.surface import describe, smooth
         from models.tsdf import render_depth_views
         from pipeline.types import Mesh as MeshRecord
 
@@ -65,7 +65,8 @@ class MeshStage(Stage[MeshConfig]):
         surface, report = self._extract(views)
         if config.normals and config.iterations:
             targets = normal_targets(normals_front, normals_back)
-            surface, trace = refine_to_normals(surface, targets, iterations=config.iterations, laplacian=config.laplacian)
+            refined, trace = refine_to_normals(surface, targets, iterations=config.iterations, laplacian=config.laplacian)
+            surface = smooth(refined, config.smoothing)  # what the normals' noise left
             report["normal_l1"] = [trace[0], trace[-1]]
         if config.outline:
             surface = snap_outline(surface, photo)
@@ -85,18 +86,15 @@ class MeshStage(Stage[MeshConfig]):
         return pictures
 
     def _extract(self, views: DepthViews) -> tuple[Surface, dict[str, Any]]:
-        from models.surface import decimate, describe, fill_holes, largest_component, smooth
+        from models.surface import components, decimate, largest_component, smooth
         from models.tsdf import fuse_depth
 
         try:
             raw = fuse_depth(views, voxel=self.config.voxel, truncation=self.config.truncation)
         except ValueError as error:
             raise StageError(f"no mesh: {error} Look at 06_fuse/views.") from error
-        closed, filled = fill_holes(largest_component(raw))
-        surface = decimate(smooth(closed, self.config.smoothing), self.config.faces)
-        before = describe(raw)
-        extracted = {name: before[name] for name in ("faces", "components", "holes")}
-        return surface, {"extracted": extracted, "holes_filled": filled}
+        surface = decimate(smooth(largest_component(raw), self.config.smoothing), self.config.faces)
+        return surface, {"extracted": {"faces": len(raw.faces), "components": int(components(raw).max()) + 1}}
 
 
 def normal_targets(front: torch.Tensor, back: torch.Tensor) -> NormalTargets:

@@ -16,7 +16,7 @@ from models.painting import paint
 from models.refinement.terms import normal_loss
 from models.silhouette import normal_difference, normal_maps, vertex_normals, visible_faces
 from models.surface import Surface, boundary, describe
-from models.tsdf import DepthViews, fuse_depth
+from models.tsdf import DepthViews
 from models.zbuffer import rasterize_views
 from pipeline.camera import orbit_cameras, project, resize
 from pipeline.normal_image import encode_normals
@@ -124,15 +124,6 @@ def test_painted_colours_agree_with_grid_sample_and_flow_where_nothing_is_seen()
     # a depth within rounding of the tolerance may count on one side only
     assert (difference > 2e-5).float().mean() < 0.005
     assert torch.isfinite(found).all() and found.min() >= 0 and found.max() <= 1
-
-
-def test_the_box_of_the_person_gives_the_surface_of_the_whole_picture(monkeypatch):
-    _, views = ball_views(96)
-    cut = fuse_depth(views, voxel=0.02, truncation=0.06)
-    monkeypatch.setattr("models.tsdf._box", lambda depth: (slice(0, depth.shape[0]), slice(0, depth.shape[1])))
-    whole = fuse_depth(views, voxel=0.02, truncation=0.06)
-    assert np.array_equal(cut.faces, whole.faces)
-    assert np.abs(cut.vertices - whole.vertices).max() < 1e-3  # the principal point is rounded at another place
 
 
 def slow_boundary(faces):
