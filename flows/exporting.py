@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 FORMATS = ("ply", "splat", "spz", "glb", "obj", "mp4", "html")
 GAUSSIANS, MESHES = ("ply", "splat", "spz"), ("glb", "obj")
 _GAUSSIANS = (("detail", "gaussians"), ("fuse", "gaussians"), ("refine", "gaussians"), ("coarse", "gaussians"))  # the best first
-_MESHES = (("texture", "mesh"), ("mesh", "mesh"))
+_MESHES = (("texture", "mesh"), ("detail", "mesh"), ("mesh", "mesh"))
 _SOURCES = {to: _GAUSSIANS for to in GAUSSIANS} | {to: _MESHES for to in MESHES} | {"mp4": (("turntable", "turntable"),)}
 PAGE_GAUSSIANS = 200_000  # of the offline page, which stays under 8 MB
 
@@ -145,6 +145,7 @@ def _page(store: Store, subject: str, changes: Changes) -> tuple[Write, tuple[st
 
     record, output, stage = _best(store, subject, "ply")
     gaussians = pruned(record.load(output), changes.gaussians or PAGE_GAUSSIANS)
-    mesh = store.linked(subject, "mesh")
-    text = page(Person(subject, gaussians, mesh.load("mesh") if mesh else None)).encode()
-    return lambda target: target.write_bytes(text), ((stage, "mesh") if mesh else (stage,))
+    meshes = ((name, found.load(output)) for name, output in _MESHES if (found := store.linked(subject, name)))
+    source, mesh = next(meshes, (None, None))
+    text = page(Person(subject, gaussians, mesh)).encode()
+    return lambda target: target.write_bytes(text), (tuple(dict.fromkeys((stage, source))) if source else (stage,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ import torch
 import toy_person
 import trimesh
 from chromium import Browser, needs_chromium
+from PIL import Image
 
 from flows.cli import app, guarded
 from flows.exporting import FORMATS, Changes, Exported, export_file, warn_of_stale
@@ -79,7 +81,7 @@ def test_every_format_is_written_and_read_back(work, tmp_path, to):
     made = export_file(work, "toy", to, tmp_path / "deep" / f"x.{to}")
     content = made.path.read_bytes()
     if to in READERS:
-        assert len(READERS[to].decode(content)) == len(toy_person.gaussians(0)) and made.stages == ("fuse",)
+        assert len(READERS[to].decode(content)) == len(toy_person.gaussians(0)) and made.stages == ("detail",)
     elif to == "glb":
         assert len(textured_glb.decode(content).faces) == len(toy_person.mesh().faces) and made.stages == ("texture",)
     else:
@@ -112,7 +114,7 @@ def test_out_is_a_folder_or_a_file_of_the_format(work, tmp_path):
 def test_damaged_results_are_not_exported(tmp_path, to, capsys, monkeypatch):
     toy_person.make(tmp_path / "work")
     monkeypatch.chdir(tmp_path)
-    file = next(tmp_path.glob("work/cache/fuse/*/gaussians.ply"))
+    file = next(tmp_path.glob("work/cache/detail/*/gaussians.ply"))
     content = file.read_bytes()
     file.write_bytes(content[:-9] + bytes([content[-9] ^ 4]) + content[-8:])
     assert guarded(lambda: app(["export", "toy", "--to", to], standalone_mode=False)) == 2
@@ -131,10 +133,10 @@ def test_a_result_from_before_is_exported_with_a_warning(tmp_path, caplog):
 
 
 def test_unfinished_subjects_export_what_they_have_and_say_so(tmp_path, caplog):
-    toy_person.make(tmp_path, without=("fuse", "mesh", "texture", "turntable"))
+    toy_person.make(tmp_path, without=("fuse", "mesh", "detail", "texture", "turntable"))
     made = export_file(tmp_path, "toy", "splat", tmp_path)
     assert made.stages == ("refine",) and "yet: this is that of `refine`" in caplog.text
-    for to, stages in {"glb": "`texture` or `mesh`", "obj": "`texture` or `mesh`", "mp4": "`turntable`"}.items():
+    for to, stages in {"glb": "`texture` or `detail` or `mesh`", "obj": "`texture` or `detail` or `mesh`", "mp4": "`turntable`"}.items():
         with pytest.raises(ValueError, match=f"has no .* yet: it comes from {stages}; `turnaround status toy`"):
             export_file(tmp_path, "toy", to, None)
 
@@ -182,7 +184,7 @@ def test_textures_of_another_size(work, tmp_path):
     small = read(export_file(work, "toy", "glb", tmp_path, Changes(texture=32)).path)
     assert small.texture.shape == (32, 32, 3)
     torch.testing.assert_close(small.texture, toy_person.textured().texture[::2, ::2], atol=0.02, rtol=0)
-    with pytest.raises(ValueError, match="bakes anew and needs `detail`"):
+    with pytest.raises(ValueError, match="bakes anew and needs `back_view`"):
         export_file(work, "toy", "glb", tmp_path, Changes(texture=128))
     export_file(work, "toy", "obj", tmp_path, Changes(texture=32))
     assert {"toy.obj", "toy.mtl"} <= {p.name for p in tmp_path.iterdir()} and "map_Kd toy." in (tmp_path / "toy.mtl").read_text()
@@ -248,6 +250,16 @@ def test_packed_mesh_is_the_mesh_within_its_quantisation():
     assert np.abs(colors.reshape(-1, 3) / 255 - mesh.colors.numpy()).max() <= 0.5 / 255 + 1e-6
 
 
+def test_packed_texture_lies_behind_places_in_it():
+    mesh = toy_person.textured()
+    facts, data = pack_mesh(mesh)
+    n, f = facts["vertices"], facts["faces"]
+    _, places, skin = np.split(np.frombuffer(data, np.uint8), [6 * f + 6 * n, 6 * f + 10 * n])
+    assert facts["textured"] and np.abs(places.view("<u2").reshape(-1, 2) / 65535 - mesh.uv.numpy()).max() < 1e-5
+    texels = np.asarray(Image.open(io.BytesIO(skin.tobytes()))) / 255
+    assert texels.shape == (64, 64, 3) and np.abs(texels - mesh.texture.numpy()).mean() < 0.02
+
+
 # the page
 
 
@@ -302,9 +314,9 @@ def test_the_page_shows_what_our_renderer_shows_from_front_and_side(programs, wo
             assert psnr(seen, expected[k][:, ::-1]) < psnr(seen, expected[k]) - 5, "the mirror image is another picture"
         browser.run("document.querySelector('#kinds button:nth-child(2)').click(); document.getElementById('reset').click()")
         mesh = settled(browser)
-        assert 12 < psnr(mesh, expected[0]) < 27 and tuple(mesh[size // 2, size // 2]) == pytest.approx((204, 204, 51), abs=3)
+        assert 12 < psnr(mesh, expected[0]) < 27 and tuple(mesh[size // 2, size // 2].tolist()) == pytest.approx((204, 204, 51), abs=3)
         browser.run("document.getElementById('background').click()")
-        assert tuple(settled(browser)[2, 2]) == pytest.approx((22, 24, 27), abs=2)
+        assert tuple(settled(browser)[2, 2].tolist()) == pytest.approx((22, 24, 27), abs=2)
         browser.run("document.getElementById('about').click()")
         assert "three.js authors" in browser.run("document.querySelector('dialog[open] pre').textContent")
     finally:

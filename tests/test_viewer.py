@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import sys
 from pathlib import Path
@@ -12,8 +13,10 @@ import torch
 import toy_person
 from chromium import Browser, needs_chromium
 
-from flows.viewer.scene import first_choice, gaussians_step, moved, open_scene, quality_lines
+from flows.viewer.scene import Choice, first_choice, gaussians_step, mesh_step, moved, open_scene, quality_lines
 from flows.viewer.serve import serve, start
+
+LATER = ("refine", "fuse", "mesh", "detail", "texture")
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +26,8 @@ def work(tmp_path_factory) -> Path:
 
 def test_a_finished_subject_has_every_stop_and_every_iteration(work):
     scene = open_scene(work, "toy")
-    assert [step.stage for step in scene.steps] == ["coarse", "refine", "fuse", "mesh"] and not any(step.missing for step in scene.steps)
+    assert [step.stage for step in scene.steps] == ["coarse", "refine", "fuse", "mesh", "detail", "texture"]
+    assert not any(step.missing for step in scene.steps)
     assert len(scene.bodies) == toy_person.ITERATIONS + 1 and scene.kept == 2
     assert torch.equal(scene.bodies[3].transl, toy_person.path().transl[3])
     assert list(scene.losses) == ["total", "front", "sides"] and scene.losses["front"] == [0.5, 0.25, 0.5 / 3]
@@ -34,7 +38,7 @@ def test_a_finished_subject_has_every_stop_and_every_iteration(work):
 def test_the_stage_slider_brings_its_gaussians_its_body_and_the_mesh(work):
     scene = open_scene(work, "toy")
     choice = first_choice(scene)
-    assert (choice.step, choice.iteration, choice.mesh) == (2, 2, False) and gaussians_step(scene, choice) == 2
+    assert (choice.step, choice.iteration, choice.mesh) == (4, 2, False) and gaussians_step(scene, choice) == 4
     coarse = moved(scene, choice, 0)
     assert coarse.iteration == 0 and gaussians_step(scene, coarse) == 0
     mesh = moved(scene, coarse, 3)
@@ -42,9 +46,18 @@ def test_the_stage_slider_brings_its_gaussians_its_body_and_the_mesh(work):
     assert moved(scene, mesh, 1).gaussians and not moved(scene, mesh, 1).mesh
 
 
+def test_a_mesh_is_its_own_steps_else_the_last_there_is(work, tmp_path):
+    scene = open_scene(work, "toy")
+    assert mesh_step(scene, Choice(0)) is None
+    assert [mesh_step(scene, Choice(k, mesh=True)) for k in range(6)] == [5, 5, 5, 3, 4, 5]
+    assert [gaussians_step(scene, Choice(k)) for k in range(6)] == [0, 1, 2, 2, 4, 4]
+    bare = open_scene(toy_person.make(tmp_path, without=("mesh",)), "toy")
+    assert [mesh_step(bare, Choice(k, mesh=True)) for k in range(6)] == [5, 5, 5, None, 4, 5]
+
+
 def test_missing_and_failed_stages_are_told(tmp_path):
-    scene = open_scene(toy_person.make(tmp_path, without=("refine", "fuse", "mesh"), failures={"refine": "no body in sight"}), "toy")
-    assert [bool(step.missing) for step in scene.steps] == [False, True, True, True]
+    scene = open_scene(toy_person.make(tmp_path, without=LATER, failures={"refine": "no body in sight"}), "toy")
+    assert [bool(step.missing) for step in scene.steps] == [False, True, True, True, True, True]
     assert "failed: no body in sight" in scene.steps[1].missing and "not made yet" in scene.steps[2].missing
     assert len(scene.bodies) == 1 and scene.losses == {} and first_choice(scene).step == 0
     assert gaussians_step(scene, moved(scene, first_choice(scene), 3)) is None
@@ -102,7 +115,9 @@ def test_viser_gets_our_covariances():
     arrays = splat_arrays(toy_person.gaussians(count=5))
     g = toy_person.gaussians(count=5)
     variances = np.linalg.eigvalsh(arrays["covariances"])
-    np.testing.assert_allclose(variances, np.sort(g.scales.numpy() ** 2, 1), rtol=1e-3)
+    np.testing.assert_allclose(variances, np.sort((100 * g.scales.numpy().clip(2.5e-3)) ** 2, 1), rtol=1e-3)
+    tiny = splat_arrays(dataclasses.replace(g, scales=g.scales * 1e-3))
+    np.testing.assert_allclose(tiny["covariances"], np.eye(3)[None].repeat(20, 0) * 0.25**2, atol=1e-5)
     assert arrays["centers"].shape == (20, 3) and arrays["opacities"].shape == (20, 1)
 
 
@@ -127,6 +142,13 @@ def share(picture: np.ndarray, color: tuple[int, int, int]) -> tuple[float, floa
     return len(rows), columns.mean() if len(rows) else np.nan, rows.mean() if len(rows) else np.nan
 
 
+def tinted(picture: np.ndarray, channel: int) -> tuple[float, float, float]:
+    """Pixels of strong red (0), green (1) or blue (2) in any light, and their mean x and y."""
+    others = np.delete(picture, channel, -1).max(-1).astype(int)
+    rows, columns = np.nonzero(picture[..., channel] > 2 * others + 10)
+    return len(rows), columns.mean() if len(rows) else np.nan, rows.mean() if len(rows) else np.nan
+
+
 @needs_chromium
 def test_the_page_shows_the_person_upright_and_not_mirrored(work, tmp_path):
     window = start(open_scene(work, "toy"), port=8941)
@@ -144,6 +166,10 @@ def test_the_page_shows_the_person_upright_and_not_mirrored(work, tmp_path):
         text = browser.run("document.body.innerText")
         assert "toy" in text and "coarse" in text and "fused" in text and "IoU" in text and not browser.errors
         assert all(url.startswith(f"http://127.0.0.1:{window.port}") for url in browser.requests)
+        window.stage.value = 5
+        until(browser, lambda p: share(p, (51, 178, 51))[0] < 100)  # the light of the page shades meshes
+        mesh = until(browser, lambda p: tinted(p, 1)[0] > 200)
+        assert abs(tinted(mesh, 1)[2] - head) < 20 and tinted(mesh, 0)[1] < tinted(mesh, 1)[1], "the texture stands where the Gaussians do"
         window.stage.value = 0
         assert window.choice.step == 0 and window.choice.iteration == 0
     finally:
@@ -154,7 +180,7 @@ def test_the_page_shows_the_person_upright_and_not_mirrored(work, tmp_path):
 @needs_chromium
 def test_names_and_messages_stay_text(tmp_path):
     name, evil = "a <img src=x onerror=document.body.dataset.evil=1> {1+1} *b*", "<b>no</b>\n- [link](http://evil.example)\n```js"
-    toy_person.make(tmp_path / "work", name, without=("refine", "fuse", "mesh"), failures={"refine": evil})
+    toy_person.make(tmp_path / "work", name, without=LATER, failures={"refine": evil})
     window = start(open_scene(tmp_path / "work", name), port=8961)
     browser = Browser(tmp_path / "profile", (900, 900))
     try:

@@ -76,8 +76,9 @@ def outputs() -> dict[str, dict[str, tuple[str, Any]]]:
         "refine": {
             "gaussians": ("Gaussians", gaussians(2)), "body": ("Body", bodies[2]), "path": ("Body", bodies), "trace": ("Trace", trace),
         },
-        "fuse": {"gaussians": ("Gaussians", gaussians(0))},
+        "fuse": {"gaussians": ("Gaussians", gaussians(3))},
         "mesh": {"mesh": ("Mesh", mesh())},
+        "detail": {"gaussians": ("Gaussians", gaussians(0)), "mesh": ("Mesh", mesh())},
         "texture": {"mesh": ("TexturedMesh", textured())},
         "turntable": {"turntable": ("Video", b"film")},
     }  # fmt: skip

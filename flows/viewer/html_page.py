@@ -19,7 +19,7 @@ from flows.viewer.packing import pack_gaussians, pack_mesh
 from pipeline import registry
 from pipeline.camera import DISTANCE, FOCAL
 from pipeline.registry import Package
-from pipeline.types import Gaussians, Mesh
+from pipeline.types import Gaussians, Mesh, TexturedMesh
 
 THREE = Package(
     "npm",
@@ -57,7 +57,7 @@ class Person:
 
     name: str
     gaussians: Gaussians | None
-    mesh: Mesh | None
+    mesh: Mesh | TexturedMesh | None
 
 
 def page(person: Person) -> str:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from pipeline import dot_splat
-from pipeline.types import Gaussians, Mesh
+from pipeline.textured_glb import texture_bytes
+from pipeline.types import Gaussians, Mesh, TexturedMesh
 
 STEP = 2.0**-14  # metres between positions
 _SCALE_BITS = 7  # of the mantissa: steps of 0.8 %
+_QUALITY = 82  # of the texture's JPEG: a third of the bytes of the files for other programs
 
 
 def pack_gaussians(gaussians: Gaussians) -> bytes:
@@ -34,8 +38,11 @@ def _short(values: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(((bits + np.uint32(1 << (low - 1))) & ~np.uint32((1 << low) - 1)).view("<f4"))
 
 
-def pack_mesh(mesh: Mesh) -> tuple[dict[str, Any], bytes]:
-    """A mesh in 16 bits a coordinate and 8 a colour: its description, and indices, positions and colours in this order."""
+def pack_mesh(mesh: Mesh | TexturedMesh) -> tuple[dict[str, Any], bytes]:
+    """A mesh in 16 bits a coordinate: its description, and indices, positions and colours (8 bits) in this order.
+
+    In the place of colours, a textured mesh has its texture coordinates (16 bits) and then the texture as JPEG.
+    """
     m = mesh.detach().to("cpu")
     vertices = m.vertices.double().numpy()
     low = vertices.min(0)
@@ -43,6 +50,13 @@ def pack_mesh(mesh: Mesh) -> tuple[dict[str, Any], bytes]:
     wide = len(vertices) > 2**16
     indices = m.faces.numpy().astype("<u4" if wide else "<u2")
     places = np.round((vertices - low) / size * 65535).astype("<u2")
-    colors = np.round(m.colors.double().clamp(0, 1).numpy() * 255).astype(np.uint8)
+    textured = isinstance(m, TexturedMesh)
+    paint = _skin(m) if textured else np.round(m.colors.double().clamp(0, 1).numpy() * 255).astype(np.uint8).tobytes()
     facts = {"vertices": len(vertices), "faces": len(indices), "low": low.tolist(), "size": size.tolist(), "wide": wide}
-    return facts, indices.tobytes() + places.tobytes() + colors.tobytes()
+    return {**facts, "textured": textured}, indices.tobytes() + places.tobytes() + paint
+
+
+def _skin(mesh: TexturedMesh) -> bytes:
+    texels = io.BytesIO()
+    Image.fromarray(texture_bytes(mesh)).save(texels, "JPEG", quality=_QUALITY)
+    return np.round(mesh.uv.double().clamp(0, 1).numpy() * 65535).astype("<u2").tobytes() + texels.getvalue()

@@ -13,10 +13,11 @@ from typing import Any
 from flows import subjects
 from pipeline.crop import networks_copy
 from pipeline.store import Record, Store, StoreError
-from pipeline.types import Body, Gaussians, Mesh, View
+from pipeline.types import Body, Gaussians, Mesh, TexturedMesh, View
 
-STEPS = ("coarse", "refine", "fuse", "mesh")  # stages that the slider passes
-LABELS = {"coarse": "coarse", "refine": "refined", "fuse": "fused", "mesh": "mesh"}
+STEPS = ("coarse", "refine", "fuse", "mesh", "detail", "texture")  # stages that the slider passes
+LABELS = {"coarse": "coarse", "refine": "refined", "fuse": "fused", "mesh": "mesh", "detail": "detail", "texture": "texture"}
+MESHES = ("mesh", "texture")  # steps that show a mesh first; it was made from the Gaussians of the step before
 _SHOWN = ("prepare", "estimate", *STEPS)
 
 
@@ -26,7 +27,7 @@ class Step:
 
     stage: str
     gaussians: Gaussians | None = None
-    mesh: Mesh | None = None
+    mesh: Mesh | TexturedMesh | None = None
     missing: str = ""  # a sentence; empty where the stage is there
 
 
@@ -93,7 +94,7 @@ def _outputs(stage: str, record: Record) -> dict[str, Any]:
     made = record.manifest["outputs"]
     shown = {
         "prepare": ("view",), "estimate": ("body",), "coarse": ("gaussians",), "refine": ("gaussians", "body", "path", "trace"),
-        "fuse": ("gaussians",), "mesh": ("mesh",),
+        "fuse": ("gaussians",), "mesh": ("mesh",), "detail": ("gaussians", "mesh"), "texture": ("mesh",),
     }  # fmt: skip
     values: dict[str, Any] = {name: record.load(name) for name in shown[stage] if name in made}
     values["step"] = {name: values[name] for name in ("gaussians", "mesh") if name in values}
@@ -122,17 +123,27 @@ def first_choice(scene: Scene) -> Choice:
 
 def moved(scene: Scene, choice: Choice, step: int) -> Choice:
     """The choice after the stage slider: the coarse stage had the estimated body, later ones the refined; a mesh replaces Gaussians."""
-    mesh = scene.steps[step].stage == "mesh"
+    mesh = scene.steps[step].stage in MESHES
     iteration = 0 if scene.steps[step].stage == "coarse" else scene.kept
     return replace(choice, step=step, iteration=iteration, gaussians=not mesh, mesh=mesh)
 
 
 def gaussians_step(scene: Scene, choice: Choice) -> int | None:
-    """The step whose Gaussians are on screen: none where they are off or missing; at the mesh those it was made from."""
+    """The step whose Gaussians are on screen: none where they are off or missing; at a mesh those of the step before."""
     if not choice.gaussians:
         return None
-    step = choice.step - 1 if scene.steps[choice.step].stage == "mesh" else choice.step
+    step = choice.step - 1 if scene.steps[choice.step].stage in MESHES else choice.step
     return step if scene.steps[step].gaussians is not None else None
+
+
+def mesh_step(scene: Scene, choice: Choice) -> int | None:
+    """The step whose mesh is on screen: its own, else the last there is; none where it is off, or a step of a mesh has none."""
+    if not choice.mesh:
+        return None
+    there = [k for k, step in enumerate(scene.steps) if step.mesh is not None]
+    if choice.step in there or scene.steps[choice.step].stage in MESHES or not there:
+        return choice.step if choice.step in there else None
+    return there[-1]
 
 
 def quality_lines(scene: Scene) -> list[str]:

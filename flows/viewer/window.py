@@ -16,13 +16,16 @@ import numpy as np
 import viser.uplot
 
 from flows.viewer.guard import guarded_server, quiet
-from flows.viewer.scene import LABELS, Choice, Scene, first_choice, gaussians_step, moved, quality_lines
+from flows.viewer.scene import LABELS, Choice, Scene, first_choice, gaussians_step, mesh_step, moved, quality_lines
+from pipeline import textured_glb
 from pipeline.camera import camera_center
 from pipeline.rotation import matrix_to_quat, quat_to_matrix
-from pipeline.types import Gaussians
+from pipeline.types import Gaussians, Mesh, TexturedMesh
 
 _COLORS = ("#1b5fad", "#c23b22", "#3a923a", "#9467bd", "#c69c1d", "#666666", "#d670ad", "#17a2b8")
 _START, _TARGET = (-2.3, -0.7, -3.0), (0.0, 0.0, -0.5)  # beside the input camera: both it and the person are in sight
+_UNIT = 0.01  # metres of a unit of Gaussians: viser keeps covariances in 16 bits, in which those of .25 mm are 0 in square metres
+_LEAST = 0.0025  # metres: viser leaves out what is under half a pixel; smaller Gaussians would be gone from the start camera
 _BODY_COLOR = (120, 170, 230)
 
 
@@ -55,12 +58,18 @@ class Window:
         world.set_background_image(np.full((2, 2, 3), 255, np.uint8))
         camera = self.server.initial_camera
         camera.position, camera.look_at, camera.up, camera.fov = _START, _TARGET, (0.0, -1.0, 0.0), math.radians(50)
-        self.splats = {k: world.add_gaussian_splats(f"/gaussians/{step.stage}", visible=False, **splat_arrays(step.gaussians))
+        self.splats = {k: world.add_gaussian_splats(f"/gaussians/{step.stage}", visible=False, scale=_UNIT, **splat_arrays(step.gaussians))
                        for k, step in enumerate(scene.steps) if step.gaussians is not None}  # fmt: skip
-        mesh = next((step.mesh for step in scene.steps if step.mesh is not None), None)
-        self.mesh = None if mesh is None else world.add_mesh_trimesh("/mesh", _trimesh(mesh), visible=False)
+        self.meshes = {k: self._add_mesh(f"/mesh/{step.stage}", step.mesh) for k, step in enumerate(scene.steps) if step.mesh is not None}
         self.body = self._add_body()
         self.frustum = None if scene.view is None else self._add_camera(scene.view)
+
+    def _add_mesh(self, name: str, mesh: Mesh | TexturedMesh) -> Any:
+        world = self.server.scene
+        if isinstance(mesh, Mesh):
+            return world.add_mesh_trimesh(name, _trimesh(mesh), visible=False)
+        ground = (0.0, float(mesh.vertices[:, 1].max()), 0.0)  # the file is y-up and stands on y = 0
+        return world.add_glb(name, textured_glb.encode(mesh), wxyz=(0.0, 1.0, 0.0, 0.0), position=ground, visible=False)
 
     def _add_body(self) -> Any:
         """The body's node, or None where there is no body or its model is not on this machine (`self.body_fault` says which)."""
@@ -110,7 +119,7 @@ class Window:
         self.toggles = {}
         there = {
             "gaussians": bool(self.splats),
-            "mesh": self.mesh is not None,
+            "mesh": bool(self.meshes),
             "body": self.body is not None,
             "camera": self.frustum is not None,
         }
@@ -153,11 +162,12 @@ class Window:
     def _show(self) -> None:
         """Nodes and controls as the choice says."""
         scene, choice = self.scene, self.choice
-        chosen = gaussians_step(scene, choice)
+        chosen = ((self.splats, gaussians_step(scene, choice)), (self.meshes, mesh_step(scene, choice)))
         with self.server.atomic():
-            for k, splat in self.splats.items():
-                splat.visible = k == chosen
-            for node, shown in ((self.mesh, choice.mesh), (self.body, choice.body), (self.frustum, choice.camera)):
+            for nodes, step in chosen:
+                for k, node in nodes.items():
+                    node.visible = k == step
+            for node, shown in ((self.body, choice.body), (self.frustum, choice.camera)):
                 if node is not None:
                     node.visible = shown
             if self.body is not None and choice.body:
@@ -193,17 +203,20 @@ class Window:
 
 
 def splat_arrays(gaussians: Gaussians) -> dict[str, Any]:
-    """Gaussians as viser takes them: centers (n, 3), covariances (n, 3, 3) in square metres, rgbs (n, 3) and opacities (n, 1) in [0, 1]."""
-    axes = quat_to_matrix(gaussians.quats) * gaussians.scales[:, None, :]
+    """Gaussians as viser takes them: centers (n, 3) in _UNIT, covariances (n, 3, 3), rgbs (n, 3) and opacities (n, 1) in [0, 1].
+
+    Scales under _LEAST become _LEAST: what the detail stage makes is a little softer here than in the offline page.
+    """
+    axes = quat_to_matrix(gaussians.quats) * (gaussians.scales.clamp(min=_LEAST) / _UNIT)[:, None, :]
     return {
-        "centers": gaussians.means.numpy(),
+        "centers": (gaussians.means / _UNIT).numpy(),
         "covariances": (axes @ axes.transpose(-1, -2)).numpy(),
         "rgbs": gaussians.colors.clamp(0, 1).numpy(),
         "opacities": gaussians.opacities[:, None].numpy(),
     }
 
 
-def _trimesh(mesh: Any) -> Any:
+def _trimesh(mesh: Mesh) -> Any:
     import trimesh
 
     colors = (mesh.colors.clamp(0, 1).numpy() * 255).round().astype(np.uint8)
