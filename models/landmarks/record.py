@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,8 +12,9 @@ from models.landmarks.hands import Hand
 from models.landmarks.names import FACE_68
 from models.landmarks.people import PersonLandmarks
 from models.landmarks.pose import Pose, Variant
-from pipeline.crop import between
-from pipeline.types import Camera
+
+if TYPE_CHECKING:
+    from pipeline.types import Camera
 
 SOURCE = "blazepose"
 
@@ -87,6 +88,8 @@ def keypoints_at(keypoints: Keypoints, source: Camera, target: Camera) -> dict[s
 
 def _points_at(points: Sequence[Sequence[float]], source: Camera, target: Camera) -> list[list[float]]:
     """Rows of x, y, perhaps z, and what stays as it is."""
+    from pipeline.crop import between  # needs torch, which the rest of this file does without
+
     scale, shift = between(source, target)
     table = np.array(points, float).reshape(len(points), -1)
     table[:, :2] = table[:, :2] * scale + shift
