@@ -12,6 +12,7 @@ from torch import Tensor
 
 from models.silhouette import normal_difference, normal_maps, visible_faces
 from models.surface import Surface, mean_of_neighbours
+from pipeline.camera import rays
 from pipeline.types import Camera
 
 REDRAW = 10  # iterations between two drawings of the visible faces
@@ -27,7 +28,7 @@ class NormalTargets:
 
 
 def refine_to_normals(
-    surface: Surface, targets: NormalTargets, *, iterations: int = 40, lr: float = 4e-4, laplacian: float = 3.0, max_angle: float = 75.0
+    surface: Surface, targets: NormalTargets, *, iterations: int = 40, lr: float = 4e-4, laplacian: float = 10.0, max_angle: float = 75.0
 ) -> tuple[Surface, list[float]]:
     """Move vertices so that the rendered normals agree with `targets` (HGM, appendix: L1 + Laplacian).
 
@@ -38,6 +39,8 @@ def refine_to_normals(
         lr: metres a step.
         laplacian: weight of the mean squared Laplacian of the displacement in cm, beside the L1 of the normals.
         max_angle: degrees; pixels where the map and the mesh disagree by more count nothing: there it is another surface.
+
+    A pixel counts by the squared cosine at which its camera sees the surface: at a grazing angle maps are noise.
 
     Returns:
         The moved mesh and the L1 of the normals at each iteration.
@@ -51,7 +54,7 @@ def refine_to_normals(
     trace: list[float] = []
     visible = visible_faces(start, faces, targets.cameras)
     agree = (normal_maps(start, faces, targets.cameras, visible) * targets.normals).sum(-1) > np.cos(np.deg2rad(max_angle))
-    weight = targets.weight * agree
+    weight = targets.weight * agree * _facing(targets) ** 2
     share = 1 / weight.sum().clamp(min=1)
     for step in range(iterations):
         if step and step % REDRAW == 0:
@@ -64,3 +67,8 @@ def refine_to_normals(
         optimizer.step()
         trace.append(data.item())
     return Surface((start + shift.detach()).double().numpy(), surface.faces), trace
+
+
+def _facing(targets: NormalTargets) -> Float[Tensor, "c h w"]:
+    """Cosines between the maps' normals and the ways back to the camera, 0 from behind."""
+    return -(targets.normals * torch.nn.functional.normalize(rays(targets.cameras), dim=-1)).sum(-1).clamp(max=0)

@@ -30,7 +30,7 @@ class MeshConfig(StageConfig):
     faces: int = Field(60000, ge=100, description="number of faces after decimation")
     normals: bool = Field(True, description="refine against the normals of front and back")
     iterations: int = Field(30, ge=0, description="steps of that refinement")
-    laplacian: float = Field(3.0, ge=0, description="weight of the Laplacian of the displacement")
+    laplacian: float = Field(10.0, ge=0, description="weight of the Laplacian of the displacement")
     outline: bool = Field(True, description="move the surface across the photo until its outline is the mask's")
     preview_size: int = Field(512, ge=64, description="pixels of the previews")
 
