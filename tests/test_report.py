@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import math
 import re
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +22,7 @@ from toy_pictures import SIZE, paint, photo, project
 from flows.report import diff, measures, page, pairs, write_comparison, write_sweep, write_work_page
 from flows.report.document import Document, relative_url
 from flows.report.rows import Cell, Row
-from flows.report.thumbs import SIDE, Thumbs
+from flows.report.thumbs import SIDE, Thumbs, first_frame
 from pipeline.codecs import codec_for
 from pipeline.manifest import Record
 from pipeline.store import Store
@@ -237,6 +240,31 @@ def test_a_sweep_s_page_starts_where_the_values_differ(work):
     assert [len({v["cells"]["paint"].get("key") for v in s["variants"]}) for s in data["subjects"]] == [3, 3, 1]
     with pytest.raises(ValueError, match="at least one subject"):
         write_sweep(work, {"a": []})
+
+
+def film(frames: np.ndarray, path: Path) -> Any:
+    from pipeline.video import encode
+
+    path.write_bytes(encode(iter(frames), quality=10))
+    return SimpleNamespace(file=lambda output: path)
+
+
+def test_films_are_measured_frame_by_frame_and_seen_without_a_fork(tmp_path):
+    frames = np.full((4, 32, 48, 3), 200, np.uint8)
+    other = frames.copy()
+    other[2] = 190
+    a, b, short = (film(value, tmp_path / f"{k}.mp4") for k, value in enumerate((frames, other, frames[:3, :16])))
+    found = measures._films(a, b, "film")
+    assert (found["frames"], found["frames_equal"]) == (4, 3)
+    assert found["psnr_lowest"] == pytest.approx(20 * math.log10(255 / 10), abs=1.5)
+    assert measures._films(a, short, "film") == {"frames": [4, 3], "sizes": [[32, 48], [16, 48]]}
+    code = """import os, sys; from pathlib import Path; from flows.report.thumbs import first_frame
+os.register_at_fork(before=lambda: os._exit(3)); print(*first_frame(Path(sys.argv[1])).size)"""
+    done = subprocess.run([sys.executable, "-c", code, str(a.file("film"))], capture_output=True, text=True)
+    assert done.stdout.split() == ["48", "32"], done.stderr
+    (tmp_path / "none.mp4").write_bytes(b"film")
+    with pytest.raises(OSError, match="holds no picture"):
+        first_frame(tmp_path / "none.mp4")
 
 
 def test_diff_takes_the_run_before_and_beginnings_of_keys(work):

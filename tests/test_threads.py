@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
 
 from models.threads import one_thread
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(params=[1, 3])
@@ -52,3 +57,9 @@ def test_other_threads_keep_theirs(threads):
         seen = [pool.submit(torch.get_num_threads).result() for pool in (first, third)]
         looked.set()
         assert seen == [threads, threads] and after.result() == threads
+
+
+def test_kernels_have_the_same_threads_whatever_was_imported_before():
+    code = "import models, numba; print(*numba.config.THREADING_LAYER_PRIORITY)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.split()[0] == "omp", done.stderr

@@ -19,6 +19,7 @@ _ORDER = {
     "coarse": ("views", "back"),
     "refine": ("masks", "normals_front", "normals_back"),
     "back_view": ("coarse", "refined", "view"),
+    "detail": ("views", "side_090", "side_270"),
     "texture": ("previews", "atlas"),
     "turntable": ("turntable", "sheet"),
 }

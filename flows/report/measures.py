@@ -121,27 +121,23 @@ def _digest(value: Any) -> str:
 
 def _films(a: Record, b: Record, output: str) -> Measure:
     """Over all frames, where both have as many of one size."""
-    import numpy as np
-
-    first, second = (_frames(record.file(output)) for record in (a, b))
-    if first.shape != second.shape:
-        return {"frames": [first.shape[0], second.shape[0]], "sizes": [list(first.shape[1:3]), list(second.shape[1:3])]}
-    errors = [psnr(np.abs(x.astype(np.int16) - y)) for x, y in zip(first, second, strict=True)]
-    known = [error for error in errors if error is not None]
-    return {"frames": len(first), "frames_equal": len(errors) - len(known), "psnr_lowest": min(known, default=None)}
-
-
-def _frames(file: Path) -> Any:
-    """(n, h, w, 3) uint8."""
     import imageio_ffmpeg
     import numpy as np
 
-    reader = imageio_ffmpeg.read_frames(str(file))
+    files = [str(record.file(output)) for record in (a, b)]
+    counts = [imageio_ffmpeg.count_frames_and_secs(file)[0] for file in files]
+    readers = [imageio_ffmpeg.read_frames(file) for file in files]  # a frame at a time: a film is some hundred MB
     try:
-        width, height = next(reader)["size"]  # type: ignore[index]
-        return np.stack([np.frombuffer(frame, np.uint8).reshape(height, width, 3) for frame in reader])  # type: ignore[arg-type]
+        sizes = [list(next(reader)["size"])[::-1] for reader in readers]  # type: ignore[index]
+        if counts[0] != counts[1] or sizes[0] != sizes[1]:
+            return {"frames": counts, "sizes": sizes}
+        pairs = ([np.frombuffer(frame, np.uint8) for frame in two] for two in zip(*readers, strict=True))  # type: ignore[arg-type]
+        errors = [psnr(np.abs(x.astype(np.int16) - y)) for x, y in pairs]
     finally:
-        reader.close()
+        for reader in readers:
+            reader.close()
+    known = [error for error in errors if error is not None]
+    return {"frames": len(errors), "frames_equal": len(errors) - len(known), "psnr_lowest": min(known, default=None)}
 
 
 def _mm(squares: Any) -> float:

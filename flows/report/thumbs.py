@@ -7,8 +7,10 @@ report/thumbs/<the same>.why                                 in its place for co
 from __future__ import annotations
 
 import base64
+import io
 import logging
 import os
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -144,11 +146,10 @@ def first_frame(file: Path) -> Image:
     import imageio_ffmpeg
     from PIL import Image as pil
 
-    frames = imageio_ffmpeg.read_frames(str(file), output_params=["-frames:v", "1"])
-    try:
-        width, height = next(frames)["size"]  # type: ignore[index]
-        return pil.frombytes("RGB", (width, height), next(frames))  # type: ignore[arg-type]
-    except StopIteration as error:
-        raise OSError(f"{file.name} holds no picture") from error
-    finally:
-        frames.close()
+    # imageio_ffmpeg.read_frames forks, which threaded kernels of this process do not bear; subprocess alone does not
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(file), "-frames:v", "1", "-f", "image2pipe", "-vcodec", "bmp", "-"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True)
+    if not done.stdout:
+        raise OSError(f"{file.name} holds no picture")
+    with pil.open(io.BytesIO(done.stdout), formats=("BMP",)) as frame:
+        return frame.convert("RGB")
