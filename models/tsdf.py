@@ -52,7 +52,7 @@ def solid(gaussians: Gaussians, layers: int) -> Gaussians:
 
 @torch.no_grad()
 def render_depth_views(
-    gaussians: Gaussians, size: int = 384, *, layers: int = 3, min_alpha: float = 0.5, max_jump: float = 0.05
+    gaussians: Gaussians, size: int = 384, *, layers: int = 4, min_alpha: float = 0.6, max_jump: float = 0.05
 ) -> DepthViews:
     """Depth and colour from `ring_cameras`.
 
@@ -71,7 +71,7 @@ def render_depth_views(
     return DepthViews(cameras.to("cpu"), torch.from_numpy(color), alpha, torch.from_numpy(certain), depth)
 
 
-def fuse_depth(views: DepthViews, *, voxel: float = 0.009, truncation: float = 0.03, clear: float = 0.2) -> Surface:
+def fuse_depth(views: DepthViews, *, voxel: float = 0.009, truncation: float = 0.035, clear: float = 0.2) -> Surface:
     """The closed surface of the truncated signed distance to all views, lengths in metres.
 
     Args:
