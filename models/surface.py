@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,15 @@ class Surface:
 
     vertices: Float[np.ndarray, "v 3"]
     faces: Int[np.ndarray, "f 3"]
+
+    @cached_property
+    def normals(self) -> Float[np.ndarray, "v 3"]:
+        """Unit normals of the vertices, out of the surface, weighted by their faces' areas; computed once."""
+        import torch
+
+        from models.silhouette.normals import vertex_normals
+
+        return vertex_normals(torch.from_numpy(self.vertices).float(), torch.from_numpy(np.ascontiguousarray(self.faces, np.int64))).numpy()
 
 
 def components(surface: Surface) -> Int[np.ndarray, " v"]:

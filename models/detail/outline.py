@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from scipy import ndimage, sparse
 from scipy.spatial import KDTree
 
-from models.detail.sight import look
+from models.detail.sight import drawn
 from models.surface import Surface, adjacency
 from pipeline.camera import project
 from pipeline.types import View
@@ -41,16 +41,16 @@ def snap_outline(surface: Surface, view: View, rounds: int = 2) -> Surface:
 
 
 def _pulled(surface: Surface, view: View, tree: KDTree, edge: np.ndarray) -> Surface:
-    sight = look(surface, view.camera)
-    drawn, direction = _outline(sight.hit)
-    if len(drawn) == 0:
+    face, _, _ = drawn(surface, view.camera)
+    own, direction = _outline(face >= 0)
+    if len(own) == 0:
         return surface
     far = FARTHEST * view.camera.width / 1024
-    distance, nearest = tree.query(np.concatenate([drawn, TURN * direction], 1), distance_upper_bound=far)
+    distance, nearest = tree.query(np.concatenate([own, TURN * direction], 1), distance_upper_bound=far)
     found = np.isfinite(distance)
-    move = edge[np.asarray(nearest)[found]] - drawn[found]
-    columns, rows = np.asarray(np.floor(drawn[found]), int).T
-    corners: np.ndarray = surface.faces[sight.face[rows, columns]]  # of the outline's pixels
+    move = edge[np.asarray(nearest)[found]] - own[found]
+    columns, rows = np.asarray(np.floor(own[found]), int).T
+    corners: np.ndarray = surface.faces[face[rows, columns]]  # of the outline's pixels
     count = len(surface.vertices)
     total, weight = np.zeros((count, 2)), np.zeros(count)
     for k in range(3):

@@ -13,7 +13,6 @@ from models.detail.carrying import carried
 from models.detail.panel import Panel
 from models.detail.sight import Sight, look
 from models.painting import spread
-from models.silhouette.normals import vertex_normals
 from models.surface import Surface, mean_of_neighbours
 from pipeline.camera import framed, orbit_cameras, project
 from pipeline.crop import window
@@ -53,9 +52,7 @@ def vertex_colors(
         own: their colours so far.
         trust: weight of `own` beside a picture that looks straight on.
     """
-    vertices = torch.from_numpy(surface.vertices).float()
-    normals = vertex_normals(vertices, torch.from_numpy(np.ascontiguousarray(surface.faces, np.int64))).numpy()
-    colors, weight = carried(panels, surface.vertices, normals)
+    colors, weight = carried(panels, surface.vertices, surface.normals)
     flowed = spread(colors * weight[:, None], weight, mean_of_neighbours(surface), rounds=200).numpy()
     far = weight < 1e-4
     return np.where(far[:, None], (1 - trust) * flowed + trust * own, flowed).astype(np.float32)

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int32
 
-from models.silhouette.normals import vertex_normals
 from models.surface import Surface
 from models.zbuffer import rasterize_mesh
 from pipeline.camera import camera_center, project, rays
@@ -39,19 +38,21 @@ class Sight:
 
 
 def look(surface: Surface, camera: Camera) -> Sight:
-    """Draw a surface from one camera."""
-    vertices = torch.from_numpy(np.ascontiguousarray(surface.vertices)).float()
-    faces = np.ascontiguousarray(surface.faces, np.int32)
-    pixels, distance = project(vertices, camera)
-    uvz = torch.cat([pixels, distance[:, None]], -1).numpy()
-    face, bary, depth = rasterize_mesh(uvz, faces, camera.height, camera.width)
-    normals = vertex_normals(vertices, torch.from_numpy(faces).long()).numpy()
+    """What one camera sees of a surface."""
+    face, bary, depth = drawn(surface, camera)
     hit = face >= 0
     normal = np.zeros((*face.shape, 3), np.float32)
-    found = (normals[faces[face[hit]]] * bary[hit][..., None]).sum(-2)
+    found = np.einsum("nkc,nk->nc", surface.normals[surface.faces[face[hit]]], bary[hit])
     normal[hit] = found / (np.linalg.norm(found, axis=-1, keepdims=True) + 1e-9)
     ray = rays(camera).numpy()
     return Sight(camera, face, bary, depth, normal, ray, facing(ray, normal))
+
+
+def drawn(surface: Surface, camera: Camera) -> tuple[Int32[np.ndarray, "h w"], Float[np.ndarray, "h w 3"], Float[np.ndarray, "h w"]]:
+    """Face (-1: none), barycentric coordinates and depth at each pixel of one camera."""
+    pixels, distance = project(torch.from_numpy(surface.vertices).float(), camera)
+    uvz = torch.cat([pixels, distance[:, None]], -1).numpy()
+    return rasterize_mesh(uvz, np.ascontiguousarray(surface.faces, np.int32), camera.height, camera.width)
 
 
 def facing(ray: Float[np.ndarray, "h w 3"], normal: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
