@@ -71,7 +71,7 @@ def render_depth_views(
     return DepthViews(cameras.to("cpu"), torch.from_numpy(color), alpha, torch.from_numpy(certain), depth)
 
 
-def fuse_depth(views: DepthViews, *, voxel: float = 0.009, truncation: float = 0.035, clear: float = 0.2) -> Surface:
+def fuse_depth(views: DepthViews, *, voxel: float = 0.01, truncation: float = 0.035, clear: float = 0.2) -> Surface:
     """The closed surface of the truncated signed distance to all views, lengths in metres.
 
     Args:

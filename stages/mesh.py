@@ -24,7 +24,7 @@ class MeshConfig(StageConfig):
 
     depth_size: int = Field(384, ge=64, le=1024, description="pixels of the 64 depth views")
     layers: int = Field(4, ge=1, description="the Gaussians count as opaque as so many of them: depth of the first surface, not a mean")
-    voxel: float = Field(0.009, gt=0, description="edge of a voxel")
+    voxel: float = Field(0.01, gt=0, description="edge of a voxel")
     truncation: float = Field(0.035, gt=0, description="distance to the surface at which the signed distance is cut")
     smoothing: int = Field(10, ge=0, description="iterations of Taubin smoothing of what is extracted, and again of what is refined")
     faces: int = Field(60000, ge=100, description="number of faces after decimation")
