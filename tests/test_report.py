@@ -22,7 +22,7 @@ from toy_pictures import SIZE, paint, photo, project
 from flows.report import diff, measures, page, pairs, write_comparison, write_sweep, write_work_page
 from flows.report.document import Document, relative_url
 from flows.report.rows import Cell, Row
-from flows.report.thumbs import SIDE, Thumbs, first_frame
+from flows.report.thumbs import SIDE, Thumbs, first_frame, without_margin
 from pipeline.codecs import codec_for
 from pipeline.manifest import Record
 from pipeline.store import Store
@@ -129,6 +129,17 @@ def test_thumbnails_are_small_upright_and_over_white(tmp_path):
     assert thumbs.make() == 2 and list(thumbs.unseen) == [bomb]
     with Image.open(tmp_path / "thumbs" / f"{a}.jpg") as turned, Image.open(tmp_path / "thumbs" / f"{b}.jpg") as clear:
         assert turned.height == SIDE > turned.width and clear.convert("RGB").getpixel((5, 5)) == (255, 255, 255)
+
+
+def test_white_around_a_person_is_cut_away_alike():
+    def seen(*box: int) -> Image.Image:
+        picture = Image.new("RGB", (512, 512), "white")
+        picture.paste("red", box)
+        return without_margin(picture)
+
+    assert seen(200, 100, 300, 400).size == seen(205, 104, 300, 403).size == (352, 352)
+    assert np.all(np.array(seen(200, 100, 300, 400))[20:320, 120:220] == (255, 0, 0)), "the middle, and all of the person"
+    assert seen(200, 0, 300, 400).size == seen(0, 0, 0, 0).size == (512, 512)
 
 
 def test_a_folder_that_takes_nothing_costs_the_pictures_only(tmp_path, caplog):
