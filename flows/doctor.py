@@ -19,7 +19,7 @@ from models import zoo
 from pipeline.graph import package_versions
 from pipeline.store import Store, StoreError
 
-_LEAST_DISK = 2.0  # GiB; a photo takes about 20 MiB
+_LEAST_DISK = 2.0  # GiB; a photo takes about 30 MiB
 _LEAST_MEMORY = 4.0  # GiB for one photo under the default preset
 _LIBRARIES = {"libGL.so.1": "libgl1", "libgomp.so.1": "libgomp1", "libusb-1.0.so.0": "libusb-1.0-0"}  # of open3d -> Debian's package
 _FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")  # what the CPU renderer and the networks gain from

@@ -85,7 +85,7 @@ WEIGHTS: dict[str, Weight] = {
         ),
         *(
             Weight(
-                name, f"{name}.safetensors", purpose, EMBEDDED_LICENCE, _TRAINABLE, instead="the coarse view from behind", trainable=True,
+                name, f"{name}.safetensors", purpose, EMBEDDED_LICENCE, _TRAINABLE, instead="the view from behind without diffusion", trainable=True,
             )
             for name, purpose in (
                 ("back_view_vae", "latents of the back view"),
@@ -101,12 +101,12 @@ WEIGHTS: dict[str, Weight] = {
         Weight(
             "stable_diffusion", "stable-diffusion-v1-5", "back view diffusion", "CreativeML OpenRAIL-M",
             "a local folder or hub id in stages.back_view.base",
-            "brought", "the coarse view from behind",
+            "brought", "the view from behind without diffusion",
         ),
         Weight(
             "controlnet_tile", "lllyasviel/control_v11f1e_sd15_tile", "control of the diffusion", "CreativeML OpenRAIL-M",
             "a local folder or hub id in stages.back_view.controlnet",
-            "brought", "the coarse view from behind",
+            "brought", "the view from behind without diffusion",
         ),
         Weight(
             "lgm", "ashawkey/LGM", "start of the paper-size UNet", "MIT", "model_fp16_fixrot.safetensors",

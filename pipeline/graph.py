@@ -22,7 +22,7 @@ from pipeline.store import Kept, Record, Store
 DeviceFor = Callable[[Stage[Any]], AbstractContextManager[Any]]
 State = Literal["FRESH", "MISSING", "FAILED", "STALE"]
 _FACTS = ("seconds", "device", "packages", "source", "finished")  # of a run, that stay true where outputs are given
-_PACKAGES = ("turnaround", "torch", "numpy", "pillow", "diffusers", "transformers", "open3d", "smplx", "gsplat")
+_PACKAGES = ("turnaround", "torch", "numpy", "pillow", "diffusers", "transformers", "open3d", "smplx", "numba", "xatlas", "gsplat")
 
 
 def ordered(stages: Sequence[Stage[Any]]) -> list[Stage[Any]]:

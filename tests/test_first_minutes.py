@@ -109,7 +109,7 @@ def test_doctor_calls_trainable_weights_optional_until_a_preset_uses_them(monkey
     found = doctor.examine(tmp_path)
     assert found["ok"] and {w["name"]: w["state"] for w in found["weights"] if w["name"] in networks} == dict.fromkeys(networks, "optional")
     said = doctor.render(found, as_json=False)
-    assert "turnaround train back-view-vae" in said and "without it: the coarse view from behind" in said
+    assert "turnaround train back-view-vae" in said and "without it: the view from behind without diffusion" in said
     found = doctor.examine(tmp_path, overrides=("stages.back_view.refiner=embedded",))
     assert not found["ok"] and len(found["problems"]) == 3
     assert all(f"{name} is not there (stages back_view" in problem for name, problem in zip(networks, found["problems"], strict=True))
