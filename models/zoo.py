@@ -85,7 +85,8 @@ WEIGHTS: dict[str, Weight] = {
         ),
         *(
             Weight(
-                name, f"{name}.safetensors", purpose, EMBEDDED_LICENCE, _TRAINABLE, instead="the view from behind without diffusion", trainable=True,
+                name, f"{name}.safetensors", purpose, EMBEDDED_LICENCE, _TRAINABLE, trainable=True,
+                instead="the view from behind without diffusion",
             )
             for name, purpose in (
                 ("back_view_vae", "latents of the back view"),
