@@ -117,9 +117,9 @@ class Detail(Stage[DetailConfig]):
     def _views(self, gaussians: Gaussians, surface: Surface) -> dict[str, torch.Tensor]:
         import torch
 
-        from models.splat import rasterize
+        from models.splat.fine import rasterize_fine
         from pipeline.close_orbit import close_orbit
 
         cameras = close_orbit(torch.from_numpy(surface.vertices).float(), VIEWS, self.config.views)
-        pictures = rasterize(gaussians, cameras, outputs=("rgb", "alpha")).rgb.clamp(0, 1)
+        pictures = rasterize_fine(gaussians, cameras).rgb.clamp(0, 1)
         return {f"{azimuth:03d}": picture for azimuth, picture in zip(VIEWS, pictures, strict=True)}

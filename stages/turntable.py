@@ -64,7 +64,7 @@ class Turntable(Stage[TurntableConfig]):
         person = person_cut_out(view.image, view.mask, round(config.inset * config.size))
         for start in range(0, config.frames, CHUNK):
             some = cameras[start : start + CHUNK]
-            pictures = paste(_splat(gaussians, some, device), person)
+            pictures = paste(_splat(gaussians, some, device, 1), person)  # fine enough at its size
             halves = [pictures] if config.halves == "gaussians" else [pictures, textured_pictures(mesh, some, supersample=1)]
             yield from np.concatenate([as_bytes(half) for half in halves], 2) if len(halves) > 1 else as_bytes(halves[0])
 
@@ -78,13 +78,13 @@ class Turntable(Stage[TurntableConfig]):
         count = self.config.sheet_views
         azimuths = [360.0 * k / count for k in range(count)]
         cameras = close_orbit(mesh.vertices, azimuths, self.config.sheet_size)
-        rows = {"Gaussians": _splat(gaussians, cameras, device), "mesh": textured_pictures(textured, cameras)}
+        rows = {"Gaussians": _splat(gaussians, cameras, device, 4), "mesh": textured_pictures(textured, cameras)}
         rows["normals"] = mesh_pictures(mesh, cameras, "normals")
         labels = [f"{row} {azimuth:.0f}" for row in rows for azimuth in azimuths]
         return contact_sheet(list(trimmed(torch.cat(list(rows.values())))), labels, columns=count, tight=True)
 
 
-def _splat(gaussians: Gaussians, cameras: Camera, device: torch.device) -> torch.Tensor:
-    from models.splat import rasterize
+def _splat(gaussians: Gaussians, cameras: Camera, device: torch.device, most: int) -> torch.Tensor:
+    from models.splat.fine import rasterize_fine
 
-    return rasterize(gaussians.to(device), cameras.to(device), outputs=("rgb",)).rgb.cpu()
+    return rasterize_fine(gaussians.to(device), cameras.to(device), most=most).rgb.cpu()

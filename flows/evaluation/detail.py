@@ -11,7 +11,7 @@ from flows.evaluation.fine import FineTruth, Mask, Picture
 from flows.evaluation.summary import means
 from models.metrics import texture, vgg
 from models.metrics.image import gradient_energy, psnr_inside, ssim
-from models.splat import rasterize
+from models.splat.fine import rasterize_fine
 from pipeline.camera import orbit_cameras
 from pipeline.types import Gaussians
 
@@ -27,7 +27,7 @@ Figures = dict[str, float | None]
 
 def seen(gaussians: Gaussians, azimuth: int, size: int) -> tuple[Picture, Mask]:
     """The Gaussians over white, and their soft mask, from one of the suite's cameras."""
-    out = rasterize(gaussians, orbit_cameras((azimuth,), size), outputs=("rgb", "alpha"))
+    out = rasterize_fine(gaussians, orbit_cameras((azimuth,), size))
     return out.rgb[0].clamp(0, 1), out.alpha[0]
 
 

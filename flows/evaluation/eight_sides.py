@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from models.splat import rasterize
+from models.splat.fine import rasterize_fine
 from pipeline.camera import cropped, orbit_cameras
 from pipeline.crop import at_camera
 from pipeline.types import Camera, Gaussians, View
@@ -32,9 +32,9 @@ def side_cells(gaussians: Gaussians, cell: int = CELL, azimuths: Sequence[int] =
     """The Gaussians over white from each azimuth, in cells as wide as they need."""
     cameras = orbit_cameras(azimuths, _COARSE)
     cells = []
-    for number, alpha in enumerate(rasterize(gaussians, cameras, outputs=("rgb", "alpha")).alpha):
+    for number, alpha in enumerate(rasterize_fine(gaussians, cameras).alpha):
         frame = _Frame.about(alpha)
-        picture = rasterize(gaussians, frame.camera(cameras[number], cell), outputs=("rgb",)).rgb[0]
+        picture = rasterize_fine(gaussians, frame.camera(cameras[number], cell)).rgb[0]
         cells.append(frame.cut(picture.clamp(0, 1), cell))
     return cells
 

@@ -17,7 +17,7 @@ from models.metrics import body as body_metrics
 from models.metrics import image as image_metrics
 from models.metrics import mesh as mesh_metrics
 from models.skeleton import JOINT_NAMES
-from models.splat import rasterize
+from models.splat.fine import rasterize_fine
 from pipeline.camera import orbit_cameras
 from pipeline.types import Body, Gaussians, Mesh
 
@@ -37,7 +37,7 @@ Pictures = tuple[Float[Tensor, "12 h w 3"], Float[Tensor, "12 h w"]]
 
 def render_turn(gaussians: Gaussians, size: int) -> Pictures:
     """Pictures over white and soft masks from the suite's twelve cameras."""
-    out = rasterize(gaussians, orbit_cameras(AZIMUTHS, size), outputs=("rgb", "alpha"))
+    out = rasterize_fine(gaussians, orbit_cameras(AZIMUTHS, size))
     return out.rgb.clamp(0, 1), out.alpha
 
 

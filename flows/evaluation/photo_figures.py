@@ -16,7 +16,7 @@ from models.metrics.image import gradient_energy, iou, psnr, psnr_inside
 from models.metrics.texture import interior
 from models.silhouette import body_masks
 from models.skeleton import JOINT_INDEX
-from models.splat import rasterize
+from models.splat.fine import rasterize_fine
 from pipeline.camera import orbit_cameras, project, resize
 from pipeline.types import Body, Camera, Gaussians, View
 
@@ -83,15 +83,15 @@ def body_iou(model: BodyModel, body: Body, view: View) -> float:
 
 def gaussians_iou(gaussians: Gaussians, view: View) -> float:
     """Intersection over union of the Gaussians' opacity and the view's mask."""
-    return iou(rasterize(gaussians, view.camera, outputs=("rgb", "alpha")).alpha[0], view.mask).item()
+    return iou(rasterize_fine(gaussians, view.camera).alpha[0], view.mask).item()
 
 
 def likeness(gaussians: Gaussians, sharp: View) -> dict[str, Any]:
     """front_psnr, front_psnr_person and sharpness against the photo's own view of SIZE pixels."""
-    front = rasterize(gaussians, resize(sharp.camera, SIZE), outputs=("rgb", "alpha"))
+    front = rasterize_fine(gaussians, resize(sharp.camera, SIZE))
     picture, region = front.rgb[0].clamp(0, 1), (sharp.mask > 0.5).float()
     azimuths = [a for name, some in SIDES.items() if name != "front" for a in some]
-    turn = rasterize(gaussians, orbit_cameras(azimuths, SIZE), outputs=("rgb", "alpha"))
+    turn = rasterize_fine(gaussians, orbit_cameras(azimuths, SIZE))
     shown = {0: (picture, front.alpha[0])}
     shown |= {a: (turn.rgb[k].clamp(0, 1), turn.alpha[k]) for k, a in enumerate(azimuths)}
     ratios = {a: sharpness_ratio(image, mask, sharp.image, sharp.mask) for a, (image, mask) in shown.items()}
