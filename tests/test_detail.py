@@ -117,7 +117,7 @@ def test_others_are_pulled_within_the_outline_along_the_picture(front):
 
 def test_assembled_gaussians_render_as_the_pictures(ball, front, behind):
     colors = vertex_colors([front, behind], ball, painted(ball.vertices))
-    made, count = assemble([front, behind], (1.0, 1.0), ball, colors, merge=4, like=0.03)
+    made, _ = assemble([front, behind], (1.0, 1.0), ball, colors, merge=4, like=0.03)
     for panel in (front, behind):
         drawn = rasterize(made, panel.view.camera, outputs=("rgb", "alpha"))
         assert psnr_inside(drawn.rgb, panel.view.image[None], panel.view.mask[None]).item() > 25

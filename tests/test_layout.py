@@ -145,7 +145,8 @@ def test_nothing_prints():
 
 def test_declaring_the_stages_imports_neither_torch_nor_prefect():
     """What makes a second run and `--help` quick."""
-    code = "import sys, stages, pipeline.graph, pipeline.store, pipeline.config; assert len(stages.classes()) == len(stages.NAMES); print(*sys.modules)"
+    names = "pipeline.graph, pipeline.store, pipeline.config"
+    code = f"import sys, stages, {names}; assert len(stages.classes()) == len(stages.NAMES); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
     heavy = {"torch", "prefect", "numba", "open3d", "trimesh", "diffusers", "transformers", "smplx", "scipy"}
     assert not heavy & set(done.stdout.split())

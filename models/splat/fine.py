@@ -21,8 +21,9 @@ MOST = 4
 def rasterize_fine(gaussians: Gaussians, cameras: Camera, *, background: float | Sequence[float] = 1.0, most: int = MOST) -> Render:
     """Colours and opacity of `rasterize`, without its swelling of Gaussians that are smaller than a pixel.
 
-    Splatting never draws a Gaussian narrower than a pixel's filter (Kerbl et al. 2023, section 4), and keeps its opacity: many fine ones seen
-    from afar grow a rim (the dilation that Mip-Splatting speaks of, Yu et al. 2024, section 3). So the picture is drawn `times_larger` and averaged.
+    Splatting never draws a Gaussian narrower than a pixel's filter (Kerbl et al. 2023, section 4), and keeps its opacity:
+    many fine ones seen from afar grow a rim (the dilation that Mip-Splatting speaks of, Yu et al. 2024, section 3).
+    So the picture is drawn `times_larger` and averaged.
 
     Args:
         gaussians: of one person.
