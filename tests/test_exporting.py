@@ -298,7 +298,13 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 def test_the_page_shows_what_our_renderer_shows_from_front_and_side(programs, work, tmp_path):
     made = export_file(work, "toy", "html", tmp_path)
     size = 256
-    expected = rasterize(toy_person.gaussians(0), orbit_cameras([0, 90], size), outputs=("rgb",)).rgb.clamp(0, 1).numpy() * 255
+    middle, tangent = html_page.frame(Person("toy", toy_person.gaussians(0), toy_person.textured()))
+    cameras = orbit_cameras([0, 90], size)
+    K, T = cameras.K.clone(), cameras.T_camera_world.clone()
+    K[:, [0, 1], [0, 1]] = size / 2 / tangent
+    T[:, 1, 3] -= middle
+    close = dataclasses.replace(cameras, K=K, T_camera_world=T)
+    expected = rasterize(toy_person.gaussians(0), close, outputs=("rgb",)).rgb.clamp(0, 1).numpy() * 255
     browser = Browser(tmp_path / "profile", (size, size))
     only_person = """document.head.append(Object.assign(document.createElement("style"), {textContent: "nav, header {display: none}"}));
         window.dispatchEvent(new Event("resize"))"""

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from flows.viewer.packing import pack_gaussians, pack_mesh
 from pipeline import registry
 from pipeline.camera import DISTANCE, FOCAL
@@ -48,6 +50,7 @@ MODULES = {
     "three/addons/postprocessing/Pass.js": (THREE, "examples/jsm/postprocessing/Pass.js"),
     "@sparkjsdev/spark": (SPARK, "dist/spark.module.min.js"),
 }
+FREE = 1.06  # of the frame about the person
 _OWN = Path(__file__).with_name("page")
 
 
@@ -91,7 +94,8 @@ def _own(name: str) -> str:
 
 def _parts(person: Person) -> tuple[dict[str, Any], dict[str, bytes]]:
     """What the viewer must know, and the bytes of each kind of thing."""
-    facts: dict[str, Any] = {"name": person.name, "distance": DISTANCE, "tangent": 0.5 / FOCAL}
+    middle, tangent = frame(person)
+    facts: dict[str, Any] = {"name": person.name, "distance": DISTANCE, "middle": middle, "tangent": tangent}
     parts: dict[str, bytes] = {}
     said = []
     if person.gaussians is not None and len(person.gaussians):
@@ -101,6 +105,18 @@ def _parts(person: Person) -> tuple[dict[str, Any], dict[str, bytes]]:
         facts["mesh"], parts["mesh"] = pack_mesh(person.mesh)
         said.append(f"{len(person.mesh.faces):,} triangles")
     return {**facts, "facts": ", ".join(said)}, parts
+
+
+def frame(person: Person) -> tuple[float, float]:
+    """The height (y of the world) at which the page's camera goes around all of the person, and the tangent of half its view."""
+    points = person.mesh.vertices if person.mesh is not None else person.gaussians.means if person.gaussians is not None else None
+    if points is None or not len(points):
+        return 0.0, 0.5 / FOCAL
+    x, y, z = points.double().cpu().numpy().T
+    middle = float(y.max() + y.min()) / 2
+    far = np.hypot(x, z).clip(max=DISTANCE / 2)  # from the axis: the nearer it may come to the camera
+    needed = np.maximum(np.abs(y - middle) / (DISTANCE - far), far / np.sqrt(DISTANCE**2 - far**2))
+    return middle, float(needed.max()) * FREE
 
 
 def programs() -> dict[str, bytes]:

@@ -118,8 +118,8 @@ export async function start(person) {
   controls.addEventListener("change", redraw);
   const lookFrom = (degrees) => {
     const angle = (degrees * Math.PI) / 180;
-    controls.target.set(0, 0, 0);
-    camera.position.set(Math.sin(angle) * person.distance, 0, Math.cos(angle) * person.distance);
+    controls.target.set(0, -person.middle, 0);
+    camera.position.set(Math.sin(angle) * person.distance, -person.middle, Math.cos(angle) * person.distance);
     controls.update();
     redraw();
   };
@@ -127,7 +127,7 @@ export async function start(person) {
     const width = window.innerWidth, height = window.innerHeight;
     renderer.setSize(width, height, false);
     camera.aspect = width / height;
-    // the photo's field of view belongs to the shorter side of what the buttons leave free
+    // the person's field of view belongs to the shorter side of what the buttons leave free
     const bar = document.querySelector("nav").offsetHeight, free = height - (bar ? bar + 12 : 0);
     camera.fov = (2 * Math.atan(Math.max(1, free / width) * person.tangent * (height / free)) * 180) / Math.PI;
     camera.setViewOffset(width, height, 0, (height - free) / 2, width, height); // updates the projection
