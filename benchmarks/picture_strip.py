@@ -5,20 +5,24 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 PICTURES = (
-    "01_prepare/view.png", "02_estimate/overlay.png", "03_coarse/back.png", "05_back_view/refined.png", "06_fuse/views/000.png",
-    "06_fuse/views/090.png", "06_fuse/views/180.png", "06_fuse/views/270.png",
+    "01_prepare/view.png", "02_estimate/overlay.png", "03_coarse/back.png", "05_back_view/view.png", "08_detail/views/000.png",
+    "08_detail/views/045.png", "08_detail/views/090.png", "08_detail/views/180.png",
 )  # fmt: skip
 
 
-def crop(picture: Image.Image, share: float = 0.62) -> Image.Image:
-    """The middle of a square picture, where the person stands."""
-    width, height = picture.size
-    side = int(width * share)
-    left = (width - side) // 2
-    return picture.crop((left, int(height * 0.06), left + side, int(height * 0.94)))
+def crop(picture: Image.Image, margin: float = 0.02) -> Image.Image:
+    """What is not white, with a little around it, at least as wide as a third of its height."""
+    box = ImageOps.invert(picture).point(([0] * 17 + [255] * 239) * 3).getbbox()
+    assert box is not None, "a picture of nobody"
+    height = (box[3] - box[1]) * (1 + 2 * margin)
+    width = max(height / 3, (box[2] - box[0]) * (1 + 2 * margin))
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    whole = Image.new("RGB", (round(width), round(height)), "white")
+    whole.paste(picture, (round(width / 2 - x), round(height / 2 - y)))
+    return whole
 
 
 def strip(subject: Path, height: int = 300) -> Image.Image:
