@@ -15,6 +15,7 @@ from pipeline.types import Gaussians, View
 RATES = {"colors": 0.03, "opacities": 0.5, "scales": 0.1}  # of Adam, a step; opacities as logits, scales as logarithms
 ALPHA = 0.9  # weight of the squared error of the outline beside that of the colours
 WHOLE = 0.95  # of the mask
+WITHIN, HIDDEN = 2, 12  # pixels within the mask: where colours may change, and where the photo's Gaussians hide all others
 FARTHER = 1.25  # times as far is the second of the two distances at which the Gaussians are drawn
 CLOSED = 1e-3  # opacities are kept this far from 0 and 1, where a logit moves no more
 
@@ -34,17 +35,19 @@ def fit(gaussians: Gaussians, view: View, count: int, *, steps: int = 10) -> Gau
     """
     if steps == 0 or count == 0:
         return gaussians
-    own = torch.arange(count)
-    start = gaussians.opacities[own].clamp(CLOSED, 1 - CLOSED)
-    values = {"colors": gaussians.colors[own].clone(), "opacities": torch.logit(start), "scales": gaussians.scales[own].log()}
+    own, others = _part(gaussians, slice(count)), _part(gaussians, slice(count, None))
+    seen = _part(others, ~_whole(others.means, view, HIDDEN))  # the rest is behind what stands for the photo
+    values = {
+        "colors": own.colors.clone(), "opacities": torch.logit(own.opacities.clamp(CLOSED, 1 - CLOSED)), "scales": own.scales.log(),
+    }  # fmt: skip
     groups = [{"params": [values[name].requires_grad_(True)], "lr": rate} for name, rate in RATES.items()]
     optimizer = torch.optim.Adam(groups, betas=(0.8, 0.95))
-    held = ~_whole(gaussians.means[own], view)
+    held = ~_whole(own.means, view, WITHIN)
     slower = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 1 / steps, max(1, steps - 1))  # Adam's steps do not shrink by themselves
     views = tight(view), tight(_from_afar(view))
     for step in range(steps):
         shown = views[step % 2]
-        drawn = rasterize(_with(gaussians, own, values), shown.camera, outputs=("rgb", "alpha"))
+        drawn = rasterize(Gaussians.cat([_with(own, values), seen]), shown.camera, outputs=("rgb", "alpha"))
         outline = (drawn.alpha[0] - shown.mask).square().sum()
         loss = (drawn.rgb[0] - shown.image).square().sum() + ALPHA * outline  # sums: Adam is blind to gradients of 1e-8
         optimizer.zero_grad()
@@ -52,15 +55,16 @@ def fit(gaussians: Gaussians, view: View, count: int, *, steps: int = 10) -> Gau
         values["colors"].grad[held] = 0  # type: ignore[index]
         optimizer.step()
         slower.step()
-    return _with(gaussians, own, {name: value.detach() for name, value in values.items()})
+    return Gaussians.cat([_with(own, {name: value.detach() for name, value in values.items()}), others])
 
 
-def _with(gaussians: Gaussians, own: Tensor, values: dict[str, Tensor]) -> Gaussians:
-    put = lambda field, value: field.index_put((own,), value)  # noqa: E731
-    return Gaussians(
-        gaussians.means, gaussians.quats, put(gaussians.scales, values["scales"].exp()),
-        put(gaussians.opacities, values["opacities"].sigmoid()), put(gaussians.colors, values["colors"].clamp(0, 1)),
-    )  # fmt: skip
+def _part(gaussians: Gaussians, which: slice | Tensor) -> Gaussians:
+    return Gaussians(*(field[which] for field in vars(gaussians).values()))
+
+
+def _with(gaussians: Gaussians, values: dict[str, Tensor]) -> Gaussians:
+    scales, opacities = values["scales"].exp(), values["opacities"].sigmoid()
+    return Gaussians(gaussians.means, gaussians.quats, scales, opacities, values["colors"].clamp(0, 1))
 
 
 def _from_afar(view: View) -> View:
@@ -70,8 +74,8 @@ def _from_afar(view: View) -> View:
     return at_camera(view, cropped(view.camera, (corner, corner), FARTHER * size, size))
 
 
-def _whole(points: Float[Tensor, "n 3"], view: View) -> Bool[Tensor, " n"]:
-    """Whether the mask is whole for two pixels around each point."""
-    whole = -F.max_pool2d(-view.mask[None], 5, 1, 2)[0] > WHOLE
+def _whole(points: Float[Tensor, "n 3"], view: View, around: int) -> Bool[Tensor, " n"]:
+    """Whether the mask is whole for so many pixels around each point."""
+    whole = -F.max_pool2d(-view.mask[None], 2 * around + 1, 1, around)[0] > WHOLE
     x, y = project(points, view.camera)[0].long().T
     return whole[y.clamp(0, view.camera.height - 1), x.clamp(0, view.camera.width - 1)]
