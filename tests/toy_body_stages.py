@@ -63,7 +63,7 @@ def write_photo(file: Path, model: BodyModel, body: Body, size: int = 128) -> Pa
 def splats(model: BodyModel, body: Body) -> Gaussians:
     vertices = model(body).vertices.detach()
     n = len(vertices)
-    quats, scales = torch.tensor([[1.0, 0, 0, 0]]).expand(n, 4), torch.full((n, 3), 0.004)
+    quats, scales = torch.tensor([[1.0, 0, 0, 0]]).expand(n, 4), torch.full((n, 3), 0.006)
     return Gaussians(vertices, quats, scales, torch.full((n,), 0.95), torch.full((n, 3), 0.4))
 
 
