@@ -32,7 +32,7 @@ class DetailConfig(StageConfig):
     merge: int = Field(
         4, ge=1, le=16, description="side in pixels of the largest block of like pixels that becomes one Gaussian; 1: one a pixel"
     )
-    like: float = Field(0.035, ge=0, le=1, description="range of colour within such a block")
+    like: float = Field(0.025, ge=0, le=1, description="range of colour within such a block")
     size: int = Field(1024, ge=64, le=2048, description="pixels of the pictures of the sides")
     seed: int = Field(22, description="of the search for like patches")
     views: int = Field(512, ge=64, le=2048, description="pixels of the pictures that are written")
@@ -88,8 +88,9 @@ class Detail(Stage[DetailConfig]):
         sides = self._sides(front, behind, surface, colors, body)
         panels = [front, behind, *(lay(side, surface, beyond=False) for side in sides)]
         colors = vertex_colors(panels, surface, mesh.colors.numpy())
-        made, count = assemble(panels, SAY, surface, colors, merge=config.merge, like=config.like)
-        return fit(made, photo, count, steps=config.steps), replace(mesh, colors=torch.from_numpy(colors)), sides
+        made, (of_photo, of_back, *_) = assemble(panels, SAY, surface, colors, merge=config.merge, like=config.like)
+        made = fit(made, behind.view, of_back, steps=config.steps // 2)  # splats blur; from the front nothing of it shows
+        return fit(made, photo, of_photo, steps=config.steps), replace(mesh, colors=torch.from_numpy(colors)), sides
 
     def _sides(self, front: Panel, behind: Panel, surface: Surface, colors: np.ndarray, body: Body) -> list[View]:
         """What front and back show of the sides, the ring between them filled."""

@@ -117,7 +117,8 @@ def test_others_are_pulled_within_the_outline_along_the_picture(front):
 
 def test_assembled_gaussians_render_as_the_pictures(ball, front, behind):
     colors = vertex_colors([front, behind], ball, painted(ball.vertices))
-    made, _ = assemble([front, behind], (1.0, 1.0), ball, colors, merge=4, like=0.03)
+    made, slices = assemble([front, behind], (1.0, 1.0), ball, colors, merge=4, like=0.03)
+    assert [s.start for s in slices] == [0, slices[0].stop] and slices[1].stop <= len(made)
     for panel in (front, behind):
         drawn = rasterize(made, panel.view.camera, outputs=("rgb", "alpha"))
         assert psnr_inside(drawn.rgb, panel.view.image[None], panel.view.mask[None]).item() > 25
@@ -129,21 +130,21 @@ def test_assembled_gaussians_render_as_the_pictures(ball, front, behind):
 
 
 def test_the_fit_brings_wrong_gaussians_nearer_to_the_picture(ball, front, behind):
-    made, count = assemble([front, behind], (1.0, 1.0), ball, painted(ball.vertices), merge=1, like=0.0)
+    made, (own, _) = assemble([front, behind], (1.0, 1.0), ball, painted(ball.vertices), merge=1, like=0.0)
     off = torch.randn(made.colors.shape, generator=torch.Generator().manual_seed(1))
     wrong = replace(made, colors=(made.colors + 0.1 * off).clamp(0, 1), opacities=0.6 * made.opacities)
-    fitted = fit(wrong, front.view, count, steps=8)
+    fitted = fit(wrong, front.view, own, steps=8)
     shown = lambda g: rasterize(g, front.view.camera, outputs=("rgb", "alpha")).rgb  # noqa: E731
     quality = lambda g: psnr_inside(shown(g), front.view.image[None], front.view.mask[None]).item()  # noqa: E731
     assert quality(fitted) > quality(wrong) + 3
-    assert quality(fit(made, front.view, count, steps=8)) > 33
-    assert torch.equal(fitted.colors[count:], wrong.colors[count:])
+    assert quality(fit(made, front.view, own, steps=8)) > 33
+    assert torch.equal(fitted.colors[own.stop :], wrong.colors[own.stop :])
     assert torch.equal(fitted.means, wrong.means)
 
 
 def test_the_fit_takes_no_step_without_steps(ball, front, behind):
-    made, count = assemble([front, behind], (1.0, 1.0), ball, painted(ball.vertices), merge=4, like=0.03)
-    assert fit(made, front.view, count, steps=0) is made
+    made, (own, _) = assemble([front, behind], (1.0, 1.0), ball, painted(ball.vertices), merge=4, like=0.03)
+    assert fit(made, front.view, own, steps=0) is made
 
 
 def test_what_sticks_out_or_stands_before_goes(front):

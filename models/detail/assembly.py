@@ -107,10 +107,10 @@ def trimmed(gaussians: Gaussians, panel: Panel) -> Gaussians:
 
 def assemble(
     panels: Sequence[Panel], say: Sequence[float], surface: Surface, colors: Float[np.ndarray, "v 3"], *, merge: int, like: float
-) -> tuple[Gaussians, int]:
+) -> tuple[Gaussians, list[slice]]:
     """Gaussians of the whole person from pictures on the surface, the first of which has a mask that nothing may leave.
 
-    Returns the Gaussians and how many of the first are the first picture's.
+    Returns the Gaussians, and where those of each picture are among them.
 
     Args:
         panels: the pictures.
@@ -119,6 +119,8 @@ def assemble(
         colors: of its vertices, for what no picture shows.
         merge, like: side of the largest block that becomes one Gaussian, and the range of its colours.
     """
-    parts = [surfels(panel, own, merge, like) for panel, own in zip(panels, owned(panels, say), strict=True)]
-    others = Gaussians.cat([*parts[1:], rest(panels, surface, colors)])
-    return Gaussians.cat([parts[0], trimmed(pulled_in(others, panels[0]), panels[0])]), len(parts[0])
+    first, *others = [surfels(panel, own, merge, like) for panel, own in zip(panels, owned(panels, say), strict=True)]
+    others.append(rest(panels, surface, colors))
+    parts = [first, *(trimmed(pulled_in(part, panels[0]), panels[0]) for part in others)]
+    ends = np.cumsum([len(part) for part in parts]).tolist()
+    return Gaussians.cat(parts), [slice(a, b) for a, b in zip([0, *ends], ends[: len(panels)], strict=False)]

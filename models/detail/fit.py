@@ -1,4 +1,4 @@
-"""The last fit: colour, opacity and size of the Gaussians until they render as the photo."""
+"""The last fit: colour, opacity and size of a picture's Gaussians until they render as the picture."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FARTHER = 1.25  # times as far is the second of the two distances at which the G
 CLOSED = 1e-3  # opacities are kept this far from 0 and 1, where a logit moves no more
 
 
-def fit(gaussians: Gaussians, view: View, count: int, *, steps: int = 10) -> Gaussians:
+def fit(gaussians: Gaussians, view: View, which: slice, *, steps: int = 10) -> Gaussians:
     """Make the Gaussians render as a view does; their places and directions stay.
 
     Every second step draws them smaller: splats are never narrower than a pixel's filter, so what is right at one distance
@@ -29,13 +29,14 @@ def fit(gaussians: Gaussians, view: View, count: int, *, steps: int = 10) -> Gau
     Args:
         gaussians: in front of the view's camera, nearly right.
         view: a picture over white.
-        count: how many of the first stand for its pixels; the others stay as they are, or white would leak into what
-            is seen from elsewhere. Colours change only where the mask is whole, for the same reason.
+        which: those that stand for its pixels; the others stay as they are, or white would leak into what is seen from
+            elsewhere. Colours change only where the mask is whole, for the same reason.
         steps: of Adam on the squared error of colours and outline.
     """
-    if steps == 0 or count == 0:
+    own, before, after = (_part(gaussians, some) for some in (which, slice(which.start), slice(which.stop, None)))
+    if steps == 0 or len(own) == 0:
         return gaussians
-    own, others = _part(gaussians, slice(count)), _part(gaussians, slice(count, None))
+    others = Gaussians.cat([before, after])
     seen = _part(others, ~_whole(others.means, view, HIDDEN))  # the rest is behind what stands for the photo
     values = {
         "colors": own.colors.clone(), "opacities": torch.logit(own.opacities.clamp(CLOSED, 1 - CLOSED)), "scales": own.scales.log(),
@@ -44,7 +45,7 @@ def fit(gaussians: Gaussians, view: View, count: int, *, steps: int = 10) -> Gau
     optimizer = torch.optim.Adam(groups, betas=(0.8, 0.95))
     held = ~_whole(own.means, view, WITHIN)
     slower = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 1 / steps, max(1, steps - 1))  # Adam's steps do not shrink by themselves
-    views = tight(view), tight(_from_afar(view))
+    views = tight(view), tight(_from_afar(view)) if view.camera.width == view.camera.height else tight(view)
     for step in range(steps):
         shown = views[step % 2]
         drawn = rasterize(Gaussians.cat([_with(own, values), seen]), shown.camera, outputs=("rgb", "alpha"))
@@ -55,7 +56,7 @@ def fit(gaussians: Gaussians, view: View, count: int, *, steps: int = 10) -> Gau
         values["colors"].grad[held] = 0  # type: ignore[index]
         optimizer.step()
         slower.step()
-    return Gaussians.cat([_with(own, {name: value.detach() for name, value in values.items()}), others])
+    return Gaussians.cat([before, _with(own, {name: value.detach() for name, value in values.items()}), after])
 
 
 def _part(gaussians: Gaussians, which: slice | Tensor) -> Gaussians:
