@@ -230,3 +230,12 @@ def test_gsplat_is_called_for_many_cameras_at_once(monkeypatch, geometry):
         assert calls == expected
         for key, value in want.items():
             torch.testing.assert_close(got[key], value, msg=key)
+
+
+def test_a_splat_without_rows_or_without_columns_is_in_no_tile():
+    """Its box may be empty in one direction alone: a faint one between two rows of pixel centres."""
+    boxes = np.array([[[0, 0, 0, 0], [1, 1, 1, 0], [1, 0, 1, 1], [0, 1, 0, 0]]], np.int16)  # left, right, top, bottom
+    starts, pairs, slots = bin_splats(np.array([[1.0, 2.0, 3.0, 4.0]], np.float32), boxes, 40, 40)
+    assert starts[-1] == len(pairs) == slots[-1] == 3
+    assert sorted(pairs[:, 0].tolist()) == [0, 3, 3]
+    assert sorted(pairs[:, 1].tolist()) == [0, 1, 2]

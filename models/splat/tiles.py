@@ -66,7 +66,7 @@ def _depth_order(keys, boxes, ranked, c):
     n, low, high = 0, np.int64(0xFFFFFFFF), np.int64(0)
     source, target = np.empty(keys.shape[1], np.int32), np.empty(keys.shape[1], np.int32)
     for i in range(keys.shape[1]):
-        if boxes[c, i, 1] >= boxes[c, i, 0]:
+        if boxes[c, i, 1] >= boxes[c, i, 0] and boxes[c, i, 3] >= boxes[c, i, 2]:  # either may be empty alone
             source[n] = i
             n += 1
             low, high = min(low, np.int64(keys[c, i])), max(high, np.int64(keys[c, i]))
