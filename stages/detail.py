@@ -107,7 +107,8 @@ class Detail(Stage[DetailConfig]):
 
         model = BodyModel.shared(None if self.config.body == "body" else Path(self.config.body))
         sheets = [photo_sheet(panel.view, body, model) for panel in (front, behind)]
-        return [as_view(one, fill(one, sheets, body, model, seed=self.config.seed)) for one in found]
+        filled = fill(found, sheets, body, model, seed=self.config.seed)
+        return [as_view(one, image) for one, image in zip(found, filled, strict=True)]
 
     def _rendered(self, gaussians: Gaussians, surface: Surface) -> list[View]:
         from models.detail.sides import close_camera

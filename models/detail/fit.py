@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
+from scipy import ndimage
 from torch import Tensor
 
 from models.splat import rasterize
@@ -77,6 +77,6 @@ def _from_afar(view: View) -> View:
 
 def _whole(points: Float[Tensor, "n 3"], view: View, around: int) -> Bool[Tensor, " n"]:
     """Whether the mask is whole for so many pixels around each point."""
-    whole = -F.max_pool2d(-view.mask[None], 2 * around + 1, 1, around)[0] > WHOLE
+    whole = torch.from_numpy(ndimage.minimum_filter(view.mask.numpy(), 2 * around + 1, mode="constant") > WHOLE)
     x, y = project(points, view.camera)[0].long().T
     return whole[y.clamp(0, view.camera.height - 1), x.clamp(0, view.camera.width - 1)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from jaxtyping import Float
@@ -15,19 +16,21 @@ from models.exemplar.sheet import Sheet
 from pipeline.types import Body
 
 
-def fill(side: Side, sources: Sequence[Sheet], body: Body, model: BodyModel, *, seed: int) -> Float[np.ndarray, "h w 3"]:
-    """The side's picture with what is not known copied from the sources, patch by patch.
+def fill(sides: Sequence[Side], sources: Sequence[Sheet], body: Body, model: BodyModel, *, seed: int) -> list[Float[np.ndarray, "h w 3"]]:
+    """The sides' pictures with what is not known copied from the sources, patch by patch; one thread a side.
 
     Args:
-        side: a picture that is known in part; the rest has the surface's own colours.
+        sides: pictures that are known in part; the rest has the surface's own colours.
         sources: `photo_sheet`s of pictures whose patches are copied: the photo and the view from behind.
         body: posed, which tells the limbs apart.
         model: of the body.
         seed: of the search.
     """
-    person, known = side.sight.hit, side.known
-    if not (person & ~known).any():
-        return side.image
+    targets = [_sheet(side, body, model) for side in sides]
+    with ThreadPoolExecutor(len(targets)) as threads:
+        return list(threads.map(lambda target: synthesize(sources, target, seed=seed), targets))
+
+
+def _sheet(side: Side, body: Body, model: BodyModel) -> Sheet:
     guides = draw_guides(body, model, side.sight.camera)
-    target = Sheet(side.image, side.image, guides.position, guides.part, guides.normal, person, known)
-    return synthesize(sources, target, seed=seed)
+    return Sheet(side.image, side.image, guides.position, guides.part, guides.normal, side.sight.hit, side.known)
