@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,9 +28,6 @@ class Side:
     sight: Sight  # of the part that holds the surface
     image: Float[np.ndarray, "h w 3"]  # what is carried; elsewhere the surface's own colours; white off it
     known: Bool[np.ndarray, "h w"]  # where it is carried
-
-
-Fill = Callable[[Side], Float[np.ndarray, "h w 3"]]
 
 
 def close_camera(surface: Surface, azimuth: float, size: int) -> Camera:
