@@ -89,7 +89,7 @@ class Detail(Stage[DetailConfig]):
         panels = [front, behind, *(lay(side, surface, beyond=False) for side in sides)]
         colors = vertex_colors(panels, surface, mesh.colors.numpy())
         made, (of_photo, of_back, *_) = assemble(panels, SAY, surface, colors, merge=config.merge, like=config.like)
-        made = fit(made, behind.view, of_back, steps=config.steps // 2)  # splats blur; from the front nothing of it shows
+        made = fit(made, behind.view, of_back, steps=config.steps // 2, shape=False)  # what splats blur
         return fit(made, photo, of_photo, steps=config.steps), replace(mesh, colors=torch.from_numpy(colors)), sides
 
     def _sides(self, front: Panel, behind: Panel, surface: Surface, colors: np.ndarray, body: Body) -> list[View]:

@@ -140,6 +140,10 @@ def test_the_fit_brings_wrong_gaussians_nearer_to_the_picture(ball, front, behin
     assert quality(fit(made, front.view, own, steps=8)) > 33
     assert torch.equal(fitted.colors[own.stop :], wrong.colors[own.stop :])
     assert torch.equal(fitted.means, wrong.means)
+    colored = fit(wrong, front.view, own, steps=2, shape=False)
+    assert (colored.scales - wrong.scales).abs().max() < 1e-6
+    assert (colored.opacities - wrong.opacities).abs().max() < 1e-5
+    assert quality(colored) > quality(wrong)
 
 
 def test_the_fit_takes_no_step_without_steps(ball, front, behind):

@@ -20,7 +20,7 @@ FARTHER = 1.25  # times as far is the second of the two distances at which the G
 CLOSED = 1e-3  # opacities are kept this far from 0 and 1, where a logit moves no more
 
 
-def fit(gaussians: Gaussians, view: View, which: slice, *, steps: int = 10) -> Gaussians:
+def fit(gaussians: Gaussians, view: View, which: slice, *, steps: int = 10, shape: bool = True) -> Gaussians:
     """Make the Gaussians render as a view does; their places and directions stay.
 
     Every second step draws them smaller: splats are never narrower than a pixel's filter, so what is right at one distance
@@ -32,6 +32,7 @@ def fit(gaussians: Gaussians, view: View, which: slice, *, steps: int = 10) -> G
         which: those that stand for its pixels; the others stay as they are, or white would leak into what is seen from
             elsewhere. Colours change only where the mask is whole, for the same reason.
         steps: of Adam on the squared error of colours and outline.
+        shape: also opacity and size; without, another picture that has been fitted keeps its outline.
     """
     own, before, after = (_part(gaussians, some) for some in (which, slice(which.start), slice(which.stop, None)))
     if steps == 0 or len(own) == 0:
@@ -41,7 +42,8 @@ def fit(gaussians: Gaussians, view: View, which: slice, *, steps: int = 10) -> G
     values = {
         "colors": own.colors.clone(), "opacities": torch.logit(own.opacities.clamp(CLOSED, 1 - CLOSED)), "scales": own.scales.log(),
     }  # fmt: skip
-    groups = [{"params": [values[name].requires_grad_(True)], "lr": rate} for name, rate in RATES.items()]
+    moving = RATES if shape else {"colors": RATES["colors"]}
+    groups = [{"params": [values[name].requires_grad_(True)], "lr": rate} for name, rate in moving.items()]
     optimizer = torch.optim.Adam(groups, betas=(0.8, 0.95))
     held = ~_whole(own.means, view, WITHIN)
     slower = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 1 / steps, max(1, steps - 1))  # Adam's steps do not shrink by themselves
