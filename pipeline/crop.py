@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from pipeline.camera import canonical_camera
@@ -39,13 +39,19 @@ def at_camera(view: View, camera: Camera) -> View:
 
 def tight(view: View, margin: int = 8) -> View:
     """The part of a view that holds its person (mask above 0) and `margin` pixels around, with its own camera; no longer square."""
-    rows, columns = (torch.nonzero((view.mask > 0).any(axis))[:, 0].tolist() for axis in (1, 0))
-    if not rows:
+    box = box_of(view.mask > 0)
+    if box is None:
         return view
-    top, bottom = max(0, rows[0] - margin), min(view.camera.height, rows[-1] + 1 + margin)
-    left, right = max(0, columns[0] - margin), min(view.camera.width, columns[-1] + 1 + margin)
+    left, top = (max(0, edge - margin) for edge in box[:2])
+    right, bottom = min(view.camera.width, box[2] + margin), min(view.camera.height, box[3] + margin)
     part = (slice(top, bottom), slice(left, right))
     return View(view.image[part].contiguous(), view.mask[part].contiguous(), window(view.camera, left, top, right, bottom))
+
+
+def box_of(there: Bool[Tensor, "h w"]) -> tuple[int, int, int, int] | None:
+    """Left, top, right and bottom of all pixels that are there, the latter two beyond the last; None without any."""
+    rows, columns = (torch.nonzero(there.any(axis))[:, 0].tolist() for axis in (1, 0))
+    return (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1) if rows else None
 
 
 def window(camera: Camera, left: int, top: int, right: int, bottom: int) -> Camera:

@@ -159,15 +159,11 @@ class BackView(Stage[BackViewConfig]):
 
 def close_camera(view: View, size: int) -> Camera:
     """The camera that looks at the person of a view alone; the view's own where there is nobody."""
-    import torch
-
     from pipeline.camera import framed
+    from pipeline.crop import box_of
 
-    there = view.mask > 0.5
-    if not bool(there.any()):
-        return view.camera
-    rows, columns = (torch.nonzero(there.any(axis))[:, 0] for axis in (1, 0))
-    return framed(view.camera, (float(columns[0]), float(rows[0]), float(columns[-1]) + 1, float(rows[-1]) + 1), size)
+    box = box_of(view.mask > 0.5)
+    return view.camera if box is None else framed(view.camera, box, size)
 
 
 def given_view(data: bytes) -> View:

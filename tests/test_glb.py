@@ -112,8 +112,9 @@ def test_a_vertex_without_a_face_and_a_face_without_an_area_have_normals():
 GOOD = glb.encode(MESH)
 
 
-def with_document(change) -> bytes:
-    document, binary = chunks(GOOD)
+def with_document(change, good: bytes = GOOD) -> bytes:
+    """A file with its JSON changed."""
+    document, binary = chunks(good)
     change(document)
     text = json.dumps(document).encode()
     text += b" " * (-len(text) % 4)

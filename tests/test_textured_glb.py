@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
-import json
-import struct
 
 import numpy as np
 import pytest
 import torch
 import trimesh
 from test_glb import FACES, VERTICES, chunks
+from test_glb import with_document as changed_document
 from toy_textured import ball, tetrahedron
 
 from pipeline import textured_glb, textured_obj
@@ -103,14 +103,7 @@ def test_normals_are_one_across_seams():
 GOOD = textured_glb.encode(MESH)
 
 
-def with_document(change) -> bytes:
-    document, binary = chunks(GOOD)
-    change(document)
-    text = json.dumps(document).encode()
-    text += b" " * (-len(text) % 4)
-    body = struct.pack("<II", len(text), 0x4E4F534A) + text + struct.pack("<II", len(binary), 0x004E4942) + binary
-    return struct.pack("<4sII", b"glTF", 2, 12 + len(body)) + body
-
+with_document = functools.partial(changed_document, good=GOOD)
 
 MALFORMED = {
     "empty": b"",

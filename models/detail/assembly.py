@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 
 from models.detail.carrying import LEAST, seen
-from models.detail.panel import Panel
+from models.detail.panel import PRESENT, Panel
 from models.detail.surfels import OPAQUE, flat, surfels
 from models.exemplar.guidance import nearest
 from models.surface import Surface
@@ -37,7 +37,7 @@ def owned(panels: Sequence[Panel], say: Sequence[float]) -> list[Bool[np.ndarray
     """
     chosen = []
     for k, panel in enumerate(panels):
-        there = panel.view.mask.numpy() > 0.02
+        there = panel.view.mask.numpy() > PRESENT
         points, normals = panel.points[there], panel.normal[there]
         others = [say[j] * seen(other, points, normals)[0] for j, other in enumerate(panels) if j != k]
         best = np.max(others, 0) if others else np.zeros(len(points))

@@ -16,10 +16,9 @@ FLAT = 0.15  # thickness over it
 GRAZING = 0.25  # cosine below which a Gaussian grows no longer
 OPAQUE = 0.98
 STEEP = 0.003  # metres of depth for a pixel, above which a surface is not even
-LIKE = 0.035  # range of colour within a block that one Gaussian stands for
 
 
-def surfels(panel: Panel, chosen: Bool[np.ndarray, "h w"], merge: int = 4, like: float = LIKE) -> Gaussians:
+def surfels(panel: Panel, chosen: Bool[np.ndarray, "h w"], merge: int, like: float) -> Gaussians:
     """Gaussians of the chosen pixels of a picture.
 
     Args:
