@@ -86,17 +86,82 @@ def test_all_ways_of_writing_read_the_same(write, body):
         torch.testing.assert_close(got, true, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("count", [22, 52, 53, 55])
-def test_whole_poses(count, body):
-    found, placed = read_body(npz(pose=np.concatenate([[np.pi, 0, 0], np.full(3 * count - 3, 0.1)])[None]))
-    assert not placed and torch.allclose(found.body_pose, torch.full((21, 3), 0.1))
+JOINT_NAMES = {  # the order of SMPL-X's 55 joints, of SMPL-H's 52, of Multi-HMR's 53
+    55: ["global_orient", "body_pose", "jaw_pose", "leye_pose", "reye_pose", "left_hand_pose", "right_hand_pose"],
+    52: ["global_orient", "body_pose", "left_hand_pose", "right_hand_pose"],
+    53: ["global_orient", "body_pose", "left_hand_pose", "right_hand_pose", "jaw_pose"],
+    22: ["global_orient", "body_pose"],
+}
 
 
-def test_several_people(body):
-    second = dataclasses.replace(body, betas=body.betas + 1)
-    stack = {f: np.stack([getattr(b, f).numpy() for b in (body, second)]) for f in ("betas", "global_orient", "body_pose", "transl")}
-    assert torch.allclose(read_body(npz(**stack), person=1)[0].betas, second.betas)
-    assert torch.allclose(read_body(npz(**stack))[0].betas, body.betas)
+def turned(seed: int, *fields: str) -> Body:
+    """A body of which these fields turn, each joint otherwise."""
+    g = torch.Generator().manual_seed(seed)
+    neutral = Body.neutral()
+    return dataclasses.replace(neutral, **{name: 0.3 * torch.randn(getattr(neutral, name).shape, generator=g) for name in fields})
+
+
+def whole(b: Body, count: int) -> np.ndarray:
+    return torch.cat([getattr(b, name).reshape(-1, 3) for name in JOINT_NAMES[count]]).numpy()
+
+
+def alike(found: Body, true: Body, fields) -> None:
+    for name in fields:
+        torch.testing.assert_close(*(axis_angle_to_matrix(getattr(b, name)) for b in (found, true)), atol=1e-4, rtol=0, msg=name)
+
+
+@pytest.mark.parametrize("count", JOINT_NAMES)
+@pytest.mark.parametrize("key", ["fullpose", "poses", "pose", "rotvec"])
+@pytest.mark.parametrize("width", [3, 6, 9])
+def test_a_whole_pose_keeps_every_joint(count, key, width):
+    true = turned(count, *JOINT_NAMES[count])
+    rows = axis_angle_to_matrix(torch.from_numpy(whole(true, count)))
+    written = {3: whole(true, count), 6: matrix_to_rot6d(rows).numpy(), 9: rows.numpy()}[width]
+    for array in (written, written[None], written.reshape(1, -1), written.reshape(-1)):
+        found, placed = read_body(npz(**{key: array}))
+        assert not placed
+        alike(found, true, JOINT_NAMES[55])
+
+
+def test_smpl_hands_are_left_out_of_a_pose_of_24_joints():
+    true = turned(3, "global_orient", "body_pose")
+    found, _ = read_body(npz(poses=np.concatenate([whole(true, 22), np.ones((2, 3))]).reshape(1, 72)))
+    alike(found, true, JOINT_NAMES[55])
+
+
+@pytest.mark.parametrize("frames", [2, 3, 52, 55, 90])
+@pytest.mark.parametrize("count", [52, 55])
+def test_a_film_of_amass_gives_one_frame_and_no_place(frames, count, caplog):
+    """Its translation is one above a floor: it says nothing of a camera."""
+    bodies = [turned(k, *JOINT_NAMES[count]) for k in range(frames)]
+    poses = np.stack([whole(b, count).reshape(-1) for b in bodies])
+    common = {"trans": np.ones((frames, 3)), "betas": np.arange(16.0) / 16, "mocap_framerate": np.array(120.0), "gender": np.array("male")}
+    parted = {"root_orient": poses[:, :3], "pose_body": poses[:, 3:66], "pose_hand": poses[:, -90:]}
+    if count == 55:
+        parted |= {"pose_jaw": poses[:, 66:69], "pose_eye": poses[:, 69:75]}
+    for fields in ({"poses": poses}, parted, {"poses": poses, **parted}):
+        for frame in (0, frames - 1):
+            found, placed = read_body(npz(**common, **fields), frame)
+            alike(found, bodies[frame], JOINT_NAMES[55])
+            assert not placed and found.transl.abs().max() == 0
+            np.testing.assert_allclose(found.betas, np.arange(10) / 16)
+    assert "motion capture" in caplog.text
+
+
+@pytest.mark.parametrize("count", [2, 3, 6])
+def test_several_people(count):
+    """Two people's numbers are as many as one's in 6D, three people's as one's in matrices."""
+    bodies = [turned(k, *JOINT_NAMES[55], "betas", "transl") for k in range(count)]
+    stack = {f: np.stack([getattr(b, f).numpy() for b in bodies]) for f in (*JOINT_NAMES[55], "betas", "transl")}
+    flat = {f: array.reshape(count, -1) for f, array in stack.items()}
+    single = {"pose": np.stack([whole(b, 55) for b in bodies]), "betas": stack["betas"], "transl": stack["transl"]}
+    for fields in (stack, flat, single):
+        for person, true in enumerate(bodies):
+            found, _ = read_body(npz(**fields), person)
+            alike(found, true, JOINT_NAMES[55])
+            assert torch.allclose(found.betas, true.betas)
+        with pytest.raises(UnknownBody, match=f"person {count} was asked for, the file holds {count}"):
+            read_body(npz(**fields), count)
 
 
 def test_weak_perspective_is_invertible_and_projects_alike():
@@ -117,11 +182,13 @@ def test_weak_perspective_is_invertible_and_projects_alike():
         (npz(global_orient=np.ones(3), body_pose=np.zeros(60)), "body_pose.*expected 21 rotations"),
         (npz(global_orient=np.ones(3), body_pose=np.zeros(63), left_hand_pose=np.zeros(12)), "PCA"),
         (npz(global_orient=np.full((3, 3), 2.0), body_pose=np.zeros(63)), "no rotations"),
-        (npz(pose=np.zeros(30)), "22, 52, 53 or 55"),
+        (npz(pose=np.zeros(30)), "22, 24, 52, 53 or 55"),
+        (npz(), "without a single array"),
+        (npz(pose_hand=np.zeros(45), root_orient=np.ones(3), pose_body=np.zeros(63)), "pose_hand.*30 rotations"),
         (b"{broken", "cannot be read"),
         (b"hello", "cannot be read"),
         (json.dumps([1, 2]).encode(), "dictionary"),
-        (b"", "cannot be read"),
+        (b"", "cannot be read: it is empty"),
         (b"PK\x03\x04broken", "cannot be read"),
     ],
 )

@@ -7,6 +7,7 @@ PCA or full hands, and in how the camera is told: a translation in camera space,
 from __future__ import annotations
 
 import io
+import logging
 import math
 import zipfile
 from collections.abc import Mapping
@@ -18,16 +19,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from models.estimator.given_pickle import MAX_BYTES, load_pickle
+from models.estimator.whole_pose import BODY_POSE, of_a_film, of_person, split_pairs, split_whole_pose
 from pipeline.camera import DISTANCE, FOCAL
 from pipeline.rotation import matrix_to_axis_angle, rot6d_to_matrix
 from pipeline.types import Body
 from pipeline.untrusted import check_plain, parse_json, read_npz
 
+log = logging.getLogger(__name__)
+
 NAMES: dict[str, tuple[str, ...]] = {
     "betas": ("betas", "shape", "pred_shape", "smplx_shape", "pred_betas", "smplx_betas"),
     "expression": ("expression", "exp", "pred_exp", "expr", "smplx_expr", "pred_expression"),
     "global_orient": ("global_orient", "global_pose", "root_pose", "smplx_root_pose", "pred_global_orient", "pred_orient", "root_orient"),
-    "body_pose": ("body_pose", "smplx_body_pose", "pred_body_pose", "pose_body"),
+    "body_pose": BODY_POSE,
     "left_hand_pose": ("left_hand_pose", "lhand_pose", "smplx_lhand_pose", "pred_lhand_pose", "pred_left_hand_pose"),
     "right_hand_pose": ("right_hand_pose", "rhand_pose", "smplx_rhand_pose", "pred_rhand_pose", "pred_right_hand_pose"),
     "jaw_pose": ("jaw_pose", "smplx_jaw_pose", "pred_jaw_pose", "pose_jaw"),
@@ -36,7 +40,6 @@ NAMES: dict[str, tuple[str, ...]] = {
     "transl": ("transl", "translation", "cam_trans", "cam_t", "pred_cam_t", "trans"),
 }
 """Field of Body -> names under which files hold it."""
-WHOLE_POSE = ("rotvec", "pred_pose", "rotmat", "full_pose", "fullpose", "pose")  # Multi-HMR: 53 joints; PyMAF-X: 22 or 55
 CAMERA = ("cam", "pred_cam", "weak_cam", "orig_cam")
 MAX_VALUE = 1000.0
 JOINTS = {"global_orient": 1, "body_pose": 21, "left_hand_pose": 15, "right_hand_pose": 15, "jaw_pose": 1, "leye_pose": 1, "reye_pose": 1}
@@ -70,9 +73,14 @@ def read_body(data: bytes, person: int = 0) -> tuple[Body, bool]:
 
 
 def _understood(fields: Mapping[str, np.ndarray], person: int) -> tuple[Body, bool]:
+    fields = of_person(fields, person)
     values = {name: next((fields[key] for key in keys if key in fields), None) for name, keys in NAMES.items()}
     if values["body_pose"] is None:
-        values |= _split_whole_pose(fields)
+        values |= split_whole_pose(fields)
+    values |= {name: half for name, half in split_pairs(fields).items() if values[name] is None}
+    if of_a_film(fields):
+        log.warning("the body file is motion capture: its pose %d is used (stages.estimate.person), placed by the picture", person)
+        values["transl"] = None
     for needed in ("global_orient", "body_pose"):
         if values[needed] is None:
             raise UnknownBody(f"the body file has no {needed} (names known: {', '.join(NAMES[needed])}); it holds {sorted(fields)[:30]}")
@@ -87,7 +95,9 @@ def _understood(fields: Mapping[str, np.ndarray], person: int) -> tuple[Body, bo
 
 
 def _parse(data: bytes) -> Any:
-    """The Python value in the file."""
+    """The Python value in the file; ValueError for one that holds nothing."""
+    if not data:
+        raise ValueError("it is empty (0 bytes); write it again")
     if data[:2] == b"PK" and _is_npz(data):
         return {key: array for key, array in read_npz(data, MAX_BYTES).items() if array.dtype.kind in "fiub"}
     if data.lstrip()[:1] in (b"{", b"["):
@@ -98,10 +108,14 @@ def _parse(data: bytes) -> Any:
 
 
 def _is_npz(data: bytes) -> bool:
+    """Whether a zip archive holds numpy's arrays; ValueError for a damaged or an empty one."""
     try:
-        return any(name.endswith(".npy") for name in zipfile.ZipFile(io.BytesIO(data)).namelist())
+        names = zipfile.ZipFile(io.BytesIO(data)).namelist()
     except zipfile.BadZipFile as error:
         raise ValueError(f"it begins like a zip archive and is damaged ({error})") from error
+    if not names:
+        raise ValueError("it is an .npz without a single array; save it again: `numpy.savez(path, global_orient=..., body_pose=...)`")
+    return any(name.endswith(".npy") for name in names)
 
 
 def _flatten(value: Any, person: int) -> dict[str, np.ndarray]:
@@ -125,29 +139,6 @@ def _flatten(value: Any, person: int) -> dict[str, np.ndarray]:
             with np.errstate(over="ignore", invalid="ignore"):
                 result[str(key)] = array.astype(np.float32)
     return result
-
-
-def _split_whole_pose(fields: Mapping[str, np.ndarray]) -> dict[str, np.ndarray | None]:
-    """Poses written as one array: 22, 52, 53 (Multi-HMR: with jaw, without eyes) or 55 joints."""
-    key = next((name for name in WHOLE_POSE if name in fields), None)
-    if key is None:
-        return {}
-    array = fields[key]
-    matrices = array.ndim >= 2 and array.shape[-2:] == (3, 3)
-    width = 9 if matrices else (array.shape[-1] if array.shape[-1] in (3, 6) and array.ndim >= 2 else 3)
-    joints = array.reshape(-1, width)
-    count = next((n for n in (55, 53, 52, 22) if len(joints) % n == 0), None)
-    if count is None:
-        raise UnknownBody(f"'{key}' of shape {array.shape} is not a pose of 22, 52, 53 or 55 joints of SMPL-X")
-    joints = joints.reshape(-1, count, width)
-    parts: dict[str, np.ndarray | None] = {"global_orient": joints[:, :1], "body_pose": joints[:, 1:22]}
-    if count == 55:
-        parts |= {"jaw_pose": joints[:, 22:23], "left_hand_pose": joints[:, 25:40], "right_hand_pose": joints[:, 40:55]}
-    elif count >= 52:
-        parts |= {"left_hand_pose": joints[:, 22:37], "right_hand_pose": joints[:, 37:52]}
-        if count == 53:
-            parts["jaw_pose"] = joints[:, 52:53]
-    return parts
 
 
 def _rotations(name: str, value: np.ndarray | None, count: int, person: int) -> Float[Tensor, "..."]:
