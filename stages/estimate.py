@@ -45,7 +45,7 @@ class EstimateConfig(StageConfig):
 class Estimate(Stage[EstimateConfig]):
     """Finds the body."""
 
-    name, version = "estimate", 3
+    name, version = "estimate", 4
     needs = {"view": "prepare.view", "landmarks": "prepare.landmarks", "given": "photo.body"}
     makes = {"body": "Body", "keypoints": "Trace", "overlay": "Image"}
     device = "gpu"

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from models.estimator.crop import PLANE, project_plane, to_window
 from models.estimator.kinematics import POSED, Skeleton
+from models.estimator.least_squares import least_squares
 from models.estimator.model import Prediction
 from models.skeleton import PARENTS
 from pipeline.camera import DISTANCE
@@ -44,7 +45,7 @@ def polish(skeleton: Skeleton, found: Prediction, window: Float[Tensor, "b 3"]) 
         huber = (3 / residual.norm(dim=-1).clamp(min=3)).sqrt().repeat_interleave(2, 1)
         rows = torch.cat([jacobian.flatten(1, 2) * huber[..., None], prior], 1)
         right = torch.cat([residual.flatten(1) * huber, moved * weights], 1)
-        step = torch.linalg.lstsq(rows, -right[..., None]).solution[..., 0]
+        step = least_squares(rows, -right)
         moved = moved + step
         rotations = turn_chain(axis_angle_to_matrix(step[:, :TURNS].reshape(-1, POSED, 3)), rotations)
         betas, pelvis = betas + step[:, TURNS : TURNS + 10], pelvis + step[:, TURNS + 10 :]

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from models.estimator.crop import PLANE, project_plane
 from models.estimator.kinematics import POSED, Skeleton, posed_chain
+from models.estimator.least_squares import least_squares
 from models.estimator.lifter.landmark_points import POINT_JOINTS, body_points, carried_landmarks, observed_points, person_height
 from models.estimator.lifter.network import Lifted, Lifter
 from models.estimator.lifter.sighting import Sighting
@@ -69,7 +70,7 @@ def fit_body(lifter: Lifter, found: Lifted, seen: Sighting, config: FitConfig = 
         hinge_rows, hinge_right = _hinges(rotations, config)
         rows = torch.cat([(jacobian * trust[..., None, None]).flatten(1, 2) * huber[..., None], rows, hinge_rows], 1)
         right = torch.cat([residual.flatten(1) * huber, right, hinge_right], 1)
-        step = torch.linalg.lstsq(rows, -right[..., None]).solution[..., 0]
+        step = least_squares(rows, -right)
         turns = axis_angle_to_matrix(step[:, :TURNS].reshape(-1, POSED, 3))
         rotations = turn_chain(turns, rotations)
         betas, pelvis = betas + step[:, TURNS : TURNS + 10], pelvis + step[:, TURNS + 10 :]
