@@ -24,6 +24,7 @@ from flows import (
     completing,
     interrupts,
 )
+from flows.cli_groups import Grouped
 from flows.cli_quality import register
 from flows.options import Config, Json, Set, Work
 
@@ -31,7 +32,10 @@ os.environ.setdefault("DO_NOT_TRACK", "1")
 # torch's threads that wait sleep: by default they spin, and beside another busy program everything takes four times as long
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(
+    cls=Grouped, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)  # fmt: skip
 data_app = typer.Typer(no_args_is_help=True, help="Synthetic people to learn from and to test on.", rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 
@@ -50,8 +54,19 @@ _OURS = (  # messages for people
 _PASS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"turnaround {version('turnaround')}")
+        raise typer.Exit
+
+
 @app.callback()
-def logs(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="log what happens")] = False) -> None:
+def logs(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="log what happens")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="say the version, and end")] = False,
+) -> None:
     """One photo of a person to 3D Gaussians, a mesh and a video, with every intermediate on disk."""
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(message)s")
     if verbose:
@@ -69,22 +84,31 @@ def status(
         str | None, typer.Argument(help="a name or a pattern ('ali*'); all by default", autocompletion=completing.subjects)
     ] = None,
     work: Work = Path("work"),
+    stages: Annotated[bool, typer.Option("--long", "-l", help="every stage, every cause")] = False,
     json: Json = False,
 ) -> None:
-    """FRESH, MISSING, FAILED or STALE(cause) for every stage of every subject."""
-    from flows.looking import show_status
-    from flows.project import Project
+    """How every subject stands: one line each.
 
-    typer.echo(show_status(Project(), work, subject, as_json=json))
+    FRESH, MISSING, STALE or FAILED, how well the body fits the photo, how long it took, and the first trouble; with --long so for
+    every stage.
+    """
+    from flows.project import Project
+    from flows.status import show_status
+
+    typer.echo(show_status(Project(), work, subject, as_json=json, stages=stages))
 
 
 @app.command()
-def why(target: Annotated[str, typer.Argument(help="SUBJECT/STAGE", autocompletion=completing.targets)], work: Work = Path("work")) -> None:
-    """Why a stage would run again: every changed setting, input, weight or version, old -> new."""
+def why(
+    target: Annotated[str, typer.Argument(help="SUBJECT/STAGE", autocompletion=completing.targets)],
+    work: Work = Path("work"),
+    json: Json = False,
+) -> None:
+    """Why a stage would run again: what changed, old -> new."""
     from flows.project import Project
     from flows.reasons import show_why
 
-    typer.echo(show_why(Project(), work, target))
+    typer.echo(show_why(Project(), work, target, as_json=json))
 
 
 @app.command()
@@ -94,8 +118,8 @@ def inspect(
     json: Json = False,
     verify: Annotated[bool, typer.Option("--verify", help="compare the bytes of every file with its digest")] = False,
 ) -> None:
-    """Files, digests, sizes, seconds and settings of what was made."""
-    from flows.looking import show_inspect
+    """Files, sizes, digests, seconds and settings of a subject."""
+    from flows.inspection import show_inspect
     from flows.project import Project
 
     text, intact = show_inspect(Project(), work, target, as_json=json, verify=verify)
@@ -104,17 +128,17 @@ def inspect(
 
 
 @app.command()
-def graph(markdown: Annotated[bool, typer.Option("--markdown", help="the README's table")] = False) -> None:
-    """The stages, what they need and what they make, from their declarations."""
-    from flows.describing import graph_markdown, graph_text
+def graph(markdown: Annotated[bool, typer.Option("--markdown", help="the README's table")] = False, json: Json = False) -> None:
+    """Draw the stages: what each needs and makes."""
+    from flows.describing import graph_json, graph_markdown, graph_text
     from flows.project import Project
 
-    typer.echo((graph_markdown if markdown else graph_text)(Project().classes()))
+    typer.echo((graph_json if json else graph_markdown if markdown else graph_text)(Project().classes()))
 
 
 @app.command()
 def config(config: Config = "default", set_: Set = None, described: Annotated[bool, typer.Option("--describe")] = False) -> None:
-    """Every setting of a preset, as yaml; with --describe what each means."""
+    """Every setting of a preset, as yaml or with its meaning."""
     from flows.describing import settings_described, settings_yaml
     from flows.project import Project
 
@@ -129,7 +153,10 @@ cli_fetch.register(app)
 
 @app.command()
 def gc(work: Work = Path("work"), dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would go")] = False) -> None:
-    """Delete runs that no subject points at, damaged ones, and what killed runs left behind."""
+    """Delete results that no subject uses any more.
+
+    Damaged runs and what killed runs left behind go, too.
+    """
     from flows.cleaning import collect
 
     typer.echo(collect(work, dry_run=dry_run))
@@ -137,7 +164,10 @@ def gc(work: Work = Path("work"), dry_run: Annotated[bool, typer.Option("--dry-r
 
 @app.command(context_settings=_PASS)
 def train(context: typer.Context, network: Annotated[str, typer.Argument(help="`turnaround train` names them")] = "") -> None:
-    """Train a network; all further options are its own (`turnaround train hgm-coarse --help`)."""
+    """Train a network.
+
+    All further options are its own: `turnaround train hgm-coarse --help`.
+    """
     from flows.training import find_training, overview
 
     if network in ("", "list", "--help", "-h"):

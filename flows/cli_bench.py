@@ -18,7 +18,7 @@ def bench(
     quick: Annotated[bool, typer.Option("--quick", help="fewer rounds and smaller cases")] = False,
     json: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
 ) -> None:
-    """Measure the renderer, the refinement, the networks, the stages and the start-up on this machine."""
+    """Measure the time of every part on this machine."""
     import logging
     from json import dumps
 

@@ -24,7 +24,10 @@ def register(app: typer.Typer) -> None:
 def fetch(
     evaluation: Annotated[bool, typer.Option("--evaluation", help=_EVALUATION)] = False,
 ) -> None:
-    """Fetch MediaPipe's landmark networks (Apache-2.0, 53 MB from npm) into the user's cache, once."""
+    """Fetch the landmark networks, once.
+
+    They are MediaPipe's (Apache-2.0, 53 MB from npm) and are kept in the user's cache.
+    """
     from models.landmarks import files
     from models.metrics import vgg_files
 

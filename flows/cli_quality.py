@@ -40,7 +40,10 @@ def evaluate(
     work: Work = Path("work/evaluate"),
     device: Device = "auto",
 ) -> None:
-    """Measure quality on people whose truth is known, or on photos; a stopped one goes on."""
+    """Measure quality on people whose truth is known, or on photos.
+
+    One that was stopped goes on where it was.
+    """
     from flows.evaluate import evaluate as run_suite
     from flows.evaluation import compare as comparison
     from flows.evaluation.photos import evaluate_photos
@@ -81,7 +84,10 @@ def compare(
     everything: Annotated[bool, typer.Option("--all", help="every figure, not only the main ones")] = False,
     json: Json = False,
 ) -> None:
-    """What is better or worse in one report than in another: mean differences over the same people, 95 % bootstrap intervals."""
+    """What is better or worse in one report than in another.
+
+    Mean differences over the same people, with 95 % bootstrap intervals.
+    """
     from json import dumps
 
     from flows.evaluation import compare as comparison

@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from flows import completing
-from flows.options import Json, Work
+from flows.options import Json, Subject, Work
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(report)
     app.command()(diff)
+    app.command("open")(open_subject)
 
 
 def report(
@@ -27,7 +28,10 @@ def report(
     ] = None,
     standalone: Annotated[bool, typer.Option("--standalone", help="thumbnails inside the file, so that it can be sent")] = False,
 ) -> None:
-    """A static page: every subject, every stage, side by side; with --compare two runs and their difference."""
+    """Write a page of all subjects and stages, or of two runs.
+
+    With --compare the page shows two runs and their difference.
+    """
     import flows.report as pages
     from flows.project import Project
 
@@ -49,7 +53,10 @@ def diff(
     json: Json = False,
     out: Annotated[Path | None, typer.Option("--out", help="the picture of the difference; in WORK/report/ by default")] = None,
 ) -> None:
-    """What differs between two runs of a stage: settings, inputs, weights, versions, outputs; and a picture of it."""
+    """What differs between two runs of a stage, and a picture of it.
+
+    Settings, inputs, weights, versions and outputs.
+    """
     from json import dumps
 
     from flows.report import diff as differences
@@ -62,3 +69,26 @@ def diff(
     typer.echo(dumps(facts, indent=1) if json else differences.as_text(facts))
     if sheet and not json:
         typer.echo(f"  {sheet}")
+
+
+def open_subject(
+    subject: Subject,
+    work: Work = Path("work"),
+    report: Annotated[bool, typer.Option("--report", help="the page of all subjects instead of the subject's folder")] = False,
+) -> None:
+    """Open a subject's folder, or the report, on the desktop.
+
+    The path is printed, too: where there is no desktop that is all.
+    """
+    from flows import opening, subjects
+    from flows.project import Project
+    from pipeline.store import Store
+
+    subjects.recall(work, subject)
+    path = Store(work).subject(subject)
+    if report:
+        from flows.report import write_work_page
+
+        path = write_work_page(Project(), work)
+    typer.echo(str(path))
+    opening.show(path)

@@ -55,7 +55,7 @@ def run(
         str, typer.Option("--people", help="of a photo of several: one (an error where that is not clear), largest, or all: NAME-1, NAME-2")
     ] = "one",
 ) -> None:
-    """Reconstruct every photo; what is already there is not done again."""
+    """Reconstruct photos; what is already there is not done again."""
     from flows.choosing import Choice, choose, parse_shard
     from flows.persons import everyone, overrides_for
     from flows.project import Project
@@ -92,7 +92,7 @@ def rerun(
     work: Work = Path("work"),
     device: Device = "auto",
 ) -> None:
-    """Do a stage again, with other settings if given, and what comes after it as far as its outputs changed.
+    """Do a stage again, with other settings, and what needs it.
 
     `rerun STAGE` computes STAGE anew; where it makes the same bytes, nothing after it is done. `rerun --from STAGE` computes
     STAGE and all that need it anew. `rerun` alone does what `status` does not call FRESH, under the settings of the last run.
@@ -116,7 +116,9 @@ def sweep(
     device: Device = "auto",
     workers: Workers = 0,
 ) -> None:
-    """Do subjects under every combination of settings, side by side on one page; the subjects themselves stay as they are.
+    """Try combinations of settings, side by side on a page.
+
+    The subjects themselves stay as they are.
 
     `--set stages.refine.iterations=15,45,90 --set stages.mesh.faces=20000,60000` makes six variants. Only the stages that differ are
     computed. Commas within brackets belong to a value: `stages.prepare.labels=[person],[person,dress]`. A variant is adopted with
@@ -146,7 +148,9 @@ def override(
     work: Work = Path("work"),
     device: Device = "auto",
 ) -> None:
-    """Put a file of your own in the place of something computed: a mask, a body, a back view, Gaussians.
+    """Put a file of your own in the place of something computed.
+
+    A mask, a body, a back view, Gaussians.
 
     It is copied into the work folder with where it came from; what needs it is STALE until the next run. SUBJECT/photo/mask, /body and
     /back stand for the files that may lie beside a photo.

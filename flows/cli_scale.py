@@ -18,7 +18,10 @@ def server(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 4200,
 ) -> None:
-    """Start Prefect's server, which shows runs and lets several machines share one; stop it with Ctrl-C."""
+    """Start Prefect's server, which shows runs.
+
+    It lets several machines share one; stop it with Ctrl-C.
+    """
     from flows.prefect_api import LOOPBACK, serve
 
     open_to_all = host in ("0.0.0.0", "::")

@@ -21,7 +21,10 @@ def init(
     config: Config = "default",
     set_: Set = None,
 ) -> None:
-    """Write a config file with every setting, its meaning and its value, commented out; an existing file is left alone."""
+    """Write a config file with every setting, commented out.
+
+    Each has its meaning and its value; an existing file is left alone.
+    """
     from flows.initial import write
     from flows.project import Project
 
@@ -29,7 +32,10 @@ def init(
 
 
 def doctor(work: Work = Path("work"), config: Config = "default", set_: Set = None, json: Json = False) -> None:
-    """This machine, its backends, the weights with licence and remedy, versions, disk, and what is in the way of a preset."""
+    """What this machine has, and what is in the way of a run.
+
+    Backends, weights with licence and remedy, versions and disk.
+    """
     from flows.doctor import examine, render
     from flows.project import Project
 

@@ -28,7 +28,10 @@ def verify(
     keep: Annotated[bool, typer.Option("--keep", help="only look: leave damaged runs where they are")] = False,
     json: Json = False,
 ) -> None:
-    """Compare every file with its digest; exit 1 where one is damaged. Damaged runs are set aside, and `run` makes them again."""
+    """Compare every file with its digest.
+
+    Exit 1 where one is damaged. Damaged runs are set aside, and `run` makes them again.
+    """
     from flows.verifying import as_json, as_text
     from flows.verifying import verify as compare
 

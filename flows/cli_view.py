@@ -23,7 +23,10 @@ def view(
     host: Annotated[str, typer.Option("--host", help="address to listen on; any but this machine's own lets others look")] = "127.0.0.1",
     open_: Annotated[bool, typer.Option("--open/--no-open", help="open the browser")] = True,
 ) -> None:
-    """Look at a subject in the browser: Gaussians, mesh, body and camera through the stages and the refinement (ends with Ctrl-C)."""
+    """Turn a subject in the browser.
+
+    Gaussians, mesh, body and camera through the stages and the refinement; ends with Ctrl-C.
+    """
     from flows.viewer.serve import serve
 
     serve(work, subject, host=host, port=port, open_browser=open_, say=typer.echo)

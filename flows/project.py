@@ -9,6 +9,7 @@ from typing import Any
 
 import stages
 from flows import subjects
+from flows.suggestions import no_stage
 from models import zoo
 from pipeline.config import Settings, load_settings
 from pipeline.graph import Status, Subject, ordered, statuses
@@ -75,5 +76,5 @@ def up_to(chosen: Sequence[Stage[Any]], until: str | None) -> tuple[Stage[Any], 
     if until is None:
         return tuple(chosen)
     if until not in names:
-        raise ValueError(f"no stage is called {until!r}; there are {', '.join(names)}")
+        raise no_stage(until, names)
     return tuple(chosen[: names.index(until) + 1])

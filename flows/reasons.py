@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from flows import given, subjects
 from flows.project import Project
-from pipeline.graph import upstream
+from flows.suggestions import no_stage
+from pipeline.graph import Status, upstream
 from pipeline.recipe import Cause, Recipe, causes
 from pipeline.source import Photo
 from pipeline.stage import PHOTO
@@ -17,22 +20,60 @@ from pipeline.store import Record, Store
 _DEPTH = 20  # stages that a chain of causes is followed through
 
 
-def show_why(project: Project, root: Path, target: str) -> str:
-    """All causes of one stage of one subject, then those of the stages before it that they lead to, and where it begins."""
+@dataclass(frozen=True)
+class Reasons:
+    """Why a stage of a subject would run again: itself, the stages before it that this leads to, and where it begins."""
+
+    subject: str
+    stages: tuple[Status, ...]  # the one that was asked about first
+    gifts: dict[str, dict[str, Any]]  # stage -> what a person gave there
+    begins: tuple[str, ...]  # "stage: what changed"
+    photo: Photo
+
+    def as_text(self) -> str:
+        """Put it into lines for people."""
+        lines = []
+        for status in self.stages:
+            lines += [f"{self.subject}/{status.stage}: {status}", *(f"  {_with_file(cause, self.photo)}" for cause in status.causes)]
+            lines += [f"  {status.note}"] if status.note else []
+            lines += [f"  {what} {given.told(gift)}" for what, gift in self.gifts[status.stage].items()]
+        told = (text for text in self.begins if len(self.stages) > 1 or not _said(text, lines))
+        return "\n".join([*lines, *(f"it begins with {text}" for text in told)])
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it in the form of `why --json` (docs/commands.md)."""
+        rows = [
+            {
+                "stage": status.stage,
+                "state": str(status),
+                "causes": [{"kind": c.kind, "what": c.what, "old": c.old, "new": c.new} for c in status.causes],
+                "note": status.note,
+                "given": {what: given.told(gift) for what, gift in self.gifts[status.stage].items()},
+            }
+            for status in self.stages
+        ]
+        return {"subject": self.subject, "stages": rows, "begins": list(self.begins)}
+
+
+def show_why(project: Project, root: Path, target: str, *, as_json: bool = False) -> str:
+    """Show all causes of SUBJECT/STAGE as text or json; ValueError for what does not exist."""
+    found = reasons(project, root, target)
+    return json.dumps(found.as_json(), indent=1) if as_json else found.as_text()
+
+
+def reasons(project: Project, root: Path, target: str) -> Reasons:
+    """Find all causes of one stage of one subject, then those of the stages before it that they lead to."""
     subject, _, name = target.partition("/")
     if not name:
         raise ValueError(f"{target!r}: expected SUBJECT/STAGE")
     statuses = {status.stage: status for status in project.status(root, subject)}
     if name not in statuses:
-        raise ValueError(f"no stage is called {name!r}; there are {', '.join(statuses)}")
+        raise no_stage(name, list(statuses))
     stages = {stage.name: stage for stage in project.stages_of(root, subject)}
     gifts, photo, store = given.entries(root, subject), subjects.photo(root, subject), Store(root)
-    lines, begins, waiting = [], [], [name]
+    begins, waiting = [], [name]
     for stage in waiting:  # grows while it is walked
         status = statuses[stage]
-        lines += [f"{subject}/{stage}: {status}", *(f"  {_with_file(cause, photo)}" for cause in status.causes)]
-        lines += [f"  {status.note}"] if status.note else []
-        lines += [f"  {what} {given.told(gift)}" for what, gift in given.of_stage(gifts, stage, stages[stage].needs.values()).items()]
         for cause in status.causes:
             owner = _owner(cause)
             if owner is not None and statuses[owner].state != "FRESH":
@@ -41,8 +82,8 @@ def show_why(project: Project, root: Path, target: str) -> str:
         before = [other for other in upstream(stages[stage]) if statuses[other].state != "FRESH"] if status.state != "FRESH" else []
         waiting += [other for other in before if other not in waiting]
         begins += [f"{stage}: {status}"] if status.state in ("MISSING", "FAILED") and not before else []
-    told = list(dict.fromkeys(begins))
-    return "\n".join([*lines, *(f"it begins with {text}" for text in told if len(waiting) > 1 or not _said(text, lines))])
+    found = {stage: given.of_stage(gifts, stage, stages[stage].needs.values()) for stage in waiting}
+    return Reasons(subject, tuple(statuses[stage] for stage in waiting), found, tuple(dict.fromkeys(begins)), photo)
 
 
 def _said(text: str, lines: Sequence[str]) -> bool:

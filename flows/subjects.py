@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from flows import given
+from flows.suggestions import meant
 from pipeline.naming import Wanted, assign, is_plain
 from pipeline.source import Photo
 from pipeline.store import Store
@@ -71,7 +72,7 @@ def _unknown(root: Path, name: str) -> ValueError:
     known = names(root)
     more = f" and {len(known) - _FEW} more (`turnaround status`)" if len(known) > _FEW else ""
     told = ", ".join(known[:_FEW]) + more or "none yet: start with `turnaround run PHOTO`"
-    return ValueError(f"{root} knows no subject {name!r}; there are: {told}")
+    return ValueError(f"{root} knows no subject {name!r}{meant(name, known)}; there are: {told}")
 
 
 def photo(root: Path, name: str, image: Path | None = None) -> Photo:

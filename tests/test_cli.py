@@ -80,7 +80,7 @@ def test_one_bad_photo_fails_alone_and_can_be_resumed(photos, capsys):
     assert "FAILED" in capsys.readouterr().out
     (photos / "bob.png").write_bytes(b"good")
     assert turn(*resume.split()) == 0
-    turn("status", "bob")
+    turn("status", "bob", "--long")
     assert capsys.readouterr().out.count("FRESH") == 3
 
 
@@ -89,7 +89,7 @@ def test_status_and_why_name_the_cause(photos, capsys, monkeypatch):
     (photos / "bob.png").write_bytes(b"another photo")
     monkeypatch.setattr(toy.Label, "version", 2)
     turn("status", "bob", "--json")
-    states = {stage: facts["state"] for stage, facts in json.loads(capsys.readouterr().out)["bob"].items()}
+    states = {stage: facts["state"] for stage, facts in json.loads(capsys.readouterr().out)["bob"]["stages"].items()}
     assert states == {"count": "STALE(INPUT)", "share": "STALE(INPUT)", "label": "STALE(VERSION)"}
     turn("why", "bob/label")
     assert "VERSION version: 1 -> 2" in capsys.readouterr().out
@@ -102,18 +102,18 @@ def test_rerun_takes_new_settings_and_stops_where_nothing_changed(photos, capsys
     assert toy.calls == ["count", "share"]  # 15 or 16 bytes have the same share, so there is nothing new to label
     assert turn("rerun", "share", "-s", "bob", "--only") == 0
     assert toy.calls == ["count", "share", "share"]
-    turn("status", "bob")
+    turn("status", "bob", "--long")
     assert capsys.readouterr().out.count("FRESH") == 3
     assert turn("rerun", "share", "-s", "bob", "--set", "stages.share.divisor=2") == 0
     assert toy.calls[3:] == ["share", "label"]
     turn("inspect", "bob", "--json")
-    facts = json.loads(capsys.readouterr().out)
+    facts = json.loads(capsys.readouterr().out)["stages"]
     assert facts["count"]["config"]["offset"] == 1 and facts["share"]["config"]["divisor"] == 2
 
 
 def test_until_stops_after_a_stage(photos, capsys):
     assert turn("run", photos / "bob.png", "--direct", "--until", "share") == 0
-    turn("status", "bob")
+    turn("status", "bob", "--long")
     assert "label        MISSING" in capsys.readouterr().out
 
 
@@ -265,7 +265,7 @@ def test_what_a_killed_run_has_made_is_known_and_kept(photos, capsys, monkeypatc
         patch.setattr(toy.Share, "run", lambda self, **inputs: (_ for _ in ()).throw(KeyboardInterrupt))
         assert app(["run", str(photos / "bob.png"), "--direct", "--set", "stages.share.divisor=7"], standalone_mode=False) == 130
     capsys.readouterr()
-    assert turn("status", "bob") == 0
+    assert turn("status", "bob", "--long") == 0
     assert "count        FRESH" in capsys.readouterr().out
     assert turn("gc") == 0
     Path("work/subjects/bob/subject.json").rename("kept.json")  # as versions before left it

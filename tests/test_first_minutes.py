@@ -213,7 +213,7 @@ def test_without_symbolic_links_everything_works(monkeypatch, toys, capsys):
     assert turn("run", "alice.png", "--direct") == 0 and turn("inspect", "bob", "--verify") == 0
     assert toy.calls == ["share", "label"]
     capsys.readouterr()
-    turn("status")
+    turn("status", "--long")
     assert capsys.readouterr().out.count("FRESH") == 6
     assert turn("doctor") == 0
     assert "text files (no symbolic links here)" in capsys.readouterr().out
@@ -241,7 +241,7 @@ def test_files_are_utf_8_whatever_the_system_s_own_encoding_is():
     ours = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "utf-8"}
     assert subprocess.run([sys.executable, "-c", code], env=ours).returncode == 0
     command = [sys.executable, ROOT / "tests/toy_cli.py"]
-    for words in (["run", "@list.txt", "--direct", "--config", "mine.yaml"], ["status"]):
+    for words in (["run", "@list.txt", "--direct", "--config", "mine.yaml"], ["status", "--long"]):
         done = subprocess.run([*command, *words], env=ours, capture_output=True, text=True, encoding="utf-8", errors="surrogateescape")
         assert done.returncode == 0, done.stderr
     assert done.stdout.count("FRESH") == 3

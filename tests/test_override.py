@@ -47,7 +47,7 @@ def turn(*arguments: object) -> int:
 def states(name: str, capsys) -> dict[str, str]:
     capsys.readouterr()
     assert turn("status", name, "--json") == 0
-    return {stage: facts["state"] for stage, facts in json.loads(capsys.readouterr().out)[name].items()}
+    return {stage: facts["state"] for stage, facts in json.loads(capsys.readouterr().out)[name]["stages"].items()}
 
 
 def record(name: str, stage: str):

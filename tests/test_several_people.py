@@ -126,7 +126,7 @@ def test_every_person_becomes_a_subject_from_left_to_right(pair, capsys):
     assert "0 stages made, 3 fresh" in capsys.readouterr().err
     assert turn("rerun", "prepare", "-s", "pair-*", "--only") == 0
     assert turn("gc") == 0 and Path("work/subjects/pair-1/00_people/masks/2.png").exists()
-    turn("status", "pair-2")
+    turn("status", "pair-2", "--long")
     assert "prepare      FRESH" in capsys.readouterr().out
 
 
