@@ -9,9 +9,11 @@ import warnings
 
 import numpy as np
 from jaxtyping import Float
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageOps
 
+from pipeline.colour_profile import by_profile, opaque
 from pipeline.stage import StageError
+from pipeline.straight_alpha import straight
 from pipeline.untrusted import PICTURES
 
 log = logging.getLogger(__name__)
@@ -37,7 +39,7 @@ def decode(data: bytes, name: str) -> tuple[Pixels, Alpha | None]:
     try:
         if getattr(image, "n_frames", 1) > 1:
             log.warning("%s has %d frames; the first is used", name, image.n_frames)  # type: ignore[attr-defined]
-        image = ImageOps.exif_transpose(_to_8_bit(image, name))
+        image = _straight(ImageOps.exif_transpose(_to_8_bit(image, name)), name)
         alpha = image.convert("RGBA").getchannel("A") if _has_alpha(image) else None
         rgb = _to_srgb(image, name)
     except _DAMAGE as error:
@@ -116,18 +118,21 @@ def _has_alpha(image: Image.Image) -> bool:
 def _to_srgb(image: Image.Image, name: str) -> Image.Image:
     """RGB in sRGB; a broken profile is reported and ignored."""
     profile = image.info.get("icc_profile")
-    if profile and image.mode in ("RGB", "RGBA", "CMYK", "L"):
-        opaque = image.convert("RGB") if image.mode == "RGBA" else image
+    if profile:
         try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            converted = ImageCms.profileToProfile(opaque, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-            if converted is not None:
-                return converted
-        except (ImageCms.PyCMSError, OSError) as error:
+            return by_profile(image, profile)
+        except ValueError as error:
             log.warning("%s: the colour profile cannot be used (%s); colours are taken as sRGB", name, error)
-    if _has_alpha(image) and image.mode != "RGBA":
-        image = image.convert("RGBA")
-    return image.convert("RGB")
+    return opaque(image)
+
+
+def _straight(image: Image.Image, name: str) -> Image.Image:
+    """The picture with straight colours, also where they were multiplied by alpha and nothing in the file says so."""
+    divided = straight(image) if image.mode in ("RGBA", "LA") else None
+    if divided is None:
+        return image
+    log.warning("%s: its colours were multiplied by its alpha, which darkens the edge; they are divided by it again", name)
+    return divided
 
 
 def _checked_alpha(alpha: Alpha, name: str) -> Alpha | None:
