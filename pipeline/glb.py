@@ -71,17 +71,19 @@ def _arrays(mesh: Mesh) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def encode(mesh: Mesh) -> bytes:
-    """GLB with positions, normals, linear colours and one matt material."""
+    """GLB with positions, normals and linear colours.
+
+    It names no material: beside one, trimesh takes the mesh for a textured one and forgets the colours of its vertices.
+    """
     vertices, faces, colors = _arrays(mesh)
     parts = [vertices, vertex_normals(vertices, faces), to_linear(colors).astype(np.float32), faces]
     accessors = [{"bufferView": i, "componentType": _FLOAT, "count": len(p), "type": "VEC3"} for i, p in enumerate(parts[:3])]
     accessors[0] |= {"min": vertices.min(0).tolist(), "max": vertices.max(0).tolist()}
     accessors.append({"bufferView": 3, "componentType": _UINT, "count": faces.size, "type": "SCALAR"})
-    primitive = {"attributes": {"POSITION": 0, "NORMAL": 1, "COLOR_0": 2}, "indices": 3, "material": 0}
+    primitive = {"attributes": {"POSITION": 0, "NORMAL": 1, "COLOR_0": 2}, "indices": 3}
     document = {
         "asset": {"generator": "turnaround", "version": "2.0"},
         "scene": 0, "scenes": [{"nodes": [0]}], "nodes": [{"mesh": 0}], "meshes": [{"primitives": [primitive]}],
-        "materials": [{"doubleSided": True, "pbrMetallicRoughness": {"metallicFactor": 0, "roughnessFactor": 1}}],
         "accessors": accessors,
     }  # fmt: skip
     return to_chunks(document, [part.tobytes() for part in parts], [_ARRAY] * 3 + [_INDEX])

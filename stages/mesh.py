@@ -38,7 +38,7 @@ class MeshConfig(StageConfig):
 class MeshStage(Stage[MeshConfig]):
     """Mesh extraction and refinement."""
 
-    name, version = "mesh", 5
+    name, version = "mesh", 6
     needs = {
         "photo": "prepare.view", "gaussians": "fuse.gaussians", "normals_front": "refine.normals_front",
         "normals_back": "refine.normals_back",

@@ -71,6 +71,15 @@ def test_vertex_colours():
     np.testing.assert_allclose(obj.visual.vertex_colors[:, :3] / 255, COLORS, atol=1 / 255)  # type: ignore[union-attr]
 
 
+def test_trimesh_gives_the_colours_of_the_vertices():
+    """Linear, in 8 bits, as it reads every GLB; beside a material it would take them for an attribute of a texture."""
+    found = loaded(glb.encode(MESH))
+    assert found.visual.kind == "vertex"  # type: ignore[union-attr]
+    linear = found.visual.vertex_colors[:, :3] / 255  # type: ignore[union-attr]
+    np.testing.assert_allclose(linear, glb.to_linear(COLORS.numpy()), atol=0.51 / 255)
+    assert np.ptp(linear, axis=0).min() > 0.9
+
+
 def test_the_document_is_valid_gltf():
     document, binary = chunks(glb.encode(MESH))
     assert document["asset"]["version"] == "2.0" and document["buffers"] == [{"byteLength": len(binary)}]
