@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows import subjects
-from flows.project import Project
 from flows.stature import stature
 from pipeline.store import Record, Store
 
@@ -19,6 +18,7 @@ GAUSSIANS, MESHES = ("ply", "splat", "spz"), ("glb", "obj")
 _GAUSSIANS = (("detail", "gaussians"), ("fuse", "gaussians"), ("refine", "gaussians"), ("coarse", "gaussians"))  # the best first
 _MESHES = (("texture", "mesh"), ("detail", "mesh"), ("mesh", "mesh"))
 _SOURCES = {to: _GAUSSIANS for to in GAUSSIANS} | {to: _MESHES for to in MESHES} | {"mp4": (("turntable", "turntable"),)}
+_TAKERS = {"texture": MESHES, "height": MESHES + GAUSSIANS, "gaussians": (*GAUSSIANS, "html")}  # change -> formats that know it
 PAGE_GAUSSIANS = 200_000  # of the offline page, which stays under 8 MB
 
 Write = Callable[[Path], object]
@@ -34,13 +34,16 @@ class Changes:
 
     def check(self, to: str) -> None:
         """ValueError for a change that a format does not know, or a value that makes no sense."""
-        takers = {"texture": MESHES, "height": MESHES + GAUSSIANS, "gaussians": (*GAUSSIANS, "html")}
-        for name, formats in takers.items():
+        for name, formats in _TAKERS.items():
             value = getattr(self, name)
             if value is not None and to not in formats:
                 raise ValueError(f"--{name} goes with --to {', '.join(formats)}; --to {to} does not know it")
             if value is not None and not value > 0:
                 raise ValueError(f"--{name} {value}: expected more than 0")
+
+    def fits(self, to: str) -> bool:
+        """Whether a format knows all of these changes."""
+        return all(getattr(self, name) is None or to in formats for name, formats in _TAKERS.items())
 
 
 @dataclass(frozen=True)
@@ -84,16 +87,12 @@ def export_file(root: Path, subject: str, to: str, out: Path | None, changes: Ch
     return Exported(target, stages)
 
 
-def warn_of_stale(project: Project, root: Path, subject: str, written: Exported) -> None:
-    """A warning where the photo, the settings or what was given have changed since what was written was made."""
-    try:
-        rows = project.status(root, subject)
-    except (ValueError, OSError):  # the photo is gone, or a preset of its own: the result is still the result
-        return
-    old = [row for row in rows if row.stage in written.stages and row.state in ("STALE", "FAILED")]
-    if old:
-        told = ", ".join(f"{row.stage} is {row}" for row in old)
-        log.warning("%s: %s, so this is the result from before; `turnaround rerun -s %s` brings it up to date", subject, told, subject)
+def sources_of(root: Path, subject: str, to: str) -> tuple[str, ...]:
+    """Name the stages whose outputs a file of a format would show; none where there is nothing yet."""
+    store = Store(root)
+    formats = ("ply", "glb") if to == "html" else (to,)
+    found = [next((stage for stage, _ in _SOURCES[kind] if store.linked(subject, stage)), None) for kind in formats]
+    return tuple(stage for stage in found if stage is not None)
 
 
 def _target(out: Path, subject: str, to: str) -> Path:

@@ -63,6 +63,8 @@ def overview(project: Project, root: Path, name: str) -> Overview:
         return Overview(name, error=str(error))
     try:
         return Overview(name, tuple(project.status(root, name)), fit)
+    except KeyError as error:
+        return Overview(name, fit=fit, error=f"its runs are of another version and lack {error}; `turnaround rerun -s {name}`")
     except (ValueError, RuntimeError, OSError) as error:  # the photo or the config file is gone, a weight is missing
         return Overview(name, fit=fit, error=str(error))
 

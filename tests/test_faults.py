@@ -174,7 +174,7 @@ def test_folders_of_any_name(tmp_path, name, capsys):
     script = f'set -e; turnaround() {{ {sys.executable} {HERE / "toy_cli.py"} "$@"; }}; {resume.removeprefix("Resume with: ")}'
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert turn("status", "--work", tmp_path / name / "work") == 0
+    assert turn("status", "--long", "--work", tmp_path / name / "work") == 0
     assert capsys.readouterr().out.count("FRESH") == 2 * STAGES
     assert turn("verify", "--work", tmp_path / name / "work") == 0
 

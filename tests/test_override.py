@@ -168,7 +168,7 @@ def test_where_it_came_from_is_kept_and_shown(capsys):
     file.unlink()
     turn("rerun", "-s", "alice")
     capsys.readouterr()
-    for words in ("override alice", "status alice", "why alice/count", "inspect alice", "inspect alice/count --json"):
+    for words in ("override alice", "status alice --long", "why alice/count", "inspect alice", "inspect alice/count --json"):
         assert turn(*words.split()) == 0
         said = capsys.readouterr().out
         assert "given" in said and str(file.absolute()) in said, words
