@@ -228,12 +228,38 @@ def test_two_runs_side_by_side(work):
     delta = round(255 * (200 / 510 + 0.36)) - round(255 * (200 / 510 + 0.2))
     assert data["facts"][token]["max"] == delta and data["facts"][token]["psnr"] == pytest.approx(20 * math.log10(255 / delta), abs=0.1)
     assert (work / "report" / "thumbs" / f"{token}.jpg").is_file()
+    assert data["verdict"] == "2 of 3 subjects differ"
     same = data_of(write_comparison(project(), work, first, str(work)))
     assert not same["settings"] or same["settings"][0]["text"] == "shade: 0.5 -> 0.9"
     with pytest.raises(ValueError, match="neither a work folder nor a run"):
         write_comparison(project(), work, first, "nothing")
     with pytest.raises(ValueError, match="several runs"):
         write_comparison(project(), work, first, first[:4])
+
+
+def test_two_equal_runs_are_called_equal_and_what_only_one_has_is_not(work, tmp_path):
+    photos = work.parent / "photos"
+    paint(photos, tmp_path / "again")
+    data = data_of(write_comparison(project(), work, str(work), str(tmp_path / "again")))
+    assert data["verdict"] == "equal: the same bytes in all outputs of 3 subjects" and data["settings"] == []
+    ann = data["subjects"][0]["stages"]
+    assert [ann[stage][name] for stage in ("paint", "print") for name in ("causes", "outputs", "pairs")] == [[], [], {}] * 2
+    (photos / "bob.png").unlink()
+    paint(photos, tmp_path / "fewer")
+    fewer = write_comparison(project(), work, str(work), str(tmp_path / "fewer"))
+    assert data_of(fewer)["verdict"] == "1 of 3 subjects differ"
+
+
+def test_a_comparison_from_elsewhere_leaves_nothing_in_the_current_folder(work, tmp_path, monkeypatch):
+    paint(tmp_path / "photos", tmp_path / "other", "stages.paint.shade=0.1")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    page = write_comparison(project(), Path("work"), "../work", "../other", Path("../pages/X.html"))
+    assert not list(Path(".").iterdir()) and [file.name for file in page.parent.iterdir()] == ["X.html"]
+    data = data_of(page)
+    shown = {token for file, token in data["subjects"][0]["a"]["cells"]["paint"]["pics"] if file.endswith(".png")} | set(data["facts"])
+    assert len(shown) > 3 and all((page.parent / data["thumbs"] / f"{token}.jpg").is_file() for token in shown)
+    assert write_comparison(project(), Path("work"), "../work", "../other").parent.resolve() == work / "report"
 
 
 def test_two_work_folders(work, tmp_path):
@@ -290,7 +316,8 @@ def test_diff_takes_the_run_before_and_beginnings_of_keys(work):
     assert diff.diff(work, "ann/paint", [keys[1][:10]])[0]["keys"] == [keys[1], keys[0]]
     assert diff.diff(work, "ann/paint", [keys[1], keys[2]])[0]["keys"] == keys[1:3]
     facts, records = diff.diff(work, "ann/paint", [keys[0], keys[0]])
-    assert not facts["outputs"] and not facts["causes"] and diff.write_sheet(work, "ann", *records) is None
+    assert diff.as_text(facts).endswith("  equal: the same bytes in every output")
+    assert facts["equal"] and not facts["outputs"] and not facts["causes"] and diff.write_sheet(work, "ann", *records) is None
     wrong = {
         "ann": ([], "SUBJECT/STAGE"), "ann/paint": ([""], "fits [0-9]+ keys"), "bob/paint": (["zz"], "fits none"),
         "ann/nothing": ([], "no current run"), "dora/paint": ([], "knows no subject"),

@@ -47,12 +47,16 @@ def side_of(project: Project, work: Path, text: str) -> Side:
 
 
 def write_comparison(project: Project, work: Path, a: str, b: str, out: Path | None = None, *, standalone: bool = False) -> Path:
-    """The page of two sides; ValueError where one of them is nothing or they share no subject."""
+    """Write the page of two sides; ValueError where one of them is nothing or they share no subject.
+
+    The page and its thumbnails go into the first side's work folder, as those of the page of one; `out` moves the page.
+    """
     old, new = (side_of(project, work, text) for text in (a, b))
     if not old.rows.keys() & new.rows.keys():
         raise ValueError(f"{a} and {b} have no subject in common")
-    page = out or work / FOLDER / f"compare-{old.label}-{new.label}.html"
-    thumbs = thumbs_of(work)
+    home = work if old.root.resolve() == work.resolve() else old.root
+    page = out or home / FOLDER / f"compare-{old.label}-{new.label}.html"
+    thumbs = thumbs_of(home)
     document, pairs = Document(page, thumbs), Pairs(thumbs)
     found = [_subject(name, old, new, document, pairs) for name in dict.fromkeys([*old.rows, *new.rows])]
     thumbs.make()
@@ -63,9 +67,22 @@ def write_comparison(project: Project, work: Path, a: str, b: str, out: Path | N
         page,
         document.head("compare", f"{old.label} | {new.label}")
         | {"labels": [old.label, new.label], "gain": GAIN, "subjects": found, "facts": {t: pairs.facts[t] for t in sorted(used)}}
-        | {"settings": _settings(old, new)}
+        | {"settings": _settings(old, new), "verdict": verdict(old, new)}
         | extra,
     )
+
+
+def verdict(old: Side, new: Side) -> str:
+    """Say that the sides are equal, or how many subjects differ: in the bytes of an output, or in what was made."""
+    names = list(dict.fromkeys([*old.rows, *new.rows]))
+    differ = [name for name in names if not _equal(old.rows.get(name), new.rows.get(name))]
+    number = f"{len(names)} subject{'s' * (len(names) != 1)}"
+    return f"{len(differ)} of {number} differ" if differ else f"equal: the same bytes in all outputs of {number}"
+
+
+def _equal(a: Row | None, b: Row | None) -> bool:
+    made = [{cell.stage for cell in row.cells if cell.record is not None} if row else None for row in (a, b)]
+    return made[0] == made[1] and not any(differing(x, y) for _, x, y in _both(a, b))
 
 
 def _subject(name: str, old: Side, new: Side, document: Document, pairs: Pairs) -> dict[str, Any]:

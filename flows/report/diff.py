@@ -43,6 +43,7 @@ def diff(root: Path, target: str, keys: Sequence[str]) -> tuple[dict[str, Any], 
         "same_code": len(set(both("source"))) == 1,
     }  # fmt: skip
     names = differing(old, new)
+    facts["equal"] = not names
     facts["same"] = [name for name in new.manifest["outputs"] if name not in names]
     facts["outputs"] = {name: measure(old, new, name) for name in names}
     return facts, (old, new)
@@ -110,7 +111,8 @@ def as_text(facts: dict[str, Any]) -> str:
     for name, values in facts["outputs"].items():
         lines.append(f"  {name}: {_line(values)}" if not any(isinstance(v, dict | list) for v in values.values()) else f"  {name}:")
         lines += [f"    {key}: {_line(value)}" for key, value in values.items() if any(isinstance(v, dict | list) for v in values.values())]
-    return "\n".join([*lines, f"  same bytes: {', '.join(facts['same']) or 'nothing'}"])
+    same = "equal: the same bytes in every output" if facts["equal"] else f"same bytes: {', '.join(facts['same']) or 'nothing'}"
+    return "\n".join([*lines, f"  {same}"])
 
 
 def _line(value: Any) -> str:

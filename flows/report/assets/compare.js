@@ -16,8 +16,7 @@ function comparePage() {
   });
   compareState.list = list;
   tableState.columns = Object.fromEntries(doc.stages.map((stage) => [stage, 2]));
-  const changed = rows.filter(rowDiffers).length;
-  const head = pageHead(`${doc.labels[0]}  \u2194  ${doc.labels[1]}`, [count(rows.length, "subject"), `${changed} differ`, doc.made], settingsTable(), meansLine(rows));
+  const head = pageHead(`${doc.labels[0]}  \u2194  ${doc.labels[1]}`, [doc.verdict, doc.made], settingsTable(), meansLine(rows));
   return [head, list.bar, el("div.heads", { "aria-hidden": "true" }, el("div.who", {}, el("b", {}, "subject")), el("div.cells", {}, doc.stages.map((stage, index) =>
     comparedBox(stage, el("b", {}, el("small", {}, number2(index)), stage.replaceAll("_", " ")))))), list.body];
 }
