@@ -2,9 +2,11 @@
 
     PYTHONPATH=. python tests/faults.py FOLDER every [NAME...]   each rename, sync, link, folder, deletion and half of each write
     PYTHONPATH=. python tests/faults.py FOLDER random 100        at random times
+    PYTHONPATH=. python tests/faults.py FOLDER once STEP PHOTO   a run of the real stages (`tiny`) that dies at this step; 0: lives
 
 After each kill the same command runs undisturbed, and the work folder must hold what it holds had nobody been killed.
 Prints a summary as json. Each run is a fork of this process, which has imported everything, so that kills hit the work.
+Of the real stages each run is a process of its own (tests/test_reproducible.py), whose memory lies elsewhere each time.
 """
 
 from __future__ import annotations
@@ -251,8 +253,17 @@ def at_random(folder: Path, kills: int, seed: int = 0) -> dict[str, Any]:
     return {"kills": hit, "wrong": wrong, "tries": tries, "in the middle": partial, "seconds a run": round(seconds, 3)}
 
 
+def once(folder: Path, target: int, photo: Path) -> int:
+    """The exit code of one run of the real stages in FOLDER, in this process, which dies before step `target` of it."""
+    instrument(folder, target, [])
+    words = ["run", str(photo), "--config", "tiny", "--direct", "--work", str(folder)]
+    return guarded(lambda: command()(words, standalone_mode=False))
+
+
 if __name__ == "__main__":
     place, mode = Path(sys.argv[1]).resolve(), sys.argv[2]
+    if mode == "once":
+        sys.exit(once(place, int(sys.argv[3]), Path(sys.argv[4])))
     warm(place / "warm")
     found = every(place, sys.argv[3:]) if mode == "every" else at_random(place, int(sys.argv[3]))
     print(json.dumps(found, indent=1))
