@@ -73,10 +73,9 @@ class Locator:
 
     def locate(self, image: bytes, mask: bytes | None) -> Located:
         """Find the person that the settings ask for; StageError where there is nobody, or no clear one."""
-        from models.matting.scene import open_scene, owner
+        from models.matting.scene import owner
 
-        scene = open_scene(image, mask)
-        people = self.people(scene)
+        scene, people = self.opened(image, mask)
         if scene.given is None:
             if not people:
                 return self._stands_out(scene)
@@ -87,6 +86,42 @@ class Locator:
         if landmark_networks(self.config):
             log.warning("landmark networks see nobody in the given mask: it is believed, the pose guessed")
         return self._stands_out(scene)
+
+    def opened(self, image: bytes, mask: bytes | None) -> tuple[Scene, list[Somebody]]:
+        """Decode a photo, find who is in it, and see whether the mask that came with it fits them.
+
+        A mask that surely means something else than it says is mended; StageError for one of something else.
+        """
+        from models.matting.believed import Contradiction, comparable, judged
+        from models.matting.mends import lit
+        from models.matting.scene import open_scene
+        from pipeline.photo import encode_mask
+
+        if mask is not None and not self.config.trust:
+            mask, level = lit(mask)
+            if level < 1:
+                log.warning("the mask beside the photo is at most %.0f %% white: that is taken as the person", 100 * level)
+        scene = open_scene(image, mask)
+        people = self.people(scene)
+        if scene.given is None or self.config.trust:
+            return scene, people
+        networks = bool(landmark_networks(self.config))
+        try:
+            verdict = judged(image, mask, scene, people, None if networks else lambda: self.mask_of_all(scene))
+        except Contradiction as error:
+            raise StageError(str(error)) from error
+        if not verdict.said:
+            return scene, people
+        log.warning("%s; --set stages.prepare.trust=true believes it as it is", verdict.said)
+        scene = open_scene(verdict.image, verdict.mask)
+        if verdict.person is not None:
+            own = encode_mask(self.told(scene, people[verdict.person]))
+            return open_scene(verdict.image, own), people
+        if scene.given is None:
+            people = comparable(people)
+            if networks and not people:
+                raise StageError(NOBODY)
+        return scene, people
 
     def people(self, scene: Scene) -> list[Somebody]:
         """Find the people of comparable size, the largest first; [] where no landmark networks are used."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipeline.stage import Stage, StageError
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from models.matting.scene import Scene
+    from models.matting.scene import Scene, Somebody
     from stages.locating import Locator
 
 
@@ -21,7 +22,7 @@ class People(Stage[PrepareConfig]):
     Not one of the eight: what it makes becomes given masks.
     """
 
-    name, version = "people", 2
+    name, version = "people", 3
     needs = {"image": "photo.image", "mask": "photo.mask"}
     makes = {"masks": "Images", "overlay": "Image"}
     device = "gpu"
@@ -36,12 +37,12 @@ class People(Stage[PrepareConfig]):
         import numpy as np
         import torch
 
-        from models.matting.scene import open_scene
         from pipeline.preview import overlay
         from stages.locating import NOBODY, Locator
 
-        scene = open_scene(image, mask)
-        people = _masks(Locator(self.config, device), scene)
+        locator = Locator(self.config, device)
+        scene, seen = locator.opened(image, mask)
+        people = _masks(locator, scene, seen)
         if not people:
             raise StageError(NOBODY)
         everyone = torch.from_numpy(np.max(people, axis=0))
@@ -49,14 +50,13 @@ class People(Stage[PrepareConfig]):
         return {"masks": {str(k): person for k, person in enumerate(people, 1)}, "overlay": shown}
 
 
-def _masks(locator: Locator, scene: Scene) -> list[np.ndarray]:
+def _masks(locator: Locator, scene: Scene, seen: Sequence[Somebody]) -> list[np.ndarray]:
     """The soft mask (h, w) of each person, from left to right: by landmarks, or of a mask taken apart."""
     from models.matting.apart import people_apart
 
     if scene.given is not None:
         return people_apart(scene.given)
-    people = locator.people(scene)
-    if people:
-        in_order = sorted(people, key=lambda somebody: somebody.centre_x)
+    if seen:
+        in_order = sorted(seen, key=lambda somebody: somebody.centre_x)
         return [locator.told(scene, somebody) for somebody in in_order]
     return people_apart(locator.mask_of_all(scene), fill_holes=True)

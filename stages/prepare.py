@@ -51,6 +51,10 @@ class PrepareConfig(StageConfig):
         "auto",
         description="auto: a photo is turned by quarters where the person is upside down or on their side",
     )
+    trust: bool = Field(
+        False,
+        description="believe an alpha channel or given mask as it is, without comparing it with the picture",
+    )
     landmark_network: Literal["heavy", "full", "lite"] = Field(
         "heavy",
         description="size of the body's landmark network: the heavier, the better and the slower",
@@ -60,7 +64,7 @@ class PrepareConfig(StageConfig):
 class Prepare(Stage[PrepareConfig]):
     """Finds the person and cuts them out."""
 
-    name, version = "prepare", 4
+    name, version = "prepare", 5
     needs = {"image": "photo.image", "mask": "photo.mask"}
     accepts = {"mask": "mask"}
     makes = {"view": "View", "mask": "Image", "overlay": "Image", "landmarks": "Trace"}
