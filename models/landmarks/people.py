@@ -49,7 +49,7 @@ def find_poses(picture: Picture, variant: Variant = "heavy", *, most: int = 12) 
     turned by quarters; and where all are small, looked at in ever smaller tiles.
     """
     whole = Region(picture.width / 2, picture.height / 2, float(max(picture.width, picture.height)))
-    search = _Search(picture, variant, most)
+    search = Search(picture, variant, most)
     search.look_at([whole])
     if picture.width >= WIDE * picture.height:
         search.look_at(tiles(picture, max(picture.height, SMALLEST_TILE)))
@@ -64,6 +64,13 @@ def find_poses(picture: Picture, variant: Variant = "heavy", *, most: int = 12) 
         side = whole.side / share
         search.look_at(tiles(picture, side))
     return sorted(search.found, key=lambda pose: -radius(pose))
+
+
+def smallest_square(width: int, height: int) -> float:
+    """Tell the side in pixels of the smallest squares that `find_poses` looks at where it finds nobody."""
+    longer = float(max(width, height))
+    wide = [float(max(height, SMALLEST_TILE))] if width >= WIDE * height else []
+    return min([longer, *wide, *(longer / share for share in SHARES if longer / share >= SMALLEST_TILE)])
 
 
 def complete(picture: Picture, pose: Pose, variant: Variant = "heavy") -> PersonLandmarks:
@@ -91,12 +98,13 @@ def _centres(full: float, side: float) -> np.ndarray:
     return np.linspace(side / 2, full - side / 2, int(np.ceil(2 * (full - side) / side)) + 1)
 
 
-class _Search:
+class Search:
     """People found so far, and where nobody needs to look again."""
 
-    def __init__(self, picture: Picture, variant: Variant, most: int) -> None:
+    def __init__(self, picture: Picture, variant: Variant, most: int, *, clear: float = CLEAR) -> None:
+        """Begin with nobody; `clear`: score of a detection that is believed without the mirror's word."""
         self.found: list[Pose] = []
-        self._picture, self._most = picture, most
+        self._picture, self._most, self._clear = picture, most, clear
         self._variant: Variant = variant
         self._tried: list[Region] = []
 
@@ -142,7 +150,7 @@ class _Search:
         pose = look(picture, circle_region(*first.circle), self._variant)
         if pose.flag < LEAST:  # between two people the second region may fall on neither
             pose = first
-        certain = pose.flag >= LEAST and (detection.score >= CLEAR or self._confirmed(picture, pose))
+        certain = pose.flag >= LEAST and (detection.score >= self._clear or self._confirmed(picture, pose))
         return pose if certain else None
 
     def _add(self, pose: Pose) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 from models.landmarks.people import LEAST, find_poses, pose_mask, radius
 from models.landmarks.pose import Pose, Variant, find_pose
 from models.landmarks.region import Picture
+from models.landmarks.scales import find_small
 
 COMPARABLE = 0.4  # of the largest person's size: who is smaller stands in the background
 WORK = 1024  # pixels of the longer side at which people are painted over
@@ -37,6 +38,36 @@ def people_seen(pixels: Pixels, variant: Variant = "heavy", *, least: float = CO
     small = np.asarray(Image.fromarray(pixels).reduce(factor)) if factor > 1 else pixels
     found = told_apart(small, [scaled(pose, 1 / factor) for pose in poses], variant)
     return sorted((scaled(pose, factor) for pose in found), key=lambda pose: -radius(pose))
+
+
+def small_people_seen(pixels: Pixels, looked: float, variant: Variant = "heavy") -> list[Pose]:
+    """Find people who are so small that `people_seen` sees nobody, those of comparable size, the largest first.
+
+    Args:
+        looked: side in pixels of the smallest squares that were looked at before (`smallest_square`).
+    """
+    poses = find_small(Picture(pixels), looked, variant)
+    poses = [pose for pose in poses if radius(pose) >= COMPARABLE * radius(poses[0])]
+    if len(poses) < 2:
+        return poses
+    left, top, right, bottom = _about(poses, pixels.shape)
+    there = told_apart(pixels[top:bottom, left:right], [moved(pose, -left, -top) for pose in poses], variant)
+    return sorted((moved(pose, left, top) for pose in there), key=lambda pose: -radius(pose))
+
+
+def _about(poses: list[Pose], shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of what all the people's regions cover."""
+    places = np.array([(pose.region.x, pose.region.y, pose.region.side) for pose in poses])
+    low, high = (places[:, :2] + sign * places[:, 2:] for sign in (-1, 1))
+    left, top = np.floor(low.min(0)).clip(0).astype(int).tolist()
+    right, bottom = np.ceil(high.max(0)).clip(None, (shape[1], shape[0])).astype(int).tolist()
+    return left, top, right, bottom
+
+
+def moved(pose: Pose, x: float, y: float) -> Pose:
+    """Move a person by pixels."""
+    by, region = np.array([x, y], float), replace(pose.region, x=pose.region.x + x, y=pose.region.y + y)
+    return replace(pose, xy=pose.xy + by, circle=pose.circle + by, region=region)
 
 
 def told_apart(pixels: Pixels, poses: list[Pose], variant: Variant) -> list[Pose]:

@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 from models.landmarks.framing import quarter_turns, upright_region
-from models.landmarks.people import complete, pose_mask
+from models.landmarks.people import complete, pose_mask, smallest_square
 from models.landmarks.pose import Pose, Variant, find_pose
 from models.landmarks.record import as_record
 from models.landmarks.region import Picture
-from models.landmarks.sight import COMPARABLE, people_seen, scaled
+from models.landmarks.sight import COMPARABLE, people_seen, scaled, small_people_seen
 from models.matting.cutout import Square, factor, limited
 from pipeline.photo import decode, decode_mask
 
@@ -68,6 +68,7 @@ class Somebody:
     pose: Pose  # in the scene's pixels
     mask: Float32[np.ndarray, "h w"]  # the pose network's own
     others: tuple[Float32[np.ndarray, "h w"], ...] = ()  # those of the other people of comparable size
+    small: bool = False  # found in the photo's own pixels, where nobody was seen in fewer
 
     @property
     def centre_x(self) -> float:
@@ -103,9 +104,27 @@ def _whole_blocks(values: Float[np.ndarray, "h w *c"], step: int) -> UInt8[np.nd
 def everybody(scene: Scene, variant: Variant) -> list[Somebody]:
     """Find the people of comparable size, the largest first; of any size where a mask is given."""
     least = COMPARABLE if scene.given is None else 0.0
-    poses = [scaled(pose, 1 / scene.ratio) for pose in people_seen(scene.fine, variant, least=least)]
+    poses = people_seen(scene.fine, variant, least=least)
+    small = not poses
+    pixels, ratio = sharp(scene, small=small)
+    if small:
+        height, width = scene.fine.shape[:2]
+        looked = smallest_square(width, height) * ratio / scene.ratio
+        poses = small_people_seen(pixels, looked, variant)
+    poses = [scaled(pose, 1 / ratio) for pose in poses]
     masks = [pose_mask(pose, *scene.shape) for pose in poses]
-    return [Somebody(pose, masks[k], (*masks[:k], *masks[k + 1 :])) for k, pose in enumerate(poses)]
+    return [Somebody(pose, masks[k], (*masks[:k], *masks[k + 1 :]), small) for k, pose in enumerate(poses)]
+
+
+def sharp(scene: Scene, *, small: bool) -> tuple[UInt8[np.ndarray, "k l 3"], float]:
+    """Choose the pixels in which somebody is looked at, and how many of them make one of the scene's.
+
+    Args:
+        small: a small person, for whom all the photo's pixels are needed.
+    """
+    if small and scene.whole is not None and not scene.cut_out and scene.whole.step > scene.ratio:
+        return scene.whole.pixels, float(scene.whole.step)
+    return scene.fine, scene.ratio
 
 
 def owner(people: Sequence[Somebody], mask: Float[np.ndarray, "h w"]) -> Somebody | None:
@@ -121,19 +140,21 @@ def stood_upright(scene: Scene, somebody: Somebody, variant: Variant) -> tuple[S
         return scene, somebody, 0
     region = upright_region(somebody.pose, quarters, *scene.shape)
     scene = scene.turned(quarters)
-    fine = replace(region, x=region.x * scene.ratio, y=region.y * scene.ratio, side=region.side * scene.ratio)
-    pose = scaled(find_pose(Picture(scene.fine), fine, variant), 1 / scene.ratio)
+    pixels, ratio = sharp(scene, small=somebody.small)
+    fine = replace(region, x=region.x * ratio, y=region.y * ratio, side=region.side * ratio)
+    pose = scaled(find_pose(Picture(pixels), fine, variant), 1 / ratio)
     others = tuple(np.ascontiguousarray(np.rot90(mask, quarters)) for mask in somebody.others)
-    return scene, Somebody(pose, pose_mask(pose, *scene.shape), others), quarters
+    return scene, Somebody(pose, pose_mask(pose, *scene.shape), others, somebody.small), quarters
 
 
 def landmarks_in(
     scene: Scene, somebody: Somebody, square: Square, size: int, variant: Variant,
 ) -> dict[str, Any]:  # fmt: skip
     """Tell a person's landmarks, hands and face included, in pixels of a square that is drawn with `size`."""
-    person = complete(Picture(scene.fine), scaled(somebody.pose, scene.ratio), variant)
-    corner = (square[0] * scene.ratio, square[1] * scene.ratio)
-    return as_record(person, corner, size / (square[2] * scene.ratio), variant)
+    pixels, ratio = sharp(scene, small=somebody.small)
+    person = complete(Picture(pixels), scaled(somebody.pose, ratio), variant)
+    corner = (square[0] * ratio, square[1] * ratio)
+    return as_record(person, corner, size / (square[2] * ratio), variant)
 
 
 def _share_inside(pose: Pose, mask: Float[np.ndarray, "h w"]) -> float:
