@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,7 @@ from flows.options import (
     Device,
     Direct,
     FailFast,
+    Json,
     Limit,
     Lists,
     Recursive,
@@ -25,6 +26,11 @@ from flows.options import (
     Work,
     Workers,
 )
+
+if TYPE_CHECKING:
+    from flows.exports import Wish
+    from flows.project import Project
+    from flows.summary import Run
 
 
 def register(app: typer.Typer) -> None:
@@ -54,14 +60,22 @@ def run(
     people: Annotated[
         str, typer.Option("--people", help="of a photo of several: one (an error where that is not clear), largest, or all: NAME-1, NAME-2")
     ] = "one",
+    export: Annotated[str | None, typer.Option("--export", metavar="FORMATS", help="write files of each person, too, e.g. glb,mp4")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="the folder of --export; here by default")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="exit with 3 where all is done and a body fits its photo poorly")] = False,
+    json: Json = False,
 ) -> None:
-    """Reconstruct photos; what is already there is not done again."""
+    """Reconstruct photos; what is already there is not done again.
+
+    The end says where the results are and how to look at them. Exit codes: 0 all done, 1 some failed, 2 a wrong call, 3 a poor fit
+    (--strict).
+    """
     from flows.choosing import Choice, choose, parse_shard
     from flows.persons import everyone, overrides_for
     from flows.project import Project
-    from flows.running import Request
-    from flows.running import run as run_all
+    from flows.running import Request, run_all
 
+    wish = _wish(export, out)
     project, overrides = Project(), overrides_for(people, tuple(set_ or ()))
     project.settings(config, overrides)  # a wrong setting is told before the work folder is touched
     chosen = choose(work, Choice(photos or (), recursive, lists or (), limit, parse_shard(shard)))
@@ -73,8 +87,41 @@ def run(
         chosen, work, config, overrides, device, runner, workers, direct, until, fail_fast=fail_fast, sources=tuple(words), store=store,
         people="all" if people == "all" else "one",
     )  # fmt: skip
-    results = run_all(request, project)
-    raise typer.Exit(0 if len(results) == len(chosen) and all(result.ok for result in results) else 1)
+    done = run_all(request, project)
+    code = _exports(project, done, wish, json)
+    poor = strict and any(fit.state == "poor" for fit in done.fits().values())
+    raise typer.Exit(1 if not done.complete or code else 3 if poor else 0)
+
+
+def _wish(export: str | None, out: Path | None) -> Wish | None:
+    """Read --export and --out; ValueError before anything is computed. What writes files imports torch: only where it is asked for."""
+    if export is None:
+        if out is not None:
+            raise ValueError("--out goes with --export, e.g. --export glb,mp4 --out models")
+        return None
+    from flows.exports import Wish
+
+    return Wish.of(export, out)
+
+
+def _exports(project: Project, done: Run, wish: Wish | None, json: bool) -> int:
+    """Write what was wished of the subjects that are done, and the document of --json; 1 where a file is missing."""
+    from json import dumps
+
+    from flows import summary
+
+    ready, exports = [result.subject for result in done.results if result.ok], None
+    if wish and ready:
+        from flows.exports import export_all
+
+        exports = export_all(project, done.root, ready, wish, many=True)
+    for name, form, message in exports.failed if exports else ():
+        typer.echo(f"FAILED {name}.{form}: {message}", err=True)
+    if json:
+        typer.echo(dumps(summary.as_json(done) | {"exports": exports.as_json() if exports else None}, indent=1))
+    for _, _, each in exports.written if exports else ():
+        typer.echo(str(each), err=json)
+    return 1 if exports and exports.failed else 0
 
 
 def rerun(
@@ -115,6 +162,7 @@ def sweep(
     work: Work = Path("work"),
     device: Device = "auto",
     workers: Workers = 0,
+    json: Json = False,
 ) -> None:
     """Try combinations of settings, side by side on a page.
 
@@ -124,15 +172,19 @@ def sweep(
     computed. Commas within brackets belong to a value: `stages.prepare.labels=[person],[person,dress]`. A variant is adopted with
     `turnaround rerun -s SUBJECT --set ...`, which finds it computed; what is not adopted goes with `turnaround gc`.
     """
+    from json import dumps
+
     from flows import report
     from flows.project import Project
+    from flows.summary import sweep_json
     from flows.sweeping import sweep as sweep_all
 
     results = sweep_all(Project(), work, subject or [], set_ or [], device=device, until=until, workers=workers)
     failed = [(label, result) for label, all_ in results.items() for result in all_ if not result.ok]
     for label, result in failed:
         typer.echo(f"FAILED {label}: {result.subject}/{result.failed}: {result.message}", err=True)
-    typer.echo(str(report.write_sweep(work, results, title=", ".join(set_ or []))))
+    page = report.write_sweep(work, results, title=", ".join(set_ or []))
+    typer.echo(dumps(sweep_json(results, page), indent=1) if json else str(page))
     raise typer.Exit(1 if failed else 0)
 
 

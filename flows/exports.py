@@ -69,12 +69,13 @@ class Exports:
         return 1 if self.failed else 3 if strict and self.stale else 0
 
 
-def export_all(project: Project, root: Path, names: Sequence[str], wish: Wish) -> Exports:
+def export_all(project: Project, root: Path, names: Sequence[str], wish: Wish, *, many: bool = False) -> Exports:
     """Write every format of every subject; one that cannot be written is noted, and the others go on.
 
+    many: `wish.out` is a folder and errors are noted even where there is one thing to write.
     ValueError where `wish.out` is a file and there is more than one thing to write, or for one thing that cannot be written.
     """
-    alone = len(names) * len(wish.formats) == 1
+    alone = len(names) * len(wish.formats) == 1 and not many
     if not alone and wish.out is not None and wish.out.is_file():
         raise ValueError(f"--out {wish.out} is a file; {len(names) * len(wish.formats)} files need a folder")
     done = Exports()

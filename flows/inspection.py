@@ -11,10 +11,11 @@ from typing import Any
 from flows import given
 from flows.fits import Fit, fit_of
 from flows.project import Project
+from flows.results import folder_of
 from flows.status import fit_lines, gifts_of
 from flows.suggestions import no_stage
 from pipeline.graph import Status
-from pipeline.store import Record, Store
+from pipeline.store import Store
 
 
 def show_inspect(project: Project, root: Path, target: str, *, as_json: bool, verify: bool) -> tuple[str, bool]:
@@ -37,12 +38,6 @@ def _text(subject: str, store: Store, facts: dict[str, Any], fit: Fit | None, *,
     for name, fact in facts.items():
         yield from _lines(name, fact, detailed=detailed)
     yield from fit_lines(fit)
-
-
-def folder_of(store: Store, subject: str, record: Record) -> Path:
-    """Return the stage's folder as a person finds it: subjects/NAME/NN_stage, in the cache where links are not possible."""
-    place = next(store.subject(subject).glob(f"[0-9][0-9]_{record.manifest['stage']}"), None)
-    return place if place is not None and place.resolve() == record.path.resolve() else record.path
 
 
 def _facts(status: Status, store: Store, subject: str, verify: bool) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import shlex
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ from flows.execute import Job, Result, check_device, listening
 from flows.progress import Progress
 from flows.project import Project, up_to
 from flows.runners import Runner, default_workers, run_direct
+from flows.summary import Run, conclude
 from pipeline.source import Photo
 from pipeline.store import Store, StoreError
 
@@ -73,9 +73,15 @@ class _FailedFast(Exception):
 
 
 def run(request: Request, project: Project) -> list[Result]:
-    """Do all photos and write the report; ValueError, StoreError or MissingWeight for a call that cannot work.
+    """Do all photos, write the report and say what came of it; the results in the order of the photos. Errors as `run_all`."""
+    return list(run_all(request, project).results)
+
+
+def run_all(request: Request, project: Project) -> Run:
+    """Do all photos, write the report and say what came of it.
 
     With `fail_fast` the results end with those that were done when the first failed.
+    ValueError, StoreError or MissingWeight for a call that cannot work.
     """
     runner = Runner.parse(request.runner)
     check_device(request.device, elsewhere=runner.elsewhere and not request.direct)
@@ -97,13 +103,14 @@ def run(request: Request, project: Project) -> list[Result]:
     done = {result.subject for result in results if result.ok}
     command = request.command([photo for photo in request.photos if photo.name not in done])
     images = {photo.name: photo.image for photo in request.photos}
+    ended = Run(request.root, results, len(jobs), seconds, request.root / "runs", command)
     try:
-        folder = report.write(request.root, settings, results, seconds, command, images)
+        ended = replace(ended, folder=report.write(request.root, settings, results, seconds, command, images))
     except OSError as error:
-        _conclude(results, len(jobs), seconds, request.root / "runs", command)
+        conclude(ended, page=False)
         raise StoreError(f"{request.root / 'runs'}: the report cannot be written ({error.strerror or error}); free some space") from error
-    _conclude(results, len(jobs), seconds, folder, command)
-    return results
+    conclude(ended)
+    return ended
 
 
 def _work(jobs: Sequence[Job], request: Request) -> list[Result]:
@@ -143,25 +150,3 @@ def _job(photo: Photo, request: Request, project: Project, stages: tuple) -> Job
     config = str(Path(request.config).resolve()) if request.config.endswith((".yaml", ".yml")) else request.config
     memory = subjects.Memory(image, config, request.overrides, known.failures if known else {})
     return Job(photo, request.root, stages, project.weight_digest, memory, request.device, request.force, request.until)
-
-
-def _conclude(results: Sequence[Result], photos: int, seconds: float, folder: Path, command: str) -> None:
-    """Say on stderr what was done, what failed, and how to go on."""
-    from rich.console import Console
-    from rich.markup import escape
-
-    console = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
-    failed = [result for result in results if not result.ok]
-    made = sum(stage["state"] == "made" for result in results for stage in result.stages.values())
-    fresh = sum(stage["state"] == "fresh" for result in results for stage in result.stages.values())
-    done = len(results) - len(failed)
-    console.print(f"{done} of {photos} photos done in {seconds:.1f} s ({made} stages made, {fresh} fresh): {escape(str(folder))}")
-    for result in failed[:_MANY]:
-        console.print(f"[red]FAILED[/red] {escape(f'{result.subject}/{result.failed}: {result.message}')}")
-    if len(failed) > _MANY:
-        console.print(f"and {len(failed) - _MANY} more: {escape(str(folder / 'failures.json'))}")
-    if len(results) < photos:
-        console.print(f"{photos - len(results)} photos were not started (--fail-fast)")
-    if done < photos:
-        console.print(f"Resume with: {escape(command)}")
-    sys.stderr.flush()
