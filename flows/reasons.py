@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 from flows import given, subjects
 from flows.project import Project
+from flows.report.diff import reported_keys
 from flows.suggestions import no_stage
 from pipeline.graph import Status, upstream
 from pipeline.recipe import Cause, Recipe, causes
@@ -78,7 +80,7 @@ def reasons(project: Project, root: Path, target: str) -> Reasons:
             owner = _owner(cause)
             if owner is not None and statuses[owner].state != "FRESH":
                 continue  # its own causes follow
-            begins += [f"{stage}: {_with_file(cause, photo)}"] if owner is None else _since(store, cause)
+            begins += [f"{stage}: {_with_file(cause, photo)}"] if owner is None else _since(store, subject, cause)
         before = [other for other in upstream(stages[stage]) if statuses[other].state != "FRESH"] if status.state != "FRESH" else []
         waiting += [other for other in before if other not in waiting]
         begins += [f"{stage}: {status}"] if status.state in ("MISSING", "FAILED") and not before else []
@@ -102,23 +104,32 @@ def _with_file(cause: Cause, photo: Photo) -> str:
     return f"{cause} ({file})" if file else str(cause)
 
 
-def _since(store: Store, cause: Cause, depth: int = 0) -> list[str]:
+def _since(store: Store, subject: str, cause: Cause, depth: int = 0) -> list[str]:
     """Why an input of a finished stage before differs: what set apart the runs that made the old one and the new one."""
     stage, _, output = cause.what.partition(".")
-    old, new = (_maker(store, stage, output, digest) for digest in (cause.old, cause.new))
+    old, new = (_maker(store, subject, stage, output, digest) for digest in (cause.old, cause.new))
     if old is None or new is None:
         return [f"{stage}: the run that made {cause.what} {str(cause.old)[:12]} is gone"]
     found = causes(Recipe.recorded(old.manifest), Recipe.recorded(new.manifest))
     if not found:
         return [f"{stage}: the same settings and inputs gave another {output}"]
-    deeper = [_since(store, each, depth + 1) if _owner(each) and depth < _DEPTH else [f"{stage}: {each}"] for each in found]
+    deeper = [_since(store, subject, each, depth + 1) if _owner(each) and depth < _DEPTH else [f"{stage}: {each}"] for each in found]
     return [text for texts in deeper for text in texts]
 
 
-def _maker(store: Store, stage: str, output: str, digest: Any) -> Record | None:
-    """A run of the cache whose output has this digest."""
-    for path in store.runs():
-        record = store.read(path) if path.parent.name == stage else None
-        if record is not None and record.manifest["outputs"].get(output, {}).get("sha256") == digest:
-            return record
-    return None
+def _maker(store: Store, subject: str, stage: str, output: str, digest: Any) -> Record | None:
+    """The subject's own run whose output has this digest: the current one, else the last that the report of a run names.
+
+    A sweep's variants may have made the same bytes, but the subject never had them. Of a run that was killed there is no
+    report: its outputs are told by their digest alone, where only one run of the cache has it.
+    """
+
+    def made(record: Record | None) -> bool:
+        return record is not None and record.manifest["outputs"].get(output, {}).get("sha256") == digest
+
+    own = itertools.chain([store.linked(subject, stage)], (store.find(stage, key) for key in reported_keys(store, subject, stage)))
+    found = next(filter(made, own), None)
+    if found is not None:
+        return found
+    others = [record for path in store.runs() if path.parent.name == stage and made(record := store.read(path))]
+    return others[0] if len(others) == 1 else None

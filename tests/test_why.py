@@ -75,6 +75,22 @@ def test_when_the_stage_before_was_done_again_its_old_and_new_settings_are_compa
     assert why("label")[-1] == "it begins with count: CONFIG offset: 0 -> 50", "through a stage that was done since"
 
 
+def test_values_of_a_sweep_that_made_the_same_bytes_are_not_the_subject_s(why):
+    pauses = ",".join(f"{k / 1e4}" for k in range(1, 7))  # they change keys, not outputs
+    assert turn("sweep", "bob", "--set", f"stages.count.pause={pauses}", "--set", "stages.count.offset=0,50") == 0
+    turn("rerun", "count", "--only", "--set", "stages.count.offset=50", "--set", "stages.count.pause=0.001")
+    assert why("share")[-2:] == [f"it begins with count: CONFIG {what}" for what in ("offset: 0 -> 50", "pause: 0.0 -> 0.001")]
+    turn("rerun", "share", "--only")
+    assert why("label")[-2:] == [f"it begins with count: CONFIG {what}" for what in ("offset: 0 -> 50", "pause: 0.0 -> 0.001")]
+
+
+def test_a_run_of_which_there_is_no_report_is_told_by_its_bytes(why):
+    for file in Path("work/runs").glob("*/report.json"):
+        file.unlink()  # as of a run that was killed
+    turn("rerun", "count", "--only", "--set", "stages.count.offset=50")
+    assert why("share")[-1] == "it begins with count: CONFIG offset: 0 -> 50"
+
+
 def test_when_the_run_before_is_gone_that_is_told(why):
     turn("rerun", "count", "--only", "--set", "stages.count.offset=50")
     assert turn("gc") == 0

@@ -80,6 +80,18 @@ def _keyed(store: Store, stage: str, prefix: str) -> Record:
 def history(store: Store, subject: str, stage: str) -> Iterator[str]:
     """Keys of the subject's runs of a stage, the last used first: from the reports of runs, then from manifests."""
     seen: set[str] = set()
+    for key in reported_keys(store, subject, stage):
+        seen.add(key)
+        yield key
+    folder = store.path(stage, "x").parent
+    rest = [record for path in folder.glob("*/") if path.name not in seen and (record := store.read(path)) is not None]
+    mine = [record for record in rest if record.manifest.get("subject") == subject]
+    yield from (record.key for record in sorted(mine, key=lambda r: str(r.manifest.get("finished")), reverse=True))
+
+
+def reported_keys(store: Store, subject: str, stage: str) -> Iterator[str]:
+    """Keys that the reports of runs name for the subject's stage, the last used first: what the subject had, no sweep's."""
+    seen: set[str] = set()
     for report in sorted((store.root / "runs").glob("*/report.json"), key=lambda file: file.stat().st_mtime_ns, reverse=True):
         try:
             key = json.loads(report.read_text())["subjects"][subject]["stages"][stage]["key"]
@@ -88,10 +100,6 @@ def history(store: Store, subject: str, stage: str) -> Iterator[str]:
         if key and key not in seen:
             seen.add(key)
             yield key
-    folder = store.path(stage, "x").parent
-    rest = [record for path in folder.glob("*/") if path.name not in seen and (record := store.read(path)) is not None]
-    mine = [record for record in rest if record.manifest.get("subject") == subject]
-    yield from (record.key for record in sorted(mine, key=lambda r: str(r.manifest.get("finished")), reverse=True))
 
 
 def _changed(old: dict[str, Any], new: dict[str, Any]) -> dict[str, list[Any]]:
