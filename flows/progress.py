@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -22,6 +24,7 @@ class Progress:
         self._stages = {job.photo.name: len(job.stages) for job in jobs}
         self._total = sum(self._stages.values())
         self._seen = dict.fromkeys(self._stages, 0)
+        self._began: dict[str, float] = {}  # subject -> when its stage began
         self._lock = threading.Lock()
         self._bar: Any = None
         self._all: Any = None
@@ -47,12 +50,14 @@ class Progress:
     def event(self, subject: str, stage: str, state: str) -> None:
         """A stage started or ended."""
         with self._lock:
-            if state != "started":
+            if state == "started":
+                self._began[subject] = time.monotonic()
+            else:
                 self._seen[subject] += 1
             if self._bar is not None:
                 self._show(subject, stage, state)
             elif state == "made" and self.pace.total <= _FEW:
-                sys.stderr.write(f"{subject}: {stage} done\n")
+                sys.stderr.write(f"{subject}: {stage} {time.monotonic() - self._began.get(subject, math.nan):.1f} s\n")
 
     def finished(self, result: Result) -> None:
         """A subject ended; what its events did not tell of is made up for."""
