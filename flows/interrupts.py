@@ -30,13 +30,9 @@ def end() -> NoReturn:
 
 
 def _end_children() -> None:
-    """Worker processes and Prefect's server, where they are still there."""
+    """Worker processes where they are still there; Prefect's private server ends when its pipe closes."""
     for child in multiprocessing.active_children():
         child.terminate()
-    module = sys.modules.get("prefect.server.api.server")
-    for server in list(module.SubprocessASGIServer._instances.values()) if module else ():
-        if server.server_process is not None:
-            server.server_process.terminate()
 
 
 @contextmanager

@@ -1,18 +1,21 @@
-"""The one Prefect server that a run and all its workers talk to: the user's (PREFECT_API_URL), or a short-lived one on loopback."""
+"""Which Prefect server a run and all its workers talk to: the one that the user named, or one of its own."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
 
-SETTINGS = {  # the first start of a server takes longer than Prefect's own 20 s when several start at once
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "DO_NOT_TRACK": "1",
-}
+from flows import private_server
+from flows.private_server import PrivateServer
+
+SETTINGS = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_UNPROXIED = ("127.0.0.1", "localhost", "::1")
+_ANSWER = 5  # seconds for a server that the user named
 
 
 def settle() -> None:
@@ -20,35 +23,101 @@ def settle() -> None:
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # failures are in our report
+    os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "1")  # by default a server that died costs a minute a call
+    exempt_loopback()
+
+
+def exempt_loopback() -> None:
+    """Add this machine to the hosts that are asked without a proxy, for this process and its children."""
+    for name in [name for name in ("no_proxy", "NO_PROXY") if name in os.environ] or ["no_proxy", "NO_PROXY"]:
+        known = [host.strip() for host in os.environ.get(name, "").split(",") if host.strip()]
+        if "*" not in known:
+            os.environ[name] = ",".join(known + [host for host in _UNPROXIED if host not in known])
+
+
+def may_be_named() -> bool:
+    """Whether the user may have named a server; without importing Prefect, which takes a second."""
+    if "prefect" in sys.modules:
+        return bool(_url())
+    if os.environ.get("PREFECT_API_URL"):
+        return True
+    home = Path(os.environ.get("PREFECT_HOME") or "~/.prefect")
+    profiles = Path(os.environ.get("PREFECT_PROFILES_PATH") or home / "profiles.toml")
+    for file in (profiles, Path(".env"), Path("prefect.toml"), Path("pyproject.toml")):
+        with suppress(OSError, RuntimeError):  # RuntimeError: a user without a home
+            text = file.expanduser().read_text(errors="replace").lower()
+            if "prefect" in text and "url" in text:
+                return True
+    return False
+
+
+def begin(work: Path) -> PrivateServer | None:
+    """Start a server of this run's own unless the user may have named one; PrefectFailed where that is impossible."""
+    return None if may_be_named() else private_server.running(work)
 
 
 @contextmanager
-def shared_server() -> Iterator[dict[str, str]]:
+def shared_server(work: Path, private: PrivateServer | None = None) -> Iterator[dict[str, str]]:
     """The environment of workers in other processes: without an address each would start a server of its own.
 
-    RuntimeError where no server comes up within its time (120 s).
+    ValueError where the server that the user named does not answer, PrefectFailed where our own does not.
     """
-    from prefect.server.api.server import SubprocessASGIServer
     from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 
-    settings = get_current_settings()
-    given = settings.to_environment_variables(exclude_unset=True)
-    if settings.api.url:
+    given = get_current_settings().to_environment_variables(exclude_unset=True)
+    if url := _url():
+        check_answers(url)
         with _exported(given):
             yield {**SETTINGS, **given}
         return
-    server = SubprocessASGIServer()  # the one that Prefect itself would start; it ends with this process, after the last event was sent
-    server.start(timeout=int(settings.server.ephemeral.startup_timeout_seconds))
-    given["PREFECT_API_URL"] = server.api_url
-    with temporary_settings({PREFECT_API_URL: server.api_url}), _exported(given):
+    url = (private or private_server.running(work)).wait()
+    given["PREFECT_API_URL"] = url
+    with temporary_settings({PREFECT_API_URL: url}), _exported(given):
         yield {**SETTINGS, **given}
+
+
+def check_answers(url: str) -> None:
+    """ValueError where the server that the user named does not answer within seconds, or refuses."""
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+    try:
+        with (
+            temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
+            get_client(httpx_settings={"timeout": _ANSWER}, sync_client=True) as client,
+        ):
+            client.read_flows(limit=1)
+    except Exception as error:  # whatever the client, its transport or its parser raise
+        reason = first_line(error.__cause__ or error)
+        raise ValueError(
+            f"Prefect's server at {_shown(url)} (PREFECT_API_URL or a Prefect profile) does not answer as one: {reason}; "
+            "start it (`turnaround server`), unset PREFECT_API_URL so that the run starts its own, or use --direct"
+        ) from error
+
+
+def first_line(error: BaseException) -> str:
+    """An error in a few words."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+
+
+def _url() -> str:
+    from prefect.settings import get_current_settings
+
+    return get_current_settings().api.url or ""
+
+
+def _shown(url: str) -> str:
+    """The URL without a name and a password."""
+    with suppress(ValueError):
+        parts = urlsplit(url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return "an address that cannot be read"
 
 
 def check_reachable() -> None:
     """ValueError where workers of other machines could not reach the server: there is none yet, or it is on loopback."""
-    from prefect.settings import get_current_settings
-
-    url = get_current_settings().api.url or ""
+    url = _url()
     if not url or any(f"//{host}" in url for host in LOOPBACK):
         raise ValueError(
             f"workers on other machines need one Prefect server that they all reach, and PREFECT_API_URL is {url or 'not set'}: start "

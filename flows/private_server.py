@@ -33,8 +33,20 @@ _SETTINGS = {  # nothing of the user's settings for servers counts here: they ar
 }
 
 
-class NoServer(RuntimeError):
-    """The private server did not come up; the message is the reason."""
+class PrefectFailed(RuntimeError):
+    """Prefect or its server cannot do what was asked; the message is the reason, and the run goes on without."""
+
+
+_running: list[PrivateServer] = []  # the one of this process
+
+
+def running(work: Path) -> PrivateServer:
+    """The server of this process, begun where there is none; PrefectFailed where it cannot be started."""
+    if not (_running and _running[0].alive()):
+        server = PrivateServer(work)
+        server.begin()
+        _running[:] = [server]
+    return _running[0]
 
 
 class PrivateServer:
@@ -59,25 +71,25 @@ class PrivateServer:
         return self._home
 
     def begin(self) -> None:
-        """Start the process; NoServer where no folder can be written or no process started."""
+        """Start the process; PrefectFailed where no folder can be written or no process started."""
         self._deadline = time.monotonic() + PATIENCE
         atexit.register(self.stop)  # before Prefect's own: its last events are sent while the server is there
         self._claim()
         self._launch()
 
     def wait(self) -> str:
-        """The URL as soon as the server answers; NoServer with the reason after 15 s, or when it ended twice."""
+        """The URL as soon as the server answers; PrefectFailed with the reason after 15 s, or when it ended twice."""
         ended = 0
         while not self._answers():
             if time.monotonic() > self._deadline:
                 self.stop()
-                raise NoServer(f"its server did not come up within {PATIENCE:.0f} s")
+                raise PrefectFailed(f"its server did not come up within {PATIENCE:.0f} s")
             if self._process is not None and self._process.poll() is not None:
                 ended += 1
                 reason = _last_line(self._home / _LOG)
                 if ended > 1:
                     self.stop()
-                    raise NoServer(f"its server ended at once ({reason})")
+                    raise PrefectFailed(f"its server ended at once ({reason})")
                 log.debug("Prefect's server ended (%s); once more in a temporary folder", reason)
                 self._stack.close()
                 self._home = self._temporary()
@@ -118,7 +130,7 @@ class PrivateServer:
         try:
             folder = tempfile.TemporaryDirectory(prefix="turnaround-prefect-", ignore_cleanup_errors=True)
         except OSError as error:
-            raise NoServer(f"there is no folder for its data base ({error})") from error
+            raise PrefectFailed(f"there is no folder for its data base ({error})") from error
         return Path(self._stack.enter_context(folder))
 
     def _launch(self) -> None:
@@ -134,7 +146,7 @@ class PrivateServer:
                 )
         except OSError as error:
             self.stop()
-            raise NoServer(f"its server cannot be started ({error})") from error
+            raise PrefectFailed(f"its server cannot be started ({error})") from error
 
     def _answers(self) -> bool:
         """Whether our process answers; never through a proxy."""

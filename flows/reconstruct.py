@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +18,7 @@ from prefect.futures import as_completed
 
 from flows import artifacts
 from flows.execute import Job, Result, compute, is_transient, reconstruct_one, remember
+from flows.private_server import PrefectFailed, PrivateServer
 from flows.runners import Runner, resources, task_runner
 from flows.workers import death, despite_deaths, is_death, marked
 from pipeline.graph import Outcome, Subject
@@ -90,36 +90,54 @@ def _all(device: str) -> list[Result]:
     return done
 
 
-def run_with_prefect(jobs: Sequence[Job], runner: str, workers: int, finished: Callable[[Result], None]) -> list[Result]:
+def run_with_prefect(
+    jobs: Sequence[Job],
+    runner: str,
+    workers: int,
+    finished: Callable[[Result], None],
+    private: PrivateServer | None = None,
+) -> list[Result]:
     """Run the flow under the task runner of that name (`Runner.parse`); `finished` is told of each subject as it ends.
 
     A subject whose worker dies is done once more, alone, and fails if that dies, too; the others go on.
-    ValueError for a runner that does not exist, is not installed, or whose workers could not reach Prefect's server.
+    ValueError for a runner that does not exist, is not installed, or whose workers could not reach Prefect's server,
+    and for a server that the user named and that does not answer; PrefectFailed where Prefect gives up for any
+    other reason: what `finished` was told of is done, the rest is not.
     """
     chosen = Runner.parse(runner)
     if chosen.elsewhere:
         prefect_api.check_reachable()
     chosen.check()
     results: dict[str, Result] = {}
+    stopped: list[BaseException] = []  # what `finished` raised, which ends the run on purpose
 
     def told(result: Result) -> None:
         results[result.subject] = result
-        finished(result)
+        try:
+            finished(result)
+        except BaseException as stop:
+            stopped.append(stop)
+            raise
 
     def failed(job: Job, stage: str) -> None:
         result = death(job, stage)
         remember(job, job.memory.failing(stage, result.message))
         told(result)
 
-    with nullcontext({}) if chosen.kind == "threads" else prefect_api.shared_server() as environment:
+    with prefect_api.shared_server(jobs[0].root, private) as environment:
 
         def go(some: Sequence[Job], workers: int, marks: str) -> Sequence[Job]:
             apart = chosen.kind != "threads" and not chosen.address  # processes of this machine, which see its folders
             work = _Work(some, chosen, told, marks if apart else None)
+            tasks = task_runner(chosen, workers, environment)
             token = _work.set(work)
             try:
-                runs = reconstruct.with_options(task_runner=task_runner(chosen, workers, environment))
-                runs(len(some), str(some[0].root), runner, workers, some[0].device)
+                flow = reconstruct.with_options(task_runner=tasks)
+                flow(len(some), str(some[0].root), runner, workers, some[0].device)
+            except Exception as error:  # of Prefect, its client, a cluster: a subject's own end up in its result
+                if stopped:
+                    raise stopped[0] from None
+                raise PrefectFailed(prefect_api.first_line(error)) from error
             finally:
                 _work.reset(token)
             return work.lost

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from flows import interrupts, mirroring, report, subjects
-from flows.execute import Job, Result, check_device, listening
+from flows import mirroring, report, subjects
+from flows.attempt import under_prefect
+from flows.execute import Job, Result, check_device
 from flows.progress import Progress
 from flows.project import Project, up_to
 from flows.runners import Runner, default_workers, run_direct
@@ -126,13 +127,11 @@ def _work(jobs: Sequence[Job], request: Request) -> list[Result]:
                 raise _FailedFast
 
         try:
-            if request.direct:
-                run_direct(jobs, workers, progress.event, finished)
-            else:
-                from flows.reconstruct import run_with_prefect
-
-                with interrupts.at_once(), listening(progress.event):
-                    run_with_prefect(jobs, request.runner, workers, finished)
+            left = jobs
+            if not request.direct:
+                left = under_prefect(jobs, request.runner, workers, progress.event, finished)
+            if left:
+                run_direct(left, workers, progress.event, finished)
         except _FailedFast:
             log.info("stopped at the first failure")
     return [results[job.photo.name] for job in jobs if job.photo.name in results]
