@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from models import hub_source
 from models.landmarks import files as landmark_files
 from models.metrics import vgg_files
 from pipeline.digest import DigestMemo
@@ -158,7 +159,12 @@ def _file_digest(file: str, _inode: int, _mtime: int, _size: int) -> str:
 
 
 def digest(name_or_path: str | Path) -> str:
-    """sha256 of an embedded or fetched weight by name, checked by its pin, or of a file or folder by path."""
+    """sha256 of an embedded or fetched weight by name, checked by its pin, or of a file or folder by path; commit of a hub model."""
+    if str(name_or_path).startswith((hub_source.HUB, hub_source.CACHED)):
+        try:
+            return hub_source.commit_of(str(name_or_path))
+        except hub_source.UnknownRevision as error:
+            raise MissingWeight(str(error)) from error
     if str(name_or_path) not in WEIGHTS:
         given = Path(name_or_path)
         if given.is_dir():

@@ -63,13 +63,15 @@ class BackView(Stage[BackViewConfig]):
     Config = BackViewConfig
 
     def weights(self) -> tuple[str, ...]:
-        """The body's, the embedded networks' or those folders of the hub model that are on this machine."""
+        """The body's, the embedded networks' or the hub model's two: folders by their content, hub ids by their commit."""
         c = self.config
         body = (c.body,) if c.enabled and c.exemplar and not c.mirror else ()
         if self.refiner == "embedded":
             return (*body, c.vae_weights, c.unet_weights, c.controlnet_weights)
         if self.refiner == "hub":
-            return (*body, *(source for source in (c.base, c.controlnet) if Path(source).expanduser().is_dir()))
+            from models.hub_source import weight_name
+
+            return (*body, weight_name(c.base), weight_name(c.controlnet))
         return body
 
     @property

@@ -72,10 +72,13 @@ class Prepare(Stage[PrepareConfig]):
     Config = PrepareConfig
 
     def weights(self) -> tuple[str, ...]:
-        """The matting network's, unless it comes from the hub, and the landmark networks' that are used."""
+        """The matting network's, of the hub too, and the landmark networks' that are used."""
+        from models.hub_source import weight_name
         from stages.locating import landmark_networks
 
-        matting = (self.config.weights,) if self.config.matting == "embedded" else ()
+        c = self.config
+        hub = (weight_name(c.hub_model, local_only=c.local_files_only),) if c.hub_model else ()  # without one `run` says so
+        matting = (c.weights,) if c.matting == "embedded" else hub
         return (*matting, *landmark_networks(self.config))
 
     def run(self, *, device: torch.device, image: bytes, mask: bytes | None) -> dict[str, Any]:

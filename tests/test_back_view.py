@@ -272,7 +272,7 @@ def test_stable_diffusion_of_a_local_folder_runs_end_to_end(tmp_path):
 
 
 def test_a_missing_folder_names_the_setting_and_the_remedy(tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(FileNotFoundError, match=r"stages\.back_view\.controlnet.*refiner=none"):
         hub_refiner("nowhere/base", str(tmp_path / "missing"))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from diffusers.pipelines.controlnet.pipeline_controlnet_img2img import StableDif
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from models import precision
+from models import hub_source, precision
 from models.back_view import networks
 from models.back_view.settings import Settings
 
@@ -104,8 +103,9 @@ class _Part:
 
 def _pretrained(kind: type, source: str, setting: str, **options: object):
     try:
-        return kind.from_pretrained(str(Path(source).expanduser()) if Path(source).expanduser().exists() else source, **options)
-    except (OSError, ValueError) as error:
+        place, revision = hub_source.place_and_revision(source)
+        return kind.from_pretrained(place, **options, **({"revision": revision} if revision else {}))
+    except (OSError, ValueError, hub_source.UnknownRevision) as error:
         raise FileNotFoundError(
             f"{setting}={source!r} cannot be loaded as a diffusers {kind.__name__}: {str(error).splitlines()[0]} "
             f"Give a local folder or a hub id, or use --set stages.back_view.refiner=none"

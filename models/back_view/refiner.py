@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -11,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from models import zoo
+from models import hub_source, zoo
 from models.back_view.coarse import blur
 from models.back_view.sampling import EmbeddedDiffusion
 from models.back_view.settings import Settings
@@ -114,9 +113,16 @@ def hub_refiner(base: str, controlnet: str, size: int = 512, device: torch.devic
     Raises:
         FileNotFoundError: one of the two cannot be read; says which, and what to give instead.
     """
-    # a folder is known by its content; what a hub id names does not change within a process
-    known = tuple(zoo.digest(source) if Path(source).is_dir() else source for source in (base, controlnet))
+    known = tuple(_digest(source) for source in (base, controlnet))
     return _hub(base, controlnet, known, size, str(device))
+
+
+def _digest(source: str) -> str:
+    """What a folder or a hub id holds now; the name alone where that cannot be told, which loading it will say."""
+    try:
+        return zoo.digest(hub_source.weight_name(source))
+    except zoo.MissingWeight:
+        return source
 
 
 @lru_cache(maxsize=1)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from models import zoo
+from models import hub_source, zoo
 from models.zoo import MissingWeight
 
 
@@ -39,7 +39,10 @@ class HubMatting(nn.Module):
             MissingWeight: no such folder or repository.
             ValueError: the model has none of the labels.
         """
-        known = zoo.digest(model) if Path(model).is_dir() else model
+        try:
+            known = zoo.digest(hub_source.weight_name(model, local_only=local_only))
+        except MissingWeight:  # reading it says so with the remedy
+            known = model
         return _load(cls, model, tuple(labels), known, local_only)
 
     @classmethod
@@ -48,15 +51,17 @@ class HubMatting(nn.Module):
         from transformers import AutoImageProcessor, AutoModelForSemanticSegmentation
 
         try:
-            network = AutoModelForSemanticSegmentation.from_pretrained(model, local_files_only=local_only)
-        except (OSError, ValueError) as error:
+            place, revision = hub_source.place_and_revision(model, local_only=local_only)
+            options = {"local_files_only": local_only, "revision": revision} if revision else {"local_files_only": local_only}
+            network = AutoModelForSemanticSegmentation.from_pretrained(place, **options)
+        except (OSError, ValueError, hub_source.UnknownRevision) as error:
             where = "folder" if Path(model).exists() else "folder or hub repository"
             raise MissingWeight(
                 f"no segmentation model in the {where} {model!r}: {error}. Give a folder written by save_pretrained, or the id of a "
                 f"semantic segmentation model, or use --set stages.prepare.matting=embedded"
             ) from error
         try:
-            processor = AutoImageProcessor.from_pretrained(model, local_files_only=local_only)
+            processor = AutoImageProcessor.from_pretrained(place, **options)
             mean, std, size = processor.image_mean, processor.image_std, max(dict(processor.size).values())
         except (OSError, ValueError, TypeError, AttributeError):  # no preprocessor file: ImageNet's, the custom of these models
             mean, std, size = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225], 512
