@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -74,3 +76,17 @@ def photo(file: Path, color: tuple[int, int, int]) -> Path:
 def paint(photos: Path, work: Path, *overrides: str) -> list[Result]:
     """Run every photo of a folder."""
     return run(Request(find_photos([photos]), work, overrides=overrides, direct=True), project())
+
+
+def painted(folder: Path) -> Path:
+    """A work folder in which ann and bob are painted, and cat's red photo has failed; their photos are beside it."""
+    for name, color in (("ann", (200, 180, 160)), ("bob", (20, 40, 60)), ("cat", (255, 0, 0))):
+        photo(folder / "photos" / f"{name}.png", color)
+    paint(folder / "photos", folder / "work")
+    return folder / "work"
+
+
+def data_of(file: Path) -> dict[str, Any]:
+    """What a report's page shows, as it stands in its script."""
+    (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', file.read_text("ascii"), re.DOTALL)
+    return json.loads(text)
