@@ -19,6 +19,7 @@ test-slow: setup
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	sh scripts/link_package.sh $(VENV)/links
 	$(BIN)/pyright
 
 bench: setup

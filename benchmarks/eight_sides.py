@@ -13,19 +13,22 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from turnaround.flows.evaluation.measures.final import FINAL
+from turnaround.flows.evaluation.pictures.eight_sides import row
+from turnaround.pipeline.formats.preview import to_pil
+from turnaround.pipeline.store.store import Store
 
 from benchmarks.photo_bodies import record
-from flows.evaluation.eight_sides import row
-from flows.evaluation.final import FINAL
-from pipeline.preview import to_pil
-from pipeline.store import Store
 
 
 def subject_row(work: Path, name: str, cell: int) -> torch.Tensor:
     """The row of one subject of a work folder; SystemExit where a stage is not done."""
     store, subject = Store(work), work / "subjects" / name
     stage = next((stage for stage in FINAL if any(subject.glob(f"??_{stage}"))), FINAL[-1])
-    view, gaussians = record(store, subject, "prepare").load("view"), record(store, subject, stage).load("gaussians")
+    view, gaussians = (
+        record(store, subject, "prepare").load("view"),
+        record(store, subject, stage).load("gaussians"),
+    )
     return row(view, gaussians, cell)
 
 
@@ -38,7 +41,9 @@ def stacked(rows: list[torch.Tensor]) -> torch.Tensor:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--work", type=Path, required=True, help="work folder")
     parser.add_argument("--before", type=Path, help="another, of the same photos")
     parser.add_argument("--out", type=Path, required=True, help="picture to write")

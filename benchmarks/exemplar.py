@@ -1,7 +1,9 @@
-"""What exemplar synthesis makes of backs whose truth is known: `python -m benchmarks.exemplar --people 6 [--pictures FOLDER]`.
+"""What exemplar synthesis makes of backs whose truth is known: `python -m benchmarks.exemplar --people 6
+[--pictures FOLDER]`.
 
-Generated people at 1,024 px, their true bodies, the coarse model's back. Seconds of the synthesis alone; PSNR of the back over
-white at 256 px, coarse and made; PSNR and sharpness (gradients over the truth's) at 1,024 px inside both outlines.
+Generated people at 1,024 px, their true bodies, the coarse model's back. Seconds of the synthesis alone; PSNR
+of the back over white at 256 px, coarse and made; PSNR and sharpness (gradients over the truth's) at 1,024 px
+inside both outlines.
 """
 
 from __future__ import annotations
@@ -12,21 +14,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
-
-from data.people import FIELDS, TEST_SEED, Figure
-from data.sets import figure_for_views
-from models.body import BodyModel
-from models.exemplar.analogy import synthesize
-from models.exemplar.views import photo_sheet, rendered_sheet
-from models.hgm.rendering import view_from
-from models.hgm.weights import load_hgm
-from models.metrics.image import sharpness
-from models.metrics.texture import interior
-from pipeline.camera import canonical_camera, orbit_cameras
-from pipeline.codecs import save_image
-from pipeline.crop import networks_copy
-from pipeline.types import Body, Camera, View
-from stages.back_view import close_camera
+from turnaround.data.people import FIELDS, TEST_SEED, Figure
+from turnaround.data.sets.folders import figure_for_views
+from turnaround.models.body.model import BodyModel
+from turnaround.models.exemplar.analogy import synthesize
+from turnaround.models.exemplar.views import photo_sheet, rendered_sheet
+from turnaround.models.hgm.rendering import view_from
+from turnaround.models.hgm.weights import load_hgm
+from turnaround.models.metrics.image import sharpness
+from turnaround.models.metrics.texture import interior
+from turnaround.pipeline.formats.codecs import save_image
+from turnaround.pipeline.values.camera import canonical_camera, orbit_cameras
+from turnaround.pipeline.values.crop import networks_copy
+from turnaround.pipeline.values.types import Body, Camera, View
+from turnaround.stages.back_view import close_camera
 
 SIZE, SMALL = 1024, 256
 
@@ -34,7 +35,9 @@ SIZE, SMALL = 1024, 256
 def seen(figure: Figure, camera: Camera) -> View:
     """The true picture of a camera."""
     picture = figure.seen_from(camera.K.numpy(), camera.T_camera_world.numpy(), camera.width)
-    image, mask = (torch.from_numpy(np.asarray(array)).float() / 255 for array in (picture.over_white(), picture.alpha))
+    image, mask = (
+        torch.from_numpy(np.asarray(array)).float() / 255 for array in (picture.over_white(), picture.alpha)
+    )
     return View(image, mask, camera)
 
 
@@ -52,7 +55,9 @@ def psnr(a: torch.Tensor, b: torch.Tensor, region: torch.Tensor | None = None) -
 
 def small(image: torch.Tensor) -> torch.Tensor:
     """The picture at 256 px."""
-    return torch.nn.functional.interpolate(image.permute(2, 0, 1)[None], (SMALL, SMALL), mode="area")[0].permute(1, 2, 0)
+    return torch.nn.functional.interpolate(image.permute(2, 0, 1)[None], (SMALL, SMALL), mode="area")[
+        0
+    ].permute(1, 2, 0)
 
 
 def measure(seed: int, pictures: Path | None) -> list[float]:
@@ -60,7 +65,9 @@ def measure(seed: int, pictures: Path | None) -> list[float]:
     figure = figure_for_views(seed, "test")
     body, model = Body(**{name: torch.from_numpy(figure.body[name]) for name in FIELDS}), BodyModel.shared()
     front, truth = close(figure, 0), close(figure, 180)
-    gaussians = load_hgm("hgm_coarse", "body", torch.device("cpu")).reconstruct([networks_copy(front)], body).merged
+    gaussians = (
+        load_hgm("hgm_coarse", "body", torch.device("cpu")).reconstruct([networks_copy(front)], body).merged
+    )
     coarse = view_from(gaussians, truth.camera)
     source, (target, mask) = photo_sheet(front, body, model).mirrored(), rendered_sheet(coarse, body, model)
     start = time.perf_counter()
@@ -72,16 +79,27 @@ def measure(seed: int, pictures: Path | None) -> list[float]:
     inside = [psnr(image, truth.image, both > 0.5) for image in (torch.from_numpy(target.slow), made)]
     if pictures is not None:
         pictures.mkdir(parents=True, exist_ok=True)
-        save_image(torch.cat([front.image, coarse.image, over_white, truth.image], 1), pictures / f"{seed}.png")
-    return [seconds, *(psnr(small(image), small(truth.image)) for image in (coarse.image, over_white)), *inside, *sharp]
+        save_image(
+            torch.cat([front.image, coarse.image, over_white, truth.image], 1), pictures / f"{seed}.png"
+        )
+    return [
+        seconds,
+        *(psnr(small(image), small(truth.image)) for image in (coarse.image, over_white)),
+        *inside,
+        *sharp,
+    ]
 
 
 def main() -> None:
     """A row a person, and their mean."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--people", type=int, default=6)
     parser.add_argument("--first", type=int, default=TEST_SEED, help="seed of the first")
-    parser.add_argument("--pictures", type=Path, help="folder for front, coarse back, made back and true back of each")
+    parser.add_argument(
+        "--pictures", type=Path, help="folder for front, coarse back, made back and true back of each"
+    )
     options = parser.parse_args()
     print("person    seconds  psnr256 coarse/made   inside1024 coarse/made   sharpness coarse/made")
     rows = []

@@ -1,11 +1,12 @@
-"""All that a machine with a GPU is asked, by one command; every step in a process of its own with a time limit.
+"""All that a machine with a GPU is asked, by one command; every step in a process of its own with a time
+limit.
 
     python -m benchmarks.gpu --out gpu [--minutes 9.5] [STEP ...]
     python -m benchmarks.gpu --out gpu --device cpu --quick          the same steps in small, on any machine
 
-STEP.json says "done", "failed", "timeout" or "skipped" and why, and holds all that was measured until then: a step writes after
-every figure. A step that fails, or that lacks a package, does not stop the next ones. summary.json is the list of them.
-This file needs Python alone; the steps are in benchmarks/gpu_steps.py.
+STEP.json says "done", "failed", "timeout" or "skipped" and why, and holds all that was measured until then: a
+step writes after every figure. A step that fails, or that lacks a package, does not stop the next ones.
+summary.json is the list of them. This file needs Python alone; the steps are in benchmarks/gpu_steps.py.
 """
 
 from __future__ import annotations
@@ -34,7 +35,11 @@ STEPS = {  # seconds that a step may take, in the order of what is wanted most
 }
 MODULE = "benchmarks.gpu_steps"
 LOG = 6000  # characters of a step's output that are kept
-REASONS = ("ModuleNotFoundError", "ImportError", "Skipped")  # last lines of a traceback that mean: not possible here
+REASONS = (
+    "ModuleNotFoundError",
+    "ImportError",
+    "Skipped",
+)  # last lines of a traceback that mean: not possible here
 
 
 def run_step(name: str, out: Path, seconds: float, arguments: list[str]) -> dict[str, Any]:
@@ -43,10 +48,17 @@ def run_step(name: str, out: Path, seconds: float, arguments: list[str]) -> dict
     file.unlink(missing_ok=True)
     command = [sys.executable, "-m", MODULE, name, "--json", str(file), *arguments]
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "MAX_JOBS": os.environ.get("MAX_JOBS") or str(os.cpu_count())}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": path,
+        "PYTHONUNBUFFERED": "1",
+        "MAX_JOBS": os.environ.get("MAX_JOBS") or str(os.cpu_count()),
+    }
     started = time.monotonic()
     with tempfile.TemporaryFile("w+b") as log:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
         try:
             code = process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -59,7 +71,12 @@ def run_step(name: str, out: Path, seconds: float, arguments: list[str]) -> dict
     found |= {"status": _status(code, text), "seconds": round(time.monotonic() - started, 1)}
     if found["status"] != "done":
         lines = text.strip().splitlines()
-        found |= {"reason": f"more than {seconds:.0f} s" if code is None else (lines[-1] if lines else f"code {code}"), "log": text}
+        found |= {
+            "reason": f"more than {seconds:.0f} s"
+            if code is None
+            else (lines[-1] if lines else f"code {code}"),
+            "log": text,
+        }
     file.write_text(json.dumps(found, indent=1) + "\n")
     return found
 
@@ -89,10 +106,17 @@ def _status(code: int | None, text: str) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """The command line; 0 where every step is done or was skipped."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("steps", nargs="*", metavar="STEP", help=", ".join(STEPS))
     parser.add_argument("--out", type=Path, required=True, help="folder for the JSON files")
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="of all steps together; what does not fit is skipped")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=float("inf"),
+        help="of all steps together; what does not fit is skipped",
+    )
     parser.add_argument("--device", default="cuda", help="cuda, or cpu to try the steps")
     parser.add_argument("--quick", action="store_true", help="small cases, once each")
     options = parser.parse_args(argv)
@@ -111,7 +135,10 @@ def main(argv: list[str] | None = None) -> int:
             found = run_step(name, options.out.resolve(), min(STEPS[name], left), arguments)
         summary[name] = {key: found[key] for key in ("status", "seconds", "reason") if key in found}
         (options.out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
-        print(f"{name:12} {found['status']:8} {found.get('seconds', 0):6.1f} s  {found.get('reason', '')}", flush=True)
+        print(
+            f"{name:12} {found['status']:8} {found.get('seconds', 0):6.1f} s  {found.get('reason', '')}",
+            flush=True,
+        )
     return 0 if all(entry["status"] in ("done", "skipped") for entry in summary.values()) else 1
 
 

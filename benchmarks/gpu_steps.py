@@ -1,4 +1,5 @@
-"""The steps of benchmarks/gpu.py, each run by a process of its own; what a step needs is imported inside it."""
+"""The steps of benchmarks/gpu.py, each run by a process of its own; what a step needs is imported inside
+it."""
 
 from __future__ import annotations
 
@@ -22,9 +23,26 @@ import torch
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = (
-    "torch", "triton", "numpy", "numba", "gsplat", "spconv-cu120", "cumm-cu120", "smplx", "diffusers", "transformers", "open3d", "pydantic",
-    "beartype", "jaxtyping", "hypothesis", "pytest", "imageio-ffmpeg", "trimesh", "ninja",
-)  # fmt: skip
+    "torch",
+    "triton",
+    "numpy",
+    "numba",
+    "gsplat",
+    "spconv-cu120",
+    "cumm-cu120",
+    "smplx",
+    "diffusers",
+    "transformers",
+    "open3d",
+    "pydantic",
+    "beartype",
+    "jaxtyping",
+    "hypothesis",
+    "pytest",
+    "imageio-ffmpeg",
+    "trimesh",
+    "ninja",
+)
 GAUSSIANS, SIZE, VIEWS = 131_072, 512, (1, 12, 60, 360)
 
 
@@ -41,14 +59,18 @@ class Sheet:
 
     def add(self, name: str, **values: Any) -> None:
         self.figures[name] = values
-        self.file.write_text(json.dumps({"device": str(self.device), "quick": self.quick, "figures": self.figures}, indent=1) + "\n")
+        self.file.write_text(
+            json.dumps({"device": str(self.device), "quick": self.quick, "figures": self.figures}, indent=1)
+            + "\n"
+        )
 
     def wait(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize()
 
     def timed(self, work: Callable[[], Any], rounds: int, warm: int = 2) -> list[float]:
-        """Milliseconds of `rounds` calls after `warm` others; the device has nothing to do before and after each."""
+        """Milliseconds of `rounds` calls after `warm` others; the device has nothing to do before and after
+        each."""
         for _ in range(warm):
             work()
         times = []
@@ -80,11 +102,22 @@ def build(sheet: Sheet) -> None:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             versions[name] = None
-    sheet.add("machine", python=sys.version.split()[0], cores=os.cpu_count(), packages=versions, cuda=torch.version.cuda)
+    sheet.add(
+        "machine",
+        python=sys.version.split()[0],
+        cores=os.cpu_count(),
+        packages=versions,
+        cuda=torch.version.cuda,
+    )
     if sheet.device.type != "cuda":
         return
     properties = torch.cuda.get_device_properties(0)
-    sheet.add("gpu", name=properties.name, capability=f"{properties.major}.{properties.minor}", mib=properties.total_memory >> 20)
+    sheet.add(
+        "gpu",
+        name=properties.name,
+        capability=f"{properties.major}.{properties.minor}",
+        mib=properties.total_memory >> 20,
+    )
     if versions["gsplat"] is None:
         sheet.add("gsplat", built=False, reason="not installed")
         return
@@ -95,9 +128,12 @@ def build(sheet: Sheet) -> None:
 
 
 def tests(sheet: Sheet) -> None:
-    """The tests marked gpu; only files that have any, so that a package which other tests need may be missing."""
+    """The tests marked gpu; only files that have any, so that a package which other tests need may be
+    missing."""
     files = sorted(
-        str(file) for file in (ROOT / "tests").glob("test_*.py") if "mark.gpu" in file.read_text() or "marks=pytest" in file.read_text()
+        str(file)
+        for file in (ROOT / "tests").glob("test_*.py")
+        if "mark.gpu" in file.read_text() or "marks=pytest" in file.read_text()
     )
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
@@ -114,7 +150,9 @@ def tests(sheet: Sheet) -> None:
             "--tb=short",
         ]
         if sheet.device.type == "cpu":  # only whether they can be read here
-            done = subprocess.run([*command, "--collect-only", "-q", "-q", *files], cwd=ROOT, capture_output=True, text=True)
+            done = subprocess.run(
+                [*command, "--collect-only", "-q", "-q", *files], cwd=ROOT, capture_output=True, text=True
+            )
             sheet.add("collected", files=len(files), tests=done.stdout.count("::"), code=done.returncode)
             if done.returncode:
                 raise RuntimeError(done.stdout[-2000:])
@@ -125,16 +163,25 @@ def tests(sheet: Sheet) -> None:
     for case in cases:
         kind = next((child for child in case if child.tag in names), None)
         message = "" if kind is None else f"{kind.get('message', '')}\n{kind.text or ''}"[-1500:]
-        names["passed" if kind is None else kind.tag][f"{case.get('classname')}::{case.get('name')}"] = message
-    sheet.add("tests", counts={kind: len(found) for kind, found in names.items()}, passed=sorted(names.pop("passed")), **names)
+        names["passed" if kind is None else kind.tag][f"{case.get('classname')}::{case.get('name')}"] = (
+            message
+        )
+    sheet.add(
+        "tests",
+        counts={kind: len(found) for kind, found in names.items()},
+        passed=sorted(names.pop("passed")),
+        **names,
+    )
     if names["failure"] or names["error"]:
         raise RuntimeError(f"{len(names['failure'])} tests failed, {len(names['error'])} could not run")
 
 
 def renderer(sheet: Sheet) -> None:
+    from turnaround.models.splat import cuda
+    from turnaround.models.splat.cpu import render as cpu
+
     from benchmarks.scene import capsule_person
     from benchmarks.splat import cameras_around, timed
-    from models.splat import cpu, cuda
 
     render = cuda.render if sheet.device.type == "cuda" else cpu.render
     count, size, views = (2000, 64, (1, 3)) if sheet.quick else (GAUSSIANS, SIZE, VIEWS)
@@ -148,29 +195,49 @@ def renderer(sheet: Sheet) -> None:
             for geometry in (False, True):
                 moved = around.to(sheet.device)
                 with torch.no_grad():
-                    still = sheet.timed(lambda geometry=geometry, moved=moved: render(there, moved, geometry), rounds)
+                    still = sheet.timed(
+                        lambda geometry=geometry, moved=moved: render(there, moved, geometry), rounds
+                    )
                 both = [timed(render, there, moved, geometry) for _ in range(rounds + 1)][1:]
-                ways = {way: statistics.median(run[f"{way}_ms"] for run in both) for way in ("forward", "backward")}
+                ways = {
+                    way: statistics.median(run[f"{way}_ms"] for run in both)
+                    for way in ("forward", "backward")
+                }
                 name = f"{cameras}_views_{7 if geometry else 3}_channels{'' if packed else '_unpacked'}"
                 second = 1e3 * cameras / statistics.median(still)
-                sheet.add(name, **spread(still), frames_per_second=second, **{f"{k}_ms": v for k, v in ways.items()}, mib=sheet.peak_mib())
+                sheet.add(
+                    name,
+                    **spread(still),
+                    frames_per_second=second,
+                    **{f"{k}_ms": v for k, v in ways.items()},
+                    mib=sheet.peak_mib(),
+                )
         cuda.PACKED = True
-        chosen = torch.tensor(sorted({0, cameras // 3, cameras - 1}))  # of different calls of gsplat where they are many
+        chosen = torch.tensor(
+            sorted({0, cameras // 3, cameras - 1})
+        )  # of different calls of gsplat where they are many
         with torch.no_grad():
-            image, alpha = (x[chosen.to(x.device)].cpu() for x in render(there, around.to(sheet.device), True))
+            image, alpha = (
+                x[chosen.to(x.device)].cpu() for x in render(there, around.to(sheet.device), True)
+            )
             expected, covered = cpu.render(here, around[chosen], True)
         error, color = (image - expected).abs(), (image - expected)[..., :3].abs()
         sheet.add(
-            f"{cameras}_views_parity", views=chosen.tolist(), color_max=color.max().item(), color_mean=color.mean().item(),
-            depth_max=error[..., 3].max().item(), alpha_max=(alpha - covered).abs().max().item(),
-        )  # fmt: skip
+            f"{cameras}_views_parity",
+            views=chosen.tolist(),
+            color_max=color.max().item(),
+            color_mean=color.mean().item(),
+            depth_max=error[..., 3].max().item(),
+            alpha_max=(alpha - covered).abs().max().item(),
+        )
 
 
 def refinement(sheet: Sheet) -> None:
+    from turnaround.data.sets.perturbed import mpjpe
+    from turnaround.models.body.model import BodyModel
+    from turnaround.models.refinement import refine_body
+
     from benchmarks.refinement import TIMED, posed_case
-    from data.perturbed import mpjpe
-    from models.body import BodyModel
-    from models.refinement import refine_body
 
     here = BodyModel.load()
     there = BodyModel.load().to(sheet.device)
@@ -178,12 +245,31 @@ def refinement(sheet: Sheet) -> None:
         case = posed_case(here, 0, size)
         config = dataclasses.replace(TIMED, size=size, **({"iterations": 2} if sheet.quick else {}))
         fit = lambda body, model, case=case, config=config: refine_body(  # noqa: E731
-            body, case.evidence, model, config, masks=lambda *_: case.masks["true"], normals=lambda _: case.normals
+            body,
+            case.evidence,
+            model,
+            config,
+            masks=lambda *_: case.masks["true"],
+            normals=lambda _: case.normals,
         )
-        times = sheet.timed(lambda: fit(case.estimate.to(sheet.device), there), 1 if sheet.quick else 5, warm=1)  # noqa: B023
-        bodies = {"before": case.estimate, "cpu": fit(case.estimate, here).body, "device": fit(case.estimate.to(sheet.device), there).body}
-        errors = {name: 1e3 * mpjpe(here(body.to("cpu")).joints.detach(), case.person.joints) for name, body in bodies.items()}
-        sheet.add(f"{config.views}x{config.iterations}_{size}px", **spread(times), mpjpe_mm=errors, mib=sheet.peak_mib())
+        times = sheet.timed(
+            lambda: fit(case.estimate.to(sheet.device), there), 1 if sheet.quick else 5, warm=1
+        )
+        bodies = {
+            "before": case.estimate,
+            "cpu": fit(case.estimate, here).body,
+            "device": fit(case.estimate.to(sheet.device), there).body,
+        }
+        errors = {
+            name: 1e3 * mpjpe(here(body.to("cpu")).joints.detach(), case.person.joints)
+            for name, body in bodies.items()
+        }
+        sheet.add(
+            f"{config.views}x{config.iterations}_{size}px",
+            **spread(times),
+            mpjpe_mm=errors,
+            mib=sheet.peak_mib(),
+        )
 
 
 def networks(sheet: Sheet) -> None:
@@ -203,7 +289,12 @@ def networks(sheet: Sheet) -> None:
             found = case.run(kind)
             expected.setdefault(name, found)
             times = sheet.timed(lambda case=case, kind=kind: case.run(kind), rounds)
-            sheet.add(f"{name}_{kind}", **spread(times), from_fp32=apart(found, expected[name]), mib=sheet.peak_mib())
+            sheet.add(
+                f"{name}_{kind}",
+                **spread(times),
+                from_fp32=apart(found, expected[name]),
+                mib=sheet.peak_mib(),
+            )
     if sheet.quick:
         return
     for kind in ("bf16", "fp32"):
@@ -218,7 +309,12 @@ def networks(sheet: Sheet) -> None:
             except Exception as error:
                 sheet.add(f"{name}_{kind}_compiled", error=f"{type(error).__name__}: {error}"[:600])
                 continue
-            sheet.add(f"{name}_{kind}_compiled", **spread(times), compile_seconds=first, from_fp32=apart(found, expected[name]))
+            sheet.add(
+                f"{name}_{kind}_compiled",
+                **spread(times),
+                compile_seconds=first,
+                from_fp32=apart(found, expected[name]),
+            )
 
 
 def apart(found: Any, expected: Any) -> float:
@@ -242,15 +338,21 @@ def pipeline(sheet: Sheet) -> None:
 
 
 def paper(sheet: Sheet) -> None:
-    """The paper's sizes with networks of random numbers: what it costs, not what it looks like; the embedded diffusion for SD 1.5."""
+    """The paper's sizes with networks of random numbers: what it costs, not what it looks like; the embedded
+    diffusion for SD 1.5."""
+    from turnaround.models.hgm.config import hgm_config
+    from turnaround.models.hgm.model import HGM
+
     from benchmarks.network_cases import random_diffusion
-    from models.hgm.config import hgm_config
-    from models.hgm.model import HGM
 
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         file = HGM(hgm_config("tiny" if sheet.quick else "paper")).save(Path(folder) / "random.safetensors")
-        weights = (f"stages.coarse.weights={file}", f"stages.refine.hgm={file}", f"stages.fuse.weights={file}")
+        weights = (
+            f"stages.coarse.weights={file}",
+            f"stages.refine.hgm={file}",
+            f"stages.fuse.weights={file}",
+        )
         if sheet.quick:
             _photos(sheet, "tiny", weights)
         else:
@@ -261,13 +363,14 @@ def paper(sheet: Sheet) -> None:
 
 
 def _photos(sheet: Sheet, preset: str, overrides: tuple[str, ...]) -> None:
-    """Seconds of every stage of the demo photos, the first of which compiles and loads; a stage that cannot run says why."""
-    import stages
-    from models import zoo
-    from pipeline.config import load_settings
-    from pipeline.graph import Subject, ordered, run_stage
-    from pipeline.source import Photo
-    from pipeline.store import Store
+    """Seconds of every stage of the demo photos, the first of which compiles and loads; a stage that cannot
+    run says why."""
+    from turnaround import stages
+    from turnaround.models import zoo
+    from turnaround.pipeline.graph import Subject, ordered, run_stage
+    from turnaround.pipeline.photos.source import Photo
+    from turnaround.pipeline.settings import load_settings
+    from turnaround.pipeline.store.store import Store
 
     failures: list[Exception] = []
     with tempfile.TemporaryDirectory() as folder:

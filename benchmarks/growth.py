@@ -1,6 +1,7 @@
 """How cost grows: `python -m benchmarks.growth --out docs/growth.png [--json FILE]`.
 
-Four plots: the renderer against Gaussians, pixels and cameras; `status` and a finished second run against subjects.
+Four plots: the renderer against Gaussians, pixels and cameras; `status` and a finished second run against
+subjects.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ def subjects(quick: bool) -> dict[str, list[tuple[float, float]]]:
     results = startup.measure(quick=quick)
     curves: dict[str, list[tuple[float, float]]] = {"status": [], "second run, all fresh": []}
     for name, entry in results.items():
-        for prefix, label in (("startup_status_", "status"), ("startup_second_run_", "second run, all fresh")):
+        for prefix, label in (
+            ("startup_status_", "status"),
+            ("startup_second_run_", "second run, all fresh"),
+        ):
             if name.startswith(prefix):
                 curves[label].append((float(name.removeprefix(prefix)), entry["median_ms"]))
     return curves
@@ -34,15 +38,26 @@ def subjects(quick: bool) -> dict[str, list[tuple[float, float]]]:
 
 def draw(panels: Curves, out: Path) -> None:
     """One log-log panel a quantity, with a dotted line of slope 1 through each curve's last point."""
-    figure, axes = plt.subplots(1, len(panels), figsize=(3.1 * len(panels), 2.9), squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=(3.1 * len(panels), 2.9), squeeze=False, layout="constrained"
+    )
     for axis, (title, curves) in zip(axes[0], panels.items(), strict=True):
         for label, points in curves.items():
             x, y = zip(*sorted(points), strict=True)
             (line,) = axis.loglog(x, y, marker=".", linewidth=1.3, label=label)
-            axis.loglog(x, [y[-1] * value / x[-1] for value in x], linestyle=":", linewidth=0.9, color=line.get_color(), alpha=0.6)
+            axis.loglog(
+                x,
+                [y[-1] * value / x[-1] for value in x],
+                linestyle=":",
+                linewidth=0.9,
+                color=line.get_color(),
+                alpha=0.6,
+            )
         axis.set_xlabel(title)
         places = sorted({value for points in curves.values() for value, _ in points})[::2]
-        axis.set_xticks(places, [f"{value / 1000:.0f}k" if value >= 5000 else f"{value:.0f}" for value in places])
+        axis.set_xticks(
+            places, [f"{value / 1000:.0f}k" if value >= 5000 else f"{value:.0f}" for value in places]
+        )
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
@@ -55,7 +70,9 @@ def draw(panels: Curves, out: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--quick", action="store_true")

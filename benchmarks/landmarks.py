@@ -19,13 +19,12 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-
-from models.landmarks import files
-from models.landmarks.detector import POSE
-from models.landmarks.interpreter import load_network
-from models.landmarks.people import complete, find_poses
-from models.landmarks.pose import detected_region, find_pose, look
-from models.landmarks.region import Picture, Region
+from turnaround.models.landmarks import files
+from turnaround.models.landmarks.detector import POSE
+from turnaround.models.landmarks.everybody import complete, find_poses
+from turnaround.models.landmarks.interpreter import load_network
+from turnaround.models.landmarks.pose import detected_region, find_pose, look
+from turnaround.models.landmarks.region import Picture, Region
 
 log = logging.getLogger("benchmarks.landmarks")
 

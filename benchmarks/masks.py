@@ -17,13 +17,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-
-from flows.evaluation.composites import KINDS, as_jpeg, backdrop, exposed
-from flows.evaluation.matting import matting_errors
-from pipeline.preview import contact_sheet, overlay, to_pil
-from pipeline.stage import StageError
-from stages.locating import Locator
-from stages.prepare import PrepareConfig
+from turnaround.flows.evaluation.composites import KINDS, as_jpeg, backdrop, exposed
+from turnaround.flows.evaluation.measures.matting import matting_errors
+from turnaround.pipeline.formats.preview import contact_sheet, overlay, to_pil
+from turnaround.pipeline.stage import StageError
+from turnaround.stages.locating import Locator
+from turnaround.stages.prepare import PrepareConfig
 
 SEED = 9_272_000
 LARGEST = 1024  # pixels of a composite's longer side

@@ -1,7 +1,8 @@
 """The shipped networks with the inputs that one photo gives them: what benchmarks time and tests compare.
 
-The inputs are recorded while a demo photo goes through the functions that the stages call, so shapes and values are the pipeline's.
-The diffusion of back views does not ship: its networks are random ones of the same form, on the same photo's coarse back view.
+The inputs are recorded while a demo photo goes through the functions that the stages call, so shapes and
+values are the pipeline's. The diffusion of back views does not ship: its networks are random ones of the same
+form, on the same photo's coarse back view.
 """
 
 from __future__ import annotations
@@ -16,23 +17,22 @@ from unittest.mock import patch
 
 import torch
 from torch import nn
-
-from models import precision, zoo
-from models.back_view.refiner import Settings, embedded_refiner
-from models.body import BodyModel
-from models.estimator import BodyEstimator, load_estimator
-from models.estimator.kinematics import Skeleton
-from models.hgm.model import HGM
-from models.hgm.rendering import back_view
-from models.hgm.unet import UNet, UNetConfig
-from models.hgm.weights import load_hgm
-from models.matting import MattingNetwork
-from models.normals import NormalNetwork, load_normals, normal_model
-from pipeline.crop import networks_copy
-from pipeline.types import Body, Gaussians, View
-from stages.back_view import BackView, BackViewConfig
-from stages.estimate import Estimate, EstimateConfig
-from stages.prepare import Prepare, PrepareConfig
+from turnaround.models import precision, zoo
+from turnaround.models.back_view.refiner import Settings, embedded_refiner
+from turnaround.models.body.model import BodyModel
+from turnaround.models.estimator import BodyEstimator, load_estimator
+from turnaround.models.estimator.kinematics import Skeleton
+from turnaround.models.hgm.model import HGM
+from turnaround.models.hgm.rendering import back_view
+from turnaround.models.hgm.unet import UNet, UNetConfig
+from turnaround.models.hgm.weights import load_hgm
+from turnaround.models.matting import MattingNetwork
+from turnaround.models.normals.network import NormalNetwork, load_normals, normal_model
+from turnaround.pipeline.values.crop import networks_copy
+from turnaround.pipeline.values.types import Body, Gaussians, View
+from turnaround.stages.back_view import BackView, BackViewConfig
+from turnaround.stages.estimate import Estimate, EstimateConfig
+from turnaround.stages.prepare import Prepare, PrepareConfig
 
 PHOTO = Path(__file__).resolve().parent.parent / "docs" / "demo" / "person_40004.jpg"
 
@@ -43,7 +43,9 @@ class Case:
 
     network: Callable[..., Any]
     inputs: tuple[Any, ...]
-    plain: Callable[..., Any] | None = None  # as it was trained: normalisation apart, channels first; diffusers for the back view
+    plain: Callable[..., Any] | None = (
+        None  # as it was trained: normalisation apart, channels first; diffusers for the back view
+    )
 
     @torch.no_grad()
     def run(self, variant: str) -> Any:
@@ -56,7 +58,10 @@ class Case:
     def to(self, device: torch.device | str) -> Case:
         """A network that is a module, and inputs that are tensors and numbers, on a device."""
         assert isinstance(self.network, nn.Module)
-        return Case(self.network.to(device), tuple(x.to(device) if isinstance(x, torch.Tensor) else x for x in self.inputs))
+        return Case(
+            self.network.to(device),
+            tuple(x.to(device) if isinstance(x, torch.Tensor) else x for x in self.inputs),
+        )
 
 
 @dataclass(frozen=True)
@@ -79,12 +84,15 @@ def number_format(kind: str) -> Iterator[None]:
 
 
 def person(photo: Path = PHOTO, device: torch.device | str = "cpu") -> Person:
-    """The photo through the functions that the stages call, networks on `device`, but for the refinement of the body; on the CPU."""
+    """The photo through the functions that the stages call, networks on `device`, but for the refinement of
+    the body; on the CPU."""
     on = torch.device(device)
     prepared = Prepare(PrepareConfig.model_validate({})).run(device=on, image=photo.read_bytes(), mask=None)
     close, model = prepared["view"].to("cpu"), BodyModel.shared()
     view = networks_copy(close)
-    estimated = Estimate(EstimateConfig.model_validate({})).run(device=on, view=close, landmarks=prepared["landmarks"], given=None)
+    estimated = Estimate(EstimateConfig.model_validate({})).run(
+        device=on, view=close, landmarks=prepared["landmarks"], given=None
+    )
     body = estimated["body"].to("cpu")
     normals = normal_model(load_normals(device=device), view.to(device), model)(body).cpu()
     coarse = load_hgm("hgm_coarse", device=device).reconstruct([view], body).merged.to("cpu")
@@ -100,7 +108,7 @@ def back_view_settings() -> Settings:
 
 def random_diffusion(folder: Path) -> tuple[str, str, str]:
     """Write VAE, UNet and ControlNet of the embedded form, nothing in them zero, as files below `folder`."""
-    from models.back_view import networks
+    from turnaround.models.back_view import networks
 
     torch.manual_seed(0)
     unet = networks.build_unet()
@@ -109,14 +117,21 @@ def random_diffusion(folder: Path) -> tuple[str, str, str]:
         for parameter in network.parameters():  # what begins at zero would hide a mistake behind it
             if not parameter.any():
                 nn.init.normal_(parameter, std=0.02)
-    vae, unet_file, controlnet = (str(networks.save(folder / f"{name}.safetensors", network)) for name, network in built.items())
+    vae, unet_file, controlnet = (
+        str(networks.save(folder / f"{name}.safetensors", network)) for name, network in built.items()
+    )
     return vae, unet_file, controlnet
 
 
 def diffusion(
-    files: tuple[str, str, str], picture: torch.Tensor, *, plain: bool = True, device: torch.device | str = "cpu"
-) -> dict[str, Case]:  # fmt: skip
-    """The networks that refine a back view, read from these files, by the name that `precision.run` knows them by."""
+    files: tuple[str, str, str],
+    picture: torch.Tensor,
+    *,
+    plain: bool = True,
+    device: torch.device | str = "cpu",
+) -> dict[str, Case]:
+    """The networks that refine a back view, read from these files, by the name that `precision.run` knows
+    them by."""
     refiner = embedded_refiner(*files, device)
     with _recording() as cases:
         refiner(picture, back_view_settings())
@@ -124,15 +139,20 @@ def diffusion(
 
 
 def shipped(photo: Path = PHOTO, *, plain: bool = True) -> dict[str, Case]:
-    """Every network that the default preset runs, by the name that `precision.run` knows it by; `plain`: with its slow twin."""
+    """Every network that the default preset runs, by the name that `precision.run` knows it by; `plain`: with
+    its slow twin."""
     return recorded(photo, plain=plain)[1]
 
 
-def recorded(photo: Path = PHOTO, *, plain: bool = True, device: torch.device | str = "cpu") -> tuple[Person, dict[str, Case]]:
+def recorded(
+    photo: Path = PHOTO, *, plain: bool = True, device: torch.device | str = "cpu"
+) -> tuple[Person, dict[str, Case]]:
     """What the networks made of the photo, and `shipped`."""
     estimator = load_estimator(device=device)
     with _recording() as cases:
-        hook = estimator.register_forward_pre_hook(lambda network, inputs: cases.update(estimator=Case(network, inputs)))
+        hook = estimator.register_forward_pre_hook(
+            lambda network, inputs: cases.update(estimator=Case(network, inputs))
+        )
         made = person(photo, device)
     hook.remove()
     return made, _with_twins(cases, _twins() if plain else {})
@@ -171,41 +191,55 @@ def _diffusers_twins(vae_file: str, unet_file: str, controlnet_file: str) -> dic
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from diffusers.models.controlnets.controlnet import ControlNetModel
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-
-    from models.back_view import networks
+    from turnaround.models.back_view import networks
 
     vae = networks.load(AutoencoderKL, vae_file)
-    unet, controlnet = networks.load(UNet2DConditionModel, unet_file), networks.load(ControlNetModel, controlnet_file)
+    unet, controlnet = (
+        networks.load(UNet2DConditionModel, unet_file),
+        networks.load(ControlNetModel, controlnet_file),
+    )
     prompt = networks.empty_prompt(1)
 
     def control(latents: torch.Tensor, step: int, picture: torch.Tensor) -> Any:
-        down, middle = controlnet(latents, torch.tensor([step]), prompt, controlnet_cond=picture, return_dict=False)
+        down, middle = controlnet(
+            latents, torch.tensor([step]), prompt, controlnet_cond=picture, return_dict=False
+        )
         return middle, list(down)
 
     def denoise(latents: torch.Tensor, step: int, added: Any, weight: float) -> torch.Tensor:
         down, middle = [weight * x for x in added[1]], weight * added[0]
         return unet(
-            latents, torch.tensor([step]), prompt, down_block_additional_residuals=down, mid_block_additional_residual=middle
-        ).sample  # fmt: skip
+            latents,
+            torch.tensor([step]),
+            prompt,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=middle,
+        ).sample
 
     def posterior(image: torch.Tensor) -> Any:
         found, scale = vae.encode(image * 2 - 1).latent_dist, vae.config.scaling_factor  # type: ignore[union-attr]
         return found.mean * scale, found.std * scale
 
     return {
-        "back_view_encoder": posterior, "back_view_decoder": lambda latents: networks.decode(vae, latents),
-        "back_view_controlnet": control, "back_view_unet": denoise,
-    }  # fmt: skip
+        "back_view_encoder": posterior,
+        "back_view_decoder": lambda latents: networks.decode(vae, latents),
+        "back_view_controlnet": control,
+        "back_view_unet": denoise,
+    }
 
 
 def paper_unet(size: int = 256, views: int = 1) -> Case:
-    """The image branch at the paper's size with random weights, channels last, and the same with channels first."""
+    """The image branch at the paper's size with random weights, channels last, and the same with channels
+    first."""
     torch.manual_seed(0)
     plain = UNet(UNetConfig()).eval().requires_grad_(False)
     with torch.device("meta"):
         network = UNet(UNetConfig())
     layout = torch.channels_last
-    state = {key: value.contiguous(memory_format=layout) if value.ndim == 4 else value for key, value in plain.state_dict().items()}
+    state = {
+        key: value.contiguous(memory_format=layout) if value.ndim == 4 else value
+        for key, value in plain.state_dict().items()
+    }
     network.load_state_dict(state, assign=True)
     inputs = torch.randn(views, 9, size, size)
     return Case(network.eval().requires_grad_(False), (inputs.contiguous(memory_format=layout), views), plain)

@@ -1,9 +1,10 @@
-"""Every network: as trained, as it ships (float32) and in bfloat16; and the sparse convolution against one gather and product.
+"""Every network: as trained, as it ships (float32) and in bfloat16; and the sparse convolution against one
+gather and product.
 
     python -m benchmarks.networks [--quick] --json networks.json
 
-Variants run in turn in one process, so that the ratios of their medians hold on a busy machine too. "ratio_to" tells how many
-times as fast as the other a variant is.
+Variants run in turn in one process, so that the ratios of their medians hold on a busy machine too.
+"ratio_to" tells how many times as fast as the other a variant is.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from turnaround.models.body.model import BodyModel
+from turnaround.models.hgm.surface import BodySurface
+from turnaround.models.hgm.weights import load_hgm
+from turnaround.models.sparse.convolution import SparseVoxels, convolve, neighbours, voxelize
 
 from benchmarks import network_cases as cases
-from models.body import BodyModel
-from models.hgm.surface import BodySurface
-from models.hgm.weights import load_hgm
-from models.sparse import SparseVoxels, convolve, neighbours, voxelize
 
 log = logging.getLogger("benchmarks.networks")
 
@@ -33,7 +34,8 @@ Entries = dict[str, dict[str, Any]]
 
 
 def interleaved(name: str, variants: Mapping[str, Callable[[], object]], rounds: int, base: str) -> Entries:
-    """Median milliseconds of every variant, run in turn after one warm-up, and how many times as fast as `base` it is."""
+    """Median milliseconds of every variant, run in turn after one warm-up, and how many times as fast as
+    `base` it is."""
     times: dict[str, list[float]] = {variant: [] for variant in variants}
     for turn in range(rounds + 1):
         for variant, work in variants.items():
@@ -44,11 +46,15 @@ def interleaved(name: str, variants: Mapping[str, Callable[[], object]], rounds:
     medians = {variant: statistics.median(values) for variant, values in times.items()}
     entries = {
         f"{name}_{variant}": {
-            "median_ms": value, "n": rounds, "ratio_to": {} if variant == base else {f"{name}_{base}": medians[base] / value},
+            "median_ms": value,
+            "n": rounds,
+            "ratio_to": {} if variant == base else {f"{name}_{base}": medians[base] / value},
         }
         for variant, value in medians.items()
-    }  # fmt: skip
-    log.info("%-22s %s", name, "  ".join(f"{v} {m:.1f} ms ({medians[base] / m:.2f})" for v, m in medians.items()))
+    }
+    log.info(
+        "%-22s %s", name, "  ".join(f"{v} {m:.1f} ms ({medians[base] / m:.2f})" for v, m in medians.items())
+    )
     return entries
 
 
@@ -60,7 +66,9 @@ def small(rounds: int) -> Entries:
         networks |= cases.diffusion(cases.random_diffusion(Path(folder)), person.back.image)
     for name, case in networks.items():
         kinds = ("plain", "fp32", "bf16") if case.plain is not None else ("fp32", "bf16")
-        entries |= interleaved(name, {kind: lambda kind=kind, case=case: case.run(kind) for kind in kinds}, rounds, kinds[0])
+        entries |= interleaved(
+            name, {kind: lambda kind=kind, case=case: case.run(kind) for kind in kinds}, rounds, kinds[0]
+        )
     return entries
 
 
@@ -92,7 +100,12 @@ def _formatted(kind: str, do: Callable[[], object]) -> object:
 def paper(rounds: int, views: int) -> Entries:
     """The paper's UNet at 256 px, random weights."""
     case = cases.paper_unet(256, views)
-    return interleaved("paper_unet_256", {kind: lambda kind=kind: case.run(kind) for kind in ("plain", "fp32", "bf16")}, rounds, "plain")
+    return interleaved(
+        "paper_unet_256",
+        {kind: lambda kind=kind: case.run(kind) for kind in ("plain", "fp32", "bf16")},
+        rounds,
+        "plain",
+    )
 
 
 def body_voxels() -> SparseVoxels:
@@ -104,7 +117,9 @@ def body_voxels() -> SparseVoxels:
     voxels = voxelize(points, torch.zeros(1, points.shape[1], 1), low, size, shape)  # type: ignore[arg-type]
     coordinates = voxels.coordinates[:VOXELS]
     generator = torch.Generator().manual_seed(0)
-    return SparseVoxels(torch.randn(len(coordinates), CHANNELS, generator=generator), coordinates, voxels.shape, 1)
+    return SparseVoxels(
+        torch.randn(len(coordinates), CHANNELS, generator=generator), coordinates, voxels.shape, 1
+    )
 
 
 @torch.no_grad()
@@ -116,13 +131,19 @@ def sparse(rounds: int) -> Entries:
     padded = torch.cat([voxels.features, voxels.features.new_zeros(1, CHANNELS)])
 
     def at_once() -> torch.Tensor:
-        return padded.index_select(0, rows.reshape(-1)).reshape(len(rows), -1) @ weight.reshape(CHANNELS, -1).T
+        return (
+            padded.index_select(0, rows.reshape(-1)).reshape(len(rows), -1) @ weight.reshape(CHANNELS, -1).T
+        )
 
     def table() -> torch.Tensor:
         voxels.__dict__.pop("index", None)
         return neighbours(voxels, voxels.coordinates, 1)
 
-    variants = {"at_once": at_once, "in_parts": lambda: convolve(voxels.features, rows, weight), "table": table}
+    variants = {
+        "at_once": at_once,
+        "in_parts": lambda: convolve(voxels.features, rows, weight),
+        "table": table,
+    }
     entries = interleaved("sparse_conv", variants, rounds, "at_once")
     return {name: {**entry, "voxels": len(rows), "channels": CHANNELS} for name, entry in entries.items()}
 
@@ -140,12 +161,17 @@ def _prefixed(entry: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    result = {**measure(options.quick), "setting": {"threads": torch.get_num_threads(), "torch": torch.__version__}}
+    result = {
+        **measure(options.quick),
+        "setting": {"threads": torch.get_num_threads(), "torch": torch.__version__},
+    }
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n")
 

@@ -1,4 +1,5 @@
-"""A sheet of photos with their bodies: photo, body before, body after, from the side, both hands and the face close.
+"""A sheet of photos with their bodies: photo, body before, body after, from the side, both hands and the face
+close.
 
     turnaround run PHOTOS --work OLD --set stages.prepare.landmarks=none --until refine
     turnaround run PHOTOS --work NEW --until refine
@@ -16,13 +17,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-
-from models.body import BodyModel
-from models.silhouette import normal_maps
-from models.skeleton import JOINT_INDEX
-from pipeline.camera import orbit_cameras, project, resize
-from pipeline.store import Record, Store
-from pipeline.types import Body, Camera, View
+from turnaround.models.body.model import BodyModel
+from turnaround.models.body.skeleton import JOINT_INDEX
+from turnaround.models.mesh.silhouette import normal_maps
+from turnaround.pipeline.store.store import Record, Store
+from turnaround.pipeline.values.camera import orbit_cameras, project, resize
+from turnaround.pipeline.values.types import Body, Camera, View
 
 TILE = 240  # pixels
 
@@ -50,7 +50,9 @@ def cut(view: View, centre: torch.Tensor, side: float) -> np.ndarray:
     picture = Image.fromarray((view.image.numpy() * 255).astype(np.uint8))
     data = (side / TILE, 0, left, 0, side / TILE, top)
     fill = (255, 255, 255)
-    tile = picture.transform((TILE, TILE), Image.Transform.AFFINE, data, Image.Resampling.BICUBIC, fillcolor=fill)
+    tile = picture.transform(
+        (TILE, TILE), Image.Transform.AFFINE, data, Image.Resampling.BICUBIC, fillcolor=fill
+    )
     return np.asarray(tile, np.float32) / 255
 
 
@@ -80,12 +82,16 @@ def row(model: BodyModel, old: Body, new: Body, view: View) -> np.ndarray:
     joints, _ = project(model(new).joints, camera)
     for name, share in (("right_middle1", 0.15), ("left_middle1", 0.15), ("head", 0.24)):
         centre = joints[JOINT_INDEX[name]].detach()
-        tiles.append(shaded(model, new, zoomed(camera, centre, share * side), cut(view, centre, share * side)))
+        tiles.append(
+            shaded(model, new, zoomed(camera, centre, share * side), cut(view, centre, share * side))
+        )
     return np.concatenate(tiles, 1)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--old", type=Path, required=True, help="work folder of the bodies before")
     parser.add_argument("--new", type=Path, required=True, help="work folder of the bodies after")
     parser.add_argument("--out", type=Path, required=True, help="picture to write")

@@ -1,4 +1,5 @@
-"""One picture strip of a finished subject: `python -m benchmarks.picture_strip work/subjects/NAME --out docs/strip.jpg`."""
+"""One picture strip of a finished subject: `python -m benchmarks.picture_strip work/subjects/NAME --out
+docs/strip.jpg`."""
 
 from __future__ import annotations
 
@@ -8,9 +9,15 @@ from pathlib import Path
 from PIL import Image, ImageOps
 
 PICTURES = (
-    "01_prepare/view.png", "02_estimate/overlay.png", "03_coarse/back.png", "05_back_view/view.png", "08_detail/views/000.png",
-    "08_detail/views/045.png", "08_detail/views/090.png", "08_detail/views/180.png",
-)  # fmt: skip
+    "01_prepare/view.png",
+    "02_estimate/overlay.png",
+    "03_coarse/back.png",
+    "05_back_view/view.png",
+    "08_detail/views/000.png",
+    "08_detail/views/045.png",
+    "08_detail/views/090.png",
+    "08_detail/views/180.png",
+)
 
 
 def crop(picture: Image.Image, margin: float = 0.02) -> Image.Image:
@@ -26,7 +33,8 @@ def crop(picture: Image.Image, margin: float = 0.02) -> Image.Image:
 
 
 def strip(subject: Path, height: int = 300) -> Image.Image:
-    """The stages' pictures next to each other, then the last row of the turntable's sheet is left to the reader."""
+    """The stages' pictures next to each other, then the last row of the turntable's sheet is left to the
+    reader."""
     tiles = []
     for name in PICTURES:
         file = subject / name
@@ -36,7 +44,9 @@ def strip(subject: Path, height: int = 300) -> Image.Image:
             rgba = opened.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         tile = crop(Image.alpha_composite(white, rgba).convert("RGB"))
-        tiles.append(tile.resize((round(tile.width * height / tile.height), height), Image.Resampling.LANCZOS))
+        tiles.append(
+            tile.resize((round(tile.width * height / tile.height), height), Image.Resampling.LANCZOS)
+        )
     whole = Image.new("RGB", (sum(t.width for t in tiles), height), "white")
     x = 0
     for tile in tiles:

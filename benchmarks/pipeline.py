@@ -1,9 +1,11 @@
-"""One photo stage by stage, in a fresh process and warm, where its time goes, its memory, and a folder against single photos.
+"""One photo stage by stage, in a fresh process and warm, where its time goes, its memory, and a folder
+against single photos.
 
     python -m benchmarks.pipeline [--quick] [--json FILE]
 
-The photos are those of docs/demo and copies of them, mirrored, brightened and with noise, so that the store knows none. Numba's kernels
-are compiled before (the cold process finds them in its cache). `cpu_ms` is CPU time, film encoder included.
+The photos are those of docs/demo and copies of them, mirrored, brightened and with noise, so that the store
+knows none. Numba's kernels are compiled before (the cold process finds them in its cache). `cpu_ms` is CPU
+time, film encoder included.
 """
 
 from __future__ import annotations
@@ -31,8 +33,9 @@ SIDES = ("stages.refine.side_views=true", "stages.refine.feed_body_from=15")
 def measure(quick: bool) -> dict[str, Any]:
     """Medians in milliseconds by name; `ratio_to` of a stage or share is its part of the warm photo.
 
-    Names: pipeline_warm, pipeline_cold, pipeline_STAGE (warm), pipeline_STAGE_cold, pipeline_share_NAME, pipeline_refine_side_views,
-    pipeline_folder (a photo of a folder that `turnaround run --direct` does, its start included).
+    Names: pipeline_warm, pipeline_cold, pipeline_STAGE (warm), pipeline_STAGE_cold, pipeline_share_NAME,
+    pipeline_refine_side_views, pipeline_folder (a photo of a folder that `turnaround run --direct` does, its
+    start included).
     """
     count, folder_of = (2, 3) if quick else (7, 20)
     with tempfile.TemporaryDirectory() as temporary:
@@ -55,11 +58,16 @@ def measure(quick: bool) -> dict[str, Any]:
     return results
 
 
-def table(runs: list[dict[str, Any]], cold: list[dict[str, Any]], sides: list[dict[str, Any]]) -> dict[str, Any]:
+def table(
+    runs: list[dict[str, Any]], cold: list[dict[str, Any]], sides: list[dict[str, Any]]
+) -> dict[str, Any]:
     """The entries of `measure` but the folder's."""
     total = median(sum(run["stages"].values()) for run in runs)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts in KiB
-    warm_entry = entry(total, len(runs)) | {"cpu_ms": 1e3 * median(run["cpu"] for run in runs), "peak_mb": round(peak)}
+    warm_entry = entry(total, len(runs)) | {
+        "cpu_ms": 1e3 * median(run["cpu"] for run in runs),
+        "peak_mb": round(peak),
+    }
     cold_cpu = 1e3 * median(run["cpu"] for run in cold)
     cold_total = median(run["seconds"] for run in cold)
     results = {
@@ -77,11 +85,14 @@ def table(runs: list[dict[str, Any]], cold: list[dict[str, Any]], sides: list[di
         results[f"pipeline_share_{name}"] = entry(seconds, len(runs), pipeline_warm=seconds / total)
     refine = median(run["stages"]["refine"] for run in runs)
     with_sides = median(run["stages"]["refine"] for run in sides)
-    return results | {"pipeline_refine_side_views": entry(with_sides, len(sides), pipeline_refine=with_sides / refine)}
+    return results | {
+        "pipeline_refine_side_views": entry(with_sides, len(sides), pipeline_refine=with_sides / refine)
+    }
 
 
 def cpu_seconds() -> float:
-    """CPU seconds of this process and of those that it waited for: on a busy machine they say more than the clock."""
+    """CPU seconds of this process and of those that it waited for: on a busy machine they say more than the
+    clock."""
     users = [resource.getrusage(user) for user in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(user.ru_utime + user.ru_stime for user in users)
 
@@ -122,20 +133,25 @@ def warm(photos: list[Path], root: Path, overrides: tuple[str, ...] = ()) -> lis
             stages = one(photo, root, overrides)
             cpu = cpu_seconds() - before
             named = dict(shares.seconds)
-            runs.append({"cpu": cpu, "stages": stages, "shares": named | {"rest": max(0.0, sum(stages.values()) - sum(named.values()))}})
+            runs.append(
+                {
+                    "cpu": cpu,
+                    "stages": stages,
+                    "shares": named | {"rest": max(0.0, sum(stages.values()) - sum(named.values()))},
+                }
+            )
     return runs[1:]
 
 
 def one(photo: Path, root: Path, overrides: tuple[str, ...] = ()) -> dict[str, float]:
     """Seconds of every stage of one photo on the CPU, with reading and writing the store."""
     import torch
-
-    import stages
-    from models import zoo
-    from pipeline.config import load_settings
-    from pipeline.graph import Subject, ordered, run_stage
-    from pipeline.source import Photo
-    from pipeline.store import Store
+    from turnaround import stages
+    from turnaround.models import zoo
+    from turnaround.pipeline.graph import Subject, ordered, run_stage
+    from turnaround.pipeline.photos.source import Photo
+    from turnaround.pipeline.settings import load_settings
+    from turnaround.pipeline.store.store import Store
 
     store = Store(root)
     store.prepare()
@@ -149,10 +165,21 @@ def one(photo: Path, root: Path, overrides: tuple[str, ...] = ()) -> dict[str, f
 
 
 def in_fresh_process(photo: Path, root: Path) -> dict[str, Any]:
-    """One photo by a process of its own: its seconds from start to end, those of the stages, its peak of memory."""
+    """One photo by a process of its own: its seconds from start to end, those of the stages, its peak of
+    memory."""
     file = root.with_suffix(".json")
     started = time.perf_counter()
-    command = [sys.executable, "-m", "benchmarks.pipeline", "--one", str(photo), "--work", str(root), "--json", str(file)]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.pipeline",
+        "--one",
+        str(photo),
+        "--work",
+        str(root),
+        "--json",
+        str(file),
+    ]
     subprocess.run(command, check=True, cwd=Path(__file__).resolve().parent.parent)
     return {"seconds": time.perf_counter() - started, **json.loads(file.read_text())}
 
@@ -164,8 +191,21 @@ def run_folder(photos: list[Path], root: Path) -> float:
     for photo in photos:
         photo.rename(folder / photo.name)
     started = time.perf_counter()
-    command = [sys.executable, "-m", "flows.cli", "run", str(folder), "--work", str(root / "folder_work"), "--direct", "--device", "cpu"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).resolve().parent.parent, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "turnaround.flows.cli.app",
+        "run",
+        str(folder),
+        "--work",
+        str(root / "folder_work"),
+        "--direct",
+        "--device",
+        "cpu",
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=Path(__file__).resolve().parent.parent, check=False
+    )
     if done.returncode:
         raise RuntimeError(f"turnaround run ended with {done.returncode}: {done.stderr[-2000:]}")
     return time.perf_counter() - started
@@ -173,7 +213,9 @@ def run_folder(photos: list[Path], root: Path) -> float:
 
 def main() -> None:
     """The command line; `--one` is one photo in this process."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
@@ -182,7 +224,10 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if options.one:
         results: dict[str, Any] = {"stages": one(options.one, options.work)}
-        results |= {"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, "cpu": cpu_seconds()}
+        results |= {
+            "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            "cpu": cpu_seconds(),
+        }
     else:
         from benchmarks.suite import as_text
 

@@ -1,9 +1,11 @@
-"""What `refine`'s settings do to bodies that the embedded estimator found, on training people that no network saw.
+"""What `refine`'s settings do to bodies that the embedded estimator found, on training people that no network
+saw.
 
-    python -m benchmarks.refine_settings --data VIEWS --first 475 --limit 18 --set prior15:pose_prior=15 --set flat:normal_weight=0
+    python -m benchmarks.refine_settings --data VIEWS --first 475 --limit 18 --set prior15:pose_prior=15 --set
+    flat:normal_weight=0
 
-reads a "views" set; every `--set NAME:FIELD=VALUE,...` is one variant of the stage's defaults. Prints MPJPE (22 joints,
-pelvis-aligned) and the same without alignment, in mm.
+reads a "views" set; every `--set NAME:FIELD=VALUE,...` is one variant of the stage's defaults. Prints MPJPE
+(22 joints, pelvis-aligned) and the same without alignment, in mm.
 """
 
 from __future__ import annotations
@@ -14,23 +16,25 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from turnaround.data.sets.perturbed import mpjpe
+from turnaround.models.body.model import BodyModel
+from turnaround.models.estimator import estimate_body, load_estimator
+from turnaround.models.normals.network import load_normals, normal_model
+from turnaround.models.refinement import RefinementConfig, gather_evidence, refine_body
+from turnaround.pipeline.values.camera import canonical_camera
+from turnaround.pipeline.values.types import Body, View
+from turnaround.stages.refine import OWN_KEYPOINTS, Refine, RefineConfig
 
 from benchmarks.refinement import read_body
-from data.perturbed import mpjpe
-from models.body import BodyModel
-from models.estimator import estimate_body, load_estimator
-from models.normals import load_normals, normal_model
-from models.refinement import RefinementConfig, gather_evidence, refine_body
-from pipeline.camera import canonical_camera
-from pipeline.types import Body, View
-from stages.refine import OWN_KEYPOINTS, Refine, RefineConfig
 
 
 def variant(text: str, base: RefinementConfig) -> tuple[str, RefinementConfig]:
     """`NAME:FIELD=VALUE,...` as a name and settings."""
     name, _, fields = text.partition(":")
     changes = dict(pair.split("=") for pair in fields.split(","))
-    return name, dataclasses.replace(base, **{key: type(getattr(base, key))(value) for key, value in changes.items()})
+    return name, dataclasses.replace(
+        base, **{key: type(getattr(base, key))(value) for key, value in changes.items()}
+    )
 
 
 def errors(model: BodyModel, found: Body, true: torch.Tensor) -> tuple[float, float]:
@@ -41,7 +45,9 @@ def errors(model: BodyModel, found: Body, true: torch.Tensor) -> tuple[float, fl
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--limit", type=int, default=18)
@@ -50,9 +56,15 @@ def main() -> None:
     parser.add_argument("--set", dest="variants", action="append", default=[])
     options = parser.parse_args()
     torch.set_num_threads(1)
-    model, network, normals = BodyModel.load(), load_estimator(options.estimator), load_normals(options.normals)
+    model, network, normals = (
+        BodyModel.load(),
+        load_estimator(options.estimator),
+        load_normals(options.normals),
+    )
     base = Refine(RefineConfig()).settings()
-    base = dataclasses.replace(base, joint_weight=OWN_KEYPOINTS * base.joint_weight)  # as the stage does without landmarks
+    base = dataclasses.replace(
+        base, joint_weight=OWN_KEYPOINTS * base.joint_weight
+    )  # as the stage does without landmarks
     variants = {"default": base, **dict(variant(text, base) for text in options.variants)}
     rows: dict[str, list[tuple[float, float]]] = {name: [] for name in ("estimate", *variants)}
     for file in sorted(options.data.glob("*.npz"))[options.first : options.first + options.limit]:
@@ -66,7 +78,9 @@ def main() -> None:
         rows["estimate"].append(errors(model, estimate, true))
         for name, config in variants.items():
             evidence = gather_evidence(view, keypoints, views=config.views, size=config.size)
-            refined = refine_body(estimate, evidence, model, config, normals=normal_model(normals, view, model))
+            refined = refine_body(
+                estimate, evidence, model, config, normals=normal_model(normals, view, model)
+            )
             rows[name].append(errors(model, refined.body, true))
     for name, values in rows.items():
         aligned, absolute = np.mean(values, 0)

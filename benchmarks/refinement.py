@@ -1,11 +1,12 @@
-"""What the refinement costs and what it recovers: bodies with a known error, fitted to the masks of dressed people.
+"""What the refinement costs and what it recovers: bodies with a known error, fitted to the masks of dressed
+people.
 
     python -m benchmarks.refinement [--quick] [--json FILE]      times, as `turnaround bench` asks for them
     python -m benchmarks.refinement --data VIEWS_FOLDER --limit 24
 
-The second reads a "views" set (`turnaround data people`), disturbs each true body by `--error` metres and refines it with and
-without side views, joints and normals. Side masks are the true ones, or `coherent`: those of the true body itself moved
-by 25 mm in depth, as a model that guesses the depth would draw them.
+The second reads a "views" set (`turnaround data people`), disturbs each true body by `--error` metres and
+refines it with and without side views, joints and normals. Side masks are the true ones, or `coherent`: those
+of the true body itself moved by 25 mm in depth, as a model that guesses the depth would draw them.
 """
 
 from __future__ import annotations
@@ -22,15 +23,21 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-
-from data.perturbed import PosedPerson, disturbed, mpjpe, posed_person
-from models.body import BodyModel
-from models.refinement import Evidence, RefinementConfig, landmarks, refine_body
-from models.refinement.outline import match_outlines, outline_target, residuals
-from models.refinement.terms import normal_loss
-from models.silhouette import body_masks, mesh_contour, mesh_edges, normal_difference, normal_maps, visible_faces
-from pipeline.camera import orbit_cameras, project
-from pipeline.types import Body
+from turnaround.data.sets.perturbed import PosedPerson, disturbed, mpjpe, posed_person
+from turnaround.models.body.model import BodyModel
+from turnaround.models.mesh.silhouette import (
+    body_masks,
+    mesh_contour,
+    mesh_edges,
+    normal_difference,
+    normal_maps,
+    visible_faces,
+)
+from turnaround.models.refinement import Evidence, RefinementConfig, landmarks, refine_body
+from turnaround.models.refinement.outline import match_outlines, outline_target, residuals
+from turnaround.models.refinement.terms import normal_loss
+from turnaround.pipeline.values.camera import orbit_cameras, project
+from turnaround.pipeline.values.types import Body
 
 OFF: dict[str, object] = {"side_weight": 0.0, "normal_weight": 0.0}
 VARIANTS: dict[str, dict[str, object]] = {
@@ -63,7 +70,9 @@ def read_body(archive) -> Body:
     return Body(**{f.name: torch.tensor(archive[f"body_{f.name}"]) for f in dataclasses.fields(Body)})
 
 
-def cases(model: BodyModel, folder: Path, limit: int, error: float, noise: float, start: int = 0) -> Iterator[Case]:
+def cases(
+    model: BodyModel, folder: Path, limit: int, error: float, noise: float, start: int = 0
+) -> Iterator[Case]:
     """People of a views set with disturbed bodies and noisy keypoints (pixels of the set's pictures)."""
     faces = model.skin_faces.numpy().astype(np.int32)
     for seed, file in enumerate(sorted(folder.glob("*.npz"))[start : start + limit]):
@@ -78,7 +87,11 @@ def cases(model: BodyModel, folder: Path, limit: int, error: float, noise: float
         index = torch.arange(22)
         pixels = project(landmarks(posed, model, index), cameras[0])[0]
         evidence = Evidence(
-            cameras, masks[0], index, pixels + noise * torch.randn(pixels.shape, generator=generator), torch.ones(len(index))
+            cameras,
+            masks[0],
+            index,
+            pixels + noise * torch.randn(pixels.shape, generator=generator),
+            torch.ones(len(index)),
         )
         shifted = body_masks(posed.vertices + 0.025 * torch.tensor([0.0, 0, 1]), faces, cameras)
         estimate = disturbed(model, person, seed, error=error)
@@ -89,20 +102,29 @@ def fit(model: BodyModel, case: Case, config: RefinementConfig, sides: str) -> t
     """MPJPE before and after in mm, seconds."""
     start = time.perf_counter()
     result = refine_body(
-        case.estimate, case.evidence, model, config, masks=lambda _body, _cameras: case.masks[sides], normals=lambda _body: case.normals
+        case.estimate,
+        case.evidence,
+        model,
+        config,
+        masks=lambda _body, _cameras: case.masks[sides],
+        normals=lambda _body: case.normals,
     )
     seconds = time.perf_counter() - start
     with torch.no_grad():
-        before, after = (1e3 * mpjpe(model(body).joints, case.person.joints) for body in (case.estimate, result.body))
+        before, after = (
+            1e3 * mpjpe(model(body).joints, case.person.joints) for body in (case.estimate, result.body)
+        )
     return before, after, seconds
 
 
 def measure(quick: bool) -> dict[str, Any]:
-    """Medians in milliseconds, interleaved: the fit of 45 iterations to 12 views (256 px, normals and joints on), and its parts.
+    """Medians in milliseconds, interleaved: the fit of 45 iterations to 12 views (256 px, normals and joints
+    on), and its parts.
 
-    refinement_12x45: has mpjpe_before_mm and mpjpe_after_mm, means over the cases. silhouette_masks_12: masks of 12 views.
-    silhouette_outlines_12: visible outlines of 12 views, matched with those of the masks, and the gradient to the vertices.
-    silhouette_normals_2: difference of two normal maps and its gradient; _torch is the same through drawn maps.
+    refinement_12x45: has mpjpe_before_mm and mpjpe_after_mm, means over the cases. silhouette_masks_12: masks
+    of 12 views. silhouette_outlines_12: visible outlines of 12 views, matched with those of the masks, and
+    the gradient to the vertices. silhouette_normals_2: difference of two normal maps and its gradient; _torch
+    is the same through drawn maps.
     """
     model = BodyModel.load()
     seeds = range(2 if quick else 6)
@@ -121,11 +143,19 @@ def measure(quick: bool) -> dict[str, Any]:
                 times[name].append(time.perf_counter() - started)
     before, after, _ = np.mean(rows, 0)
     whole = 1e3 * float(np.median([seconds for _, _, seconds in rows]))
-    entries: dict[str, Any] = {name: {"median_ms": 1e3 * float(np.median(each)), "n": len(each)} for name, each in times.items()}
+    entries: dict[str, Any] = {
+        name: {"median_ms": 1e3 * float(np.median(each)), "n": len(each)} for name, each in times.items()
+    }
     for name, entry in entries.items():
-        entry["ratio_to"] = {"refinement_12x45": entry["median_ms"] * TIMED.iterations / whole} if not name.endswith("_torch") else {}
+        entry["ratio_to"] = (
+            {"refinement_12x45": entry["median_ms"] * TIMED.iterations / whole}
+            if not name.endswith("_torch")
+            else {}
+        )
     slow = entries["silhouette_normals_2_torch"]
-    slow["ratio_to"] = {"silhouette_normals_2": slow["median_ms"] / entries["silhouette_normals_2"]["median_ms"]}
+    slow["ratio_to"] = {
+        "silhouette_normals_2": slow["median_ms"] / entries["silhouette_normals_2"]["median_ms"]
+    }
     quality = {"mpjpe_before_mm": float(before), "mpjpe_after_mm": float(after)}
     return {"refinement_12x45": {"median_ms": whole, "n": len(rows), "ratio_to": {}, **quality}, **entries}
 
@@ -137,7 +167,13 @@ def posed_case(model: BodyModel, seed: int, size: int = 256) -> Case:
     cameras = orbit_cameras(range(0, 360, 30), size)
     masks = body_masks(person.surface, faces, cameras, samples=4)
     noise = torch.randn(22, 2, generator=torch.Generator().manual_seed(seed)) * 2
-    evidence = Evidence(cameras, masks[0], torch.arange(22), project(person.joints[:22], cameras[0])[0] + noise, torch.ones(22))
+    evidence = Evidence(
+        cameras,
+        masks[0],
+        torch.arange(22),
+        project(person.joints[:22], cameras[0])[0] + noise,
+        torch.ones(22),
+    )
     normals = normal_maps(person.surface, faces, cameras[torch.tensor([0, 6])])
     return Case(f"posed {seed}", person, disturbed(model, person, seed), evidence, {"true": masks}, normals)
 
@@ -175,12 +211,16 @@ def _parts(model: BodyModel, case: Case) -> dict[str, Callable[[], Any]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, help="folder of a views set; without it only times are measured")
     parser.add_argument("--quick", action="store_true", help="fewer cases, without --data")
     parser.add_argument("--limit", type=int, default=24)
     parser.add_argument("--error", type=float, default=0.075, help="MPJPE of the start in metres")
-    parser.add_argument("--noise", type=float, default=2.0, help="of the keypoints, pixels of the set's pictures")
+    parser.add_argument(
+        "--noise", type=float, default=2.0, help="of the keypoints, pixels of the set's pictures"
+    )
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if options.data is None:
@@ -197,16 +237,25 @@ def main() -> None:
     for case in cases(model, options.data, options.limit, options.error, options.noise):
         for name, changes in VARIANTS.items():
             config = dataclasses.replace(RefinementConfig(), **changes)
-            results[name].append(fit(model, case, config, "coherent" if name.startswith("coherent") else "true"))
+            results[name].append(
+                fit(model, case, config, "coherent" if name.startswith("coherent") else "true")
+            )
     print(f"{'':24} before   after mm  better  seconds")
     table = {}
     for name, rows in results.items():
         values = np.array(rows)
         before, after, seconds = values.mean(0)
-        table[name] = {"before_mm": before, "after_mm": after, "better": float((values[:, 1] < values[:, 0]).mean()), "seconds": seconds}
+        table[name] = {
+            "before_mm": before,
+            "after_mm": after,
+            "better": float((values[:, 1] < values[:, 0]).mean()),
+            "seconds": seconds,
+        }
         print(f"{name:24} {before:6.1f}  {after:6.1f}     {table[name]['better']:4.0%}    {seconds:5.2f}")
     if options.json:
-        options.json.write_text(json.dumps({"people": options.limit, "error_m": options.error, "rows": table}, indent=2))
+        options.json.write_text(
+            json.dumps({"people": options.limit, "error_m": options.error, "rows": table}, indent=2)
+        )
 
 
 if __name__ == "__main__":

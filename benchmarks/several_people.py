@@ -1,9 +1,11 @@
-"""How well people of one photo are told apart: two people of docs/demo before one background, nearer and nearer to each other.
+"""How well people of one photo are told apart: two people of docs/demo before one background, nearer and
+nearer to each other.
 
     python -m benchmarks.several_people [--json FILE] [--picture FILE]
 
-For each distance between their boxes (pixels of a 900 px wide photo; below 0 they overlap): how many people are found, and the overlap
-(IoU) of each true mask with the best one, from the embedded matting network and from the true mask of both together.
+For each distance between their boxes (pixels of a 900 px wide photo; below 0 they overlap): how many people
+are found, and the overlap (IoU) of each true mask with the best one, from the embedded matting network and
+from the true mask of both together.
 """
 
 from __future__ import annotations
@@ -17,12 +19,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-
-from data.backgrounds import background
-from models.matting.apart import people_apart
-from pipeline.crop import networks_copy
-from stages.people import People
-from stages.prepare import Prepare, PrepareConfig
+from turnaround.data.scenes.backgrounds import background
+from turnaround.flows.subjects.people import People
+from turnaround.models.matting.apart import people_apart
+from turnaround.pipeline.values.crop import networks_copy
+from turnaround.stages.prepare import Prepare, PrepareConfig
 
 DEMO = Path(__file__).resolve().parent.parent / "docs" / "demo"
 GAPS = (60, 10, -4, -20, -50, -90)
@@ -48,14 +49,19 @@ def together(people: list[np.ndarray], gap: int, behind: np.ndarray) -> tuple[np
         part = person[:, left - start : right - start]
         mask = np.zeros((HEIGHT, WIDTH), np.float32)
         mask[rows, left:right] = part[..., 3]
-        photo[rows, left:right] = photo[rows, left:right] * (1 - part[..., 3:]) + part[..., :3] - (1 - part[..., 3:])  # it lies over white
+        photo[rows, left:right] = (
+            photo[rows, left:right] * (1 - part[..., 3:]) + part[..., :3] - (1 - part[..., 3:])
+        )  # it lies over white
         masks = [other * (1 - mask) for other in masks] + [mask]
     return photo.clip(0, 1), masks
 
 
 def overlap(true: np.ndarray, found: list[np.ndarray]) -> float:
     """IoU of a mask with the best of those that were found."""
-    return max((float(((m > 0.5) & (true > 0.5)).sum() / ((m > 0.5) | (true > 0.5)).sum()) for m in found), default=0.0)
+    return max(
+        (float(((m > 0.5) & (true > 0.5)).sum() / ((m > 0.5) | (true > 0.5)).sum()) for m in found),
+        default=0.0,
+    )
 
 
 def measure(people: list[np.ndarray], gap: int, behind: np.ndarray) -> tuple[dict, np.ndarray]:
@@ -85,7 +91,9 @@ def main(arguments: list[str] | None = None) -> None:
         options.json.write_text(text + "\n")
     if options.picture:
         sheet = np.concatenate([np.concatenate(pictures[k : k + 3], 0) for k in (0, 3)], 1)
-        Image.fromarray(np.round(sheet.clip(0, 1) * 255).astype(np.uint8)).reduce(3).save(options.picture, quality=85)
+        Image.fromarray(np.round(sheet.clip(0, 1) * 255).astype(np.uint8)).reduce(3).save(
+            options.picture, quality=85
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Where the time of a call goes: wrapped functions book their own seconds, less those of wrapped ones inside them, to a named share."""
+"""Where the time of a call goes: wrapped functions book their own seconds, less those of wrapped ones inside
+them, to a named share."""
 
 from __future__ import annotations
 
@@ -13,14 +14,24 @@ PLACES = {  # share -> functions "module:name" or "module:Class.name"
     "renderer": ("models.splat.cpu:render", "models.splat.rasterize:_compose"),
     "fit": ("models.refinement:refine_body", "models.estimator.predict:polish"),
     "mesh": (
-        "models.tsdf:fuse_depth", "models.depth_filter:filter_depth", "models.tsdf:filter_depth", "models.surface:largest_component",
-        "models.surface:smooth", "models.surface:decimate", "models.surface:describe",
-        "models.mesh_refine:refine_to_normals", "models.painting:paint",
+        "models.tsdf:fuse_depth",
+        "models.depth_filter:filter_depth",
+        "models.tsdf:filter_depth",
+        "models.surface:largest_component",
+        "models.surface:smooth",
+        "models.surface:decimate",
+        "models.surface:describe",
+        "models.mesh_refine:refine_to_normals",
+        "models.painting:paint",
     ),
-    "drawing": ("models.mesh_view:mesh_pictures", "pipeline.preview:contact_sheet", "pipeline.preview:overlay"),
+    "drawing": (
+        "models.mesh_view:mesh_pictures",
+        "pipeline.preview:contact_sheet",
+        "pipeline.preview:overlay",
+    ),
     "film": ("pipeline.video:encode",),
     "store": ("pipeline.store:Store.save", "pipeline.store:Store.find", "pipeline.graph:Subject.load"),
-}  # fmt: skip
+}
 
 
 class Shares:
@@ -56,7 +67,9 @@ class Shares:
         function = getattr(owner, name)
 
         def timed(*args: Any, **kwargs: Any) -> Any:
-            if share == "networks" and type(args[0]).__name__ == "BodyModel":  # skinning is a module, but no network
+            if (
+                share == "networks" and type(args[0]).__name__ == "BodyModel"
+            ):  # skinning is a module, but no network
                 return function(*args, **kwargs)
             self._turn(share)
             try:

@@ -11,13 +11,17 @@ import logging
 import statistics
 from pathlib import Path
 
+from turnaround.models.splat.cpu import render as cpu
+
 from benchmarks import scene
 from benchmarks.splat import cameras_around, timed
-from models.splat import cpu
 
-# Gaussians, pixels, cameras; in the order of these three, the first of CASES changes the first of them, and so on
+# Gaussians, pixels, cameras; in the order of these three, the first of CASES changes the first of them, and
+# so on
 CASES = {
-    "Gaussians (512 px, 1 camera)": [(n, 512, 1) for n in (5_000, 10_000, 20_000, 40_000, 65_536, 131_072, 300_000)],
+    "Gaussians (512 px, 1 camera)": [
+        (n, 512, 1) for n in (5_000, 10_000, 20_000, 40_000, 65_536, 131_072, 300_000)
+    ],
     "pixels of a side (65,536 Gaussians)": [(65_536, size, 1) for size in (128, 256, 384, 512, 768, 1024)],
     "cameras (20,000 Gaussians, 256 px)": [(20_000, 256, cameras) for cameras in (1, 2, 4, 8, 12, 24, 60)],
 }
@@ -26,11 +30,16 @@ log = logging.getLogger("benchmarks.splat_growth")
 
 
 def growth(rounds: int = 5) -> dict[str, dict[str, list[tuple[float, float]]]]:
-    """Median milliseconds, 7 channels, on all cores: {what grows: {"forward" or "backward": [(how much, milliseconds)]}}.
+    """Median milliseconds, 7 channels, on all cores: {what grows: {"forward" or "backward": [(how much,
+    milliseconds)]}}.
 
     Rounds go through all sizes in turn.
     """
-    cases = {case: (scene.capsule_person(case[0]), cameras_around(case[2], case[1])) for cases in CASES.values() for case in cases}
+    cases = {
+        case: (scene.capsule_person(case[0]), cameras_around(case[2], case[1]))
+        for cases in CASES.values()
+        for case in cases
+    }
     runs: dict[tuple[int, int, int], list[dict[str, float]]] = {case: [] for case in cases}
     for k in range(rounds + 1):
         for case, (gaussians, cameras) in cases.items():
@@ -41,13 +50,18 @@ def growth(rounds: int = 5) -> dict[str, dict[str, list[tuple[float, float]]]]:
     curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for column, (title, sizes) in enumerate(CASES.items()):
         for way in ("forward", "backward"):
-            points = [(float(case[column]), statistics.median(run[f"{way}_ms"] for run in runs[case])) for case in sizes]
+            points = [
+                (float(case[column]), statistics.median(run[f"{way}_ms"] for run in runs[case]))
+                for case in sizes
+            ]
             curves.setdefault(title, {})[way] = points
     return curves
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, default=None, help="write the result here as well")
     arguments = parser.parse_args()

@@ -1,16 +1,16 @@
-"""A splat renderer in plain torch, for comparison: one list of all (pixel, Gaussian) pairs, sorted, blended by cumulative sums.
+"""A splat renderer in plain torch, for comparison: one list of all (pixel, Gaussian) pairs, sorted, blended
+by cumulative sums.
 
-The algorithm of gsplat's `_torch_impl.accumulate`, without its CUDA parts, in float32 and with autograd. It leaves out
-the early end of a pixel's blending other than the cut at T < 1e-4.
+The algorithm of gsplat's `_torch_impl.accumulate`, without its CUDA parts, in float32 and with autograd. It
+leaves out the early end of a pixel's blending other than the cut at T < 1e-4.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-
-from models.splat import dense
-from pipeline.types import Camera, Gaussians
+from turnaround.models.splat import dense
+from turnaround.pipeline.values.types import Camera, Gaussians
 
 
 def render(gaussians: Gaussians, cameras: Camera, geometry: bool) -> tuple[Tensor, Tensor]:
@@ -22,8 +22,12 @@ def render(gaussians: Gaussians, cameras: Camera, geometry: bool) -> tuple[Tenso
     centers, covariances, depth = centers[0], covariances[0], depth[0]
     a, b, d = covariances[:, 0, 0], covariances[:, 0, 1], covariances[:, 1, 1]
     conics = torch.stack([d, -b, a], -1) / (a * d - b * b)[:, None]
-    g, pixel = _pairs(centers, torch.stack([a, d], -1), conics, gaussians.opacities, depth, cameras.width, cameras.height)
-    alpha = (gaussians.opacities[g] * torch.exp(-_exponent(centers, conics, g, pixel, cameras.width))).clamp(max=0.999)
+    g, pixel = _pairs(
+        centers, torch.stack([a, d], -1), conics, gaussians.opacities, depth, cameras.width, cameras.height
+    )
+    alpha = (gaussians.opacities[g] * torch.exp(-_exponent(centers, conics, g, pixel, cameras.width))).clamp(
+        max=0.999
+    )
     weights = _weights(alpha, pixel)
     size = cameras.height * cameras.width
     image = torch.zeros(size, channels.shape[1]).index_add(0, pixel, weights[:, None] * channels[g])
@@ -39,7 +43,13 @@ def _exponent(centers: Tensor, conics: Tensor, g: Tensor, pixel: Tensor, width: 
 
 @torch.no_grad()
 def _pairs(
-    centers: Tensor, variances: Tensor, conics: Tensor, opacities: Tensor, depth: Tensor, width: int, height: int
+    centers: Tensor,
+    variances: Tensor,
+    conics: Tensor,
+    opacities: Tensor,
+    depth: Tensor,
+    width: int,
+    height: int,
 ) -> tuple[Tensor, Tensor]:
     """Gaussian and pixel of every pair with alpha >= 1/255, by pixel and then by depth."""
     reach = torch.sqrt(2 * torch.log((255 * opacities).clamp(min=1.0)))[:, None] * variances.sqrt()
@@ -59,7 +69,8 @@ def _pairs(
 
 
 def _weights(alpha: Tensor, pixel: Tensor) -> Tensor:
-    """alpha times the transmittance before it, by a cumulative sum of logarithms that starts anew at each pixel."""
+    """alpha times the transmittance before it, by a cumulative sum of logarithms that starts anew at each
+    pixel."""
     logs = torch.log1p(-alpha)
     before = torch.cumsum(logs.double(), 0) - logs
     starts = torch.ones_like(pixel, dtype=torch.bool)

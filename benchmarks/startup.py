@@ -1,7 +1,8 @@
-"""What the command line costs before and beside the work: `--help`, `status`, and a second run of finished subjects.
+"""What the command line costs before and beside the work: `--help`, `status`, and a second run of finished
+subjects.
 
-The subjects are copies of one photo under many names, so that one reconstruction fills the store for all of them; each has its own photo
-file, links and memory, and all read the same artifacts.
+The subjects are copies of one photo under many names, so that one reconstruction fills the store for all of
+them; each has its own photo file, links and memory, and all read the same artifacts.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ def measure(quick: bool) -> dict[str, Any]:
             _seconds("run", str(photos), "--work", str(root / "work"), "--config", "tiny", "--direct")
             times = [_seconds("status", "--work", str(root / "work")) for _ in range(rounds)]
             results[f"startup_status_{count}"] = _entry(times)
-            times = [_seconds("run", str(photos), "--work", str(root / "work"), "--config", "tiny", "--direct") for _ in range(rounds)]
+            times = [
+                _seconds("run", str(photos), "--work", str(root / "work"), "--config", "tiny", "--direct")
+                for _ in range(rounds)
+            ]
             results[f"startup_second_run_{count}"] = _entry(times)
     return results
 
@@ -52,8 +56,15 @@ def _entry(seconds: list[float]) -> dict[str, Any]:
 def _seconds(*arguments: str) -> float:
     """Wall seconds of one command; RuntimeError with what it said where it fails."""
     started = time.perf_counter()
-    done = subprocess.run([sys.executable, "-m", "flows.cli", *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "turnaround.flows.cli.app", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     seconds = time.perf_counter() - started
     if done.returncode:
-        raise RuntimeError(f"turnaround {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr[-2000:]}")
+        raise RuntimeError(
+            f"turnaround {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr[-2000:]}"
+        )
     return seconds

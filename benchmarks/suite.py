@@ -1,7 +1,9 @@
-"""Every benchmark by one command, each in a process of its own: `turnaround bench`, or `python -m benchmarks.suite`.
+"""Every benchmark by one command, each in a process of its own: `turnaround bench`, or `python -m
+benchmarks.suite`.
 
-A part is a module with `measure(quick)`, which returns {"name": {"median_ms": 0, "n": 0, "ratio_to": {"other": 0}}}: medians of runs
-interleaved in one process, so that ratios hold on a busy machine too. Keys may be added to an entry.
+A part is a module with `measure(quick)`, which returns {"name": {"median_ms": 0, "n": 0, "ratio_to":
+{"other": 0}}}: medians of runs interleaved in one process, so that ratios hold on a busy machine too. Keys
+may be added to an entry.
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ def measure_part(name: str, quick: bool) -> dict[str, Any]:
 
 
 def measure_all(names: Sequence[str], quick: bool) -> dict[str, Any]:
-    """Run parts one after the other, each in a fresh process; ValueError for an unknown one, RuntimeError for one that fails."""
+    """Run parts one after the other, each in a fresh process; ValueError for an unknown one, RuntimeError for
+    one that fails."""
     unknown = sorted(set(names) - set(PARTS))
     if unknown:
         raise ValueError(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(PARTS)}")
@@ -53,12 +56,26 @@ def measure_all(names: Sequence[str], quick: bool) -> dict[str, Any]:
 def _in_child(name: str, quick: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "part.json"
-        command = [sys.executable, "-m", "benchmarks.suite", "--child", name, "--json", str(out), *(["--quick"] if quick else [])]
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.suite",
+            "--child",
+            name,
+            "--json",
+            str(out),
+            *(["--quick"] if quick else []),
+        ]
         root = Path(__file__).resolve().parent.parent
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")])),
+        }
         finished = subprocess.run(command, env=environment, check=False)
         if finished.returncode:
-            raise RuntimeError(f"benchmark {name} ended with code {finished.returncode}; its own output is above")
+            raise RuntimeError(
+                f"benchmark {name} ended with code {finished.returncode}; its own output is above"
+            )
         return json.loads(out.read_text())
 
 
@@ -67,14 +84,29 @@ def setting(quick: bool) -> dict[str, Any]:
     import numba
     import torch
 
-    model = next((line.split(":", 1)[1].strip() for line in _cpuinfo() if line.startswith("model name")), platform.processor())
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent, check=False)
+    model = next(
+        (line.split(":", 1)[1].strip() for line in _cpuinfo() if line.startswith("model name")),
+        platform.processor(),
+    )
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent,
+        check=False,
+    )
     return {
-        "cpu": model, "cores": os.cpu_count(), "threads": torch.get_num_threads(), "load": round(os.getloadavg()[0], 1),
-        "torch": torch.__version__, "numba": numba.__version__, "python": platform.python_version(),
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "load": round(os.getloadavg()[0], 1),
+        "torch": torch.__version__,
+        "numba": numba.__version__,
+        "python": platform.python_version(),
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "commit": commit.stdout.strip() or None, "quick": quick,
-    }  # fmt: skip
+        "commit": commit.stdout.strip() or None,
+        "quick": quick,
+    }
 
 
 def _cpuinfo() -> list[str]:
@@ -95,14 +127,20 @@ def as_text(results: dict[str, Any]) -> str:
 
 def main() -> None:
     """The command line; `--child` is one part in this process."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("parts", nargs="*", help=", ".join(PARTS))
     parser.add_argument("--quick", action="store_true", help="fewer rounds and smaller cases")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--child", choices=PARTS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    results = measure_part(options.child, options.quick) if options.child else measure_all(options.parts, options.quick)
+    results = (
+        measure_part(options.child, options.quick)
+        if options.child
+        else measure_all(options.parts, options.quick)
+    )
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
     log.info("%s", as_text(results))

@@ -1,6 +1,8 @@
-"""Loss and validation curves of training runs: `python -m benchmarks.training_curves RUN... --out docs/training_curves.png`.
+"""Loss and validation curves of training runs: `python -m benchmarks.training_curves RUN... --out
+docs/training_curves.png`.
 
-Each RUN is a folder that a training wrote (log.jsonl); one row of two plots a run: the loss, and what was validated.
+Each RUN is a folder that a training wrote (log.jsonl); one row of two plots a run: the loss, and what was
+validated.
 """
 
 from __future__ import annotations
@@ -31,11 +33,15 @@ def read_log(run: Path) -> list[dict[str, float]]:
 
 def draw(runs: list[Path], out: Path) -> None:
     """One row a run."""
-    figure, axes = plt.subplots(len(runs), 2, figsize=(9, 1.7 * len(runs)), squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(
+        len(runs), 2, figsize=(9, 1.7 * len(runs)), squeeze=False, layout="constrained"
+    )
     for row, run in zip(axes, runs, strict=True):
         log = read_log(run)
         steps = [line["step"] for line in log if "loss" in line and line["step"] > 1]
-        row[0].plot(steps, [line["loss"] for line in log if "loss" in line and line["step"] > 1], linewidth=1.2)
+        row[0].plot(
+            steps, [line["loss"] for line in log if "loss" in line and line["step"] > 1], linewidth=1.2
+        )
         row[0].set_yscale("log")
         row[0].set_ylabel(f"{run.name}\nloss")
         name = next((name for name in SHOWN if any(name in line for line in log)), None)
@@ -52,7 +58,9 @@ def draw(runs: list[Path], out: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()

@@ -1,7 +1,7 @@
-"""Dressed people with SMPL-X parameters that fit them exactly: `python -m data.people --help`.
+"""Dressed people with SMPL-X parameters that fit them exactly: `python -m turnaround.data.people --help`.
 
-A person (body shape, expression, outfit, cloth, skin) comes from a seed and a split; a pose and lights make a figure
-that cameras can see. The world frame is that of pipeline/camera.py.
+A person (body shape, expression, outfit, cloth, skin) comes from a seed and a split; a pose and lights make a
+figure that cameras can see. The world frame is that of pipeline/values/camera.py.
 """
 
 from __future__ import annotations
@@ -17,23 +17,31 @@ from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float32
-
-from data import base_mesh, lights, skins
-from data.base_mesh import BaseMesh
-from data.closet import Closet
-from data.dressing import Dressed, dress
-from data.extras import embellished
-from data.outfits import describe, sample_outfit
-from data.render import Picture, render, vertex_normals
-from data.wardrobe import Split
+from turnaround.data.clothes import base_mesh, skins
+from turnaround.data.clothes.base_mesh import BaseMesh
+from turnaround.data.clothes.closet import Closet
+from turnaround.data.clothes.extras import embellished
+from turnaround.data.clothes.layers import Dressed, dress
+from turnaround.data.clothes.outfits import describe, sample_outfit
+from turnaround.data.clothes.wardrobe import Split
+from turnaround.data.render import Picture, render, vertex_normals
+from turnaround.data.scenes import lights
 
 Variety = Literal["basic", "full"]
 TEST_SEED = 900000  # people for testing have seeds from here on
 BETA_LIMIT = 2.2  # standard deviations
 FIELDS = (
-    "betas", "expression", "global_orient", "body_pose", "left_hand_pose", "right_hand_pose", "jaw_pose", "leye_pose",
-    "reye_pose", "transl",
-)  # fmt: skip
+    "betas",
+    "expression",
+    "global_orient",
+    "body_pose",
+    "left_hand_pose",
+    "right_hand_pose",
+    "jaw_pose",
+    "leye_pose",
+    "reye_pose",
+    "transl",
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +55,9 @@ class Person:
     rest_joints: Float32[np.ndarray, "55 3"]  # T-pose
     dressed: Dressed
     items: tuple[str, ...]  # names of garments and skin
-    outfit: tuple[dict[str, Any], ...] = ()  # of each garment: name, role, mean colour, metres that it stands off
+    outfit: tuple[
+        dict[str, Any], ...
+    ] = ()  # of each garment: name, role, mean colour, metres that it stands off
 
 
 @dataclass(frozen=True)
@@ -66,21 +76,36 @@ class Figure:
 
     def seen_from(self, K: np.ndarray, T_camera_world: np.ndarray, size: int, *, samples: int = 3) -> Picture:
         """What a camera sees (intrinsics for `size` pixels)."""
-        return render(self.person.dressed.surface, self.vertices, self.normals, self.light, K, T_camera_world, size, samples=samples)
+        return render(
+            self.person.dressed.surface,
+            self.vertices,
+            self.normals,
+            self.light,
+            K,
+            T_camera_world,
+            size,
+            samples=samples,
+        )
 
 
-def sample_person(seed: int, split: Split, closet: Closet | None = None, variety: Variety | None = None) -> Person:
+def sample_person(
+    seed: int, split: Split, closet: Closet | None = None, variety: Variety | None = None
+) -> Person:
     """The person of a seed: the same wherever and whenever it is made.
 
     Args:
-        variety: "basic" are the people of the suite people-test, which published figures are about and which never change;
+        variety: "basic" are the people of the suite people-test, which published figures are about and which
+        never change;
             "full" adds children, coats, beards, hats and more. Default: full for training, basic for testing.
 
     Raises:
         ValueError: a seed of the other split.
     """
     if (seed >= TEST_SEED) != (split == "test"):
-        raise ValueError(f"seed {seed} is not one of split {split!r}: test people have seeds from {TEST_SEED}, the others below")
+        raise ValueError(
+            f"seed {seed} is not one of split {split!r}: test people have seeds from {TEST_SEED}, the "
+            f"others below"
+        )
     closet = closet or Closet.open(split)
     rng = np.random.default_rng([seed, 1])
     betas = np.clip(rng.normal(size=10), -BETA_LIMIT, BETA_LIMIT).astype(np.float32)
@@ -97,7 +122,9 @@ def sample_person(seed: int, split: Split, closet: Closet | None = None, variety
     dressed = dress(rng, closet.base, shaped, outfit, texture)
     items = (*(worn.name for worn in outfit), skin_name)
     described = tuple(describe(worn) for worn in outfit)
-    return Person(seed, closet.base, betas, expression, closet.base.joints(betas, expression), dressed, items, described)
+    return Person(
+        seed, closet.base, betas, expression, closet.base.joints(betas, expression), dressed, items, described
+    )
 
 
 def default_variety(split: Split) -> Variety:
@@ -106,7 +133,8 @@ def default_variety(split: Split) -> Variety:
 
 
 def varied_shape(rng: np.random.Generator, betas: Float32[np.ndarray, "10"]) -> Float32[np.ndarray, "10"]:
-    """One person in eight as small as a child of about eleven (1.33 to 1.50 m), one in twenty very tall; others as they are."""
+    """One person in eight as small as a child of about eleven (1.33 to 1.50 m), one in twenty very tall;
+    others as they are."""
     kind, betas = rng.random(), betas.copy()
     if kind < 0.12:
         betas[0] = -rng.uniform(1.8, 3.2)
@@ -128,7 +156,13 @@ def _skin(rng: np.random.Generator, closet: Closet):
 
 
 def pose_person(
-    person: Person, pose: dict[str, np.ndarray], R_world_person: np.ndarray, pelvis: np.ndarray, light: lights.Lights, *, rays: int = 12
+    person: Person,
+    pose: dict[str, np.ndarray],
+    R_world_person: np.ndarray,
+    pelvis: np.ndarray,
+    light: lights.Lights,
+    *,
+    rays: int = 12,
 ) -> Figure:
     """Put a person into the world.
 
@@ -145,14 +179,33 @@ def pose_person(
     body = {name: body[name].astype(np.float32) for name in FIELDS}
     rotvecs = np.concatenate([body[name].reshape(-1, 3) for name in _POSE_ORDER])
     world = base_mesh.joint_transforms(person.rest_joints, rotvecs)
-    vertices = base_mesh.skinned(person.dressed.vertices, person.dressed.skin, person.rest_joints, world) + transl
+    vertices = (
+        base_mesh.skinned(person.dressed.vertices, person.dressed.skin, person.rest_joints, world) + transl
+    )
     faces = person.dressed.surface.faces
     normals = vertex_normals(vertices, faces)
     lit = lights.vertex_light(light, vertices, normals, faces, rays=rays)
-    return Figure(person, vertices, normals, lit, (world[:, :, 3] + transl).astype(np.float32), world[:, :, :3], body, light)
+    return Figure(
+        person,
+        vertices,
+        normals,
+        lit,
+        (world[:, :, 3] + transl).astype(np.float32),
+        world[:, :, :3],
+        body,
+        light,
+    )
 
 
-_POSE_ORDER = ("global_orient", "body_pose", "jaw_pose", "leye_pose", "reye_pose", "left_hand_pose", "right_hand_pose")
+_POSE_ORDER = (
+    "global_orient",
+    "body_pose",
+    "jaw_pose",
+    "leye_pose",
+    "reye_pose",
+    "left_hand_pose",
+    "right_hand_pose",
+)
 
 
 def rotation_vector(R: np.ndarray) -> Float32[np.ndarray, "3"]:
@@ -179,35 +232,67 @@ def rotation_vector(R: np.ndarray) -> Float32[np.ndarray, "3"]:
 
 
 def upright(yaw: float, lean: np.ndarray | None = None) -> np.ndarray:
-    """R_world_person of somebody who stands: at yaw 0 facing the input camera, positive yaws turn towards world +x."""
-    R = base_mesh.rotation_matrices(np.array([[0.0, -yaw, 0.0], [math.pi, 0.0, 0.0], np.zeros(3) if lean is None else lean]))
+    """R_world_person of somebody who stands: at yaw 0 facing the input camera, positive yaws turn towards
+    world +x."""
+    R = base_mesh.rotation_matrices(
+        np.array([[0.0, -yaw, 0.0], [math.pi, 0.0, 0.0], np.zeros(3) if lean is None else lean])
+    )
     return R[0] @ R[1] @ R[2]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    from data.sets import ViewOptions, generate
+    from turnaround.data.sets.folders import ViewOptions, generate
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, required=True, help="people of a views set, pictures of a singles set")
-    parser.add_argument("--seed", type=int, default=None, help=f"the first seed (default: 0, or {TEST_SEED} for testing)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--count", type=int, required=True, help="people of a views set, pictures of a singles set"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=None, help=f"the first seed (default: 0, or {TEST_SEED} for testing)"
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--split", choices=("train", "test"), default="train")
     parser.add_argument("--kind", choices=("views", "singles"), default="views")
     parser.add_argument(
-        "--variety", choices=("basic", "full"), default=None, help="of views (default: full for training, basic for testing)"
+        "--variety",
+        choices=("basic", "full"),
+        default=None,
+        help="of views (default: full for training, basic for testing)",
     )
     parser.add_argument("--views", type=int, default=12, help="cameras of a ring about each person")
-    parser.add_argument("--elevations", type=float, nargs="+", default=[0.0], help="degrees of each ring, from above; 0 first")
-    parser.add_argument("--meshes", action="store_true", help="write a textured GLB of each person of a views set")
-    parser.add_argument("--size", type=int, default=None, help="pixels (default: 256 for views, 192 for singles)")
+    parser.add_argument(
+        "--elevations", type=float, nargs="+", default=[0.0], help="degrees of each ring, from above; 0 first"
+    )
+    parser.add_argument(
+        "--meshes", action="store_true", help="write a textured GLB of each person of a views set"
+    )
+    parser.add_argument(
+        "--size", type=int, default=None, help="pixels (default: 256 for views, 192 for singles)"
+    )
     parser.add_argument("--workers", type=int, default=2)
     options: Any = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     seed = options.seed if options.seed is not None else (TEST_SEED if options.split == "test" else 0)
     kind: Literal["views", "singles"] = options.kind
-    views = ViewOptions(variety=options.variety, azimuths=options.views, elevations=tuple(options.elevations), meshes=options.meshes)
-    report = generate(options.count, seed, options.out, options.split, workers=options.workers, size=options.size, kind=kind, views=views)
+    views = ViewOptions(
+        variety=options.variety,
+        azimuths=options.views,
+        elevations=tuple(options.elevations),
+        meshes=options.meshes,
+    )
+    report = generate(
+        options.count,
+        seed,
+        options.out,
+        options.split,
+        workers=options.workers,
+        size=options.size,
+        kind=kind,
+        views=views,
+    )
     logging.getLogger(__name__).info("%s", json.dumps(report))
 
 

@@ -1,4 +1,5 @@
-"""Renders textured meshes: colour, mask, depth, normals and part ids, antialiased by supersampling (numba, one thread)."""
+"""Renders textured meshes: colour, mask, depth, normals and part ids, antialiased by supersampling (numba,
+one thread)."""
 
 from __future__ import annotations
 
@@ -7,8 +8,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 from jaxtyping import Float32, Int16, Int32, Int64, UInt8
-
-from models.zbuffer import edge
+from turnaround.models.mesh.zbuffer import edge
 
 NEAR = 0.05  # metres
 OPAQUE = 115  # of 255: texels below are holes (hair strands, the outlines of cut-out textures)
@@ -29,7 +29,9 @@ class Atlas:
             height, width = texture.shape[:2]
             rows.append((start, height, width, int((texture[..., 3] < OPAQUE).any())))
             start += height * width
-        return Atlas(np.concatenate([texture.reshape(-1, 4) for texture in textures]), np.array(rows, np.int64))
+        return Atlas(
+            np.concatenate([texture.reshape(-1, 4) for texture in textures]), np.array(rows, np.int64)
+        )
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Surface:
     uv: Float32[np.ndarray, "f 3 2"]  # per corner, v up, repeating
     material: Int16[np.ndarray, " f"]
     atlas: Atlas
-    part: UInt8[np.ndarray, " f"] | None = None  # data/parts.py; None: 1 everywhere
+    part: UInt8[np.ndarray, " f"] | None = None  # data/clothes/parts.py; None: 1 everywhere
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,9 @@ class Picture:
 
     color: UInt8[np.ndarray, "h w 3"]  # straight (not composed over any background)
     alpha: UInt8[np.ndarray, "h w"]
-    depth: Float32[np.ndarray, "h w"]  # metres along the axis, at the sample nearest to the pixel's centre; 0 = none
+    depth: Float32[
+        np.ndarray, "h w"
+    ]  # metres along the axis, at the sample nearest to the pixel's centre; 0 = none
     normal: Float32[np.ndarray, "h w 3"]  # unit, world frame, towards the camera; 0 = none
     part: UInt8[np.ndarray, "h w"]  # part id at the same sample as the depth; 0 = none
 
@@ -84,12 +88,26 @@ def render(
     z = in_camera[:, 2:]
     uvz = np.concatenate([pixels[:, :2] / np.where(np.abs(z) < 1e-6, 1e-6, z), z], 1).astype(np.float32)
     fine = size * samples
-    face_id, bary, depth = np.full((fine, fine), -1, np.int32), np.empty((fine, fine, 2), np.float32), np.empty((fine, fine), np.float32)
+    face_id, bary, depth = (
+        np.full((fine, fine), -1, np.int32),
+        np.empty((fine, fine, 2), np.float32),
+        np.empty((fine, fine), np.float32),
+    )
     atlas = surface.atlas
-    _visible(uvz, surface.faces, surface.uv, surface.material, atlas.texels, atlas.table, face_id, bary, depth)
+    _visible(
+        uvz, surface.faces, surface.uv, surface.material, atlas.texels, atlas.table, face_id, bary, depth
+    )
     color, alpha = np.zeros((size, size, 3), np.uint8), np.zeros((size, size), np.uint8)
     near, normal = np.zeros((size, size), np.float32), np.zeros((size, size, 3), np.float32)
-    paint = (surface.faces, surface.uv, surface.material, atlas.texels, atlas.table, light.astype(np.float32), normals.astype(np.float32))
+    paint = (
+        surface.faces,
+        surface.uv,
+        surface.material,
+        atlas.texels,
+        atlas.table,
+        light.astype(np.float32),
+        normals.astype(np.float32),
+    )
     part = np.zeros((size, size), np.uint8)
     ids = surface.part if surface.part is not None else np.ones(len(surface.faces), np.uint8)
     _shade(face_id, bary, depth, samples, *paint, ids, color, alpha, near, normal, part)
@@ -101,7 +119,15 @@ def _towards_camera(normal, depth, K, R):
     size = depth.shape[0]
     x = (np.arange(size, dtype=np.float32) + np.float32(0.5) - np.float32(K[0, 2])) / np.float32(K[0, 0])
     rays = (
-        np.stack([np.broadcast_to(x, (size, size)), np.broadcast_to(x[:, None], (size, size)), np.ones((size, size), np.float32)], -1) @ R
+        np.stack(
+            [
+                np.broadcast_to(x, (size, size)),
+                np.broadcast_to(x[:, None], (size, size)),
+                np.ones((size, size), np.float32),
+            ],
+            -1,
+        )
+        @ R
     )
     away = (normal * rays).sum(-1) > 0
     length = np.sqrt((normal * normal).sum(-1))
@@ -130,13 +156,21 @@ def _texel(texels, table, material, u, v):  # pragma: no cover - compiled
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
 def _visible(uvz, faces, uv, material, texels, table, face_id, bary, depth):  # pragma: no cover - compiled
-    """Like models.zbuffer, but texels below OPAQUE are holes; `bary` holds the weights of the corners a and b."""
+    """Like models.zbuffer, but texels below OPAQUE are holes; `bary` holds the weights of the corners a and
+    b."""
     height, width = face_id.shape
     for k in range(faces.shape[0]):
         a, b, c = uvz[faces[k, 0]], uvz[faces[k, 1]], uvz[faces[k, 2]]
         if min(a[2], b[2], c[2]) < NEAR:
             continue
-        ax, ay, bx, by, cx, cy = np.float64(a[0]), np.float64(a[1]), np.float64(b[0]), np.float64(b[1]), np.float64(c[0]), np.float64(c[1])
+        ax, ay, bx, by, cx, cy = (
+            np.float64(a[0]),
+            np.float64(a[1]),
+            np.float64(b[0]),
+            np.float64(b[1]),
+            np.float64(c[0]),
+            np.float64(c[1]),
+        )
         y0, y1 = max(0.0, np.ceil(min(ay, by, cy) - 0.5)), min(height - 1.0, np.floor(max(ay, by, cy) - 0.5))
         x0, x1 = max(0.0, np.ceil(min(ax, bx, cx) - 0.5)), min(width - 1.0, np.floor(max(ax, bx, cx) - 0.5))
         area = edge(ax, ay, bx, by, cx, cy)
@@ -147,7 +181,11 @@ def _visible(uvz, faces, uv, material, texels, table, face_id, bary, depth):  # 
         for y in range(int(y0), int(y1) + 1):
             for x in range(int(x0), int(x1) + 1):
                 px, py = x + 0.5, y + 0.5
-                wa, wb, wc = edge(bx, by, cx, cy, px, py), edge(cx, cy, ax, ay, px, py), edge(ax, ay, bx, by, px, py)
+                wa, wb, wc = (
+                    edge(bx, by, cx, cy, px, py),
+                    edge(cx, cy, ax, ay, px, py),
+                    edge(ax, ay, bx, by, px, py),
+                )
                 if (area > 0 and (wa < 0 or wb < 0 or wc < 0)) or (area < 0 and (wa > 0 or wb > 0 or wc > 0)):
                     continue
                 wa, wb, wc = wa * ra, wb * rb, wc * rc
@@ -158,7 +196,10 @@ def _visible(uvz, faces, uv, material, texels, table, face_id, bary, depth):  # 
                 if holes:
                     q = uv[k]
                     wc = 1.0 - wa - wb
-                    u, v = wa * q[0, 0] + wb * q[1, 0] + wc * q[2, 0], wa * q[0, 1] + wb * q[1, 1] + wc * q[2, 1]
+                    u, v = (
+                        wa * q[0, 0] + wb * q[1, 0] + wc * q[2, 0],
+                        wa * q[0, 1] + wb * q[1, 1] + wc * q[2, 1],
+                    )
                     if _texel(texels, table, material[k], u, v)[3] < OPAQUE:
                         continue
                 face_id[y, x], depth[y, x] = k, z
@@ -167,9 +208,26 @@ def _visible(uvz, faces, uv, material, texels, table, face_id, bary, depth):  # 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
 def _shade(
-    face_id, bary, depth, samples, faces, uv, material, texels, table, light, normals, ids, color, alpha, near, normal, part
+    face_id,
+    bary,
+    depth,
+    samples,
+    faces,
+    uv,
+    material,
+    texels,
+    table,
+    light,
+    normals,
+    ids,
+    color,
+    alpha,
+    near,
+    normal,
+    part,
 ):  # pragma: no cover - compiled
-    """Average the lit texture over the samples of each pixel; depth and normal of the sample nearest to its centre."""
+    """Average the lit texture over the samples of each pixel; depth and normal of the sample nearest to its
+    centre."""
     middle = (samples - 1) / 2.0
     for y in range(color.shape[0]):
         for x in range(color.shape[1]):
@@ -183,7 +241,10 @@ def _shade(
                     wa, wb = bary[sy, sx, 0], bary[sy, sx, 1]
                     wc = np.float32(1) - wa - wb
                     q, a, b, c = uv[k], faces[k, 0], faces[k, 1], faces[k, 2]
-                    u, v = wa * q[0, 0] + wb * q[1, 0] + wc * q[2, 0], wa * q[0, 1] + wb * q[1, 1] + wc * q[2, 1]
+                    u, v = (
+                        wa * q[0, 0] + wb * q[1, 0] + wc * q[2, 0],
+                        wa * q[0, 1] + wb * q[1, 1] + wc * q[2, 1],
+                    )
                     r, g, bl, _ = _texel(texels, table, material[k], u, v)
                     red += min(r * (wa * light[a, 0] + wb * light[b, 0] + wc * light[c, 0]), 255.0)
                     green += min(g * (wa * light[a, 1] + wb * light[b, 1] + wc * light[c, 1]), 255.0)
@@ -198,11 +259,17 @@ def _shade(
                         for e in range(3):
                             normal[y, x, e] = wa * normals[a, e] + wb * normals[b, e] + wc * normals[c, e]
             if count:
-                color[y, x, 0], color[y, x, 1], color[y, x, 2] = red / count + 0.5, green / count + 0.5, blue / count + 0.5
+                color[y, x, 0], color[y, x, 1], color[y, x, 2] = (
+                    red / count + 0.5,
+                    green / count + 0.5,
+                    blue / count + 0.5,
+                )
                 alpha[y, x] = (255 * count) // (samples * samples)
 
 
-def vertex_normals(vertices: Float32[np.ndarray, "v 3"], faces: Int32[np.ndarray, "f 3"]) -> Float32[np.ndarray, "v 3"]:
+def vertex_normals(
+    vertices: Float32[np.ndarray, "v 3"], faces: Int32[np.ndarray, "f 3"]
+) -> Float32[np.ndarray, "v 3"]:
     """Area-weighted unit normals."""
     normals = np.zeros(vertices.shape, np.float32)
     _add_normals(np.ascontiguousarray(vertices, np.float32), faces, normals)
@@ -213,8 +280,16 @@ def vertex_normals(vertices: Float32[np.ndarray, "v 3"], faces: Int32[np.ndarray
 def _add_normals(vertices, faces, normals):  # pragma: no cover - compiled
     for k in range(faces.shape[0]):
         a, b, c = faces[k, 0], faces[k, 1], faces[k, 2]
-        ux, uy, uz = vertices[b, 0] - vertices[a, 0], vertices[b, 1] - vertices[a, 1], vertices[b, 2] - vertices[a, 2]
-        vx, vy, vz = vertices[c, 0] - vertices[a, 0], vertices[c, 1] - vertices[a, 1], vertices[c, 2] - vertices[a, 2]
+        ux, uy, uz = (
+            vertices[b, 0] - vertices[a, 0],
+            vertices[b, 1] - vertices[a, 1],
+            vertices[b, 2] - vertices[a, 2],
+        )
+        vx, vy, vz = (
+            vertices[c, 0] - vertices[a, 0],
+            vertices[c, 1] - vertices[a, 1],
+            vertices[c, 2] - vertices[a, 2],
+        )
         nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
         for corner in (a, b, c):
             normals[corner, 0] += nx

@@ -12,7 +12,8 @@ import numba
 def in_bands(kernel: Callable[[int, int], object], count: int) -> None:
     """Call `kernel(start, stop)` for ranges that together are `range(count)`.
 
-    A kernel without `parallel=True` compiles several times faster, which the first photo on a machine waits for.
+    A kernel without `parallel=True` compiles several times faster, which the first photo on a machine waits
+    for.
     """
     threads = max(1, min(numba.get_num_threads(), count))
     edges = [count * k // threads for k in range(threads + 1)]

@@ -1,4 +1,5 @@
-"""Pictures to the bytes that an encoder takes, in one compiled pass (numba): torch writes a large picture anew for each step."""
+"""Pictures to the bytes that an encoder takes, in one compiled pass (numba): torch writes a large picture
+anew for each step."""
 
 from __future__ import annotations
 
@@ -6,8 +7,7 @@ import numba
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
-
-from models.bands import in_bands
+from turnaround.models.bands import in_bands
 
 
 def as_bytes(pictures: Float[Tensor, "c h w 3"]) -> UInt8[np.ndarray, "c h w 3"]:
@@ -19,6 +19,10 @@ def as_bytes(pictures: Float[Tensor, "c h w 3"]) -> UInt8[np.ndarray, "c h w 3"]
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
-def _round(start: int, stop: int, values: Float32[np.ndarray, " n"], found: UInt8[np.ndarray, " n"]):  # pragma: no cover - compiled
+def _round(
+    start: int, stop: int, values: Float32[np.ndarray, " n"], found: UInt8[np.ndarray, " n"]
+):  # pragma: no cover - compiled
     for i in range(start, stop):
-        found[i] = np.uint8(min(max(values[i], np.float32(0)), np.float32(1)) * np.float32(255) + np.float32(0.5))
+        found[i] = np.uint8(
+            min(max(values[i], np.float32(0)), np.float32(1)) * np.float32(255) + np.float32(0.5)
+        )

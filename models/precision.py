@@ -1,16 +1,18 @@
-"""In which number format a network runs at inference: float32, or bfloat16 where that was measured to be faster.
+"""In which number format a network runs at inference: float32, or bfloat16 where that was measured to be
+faster.
 
-`run(name, network, *inputs)` is how the inference code calls its large networks. On CUDA it is bfloat16 (matrix products and
-convolutions; what is sensitive stays float32, as torch.autocast does it). On a CPU it is float32, unless the CPU multiplies
-bfloat16 itself (AMX, AVX512-BF16): then the first call of a large network times both on that call's own input, and the
-faster one is kept for good in `~/.cache/turnaround/precision`, so that one machine always gives the same numbers. Where
-nothing can be kept, it is float32.
+`run(name, network, *inputs)` is how the inference code calls its large networks. On CUDA it is bfloat16
+(matrix products and convolutions; what is sensitive stays float32, as torch.autocast does it). On a CPU it is
+float32, unless the CPU multiplies bfloat16 itself (AMX, AVX512-BF16): then the first call of a large network
+times both on that call's own input, and the faster one is kept for good in `~/.cache/turnaround/precision`,
+so that one machine always gives the same numbers. Where nothing can be kept, it is float32.
 
-Large is what has LARGE parameters (the paper's UNets, Stable Diffusion): there bfloat16 saves seconds. The shipped networks
-are small; all of them together would gain some hundredths of the pipeline's time, which is not worth numbers that differ
-from machine to machine. `TURNAROUND_PRECISION` is "auto" (the above), "measured" (small networks are timed, too), "fp32" or "bf16".
+Large is what has LARGE parameters (the paper's UNets, Stable Diffusion): there bfloat16 saves seconds. The
+shipped networks are small; all of them together would gain some hundredths of the pipeline's time, which is
+not worth numbers that differ from machine to machine. `TURNAROUND_PRECISION` is "auto" (the above),
+"measured" (small networks are timed, too), "fp32" or "bf16".
 
-How far bfloat16 may be from float32 is bounded for every network in tests/test_networks.py.
+How far bfloat16 may be from float32 is bounded for every network in tests/models/hgm/test_networks.py.
 """
 
 from __future__ import annotations
@@ -29,8 +31,7 @@ from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
-
-from pipeline.files import user_cache
+from turnaround.pipeline.files import user_cache
 
 log = logging.getLogger(__name__)
 
@@ -148,14 +149,22 @@ def _keep(file: Path, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     with os.fdopen(handle, "w") as stream:
         json.dump(found, stream)
     try:
-        os.link(temporary, file)  # of several that begin together the first one's stays, and nobody takes it away
+        os.link(
+            temporary, file
+        )  # of several that begin together the first one's stays, and nobody takes it away
     except FileExistsError:
         if _read(file) is None:  # not what this module wrote
             os.replace(temporary, file)
     except OSError:  # a file system without links
         os.replace(temporary, file)
     Path(temporary).unlink(missing_ok=True)
-    log.info("%s runs in %s here: float32 %s ms, bfloat16 %s ms", file.stem, found["format"], found["fp32_ms"], found["bf16_ms"])
+    log.info(
+        "%s runs in %s here: float32 %s ms, bfloat16 %s ms",
+        file.stem,
+        found["format"],
+        found["fp32_ms"],
+        found["bf16_ms"],
+    )
     return _read(file) or {"format": "fp32"}
 
 
@@ -169,7 +178,9 @@ def machine() -> str:
     found = torch.cpu.get_capabilities()
     text = f"{found.get('cpu_name') or platform.processor() or platform.machine()}|{json.dumps(found, sort_keys=True, default=str)}"
     readable = "".join(c if c.isalnum() else "_" for c in text.split("|")[0])[:40]
-    return f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:8]}-torch{torch.__version__.split('+')[0]}"
+    return (
+        f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:8]}-torch{torch.__version__.split('+')[0]}"
+    )
 
 
 def _parameters(network: Callable[..., Any]) -> int:

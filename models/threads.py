@@ -13,10 +13,11 @@ import torch
 def one_thread() -> Iterator[None]:
     """Within it the calling thread computes alone; on leaving, also by an error, it has its threads back.
 
-    On a busy machine a product of tiny matrices takes milliseconds rather than microseconds where threads must meet.
+    On a busy machine a product of tiny matrices takes milliseconds rather than microseconds where threads
+    must meet.
 
-    torch keeps the number by thread, but threads that begin later take over what was set last, by whomever. A helper
-    sets it for those, so that a runner's other threads keep theirs.
+    torch keeps the number by thread, but threads that begin later take over what was set last, by whomever. A
+    helper sets it for those, so that a runner's other threads keep theirs.
     """
     before = torch.get_num_threads()
     if before == 1:

@@ -1,9 +1,10 @@
 """Every weight of the project: name, file, digest, licence, how to get it, and how it is read and written.
 
-Embedded weights lie in `models/weights/` as safetensors beside `index.json`, which pins their sha256. A file that
-is missing or differs from its pin is an error that says what to do; nothing runs on random numbers in silence.
-Trainable weights do not ship: they lie there, pinned like the others, once somebody trained them with `--save`.
-Fetched weights lie in the user's cache, pinned in the code; `turnaround fetch` brings them, those of measuring alone by `--evaluation`.
+Embedded weights lie in `models/weights/` as safetensors beside `index.json`, which pins their sha256. A file
+that is missing or differs from its pin is an error that says what to do; nothing runs on random numbers in
+silence. Trainable weights do not ship: they lie there, pinned like the others, once somebody trained them
+with `--save`. Fetched weights lie in the user's cache, pinned in the code; `turnaround fetch` brings them,
+those of measuring alone by `--evaluation`.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from models import hub_source
-from models.landmarks import files as landmark_files
-from models.metrics import vgg_files
-from pipeline.digest import DigestMemo
-from pipeline.files import user_cache, write_atomic
+from turnaround.models import hub_source
+from turnaround.models.landmarks import files as landmark_files
+from turnaround.models.metrics import vgg_files
+from turnaround.pipeline.files import user_cache, write_atomic
+from turnaround.pipeline.store.digest import DigestMemo
 
 if TYPE_CHECKING:  # torch takes a second to import, and `turnaround status` needs digests only
     from torch import Tensor
@@ -70,11 +71,20 @@ WEIGHTS: dict[str, Weight] = {
     weight.name: weight
     for weight in (
         Weight(
-            "body", "body_free.npz", "free body in the SMPL-X format", "CC0-1.0 data (MakeHuman, MPFB2)",
-            "ships with the project; made again by `python -m data.build_body`",
+            "body",
+            "body_free.npz",
+            "free body in the SMPL-X format",
+            "CC0-1.0 data (MakeHuman, MPFB2)",
+            "ships with the project; made again by `python -m turnaround.data.body.build`",
         ),
         *(
-            Weight(name, f"{name}.safetensors", purpose, EMBEDDED_LICENCE, _TRAINED.format(name.replace("_", "-")))
+            Weight(
+                name,
+                f"{name}.safetensors",
+                purpose,
+                EMBEDDED_LICENCE,
+                _TRAINED.format(name.replace("_", "-")),
+            )
             for name, purpose in (
                 ("matting", "person mask"),
                 ("estimator", "SMPL-X parameters and 2D joints from a photo"),
@@ -86,7 +96,12 @@ WEIGHTS: dict[str, Weight] = {
         ),
         *(
             Weight(
-                name, f"{name}.safetensors", purpose, EMBEDDED_LICENCE, _TRAINABLE, trainable=True,
+                name,
+                f"{name}.safetensors",
+                purpose,
+                EMBEDDED_LICENCE,
+                _TRAINABLE,
+                trainable=True,
                 instead="the view from behind without diffusion",
             )
             for name, purpose in (
@@ -96,37 +111,64 @@ WEIGHTS: dict[str, Weight] = {
             )
         ),
         Weight(
-            "smplx", "SMPLX_NEUTRAL.npz", "the licensed SMPL-X body", "SMPL-X Model License (non-commercial research)",
+            "smplx",
+            "SMPLX_NEUTRAL.npz",
+            "the licensed SMPL-X body",
+            "SMPL-X Model License (non-commercial research)",
             "register at https://smpl-x.is.tue.mpg.de, then --set body=/path/to/SMPLX_NEUTRAL.npz",
-            "brought", "the free body",
+            "brought",
+            "the free body",
         ),
         Weight(
-            "stable_diffusion", "stable-diffusion-v1-5", "back view diffusion", "CreativeML OpenRAIL-M",
+            "stable_diffusion",
+            "stable-diffusion-v1-5",
+            "back view diffusion",
+            "CreativeML OpenRAIL-M",
             "a local folder or hub id in stages.back_view.base",
-            "brought", "the view from behind without diffusion",
+            "brought",
+            "the view from behind without diffusion",
         ),
         Weight(
-            "controlnet_tile", "lllyasviel/control_v11f1e_sd15_tile", "control of the diffusion", "CreativeML OpenRAIL-M",
+            "controlnet_tile",
+            "lllyasviel/control_v11f1e_sd15_tile",
+            "control of the diffusion",
+            "CreativeML OpenRAIL-M",
             "a local folder or hub id in stages.back_view.controlnet",
-            "brought", "the view from behind without diffusion",
+            "brought",
+            "the view from behind without diffusion",
         ),
         Weight(
-            "lgm", "ashawkey/LGM", "start of the paper-size UNet", "MIT", "model_fp16_fixrot.safetensors",
-            "brought", "own initialisation",
+            "lgm",
+            "ashawkey/LGM",
+            "start of the paper-size UNet",
+            "MIT",
+            "model_fp16_fixrot.safetensors",
+            "brought",
+            "own initialisation",
         ),
         *(
             Weight(
-                name, f"{name}.tflite", known.purpose, landmark_files.LICENCE,
-                "`turnaround fetch`", "fetched", _UNSEEN,
+                name,
+                f"{name}.tflite",
+                known.purpose,
+                landmark_files.LICENCE,
+                "`turnaround fetch`",
+                "fetched",
+                _UNSEEN,
             )
             for name, known in landmark_files.NETWORKS.items()
         ),
         Weight(
-            vgg_files.NAME, f"{vgg_files.NAME}.h5", "the VGG distance of `evaluate --detail`", vgg_files.LICENCE,
-            "`turnaround fetch --evaluation`", "fetched", "no VGG distances; nothing else needs it",
+            vgg_files.NAME,
+            f"{vgg_files.NAME}.h5",
+            "the VGG distance of `evaluate --detail`",
+            vgg_files.LICENCE,
+            "`turnaround fetch --evaluation`",
+            "fetched",
+            "no VGG distances; nothing else needs it",
         ),
     )
-}  # fmt: skip
+}
 
 
 def path(name: str) -> Path:
@@ -140,12 +182,15 @@ def path(name: str) -> Path:
         if weight.kind == "fetched":
             what = f"network {name!r} is missing: {file} ({weight.purpose}; {weight.licence})"
             raise MissingWeight(f"{what}. Get it with {weight.source}; without it: {weight.instead}")
-        raise MissingWeight(f"weight {name!r} is missing: {file} ({weight.purpose}; {weight.licence}). It {weight.source}.")
+        raise MissingWeight(
+            f"weight {name!r} is missing: {file} ({weight.purpose}; {weight.licence}). It {weight.source}."
+        )
     return file
 
 
 def file_digest(file: Path) -> str:
-    """sha256 of a file's bytes, remembered while its inode, times and size stay the same: of a big file from one command to the next."""
+    """sha256 of a file's bytes, remembered while its inode, times and size stay the same: of a big file from
+    one command to the next."""
     status = file.stat()
     if status.st_size >= _BIG:
         return DigestMemo.at(user_cache("digests.txt")).digest(file)
@@ -159,7 +204,8 @@ def _file_digest(file: str, _inode: int, _mtime: int, _size: int) -> str:
 
 
 def digest(name_or_path: str | Path) -> str:
-    """sha256 of an embedded or fetched weight by name, checked by its pin, or of a file or folder by path; commit of a hub model."""
+    """sha256 of an embedded or fetched weight by name, checked by its pin, or of a file or folder by path;
+    commit of a hub model."""
     if str(name_or_path).startswith((hub_source.HUB, hub_source.CACHED)):
         try:
             return hub_source.commit_of(str(name_or_path))
@@ -168,10 +214,15 @@ def digest(name_or_path: str | Path) -> str:
     if str(name_or_path) not in WEIGHTS:
         given = Path(name_or_path)
         if given.is_dir():
-            parts = [f"{f.relative_to(given)}:{file_digest(f)}" for f in sorted(given.rglob("*")) if f.is_file()]
+            parts = [
+                f"{f.relative_to(given)}:{file_digest(f)}" for f in sorted(given.rglob("*")) if f.is_file()
+            ]
             return hashlib.sha256("\n".join(parts).encode()).hexdigest()
         if not given.is_file():
-            raise MissingWeight(f"weight file {given} does not exist; give the path of a file or the name of one of {sorted(WEIGHTS)}")
+            raise MissingWeight(
+                f"weight file {given} does not exist; give the path of a file or the name of one of "
+                f"{sorted(WEIGHTS)}"
+            )
         return file_digest(given)
     name = str(name_or_path)
     if WEIGHTS[name].kind == "fetched":
@@ -179,8 +230,9 @@ def digest(name_or_path: str | Path) -> str:
     found, pinned = file_digest(path(name)), pins().get(name)
     if pinned is not None and found != pinned:
         raise MissingWeight(
-            f"weight {name!r} ({path(name)}) has sha256 {found[:12]}, pinned is {pinned[:12]}: restore it with "
-            f"`git checkout -- models/weights`, or pin your own with `python -m models.zoo`"
+            f"weight {name!r} ({path(name)}) has sha256 {found[:12]}, pinned is {pinned[:12]}: restore "
+            f"it with "
+            f"`git checkout -- models/weights`, or pin your own with `python -m turnaround.models.zoo`"
         )
     return found
 
@@ -205,13 +257,18 @@ def pins() -> dict[str, str]:
 
 def pin() -> dict[str, str]:
     """Write index.json anew from the files that are there."""
-    found = {name: file_digest(FOLDER / w.file) for name, w in sorted(WEIGHTS.items()) if w.embedded and (FOLDER / w.file).is_file()}
+    found = {
+        name: file_digest(FOLDER / w.file)
+        for name, w in sorted(WEIGHTS.items())
+        if w.embedded and (FOLDER / w.file).is_file()
+    }
     write_atomic(INDEX, (json.dumps(found, indent=2) + "\n").encode())
     return found
 
 
 def load_state(name_or_path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """State dict (float16 widened to float32) and metadata of a safetensors file, by weight name or by path."""
+    """State dict (float16 widened to float32) and metadata of a safetensors file, by weight name or by
+    path."""
     import torch
     from safetensors import SafetensorError, safe_open
 
@@ -227,7 +284,9 @@ def load_state(name_or_path: str | Path) -> tuple[dict[str, Tensor], dict[str, s
             metadata = dict(opened.metadata() or {})
             state = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118, no mapping
     except (SafetensorError, OSError, KeyError) as error:
-        raise MissingWeight(f"weight file {file} is damaged or no safetensors file ({error}); restore it or download it again") from error
+        raise MissingWeight(
+            f"weight file {file} is damaged or no safetensors file ({error}); restore it or download it again"
+        ) from error
     return {key: t.float() if t.dtype == torch.float16 else t for key, t in state.items()}, metadata
 
 
@@ -238,10 +297,14 @@ def save_state(name_or_path: str | Path, state: dict[str, Tensor], metadata: dic
 
     embedded = str(name_or_path) in WEIGHTS
     file = FOLDER / WEIGHTS[str(name_or_path)].file if embedded else Path(name_or_path)
-    half = {k: (t.half() if t.dtype == torch.float32 else t).detach().cpu().contiguous() for k, t in state.items()}
+    half = {
+        k: (t.half() if t.dtype == torch.float32 else t).detach().cpu().contiguous() for k, t in state.items()
+    }
     for key, tensor in half.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise ValueError(f"weight {name_or_path}: tensor {key} is not finite in float16; nothing was written")
+            raise ValueError(
+                f"weight {name_or_path}: tensor {key} is not finite in float16; nothing was written"
+            )
     write_atomic(file, save(half, metadata=metadata))
     if embedded:
         pin()

@@ -1,4 +1,5 @@
-"""One stage at a time on each GPU: a lock file per GPU, across threads and processes, freed by the kernel on a crash."""
+"""One stage at a time on each GPU: a lock file per GPU, across threads and processes, freed by the kernel on
+a crash."""
 
 from __future__ import annotations
 
@@ -40,6 +41,7 @@ def _acquire(folder: Path, indices: Sequence[int], deadline: float | None) -> tu
 
 
 def _physical(index: int) -> str:
-    """What the machine calls GPU `index` of this process: schedulers show each worker its own share, counted from 0."""
+    """What the machine calls GPU `index` of this process: schedulers show each worker its own share, counted
+    from 0."""
     shown = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
     return shown[index] if index < len(shown) else str(index)

@@ -13,20 +13,39 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.codecs import codec_for
-from pipeline.recipe import Cause, Recipe, WeightDigest, causes, source_digest
-from pipeline.source import Photo
-from pipeline.stage import PHOTO, Stage
-from pipeline.store import Kept, Record, Store
+from turnaround.pipeline.formats.codecs import codec_for
+from turnaround.pipeline.photos.source import Photo
+from turnaround.pipeline.stage import PHOTO, Stage
+from turnaround.pipeline.store.recipe import Cause, Recipe, WeightDigest, causes, source_digest
+from turnaround.pipeline.store.store import Kept, Record, Store
 
 DeviceFor = Callable[[Stage[Any]], AbstractContextManager[Any]]
 State = Literal["FRESH", "MISSING", "FAILED", "STALE"]
-_FACTS = ("seconds", "device", "packages", "source", "finished")  # of a run, that stay true where outputs are given
-_PACKAGES = ("turnaround", "torch", "numpy", "pillow", "diffusers", "transformers", "open3d", "smplx", "numba", "xatlas", "gsplat")
+_FACTS = (
+    "seconds",
+    "device",
+    "packages",
+    "source",
+    "finished",
+)  # of a run, that stay true where outputs are given
+_PACKAGES = (
+    "turnaround",
+    "torch",
+    "numpy",
+    "pillow",
+    "diffusers",
+    "transformers",
+    "open3d",
+    "smplx",
+    "numba",
+    "xatlas",
+    "gsplat",
+)
 
 
 def ordered(stages: Sequence[Stage[Any]]) -> list[Stage[Any]]:
-    """The stages so that each comes after what it needs, otherwise as given; ValueError for a graph that cannot run."""
+    """The stages so that each comes after what it needs, otherwise as given; ValueError for a graph that
+    cannot run."""
     by_name = {stage.name: stage for stage in stages}
     if len(by_name) != len(stages):
         raise ValueError(f"two stages share a name: {[stage.name for stage in stages]}")
@@ -35,7 +54,10 @@ def ordered(stages: Sequence[Stage[Any]]) -> list[Stage[Any]]:
             owner, output = need.split(".")
             if owner != PHOTO and (owner not in by_name or output not in by_name[owner].makes):
                 made = sorted(f"{s.name}.{o}" for s in stages for o in s.makes)
-                raise ValueError(f"stage {stage.name} needs {need!r} for `{argument}`, which no stage makes; there are {made}")
+                raise ValueError(
+                    f"stage {stage.name} needs {need!r} for `{argument}`, which no stage makes; there are "
+                    f"{made}"
+                )
     sorter = TopologicalSorter({stage.name: upstream(stage) for stage in stages})
     try:
         sorter.prepare()
@@ -52,7 +74,9 @@ def ordered(stages: Sequence[Stage[Any]]) -> list[Stage[Any]]:
 
 def upstream(stage: Stage[Any]) -> list[str]:
     """Names of the stages that `stage` needs, in the order of its arguments."""
-    return list(dict.fromkeys(owner for need in stage.needs.values() if (owner := need.split(".")[0]) != PHOTO))
+    return list(
+        dict.fromkeys(owner for need in stage.needs.values() if (owner := need.split(".")[0]) != PHOTO)
+    )
 
 
 def downstream(stages: Sequence[Stage[Any]], name: str) -> list[str]:
@@ -82,11 +106,17 @@ class Subject:
     def recipe(self, stage: Stage[Any]) -> Recipe:
         """What determines the stage's outputs now; KeyError where an upstream stage is not done."""
         given = {output: self.store.memo.digest(file) for output, file in self.given(stage).items()}
-        return Recipe.of(stage, {need: self._digest(need) for need in stage.needs.values()}, self.weight_digest, given)
+        return Recipe.of(
+            stage, {need: self._digest(need) for need in stage.needs.values()}, self.weight_digest, given
+        )
 
     def given(self, stage: Stage[Any]) -> dict[str, Path]:
         """Outputs of the stage that a person gave -> their files."""
-        return {output: self.photo.given[name] for output in stage.makes if (name := f"{stage.name}.{output}") in self.photo.given}
+        return {
+            output: self.photo.given[name]
+            for output in stage.makes
+            if (name := f"{stage.name}.{output}") in self.photo.given
+        }
 
     def _digest(self, need: str) -> str:
         owner, output = need.split(".")
@@ -133,16 +163,24 @@ def _found_or(make: Callable[[], Record], recipe: Recipe, store: Store, *, force
     if found is not None:
         return Outcome(found, True)
     with store.lock(recipe.stage, recipe.key):
-        found = None if force else store.find(recipe.stage, recipe.key)  # another process may have made it meanwhile
+        found = (
+            None if force else store.find(recipe.stage, recipe.key)
+        )  # another process may have made it meanwhile
         return Outcome(found, True) if found is not None else Outcome(make(), False)
 
 
 def _replace(stage: Stage[Any], recipe: Recipe, subject: Subject, base: Record) -> Record:
-    """The run `base` with some outputs taken from the files that a person gave; the others are the same bytes."""
+    """The run `base` with some outputs taken from the files that a person gave; the others are the same
+    bytes."""
     given = subject.given(stage)
-    outputs = {name: codec_for(kind).load(given[name]) if name in given else Kept(base, name) for name, kind in stage.makes.items()}
+    outputs = {
+        name: codec_for(kind).load(given[name]) if name in given else Kept(base, name)
+        for name, kind in stage.makes.items()
+    }
     facts = {name: base.manifest[name] for name in _FACTS}
-    return subject.store.save(recipe, dict(stage.makes), outputs, facts | {"subject": subject.photo.name, "computed": base.key})
+    return subject.store.save(
+        recipe, dict(stage.makes), outputs, facts | {"subject": subject.photo.name, "computed": base.key}
+    )
 
 
 def _compute(stage: Stage[Any], recipe: Recipe, subject: Subject, device: Any) -> Record:
@@ -214,7 +252,13 @@ def statuses(stages: Sequence[Stage[Any]], subject: Subject, failures: Mapping[s
         status = why(stage, subject, failures.get(stage.name))
         late = [name for name in upstream(stage) if name in unsettled]
         if status.state == "FRESH" and late:
-            status = Status(stage.name, "STALE", (Cause("INPUT", late[0], "done", "will be made again"),), "", status.record)
+            status = Status(
+                stage.name,
+                "STALE",
+                (Cause("INPUT", late[0], "done", "will be made again"),),
+                "",
+                status.record,
+            )
         if status.state != "FRESH":
             unsettled.add(stage.name)
         if status.record is not None:

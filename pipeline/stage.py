@@ -7,15 +7,17 @@
         device = "gpu"
 
         class Config(StageConfig):
-            weights: str = Field("hgm_coarse", description="embedded weight, or the path of a safetensors file")
+            weights: str = Field("hgm_coarse", description="embedded weight, or the path of a safetensors
+            file")
 
         def weights(self) -> tuple[str, ...]:
             return (self.config.weights,)
 
         def run(self, *, device: torch.device, view: View, body: Body) -> dict[str, Any]: ...
 
-A declaration must not cost an import of torch (a fresh run imports none): stage modules take torch, `pipeline.types`
-and `models` in `if TYPE_CHECKING:` for annotations and inside `run` for use. That is why `makes` names its types.
+A declaration must not cost an import of torch (a fresh run imports none): stage modules take torch,
+`pipeline.types` and `models` in `if TYPE_CHECKING:` for annotations and inside `run` for use. That is why
+`makes` names its types.
 """
 
 from __future__ import annotations
@@ -30,10 +32,13 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:
     import torch
 
-# How a value is kept on disk (`pipeline/codecs.py`):
-#   Image (.png), Images (folder of .png), View (.png with its camera), Body (.npz), Gaussians (.ply), Mesh (.glb and .obj),
+# How a value is kept on disk (`pipeline/formats/codecs.py`):
+#   Image (.png), Images (folder of .png), View (.png with its camera), Body (.npz), Gaussians (.ply), Mesh
+# (.glb and .obj),
 #   TexturedMesh (.glb, .obj with .mtl and its texture), Trace (.json), Video (.mp4)
-Kind: TypeAlias = Literal["Image", "Images", "View", "Body", "Gaussians", "Mesh", "TexturedMesh", "Trace", "Video"]
+Kind: TypeAlias = Literal[
+    "Image", "Images", "View", "Body", "Gaussians", "Mesh", "TexturedMesh", "Trace", "Video"
+]
 KINDS: tuple[str, ...] = get_args(Kind)
 
 # The types of those kinds that are not in `pipeline.types`; strings, so that they cost nothing at run time.
@@ -53,7 +58,8 @@ class StageError(RuntimeError):
 class StageConfig(BaseModel):
     """Frozen, closed settings of a stage. Every field is part of the cache key and has a description.
 
-    Numbers are taken for text where text is asked for: yaml reads `person=0` and `--set` passes it on as a number.
+    Numbers are taken for text where text is asked for: yaml reads `person=0` and `--set` passes it on as a
+    number.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
@@ -70,34 +76,45 @@ class Stage(Generic[ConfigT]):
 
     name: ClassVar[str]
     version: ClassVar[int]  # bump when the meaning of an output changes
-    needs: ClassVar[Mapping[str, str]] = {}  # argument of run -> "stage.output" or "photo.image|mask|body|back"
+    needs: ClassVar[
+        Mapping[str, str]
+    ] = {}  # argument of run -> "stage.output" or "photo.image|mask|body|back"
     makes: ClassVar[Mapping[str, Kind]] = {}  # output -> kind; the kind picks the codec
-    accepts: ClassVar[Mapping[str, str]] = {}  # output that a person may give -> what beside the photo gives it: mask, body or back
-    device: ClassVar[Literal["cpu", "gpu"]] = "cpu"  # "gpu": runs on the GPU where there is one, under its lock
+    accepts: ClassVar[
+        Mapping[str, str]
+    ] = {}  # output that a person may give -> what beside the photo gives it: mask, body or back
+    device: ClassVar[Literal["cpu", "gpu"]] = (
+        "cpu"  # "gpu": runs on the GPU where there is one, under its lock
+    )
     Config: ClassVar[type[StageConfig]] = StageConfig
 
     def __init__(self, config: ConfigT | None = None) -> None:
         self.config: ConfigT = config if config is not None else self.Config()  # type: ignore[assignment]
         if not isinstance(self.config, self.Config):
-            raise TypeError(f"stage {self.name} takes a {self.Config.__qualname__}, got {type(self.config).__qualname__}")
+            raise TypeError(
+                f"stage {self.name} takes a {self.Config.__qualname__}, got {type(self.config).__qualname__}"
+            )
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         check_declaration(cls)
 
     def weights(self) -> tuple[str, ...]:
-        """Names in `models/zoo.py`, or paths, of the weights that this configuration uses; their digests enter the key."""
+        """Names in `models/zoo.py`, or paths, of the weights that this configuration uses; their digests
+        enter the key."""
         return ()
 
     def beside(self, output: str, value: bytes, *, device: torch.device, **inputs: Any) -> bytes:
         """The file beside the photo that makes the stage give `value` for an output of `accepts`.
 
-        value: bytes of a picture or body in the form of that output; inputs: those of `run`. StageError where it does not fit.
+        value: bytes of a picture or body in the form of that output; inputs: those of `run`. StageError where
+        it does not fit.
         """
         return value
 
     def run(self, *args: Any, **inputs: Any) -> Mapping[str, Any]:
-        """Compute every output of `makes` from `device` and the inputs of `needs`. StageError for faults of the picture.
+        """Compute every output of `makes` from `device` and the inputs of `needs`. StageError for faults of
+        the picture.
 
         Called with keywords only; the open signature lets every stage name its own.
         """
@@ -110,16 +127,27 @@ def check_declaration(cls: type[Stage[Any]]) -> None:
         if not hasattr(cls, field) or not getattr(cls, field):
             raise TypeError(f"{cls.__name__} must declare `{field}`")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", cls.name) or cls.name == PHOTO:
-        raise TypeError(f"{cls.__name__}.name is {cls.name!r}: use lower case letters, digits and _, and not {PHOTO!r}")
+        raise TypeError(
+            f"{cls.__name__}.name is {cls.name!r}: use lower case letters, digits and _, and not {PHOTO!r}"
+        )
     for output, kind in cls.makes.items():
         if kind not in KINDS:
-            raise TypeError(f'{cls.__name__}.makes["{output}"] is {kind!r}: expected one of the strings {", ".join(KINDS)}')
+            raise TypeError(
+                f'{cls.__name__}.makes["{output}"] is {kind!r}: expected one of the strings '
+                f"{', '.join(KINDS)}"
+            )
     for argument, need in cls.needs.items():
         owner, _, output = need.partition(".")
         if not output or "." in output or (owner == PHOTO and output not in SOURCES):
-            raise TypeError(f'{cls.__name__}.needs["{argument}"] is {need!r}: expected "stage.output" or "photo.{"|".join(SOURCES)}"')
+            raise TypeError(
+                f'{cls.__name__}.needs["{argument}"] is {need!r}: expected "stage.output" or '
+                f'"photo.{"|".join(SOURCES)}"'
+            )
     accepted = inspect.signature(cls.run).parameters
     if not any(p.kind is p.VAR_KEYWORD for p in accepted.values()):
         expected = {"self", "device", *cls.needs}
         if expected != set(accepted):
-            raise TypeError(f"{cls.__name__}.run takes {sorted(set(accepted) - {'self'})}, expected device and needs {sorted(cls.needs)}")
+            raise TypeError(
+                f"{cls.__name__}.run takes {sorted(set(accepted) - {'self'})}, expected device and needs "
+                f"{sorted(cls.needs)}"
+            )

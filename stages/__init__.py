@@ -6,19 +6,34 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.stage import Stage
+    from turnaround.pipeline.stage import Stage
 
-NAMES = ("prepare", "estimate", "coarse", "refine", "back_view", "fuse", "mesh", "detail", "texture", "turntable")
+NAMES = (
+    "prepare",
+    "estimate",
+    "coarse",
+    "refine",
+    "back_view",
+    "fuse",
+    "mesh",
+    "detail",
+    "texture",
+    "turntable",
+)
 
 
 def classes() -> tuple[type[Stage[Any]], ...]:
     """The stage classes in order. Their declarations import neither torch nor a network."""
-    from pipeline.stage import Stage
+    from turnaround.pipeline.stage import Stage
 
     found = []
     for name in NAMES:
-        module = importlib.import_module(f"stages.{name}")
-        declared = [c for c in vars(module).values() if isinstance(c, type) and issubclass(c, Stage) and c.__module__ == module.__name__]
+        module = importlib.import_module(f"turnaround.stages.{name}")
+        declared = [
+            c
+            for c in vars(module).values()
+            if isinstance(c, type) and issubclass(c, Stage) and c.__module__ == module.__name__
+        ]
         found.append(next(c for c in declared if c.name == name))
     return tuple(found)
 

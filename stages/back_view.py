@@ -1,4 +1,5 @@
-"""Stage 05: the view from behind: coarse, in the photo's cloth (image analogies), where wanted refined by diffusion (section 3.4)."""
+"""Stage 05: the view from behind: coarse, in the photo's cloth (image analogies), where wanted refined by
+diffusion (section 3.4)."""
 
 from __future__ import annotations
 
@@ -7,69 +8,103 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
-
-from pipeline.stage import Stage, StageConfig, StageError
+from turnaround.pipeline.stage import Stage, StageConfig, StageError
 
 if TYPE_CHECKING:
     import torch
-
-    from models.back_view.refiner import DiffusionRefiner, Settings
-    from pipeline.types import Body, Camera, Gaussians, View
+    from turnaround.models.back_view.refiner import DiffusionRefiner, Settings
+    from turnaround.pipeline.values.types import Body, Camera, Gaussians, View
 
 HUB_STRENGTH = 0.2  # the paper's
-EMBEDDED_STRENGTH, EMBEDDED_NOISE, EMBEDDED_AMOUNT = 0.1, 0.25, 0.5  # measured: sharper, and no worse against the truth
+EMBEDDED_STRENGTH, EMBEDDED_NOISE, EMBEDDED_AMOUNT = (
+    0.1,
+    0.25,
+    0.5,
+)  # measured: sharper, and no worse against the truth
 
 
 class BackViewConfig(StageConfig):
     """Settings of `back_view`."""
 
-    enabled: bool = Field(True, description="false: the coarse view goes on as it is, whatever else is set (an ablation)")
-    exemplar: bool = Field(True, description="make the unseen side in the photo's own cloth, by image analogies")
+    enabled: bool = Field(
+        True, description="false: the coarse view goes on as it is, whatever else is set (an ablation)"
+    )
+    exemplar: bool = Field(
+        True, description="make the unseen side in the photo's own cloth, by image analogies"
+    )
     mirror: bool = Field(False, description="the photo's mirror image in place of all that (an ablation)")
     refiner: Literal["auto", "none", "embedded", "hub"] = Field(
         "auto",
-        description="diffusion after that. none; embedded: our small model, which you train first (docs/training.md); "
+        description="diffusion after that. none; embedded: our small model, which you train first "
+        "(docs/training.md); "
         "hub: Stable Diffusion 1.5 + ControlNet tile; auto: embedded where its weights are, else none",
     )
-    strength: float = Field(-1.0, le=1, description="share of the noise schedule; -1: 0.2 for hub, 0.1 for embedded")
+    strength: float = Field(
+        -1.0, le=1, description="share of the noise schedule; -1: 0.2 for hub, 0.1 for embedded"
+    )
     steps: int = Field(
-        10, ge=1, description="steps of the whole schedule, of which strength x steps, at least one, are run; the paper's code has 100"
+        10,
+        ge=1,
+        description="steps of the whole schedule, of which strength x steps, at least one, are run; the "
+        "paper's code has 100",
     )
     guidance: float = Field(5.0, ge=1, description="classifier-free guidance of the hub model")
     control: float = Field(1.0, ge=0, description="weight of the ControlNet")
     seed: int = Field(22, description="of the search and of the noise")
-    keep_detail: bool = Field(True, description="add only what the diffusion changed to the coarse picture, so that the VAE loses nothing")
-    noise: float = Field(-1.0, description="amplitude of the noise against the schedule's; -1: 1 for hub, 0.25 for embedded")
-    amount: float = Field(-1.0, description="share of the change that is added, with keep_detail; -1: 1 for hub, 0.5 for embedded")
+    keep_detail: bool = Field(
+        True,
+        description="add only what the diffusion changed to the coarse picture, so that the VAE loses "
+        "nothing",
+    )
+    noise: float = Field(
+        -1.0, description="amplitude of the noise against the schedule's; -1: 1 for hub, 0.25 for embedded"
+    )
+    amount: float = Field(
+        -1.0,
+        description="share of the change that is added, with keep_detail; -1: 1 for hub, 0.5 for embedded",
+    )
     keep_color: bool = Field(True, description="leave slow changes of colour out, with keep_detail")
     margin: int = Field(4, ge=0, description="pixels (at 512) by which the outline may grow")
     size: int = Field(1024, ge=64, le=2048, description="pixels of the pictures")
     body: str = Field("body", description="body model: the embedded one, or the path of SMPLX_NEUTRAL.npz")
-    base: str = Field("stable-diffusion-v1-5/stable-diffusion-v1-5", description="hub: local folder or hub id of Stable Diffusion 1.5")
-    controlnet: str = Field("lllyasviel/control_v11f1e_sd15_tile", description="hub: local folder or hub id of ControlNet tile")
+    base: str = Field(
+        "stable-diffusion-v1-5/stable-diffusion-v1-5",
+        description="hub: local folder or hub id of Stable Diffusion 1.5",
+    )
+    controlnet: str = Field(
+        "lllyasviel/control_v11f1e_sd15_tile", description="hub: local folder or hub id of ControlNet tile"
+    )
     vae_weights: str = Field("back_view_vae", description="embedded: weight of the VAE, or a file")
     unet_weights: str = Field("back_view_unet", description="embedded: weight of the UNet, or a file")
-    controlnet_weights: str = Field("back_view_controlnet", description="embedded: weight of the ControlNet, or a file")
+    controlnet_weights: str = Field(
+        "back_view_controlnet", description="embedded: weight of the ControlNet, or a file"
+    )
 
 
 class BackView(Stage[BackViewConfig]):
     """Show the person from behind, in the photo's cloth; `NAME.back.png` beside the photo takes its place."""
 
     name, version = "back_view", 3
-    needs = {"photo": "prepare.view", "gaussians": "refine.gaussians", "body": "refine.body", "given": "photo.back"}
+    needs = {
+        "photo": "prepare.view",
+        "gaussians": "refine.gaussians",
+        "body": "refine.body",
+        "given": "photo.back",
+    }
     accepts = {"refined": "back"}
     makes = {"coarse": "Image", "refined": "Image", "view": "View"}
     device = "gpu"
     Config = BackViewConfig
 
     def weights(self) -> tuple[str, ...]:
-        """The body's, the embedded networks' or the hub model's two: folders by their content, hub ids by their commit."""
+        """The body's, the embedded networks' or the hub model's two: folders by their content, hub ids by
+        their commit."""
         c = self.config
         body = (c.body,) if c.enabled and c.exemplar and not c.mirror else ()
         if self.refiner == "embedded":
             return (*body, c.vae_weights, c.unet_weights, c.controlnet_weights)
         if self.refiner == "hub":
-            from models.hub_source import weight_name
+            from turnaround.models.hub_source import weight_name
 
             return (*body, weight_name(c.base), weight_name(c.controlnet))
         return body
@@ -84,10 +119,13 @@ class BackView(Stage[BackViewConfig]):
             return "embedded" if _present(c.vae_weights, c.unet_weights, c.controlnet_weights) else "none"
         return c.refiner
 
-    def run(self, *, device: torch.device, photo: View, gaussians: Gaussians, body: Body, given: bytes | None) -> dict[str, Any]:
-        """The coarse view and the one that goes on over white, on the canonical grid, and the latter close, with mask and camera."""
-        from models.hgm.rendering import back_view, view_from
-        from pipeline.crop import at_camera
+    def run(
+        self, *, device: torch.device, photo: View, gaussians: Gaussians, body: Body, given: bytes | None
+    ) -> dict[str, Any]:
+        """The coarse view and the one that goes on over white, on the canonical grid, and the latter close,
+        with mask and camera."""
+        from turnaround.models.hgm.rendering import back_view, view_from
+        from turnaround.pipeline.values.crop import at_camera
 
         config = self.config
         gaussians = gaussians.to(device)
@@ -104,14 +142,13 @@ class BackView(Stage[BackViewConfig]):
     def _in_cloth(self, photo: View, seen: View, body: Body) -> View:
         """The coarse view with its detail from the photo, where that is wanted."""
         import torch
-
-        from models.body import BodyModel
-        from models.exemplar.analogy import synthesize
-        from models.exemplar.views import photo_sheet, rendered_sheet
+        from turnaround.models.body.model import BodyModel
+        from turnaround.models.exemplar.analogy import synthesize
+        from turnaround.models.exemplar.views import photo_sheet, rendered_sheet
 
         config = self.config
         if config.enabled and config.mirror:
-            from models.back_view.mirrored import mirrored
+            from turnaround.models.back_view.mirrored import mirrored
 
             return mirrored(photo, seen)
         if not (config.enabled and config.exemplar):
@@ -122,36 +159,55 @@ class BackView(Stage[BackViewConfig]):
             picture = synthesize(photo_sheet(photo, body, model).mirrored(), target, seed=config.seed)
         except ValueError as error:
             message = (
-                f"the view from behind cannot be made in the photo's cloth: {error}; --set stages.back_view.exemplar=false goes on without"
+                f"the view from behind cannot be made in the photo's cloth: {error}; --set "
+                f"stages.back_view.exemplar=false goes on without"
             )
             raise StageError(message) from error
-        return replace(seen, image=torch.from_numpy(picture) * mask[..., None] + 1 - mask[..., None], mask=mask)
+        return replace(
+            seen, image=torch.from_numpy(picture) * mask[..., None] + 1 - mask[..., None], mask=mask
+        )
 
     def _refined(self, view: View, device: torch.device) -> View:
         """The view after the diffusion model, where there is one."""
         import torch
-
-        from models.back_view.outline import within_outline
+        from turnaround.models.back_view.outline import within_outline
 
         if self.refiner == "none":
             return view
         refined = self._diffusion(device)(view.image, self.settings())
-        image, mask = within_outline(refined, view.image, view.mask, round(self.config.margin * self.config.size / 512))
+        image, mask = within_outline(
+            refined, view.image, view.mask, round(self.config.margin * self.config.size / 512)
+        )
         # a picture over white cannot be darker than its mask allows
         return replace(view, image=torch.maximum(image, 1 - mask[..., None]), mask=mask)
 
     def settings(self) -> Settings:
         """The settings of the refinement."""
-        from models.back_view.refiner import Settings
+        from turnaround.models.back_view.refiner import Settings
 
         c = self.config
         hub = c.refiner == "hub"
-        strength, noise, amount = (HUB_STRENGTH, 1.0, 1.0) if hub else (EMBEDDED_STRENGTH, EMBEDDED_NOISE, EMBEDDED_AMOUNT)
-        chosen = [given if given >= 0 else usual for given, usual in ((c.strength, strength), (c.noise, noise), (c.amount, amount))]
-        return Settings(chosen[0], c.steps, c.guidance, c.control, c.seed, c.keep_detail, chosen[1], chosen[2], c.keep_color)
+        strength, noise, amount = (
+            (HUB_STRENGTH, 1.0, 1.0) if hub else (EMBEDDED_STRENGTH, EMBEDDED_NOISE, EMBEDDED_AMOUNT)
+        )
+        chosen = [
+            given if given >= 0 else usual
+            for given, usual in ((c.strength, strength), (c.noise, noise), (c.amount, amount))
+        ]
+        return Settings(
+            chosen[0],
+            c.steps,
+            c.guidance,
+            c.control,
+            c.seed,
+            c.keep_detail,
+            chosen[1],
+            chosen[2],
+            c.keep_color,
+        )
 
     def _diffusion(self, device: torch.device) -> DiffusionRefiner:
-        from models.back_view.refiner import embedded_refiner, hub_refiner
+        from turnaround.models.back_view.refiner import embedded_refiner, hub_refiner
 
         c = self.config
         if self.refiner == "hub":
@@ -161,30 +217,31 @@ class BackView(Stage[BackViewConfig]):
 
 def close_camera(view: View, size: int) -> Camera:
     """The camera that looks at the person of a view alone; the view's own where there is nobody."""
-    from pipeline.camera import framed
-    from pipeline.crop import box_of
+    from turnaround.pipeline.values.camera import framed
+    from turnaround.pipeline.values.crop import box_of
 
     box = box_of(view.mask > 0.5)
     return view.camera if box is None else framed(view.camera, box, size)
 
 
 def given_view(data: bytes) -> View:
-    """The user's own picture from behind on the grid of the coarse one; without alpha, what is not white is the person.
+    """The user's own picture from behind on the grid of the coarse one; without alpha, what is not white is
+    the person.
 
     Raises:
         StageError: the picture is not square.
     """
     import numpy as np
     import torch
-
-    from pipeline.camera import orbit_cameras
-    from pipeline.photo import decode
-    from pipeline.types import View
+    from turnaround.pipeline.photos.photo import decode
+    from turnaround.pipeline.values.camera import orbit_cameras
+    from turnaround.pipeline.values.types import View
 
     pixels, alpha = decode(data, "the back view beside the photo")
     if pixels.shape[0] != pixels.shape[1]:
         raise StageError(
-            f"the back view beside the photo has {pixels.shape[1]} x {pixels.shape[0]} pixels: expected a square picture on the grid of "
+            f"the back view beside the photo has {pixels.shape[1]} x {pixels.shape[0]} pixels: expected a "
+            f"square picture on the grid of "
             f"05_back_view/coarse.png; draw over that file and save it as NAME.back.png"
         )
     if alpha is None:
@@ -195,7 +252,8 @@ def given_view(data: bytes) -> View:
 
 
 def _present(*names: str) -> bool:
-    """Whether all these weights, by name or path, are there; whether they are the right ones is asked when they are read."""
-    from models import zoo
+    """Whether all these weights, by name or path, are there; whether they are the right ones is asked when
+    they are read."""
+    from turnaround.models import zoo
 
     return all((zoo.WEIGHTS[name].place if name in zoo.WEIGHTS else Path(name)).is_file() for name in names)

@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
-
-from pipeline.stage import Stage, StageConfig
+from turnaround.pipeline.stage import Stage, StageConfig
 
 if TYPE_CHECKING:
     import torch
-
-    from pipeline.types import Body, View
+    from turnaround.pipeline.values.types import Body, View
 
 
 class CoarseConfig(StageConfig):
     """Settings of `coarse`."""
 
-    weights: str = Field("hgm_coarse", description="embedded weight, or the path of a safetensors file written by models.hgm.train")
+    weights: str = Field(
+        "hgm_coarse",
+        description="embedded weight, or the path of a safetensors file written by models.hgm.train",
+    )
     body: str = Field("body", description="body model: the embedded one, or the path of SMPLX_NEUTRAL.npz")
     use_body: bool = Field(True, description="false: Gaussians from the picture alone (an ablation)")
     size: int = Field(512, ge=64, le=2048, description="pixels of the views that are written")
@@ -38,9 +39,9 @@ class Coarse(Stage[CoarseConfig]):
 
     def run(self, *, device: torch.device, view: View, body: Body) -> dict[str, Any]:
         """Coarse Gaussians, four views and the view from behind."""
-        from models.hgm.rendering import back_view, orbit_views
-        from models.hgm.weights import load_hgm
-        from pipeline.crop import networks_copy
+        from turnaround.models.hgm.rendering import back_view, orbit_views
+        from turnaround.models.hgm.weights import load_hgm
+        from turnaround.pipeline.values.crop import networks_copy
 
         config = self.config
         model = load_hgm(config.weights, config.body, device)

@@ -6,14 +6,12 @@ import logging
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
-
-from pipeline.stage import Stage, StageConfig, StageError, Trace
+from turnaround.pipeline.stage import Stage, StageConfig, StageError, Trace
 
 if TYPE_CHECKING:
     import torch
-
-    from models.body import BodyModel
-    from pipeline.types import Body, View
+    from turnaround.models.body.model import BodyModel
+    from turnaround.pipeline.values.types import Body, View
 
 log = logging.getLogger(__name__)
 
@@ -22,23 +20,37 @@ class EstimateConfig(StageConfig):
     """Settings of `estimate`."""
 
     provider: Literal["auto", "landmarks", "embedded", "given"] = Field(
-        "auto", description="auto: the SMPL-X file beside the photo where there is one, else landmarks where prepare found "
-        "them and their body does not plainly miss the mask, else the picture's network alone (embedded)"
-    )  # fmt: skip
-    weights: str = Field("estimator", description="weight of the picture's network, or the path of a safetensors file")
-    lifter: str = Field("lifter", description="weight of the lifter from landmarks, or the path of a safetensors file")
+        "auto",
+        description="auto: the SMPL-X file beside the photo where there is one, else landmarks where prepare "
+        "found "
+        "them and their body does not plainly miss the mask, else the picture's network alone (embedded)",
+    )
+    weights: str = Field(
+        "estimator", description="weight of the picture's network, or the path of a safetensors file"
+    )
+    lifter: str = Field(
+        "lifter", description="weight of the lifter from landmarks, or the path of a safetensors file"
+    )
     picture: float = Field(
         1.0,
         ge=0,
         le=4,
         description="say of the picture's network beside the landmarks, where its joints fall on them",
     )
-    body: str = Field("body", description="body model: 'body' is the free one, else the path of SMPLX_NEUTRAL.npz")
-    fit_keypoints: bool = Field(True, description="move the body onto the landmarks, or onto the network's own 2D joints")
+    body: str = Field(
+        "body", description="body model: 'body' is the free one, else the path of SMPLX_NEUTRAL.npz"
+    )
+    fit_keypoints: bool = Field(
+        True, description="move the body onto the landmarks, or onto the network's own 2D joints"
+    )
     person: int = Field(0, ge=0, description="which body of the file beside the photo")
-    axes: Literal["auto", "opencv", "opengl"] = Field("auto", description="axes of a given body; auto: those in which it is upright")
+    axes: Literal["auto", "opencv", "opengl"] = Field(
+        "auto", description="axes of a given body; auto: those in which it is upright"
+    )
     placement: Literal["auto", "file", "fit"] = Field(
-        "auto", description="position of a given body: the file's, or fitted to the mask; auto: the file's where it covers the mask"
+        "auto",
+        description="position of a given body: the file's, or fitted to the mask; auto: the file's where it "
+        "covers the mask",
     )
 
 
@@ -52,22 +64,27 @@ class Estimate(Stage[EstimateConfig]):
     Config = EstimateConfig
 
     def weights(self) -> tuple[str, ...]:
-        """The picture's network and the lifter, whose keypoints are used beside a given body too, and the body model."""
+        """The picture's network and the lifter, whose keypoints are used beside a given body too, and the
+        body model."""
         lifter = () if self.config.provider == "embedded" else (self.config.lifter,)
         return (self.config.weights, *lifter, self.config.body)
 
-    def run(self, *, device: torch.device, view: View, landmarks: Trace, given: bytes | None) -> dict[str, Any]:
+    def run(
+        self, *, device: torch.device, view: View, landmarks: Trace, given: bytes | None
+    ) -> dict[str, Any]:
         """Values of `makes`; StageError for a body file that cannot be understood."""
         from pathlib import Path
 
-        from models.body import BodyModel
-        from models.estimator.picture import body_overlay
-        from models.landmarks.record import keypoints_at, moved
-        from pipeline.crop import networks_copy
+        from turnaround.models.body.model import BodyModel
+        from turnaround.models.estimator.picture import body_overlay
+        from turnaround.models.landmarks.record import keypoints_at, moved
+        from turnaround.pipeline.values.crop import networks_copy
 
         config, small = self.config, networks_copy(view)
         if config.provider == "given" and given is None:
-            raise StageError("provider=given, but there is no SMPL-X file beside the photo (NAME.smplx.npz, .json or .pkl)")
+            raise StageError(
+                "provider=given, but there is no SMPL-X file beside the photo (NAME.smplx.npz, .json or .pkl)"
+            )
         free = config.body == "body"
         model = BodyModel.shared(None if free else Path(config.body))
         body, found = self._estimate(small, moved(landmarks, view.camera, small.camera), model, device)
@@ -84,10 +101,10 @@ class Estimate(Stage[EstimateConfig]):
         device: torch.device,
     ) -> tuple[Body, dict[str, list[float]]]:
         """The networks' body and keypoints: from landmarks where they are, else from the picture alone."""
-        from models.estimator import estimate_body, load_estimator
-        from models.estimator.estimate import MergeConfig, estimate_from_landmarks
-        from models.estimator.lifter.fit import FitConfig
-        from models.estimator.lifter.predict import load_lifter
+        from turnaround.models.estimator import estimate_body, load_estimator
+        from turnaround.models.estimator.estimate import MergeConfig, estimate_from_landmarks
+        from turnaround.models.estimator.lifter.fit import FitConfig
+        from turnaround.models.estimator.lifter.predict import load_lifter
 
         config, there = self.config, landmarks.get("source") != "none"
         if config.provider == "landmarks" and not there:
@@ -97,20 +114,34 @@ class Estimate(Stage[EstimateConfig]):
             return estimate_body(network, view, model, fit_keypoints=config.fit_keypoints)
         fit = FitConfig() if config.fit_keypoints else FitConfig(steps=0)
         return estimate_from_landmarks(
-            load_lifter(config.lifter, device), network, view, landmarks, model, fit=fit,
-            merge=MergeConfig(strength=config.picture), doubt=config.provider != "landmarks",
-        )  # fmt: skip
+            load_lifter(config.lifter, device),
+            network,
+            view,
+            landmarks,
+            model,
+            fit=fit,
+            merge=MergeConfig(strength=config.picture),
+            doubt=config.provider != "landmarks",
+        )
 
     def _read(self, data: bytes, model: BodyModel, view: View) -> Body:
         """The body of the sidecar file, turned and placed."""
-        from models.estimator.given import UnknownBody, read_body, upright
-        from models.estimator.placing import box_overlap, mask_box, place_body, projected_box, turn_upright
+        from turnaround.models.estimator.given import UnknownBody, read_body, upright
+        from turnaround.models.estimator.placing import (
+            box_overlap,
+            mask_box,
+            place_body,
+            projected_box,
+            turn_upright,
+        )
 
         config = self.config
         try:
             body, placed = read_body(data, config.person)
         except UnknownBody as error:
-            raise StageError(f"{error}; or remove the file beside the photo to let the network estimate the body") from error
+            raise StageError(
+                f"{error}; or remove the file beside the photo to let the network estimate the body"
+            ) from error
         if config.axes == "opengl" or (config.axes == "auto" and not upright(body)):
             log.warning("the given body is turned by 180 degrees about x (its axes point y up)")
             body = turn_upright(body)
@@ -119,5 +150,7 @@ class Estimate(Stage[EstimateConfig]):
         overlap = box_overlap(projected_box(model, body, view), mask_box(view)) if placed else 0.0
         if config.placement == "auto" and overlap > 0.6:
             return body
-        log.warning("the given body is placed by the mask (its own position covers %.0f %% of it)", 100 * overlap)
+        log.warning(
+            "the given body is placed by the mask (its own position covers %.0f %% of it)", 100 * overlap
+        )
         return place_body(model, body, view)

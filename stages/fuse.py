@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
-
-from pipeline.stage import Stage, StageConfig
+from turnaround.pipeline.stage import Stage, StageConfig
 
 if TYPE_CHECKING:
     import torch
-
-    from pipeline.types import Body, View
+    from turnaround.pipeline.values.types import Body, View
 
 
 class FuseConfig(StageConfig):
     """Settings of `fuse`."""
 
-    weights: str = Field("hgm_fusion", description="embedded weight, or the path of a safetensors file written by models.hgm.train")
+    weights: str = Field(
+        "hgm_fusion",
+        description="embedded weight, or the path of a safetensors file written by models.hgm.train",
+    )
     body: str = Field("body", description="body model: the embedded one, or the path of SMPLX_NEUTRAL.npz")
     use_body: bool = Field(True, description="false: Gaussians from the pictures alone (an ablation)")
     use_back: bool = Field(True, description="false: the network sees the front alone (an ablation)")
@@ -39,14 +40,16 @@ class Fuse(Stage[FuseConfig]):
 
     def run(self, *, device: torch.device, view: View, back: View, body: Body) -> dict[str, Any]:
         """Final Gaussians and four views of them."""
-        from models.hgm.rendering import orbit_views
-        from models.hgm.weights import load_hgm
-        from pipeline.camera import orbit_cameras
-        from pipeline.crop import NETWORKS, at_camera, networks_copy
+        from turnaround.models.hgm.rendering import orbit_views
+        from turnaround.models.hgm.weights import load_hgm
+        from turnaround.pipeline.values.camera import orbit_cameras
+        from turnaround.pipeline.values.crop import NETWORKS, at_camera, networks_copy
 
         config = self.config
         model = load_hgm(config.weights, config.body, device)
         front = networks_copy(view)
-        pictures = [front, at_camera(back, orbit_cameras([180.0], NETWORKS)[0])] if config.use_back else [front]
+        pictures = (
+            [front, at_camera(back, orbit_cameras([180.0], NETWORKS)[0])] if config.use_back else [front]
+        )
         gaussians = model.reconstruct(pictures, body if config.use_body else None).merged
         return {"gaussians": gaussians.to("cpu"), "views": orbit_views(gaussians, config.size)}

@@ -8,19 +8,18 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from pipeline.stage import StageError
+from turnaround.pipeline.stage import StageError
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
-
-    from models.landmarks.framing import Finding
-    from models.matting.cutout import Square
-    from models.matting.model import MaskNetwork
-    from models.matting.people import Person
-    from models.matting.scene import Scene, Somebody
-    from pipeline.types import Camera
-    from stages.prepare import PrepareConfig
+    from turnaround.models.landmarks.framing import Finding
+    from turnaround.models.matting.cutout import Square
+    from turnaround.models.matting.model import MaskNetwork
+    from turnaround.models.matting.pieces import Person
+    from turnaround.models.matting.scene import Scene, Somebody
+    from turnaround.pipeline.values.types import Camera
+    from turnaround.stages.prepare import PrepareConfig
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +56,7 @@ class Located:
 
     def camera(self, size: int) -> Camera:
         """The canonical camera, looking at `close` alone with `size` pixels."""
-        from pipeline.camera import canonical_camera, cropped
+        from turnaround.pipeline.values.camera import canonical_camera, cropped
 
         (x, y, side), (left, top, close) = self.square, self.close
         scale = size / side
@@ -73,7 +72,7 @@ class Locator:
 
     def locate(self, image: bytes, mask: bytes | None) -> Located:
         """Find the person that the settings ask for; StageError where there is nobody, or no clear one."""
-        from models.matting.scene import owner
+        from turnaround.models.matting.scene import owner
 
         scene, people = self.opened(image, mask)
         if scene.given is None:
@@ -92,22 +91,27 @@ class Locator:
 
         A mask that surely means something else than it says is mended; StageError for one of something else.
         """
-        from models.matting.believed import Contradiction, comparable, judged
-        from models.matting.mends import lit
-        from models.matting.scene import open_scene
-        from pipeline.photo import encode_mask
+        from turnaround.models.matting.believed import Contradiction, comparable, judged
+        from turnaround.models.matting.mends import lit
+        from turnaround.models.matting.scene import open_scene
+        from turnaround.pipeline.photos.photo import encode_mask
 
         if mask is not None and not self.config.trust:
             mask, level = lit(mask)
             if level < 1:
-                log.warning("the mask beside the photo is at most %.0f %% white: that is taken as the person", 100 * level)
+                log.warning(
+                    "the mask beside the photo is at most %.0f %% white: that is taken as the person",
+                    100 * level,
+                )
         scene = open_scene(image, mask)
         people = self.people(scene)
         if scene.given is None or self.config.trust:
             return scene, people
         networks = bool(landmark_networks(self.config))
         try:
-            verdict = judged(image, mask, scene, people, None if networks else lambda: self.mask_of_all(scene))
+            verdict = judged(
+                image, mask, scene, people, None if networks else lambda: self.mask_of_all(scene)
+            )
         except Contradiction as error:
             raise StageError(str(error)) from error
         if not verdict.said:
@@ -125,7 +129,7 @@ class Locator:
 
     def people(self, scene: Scene) -> list[Somebody]:
         """Find the people of comparable size, the largest first; [] where no landmark networks are used."""
-        from models.matting.scene import everybody
+        from turnaround.models.matting.scene import everybody
 
         if not landmark_networks(self.config):
             if self.config.landmarks == "auto":
@@ -139,8 +143,7 @@ class Locator:
     def told(self, scene: Scene, somebody: Somebody) -> np.ndarray:
         """Find the soft mask (h, w) of a person whom the landmark networks see."""
         import torch
-
-        from models.matting.told import told_mask
+        from turnaround.models.matting.claim import told_mask
 
         image = torch.from_numpy(scene.pixels).to(self.device)
         return told_mask(self._network(), image, somebody.mask, somebody.others).cpu().numpy()
@@ -148,20 +151,21 @@ class Locator:
     def mask_of_all(self, scene: Scene) -> np.ndarray:
         """Find the soft mask (h, w) of all people by the matting network; it takes what stands out."""
         import torch
-
-        from models.matting import person_mask
+        from turnaround.models.matting import person_mask
 
         return person_mask(self._network(), torch.from_numpy(scene.pixels).to(self.device)).cpu().numpy()
 
     def _seen(self, scene: Scene, somebody: Somebody) -> Located:
         """A person whom the landmark networks see."""
-        from models.landmarks.framing import extent, findings
-        from models.matting.close import close_square
-        from models.matting.people import person_of, reduced
-        from models.matting.scene import stood_upright
+        from turnaround.models.landmarks.framing import extent, findings
+        from turnaround.models.matting.close import close_square
+        from turnaround.models.matting.pieces import person_of, reduced
+        from turnaround.models.matting.scene import stood_upright
 
         quarters = 0
-        if self.config.turn == "auto" and self.config.framing != "frame":  # a frame that is kept has its own camera
+        if (
+            self.config.turn == "auto" and self.config.framing != "frame"
+        ):  # a frame that is kept has its own camera
             scene, somebody, quarters = stood_upright(scene, somebody, self.config.landmark_network)
         if quarters:
             kept = "--set stages.prepare.turn=never keeps it as it is"
@@ -182,7 +186,7 @@ class Locator:
 
     def _stands_out(self, scene: Scene) -> Located:
         """The person of a mask alone: of the given one, or of the matting network's."""
-        from models.matting.close import close_square
+        from turnaround.models.matting.close import close_square
 
         mask = self.mask_of_all(scene) if scene.given is None else scene.given
         person, soft = self._piece(mask, fill_holes=scene.given is None)
@@ -191,7 +195,7 @@ class Locator:
 
     def _piece(self, soft: np.ndarray, *, fill_holes: bool) -> tuple[Person, np.ndarray]:
         """The person that the settings ask for, of a mask of all people, and their mask (h, w)."""
-        from models.matting.people import find_people, only, rivals
+        from turnaround.models.matting.pieces import find_people, only, rivals
 
         people = find_people(soft)
         if not people:
@@ -200,7 +204,7 @@ class Locator:
         return person, only(person, soft, fill_holes=fill_holes)
 
     def _square(self, scene: Scene, soft: np.ndarray, person: Person) -> Square:
-        from models.matting.cutout import frame_square, person_square, usual_framing
+        from turnaround.models.matting.cutout import frame_square, person_square, usual_framing
 
         framing = self.config.framing
         if framing == "auto":
@@ -208,7 +212,7 @@ class Locator:
         return frame_square(scene.shape) if framing == "frame" else person_square(soft, person)
 
     def _network(self) -> MaskNetwork:
-        from models.matting import HubMatting, load_matting
+        from turnaround.models.matting import HubMatting, load_matting
 
         config = self.config
         if config.matting == "embedded":
@@ -221,7 +225,7 @@ class Locator:
 
 def landmark_networks(config: PrepareConfig) -> tuple[str, ...]:
     """Name the fetched networks that the settings use; () without, or where auto does not find them all."""
-    from models.landmarks.files import available
+    from turnaround.models.landmarks.files import available
 
     names = _network_names(config.landmark_network)
     wanted = config.landmarks == "blazepose" or (config.landmarks == "auto" and available(names))
@@ -260,7 +264,7 @@ def tell(said: Sequence[Finding], allow_truncated: bool) -> None:
 
 def check_borders(person: Person, given: bool, allow_truncated: bool) -> None:
     """Warn where a little of a mask's person is cut off; StageError where much is."""
-    from models.matting.people import cut_sides
+    from turnaround.models.matting.pieces import cut_sides
 
     sides = cut_sides(person)
     if not sides:
@@ -283,7 +287,7 @@ def _network_names(variant: str) -> tuple[str, ...]:
 @lru_cache(maxsize=1)
 def _tell_what_is_missing(variant: str) -> None:
     """Warn once a process."""
-    from models.landmarks.files import available
+    from turnaround.models.landmarks.files import available
 
     missing = ", ".join(name for name in _network_names(variant) if not available([name]))
     cost = "without them bodies on photographs are often wrong"

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
-
-from pipeline.stage import Stage, StageConfig
+from turnaround.pipeline.stage import Stage, StageConfig
 
 if TYPE_CHECKING:
     import torch
-
-    from stages.locating import Located
+    from turnaround.stages.locating import Located
 
 
 class PrepareConfig(StageConfig):
     """Settings of `prepare`."""
 
-    size: int = Field(1024, ge=64, le=2048, description="pixels of the square picture, which the person fills")
+    size: int = Field(
+        1024, ge=64, le=2048, description="pixels of the square picture, which the person fills"
+    )
     matting: Literal["embedded", "hub"] = Field(
         "embedded",
         description="network for photos without alpha channel or mask beside them",
@@ -37,8 +37,8 @@ class PrepareConfig(StageConfig):
         "auto",
         description="person: the canonical camera stands where it usually does before the person; "
         "frame: it is the one that took the frame; "
-        "auto: frame for square cut-outs with the person at a usual height, else person"
-    )  # fmt: skip
+        "auto: frame for square cut-outs with the person at a usual height, else person",
+    )
     allow_truncated: bool = Field(
         False,
         description="go on with people whose larger part is outside of the picture",
@@ -73,21 +73,23 @@ class Prepare(Stage[PrepareConfig]):
 
     def weights(self) -> tuple[str, ...]:
         """The matting network's, of the hub too, and the landmark networks' that are used."""
-        from models.hub_source import weight_name
-        from stages.locating import landmark_networks
+        from turnaround.models.hub_source import weight_name
+        from turnaround.stages.locating import landmark_networks
 
         c = self.config
-        hub = (weight_name(c.hub_model, local_only=c.local_files_only),) if c.hub_model else ()  # without one `run` says so
+        hub = (
+            (weight_name(c.hub_model, local_only=c.local_files_only),) if c.hub_model else ()
+        )  # without one `run` says so
         matting = (c.weights,) if c.matting == "embedded" else hub
         return (*matting, *landmark_networks(self.config))
 
     def run(self, *, device: torch.device, image: bytes, mask: bytes | None) -> dict[str, Any]:
         """Values of `makes`; StageError where there is nobody, or no clear one."""
-        from models.matting.close import part_under
-        from models.matting.cutout import cut_square
-        from pipeline.preview import overlay
-        from pipeline.types import View
-        from stages.locating import Locator
+        from turnaround.models.matting.close import part_under
+        from turnaround.models.matting.cutout import cut_square
+        from turnaround.pipeline.formats.preview import overlay
+        from turnaround.pipeline.values.types import View
+        from turnaround.stages.locating import Locator
 
         size = self.config.size
         found = Locator(self.config, device).locate(image, mask)
@@ -103,9 +105,9 @@ class Prepare(Stage[PrepareConfig]):
 
     def _landmarks(self, found: Located) -> dict[str, Any]:
         """The person's, in pixels of the view."""
-        from models.landmarks.record import absent
-        from models.matting.scene import landmarks_in
-        from stages.locating import landmark_networks
+        from turnaround.models.landmarks.record import absent
+        from turnaround.models.matting.scene import landmarks_in
+        from turnaround.stages.locating import landmark_networks
 
         if found.somebody is None:
             used = landmark_networks(self.config)
@@ -114,12 +116,12 @@ class Prepare(Stage[PrepareConfig]):
         return landmarks_in(found.scene, found.somebody, found.close, size, network)
 
     def beside(self, output: str, value: bytes, *, device: torch.device, **inputs: Any) -> bytes:
-        """A mask of the whole photo whose close view has the mask `value`; one of the photo's shape is taken as it is."""
+        """A mask of the whole photo whose close view has the mask `value`; one of the photo's shape is taken
+        as it is."""
         import numpy as np
-
-        from models.matting.cutout import paste_square
-        from pipeline.photo import decode_mask, encode_mask
-        from stages.locating import Locator
+        from turnaround.models.matting.cutout import paste_square
+        from turnaround.pipeline.photos.photo import decode_mask, encode_mask
+        from turnaround.stages.locating import Locator
 
         found = Locator(self.config, device).locate(inputs["image"], inputs["mask"])
         size = self.config.size

@@ -1,4 +1,5 @@
-"""Stage 04: the estimated body is fitted to the photo, to normals and to the coarse model's own side views."""
+"""Stage 04: the estimated body is fitted to the photo, to normals and to the coarse model's own side
+views."""
 
 from __future__ import annotations
 
@@ -6,15 +7,13 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
-
-from pipeline.stage import Stage, StageConfig, StageError, Trace
+from turnaround.pipeline.stage import Stage, StageConfig, StageError, Trace
 
 if TYPE_CHECKING:
     import torch
-
-    from models.body import BodyModel
-    from models.refinement import GaussianModel, NormalModel, Refinement, RefinementConfig
-    from pipeline.types import Body, Gaussians, View
+    from turnaround.models.body.model import BodyModel
+    from turnaround.models.refinement import GaussianModel, NormalModel, Refinement, RefinementConfig
+    from turnaround.pipeline.values.types import Body, Gaussians, View
 
 log = logging.getLogger(__name__)
 
@@ -25,26 +24,40 @@ OWN_KEYPOINTS = 0.1  # weight of the estimator's own keypoints against that of l
 class RefineConfig(StageConfig):
     """Settings of `refine`.
 
-    The defaults hold the fit near the estimate: the embedded estimator is nearer to the truth than clothed outlines
-    alone can bring a body. Side views are off, because the embedded HGM model draws the body that it is fed: on 8 people
-    held out, 37.5 mm became 35.2 with them and 34.2 without (docs/refinement.md). `configs/paper.yaml` has the paper's.
+    The defaults hold the fit near the estimate: the embedded estimator is nearer to the truth than clothed
+    outlines alone can bring a body. Side views are off, because the embedded HGM model draws the body that it
+    is fed: on 8 people held out, 37.5 mm became 35.2 with them and 34.2 without (docs/refinement.md).
+    `configs/presets/paper.yaml` has the paper's.
     """
 
     enabled: bool = Field(True, description="false: the estimate goes on as it is")
-    side_views: bool = Field(False, description="fit the masks of the coarse model's other views (paper: true)")
+    side_views: bool = Field(
+        False, description="fit the masks of the coarse model's other views (paper: true)"
+    )
     normals: bool = Field(True, description="fit front and back normals")
     joints: bool = Field(True, description="fit 2D keypoints")
     iterations: int = Field(45, ge=1, description="steps of the fit")
-    model_every: int = Field(15, ge=1, description="the HGM model and the normals are computed anew after so many steps")
-    feed_body_from: int = Field(0, ge=0, description="the body is withheld from the HGM model before this step (paper: 15)")
-    feed_normals_from: int = Field(15, ge=0, description="the body is withheld from the normal network before this step")
+    model_every: int = Field(
+        15, ge=1, description="the HGM model and the normals are computed anew after so many steps"
+    )
+    feed_body_from: int = Field(
+        0, ge=0, description="the body is withheld from the HGM model before this step (paper: 15)"
+    )
+    feed_normals_from: int = Field(
+        15, ge=0, description="the body is withheld from the normal network before this step"
+    )
     views: int = Field(12, ge=2, description="cameras around the person, the photo's among them")
     size: int = Field(256, ge=64, description="pixels of the fitted masks")
     front_weight: float = Field(10.0, gt=0, description="of the photo's mask")
     side_weight: float = Field(1.0, ge=0, description="of each other view's mask")
     normal_weight: float = Field(1.0, ge=0, description="of the normals")
     joint_weight: float = Field(1.0, ge=0, description="of the keypoints")
-    inside_weight: float = Field(0.5, ge=0, le=1, description="of mask that the body leaves uncovered, where clothes are, from inside_from")
+    inside_weight: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="of mask that the body leaves uncovered, where clothes are, from inside_from",
+    )
     inside_from: int = Field(0, ge=0, description="step from which inside_weight holds; 1 before")
     pose_prior: float = Field(15.0, ge=0, description="pull of the joint rotations to the estimate")
     shape_prior: float = Field(0.02, ge=0, description="pull of the betas to the estimate")
@@ -52,10 +65,19 @@ class RefineConfig(StageConfig):
     pose_rate: float = Field(0.02, gt=0, description="step size of the joint rotations, radians")
     shape_rate: float = Field(0.04, gt=0, description="step size of the betas")
     translation_rate: float = Field(0.005, gt=0, description="step size of the position, metres")
-    hgm: str = Field("hgm_coarse", description="embedded weight of the coarse model, or the path of a safetensors file")
-    normal_weights: str = Field("normals", description="embedded weight of the normal network, or the path of a safetensors file")
-    normal_folder: str = Field("", description="folder with normals_front.png and normals_back.png made elsewhere (ICON, ECON) instead")
-    body: str = Field("body", description="body model: 'body' is the free one, else the path of SMPLX_NEUTRAL.npz")
+    hgm: str = Field(
+        "hgm_coarse", description="embedded weight of the coarse model, or the path of a safetensors file"
+    )
+    normal_weights: str = Field(
+        "normals", description="embedded weight of the normal network, or the path of a safetensors file"
+    )
+    normal_folder: str = Field(
+        "",
+        description="folder with normals_front.png and normals_back.png made elsewhere (ICON, ECON) instead",
+    )
+    body: str = Field(
+        "body", description="body model: 'body' is the free one, else the path of SMPLX_NEUTRAL.npz"
+    )
 
 
 class Refine(Stage[RefineConfig]):
@@ -63,12 +85,20 @@ class Refine(Stage[RefineConfig]):
 
     name, version = "refine", 5
     needs = {
-        "view": "prepare.view", "landmarks": "prepare.landmarks", "body": "estimate.body", "keypoints": "estimate.keypoints",
-    }  # fmt: skip
+        "view": "prepare.view",
+        "landmarks": "prepare.landmarks",
+        "body": "estimate.body",
+        "keypoints": "estimate.keypoints",
+    }
     makes = {
-        "body": "Body", "gaussians": "Gaussians", "masks": "Images", "normals_front": "Image", "normals_back": "Image", "trace": "Trace",
+        "body": "Body",
+        "gaussians": "Gaussians",
+        "masks": "Images",
+        "normals_front": "Image",
+        "normals_back": "Image",
+        "trace": "Trace",
         "path": "Body",
-    }  # fmt: skip
+    }
     device = "gpu"
     Config = RefineConfig
 
@@ -76,27 +106,34 @@ class Refine(Stage[RefineConfig]):
         """The coarse model's, the source of the normals, and the body model."""
         return (self.config.hgm, self.config.normal_folder or self.config.normal_weights, self.config.body)
 
-    def run(self, *, device: torch.device, view: View, landmarks: Trace, body: Body, keypoints: Trace) -> dict[str, Any]:
+    def run(
+        self, *, device: torch.device, view: View, landmarks: Trace, body: Body, keypoints: Trace
+    ) -> dict[str, Any]:
         """Values of `makes`; StageError where the mask is empty or the body is not before the camera."""
         from dataclasses import replace
         from pathlib import Path
 
-        from models.body import BodyModel
-        from models.hgm.weights import load_hgm
-        from models.landmarks.record import keypoints_at
-        from pipeline.crop import networks_copy
-        from pipeline.normal_image import encode_normals
+        from turnaround.models.body.model import BodyModel
+        from turnaround.models.hgm.weights import load_hgm
+        from turnaround.models.landmarks.record import keypoints_at
+        from turnaround.pipeline.formats.normal_image import encode_normals
+        from turnaround.pipeline.values.crop import networks_copy
 
         close, view = view.camera, networks_copy(view)
         keypoints = keypoints_at(keypoints, close, view.camera)
         file = None if self.config.body == "body" else Path(self.config.body)
-        model, there = BodyModel.shared(file), BodyModel.shared(file, device)  # for the networks' inputs, and where the fit runs
+        model, there = (
+            BodyModel.shared(file),
+            BodyModel.shared(file, device),
+        )  # for the networks' inputs, and where the fit runs
         hgm = load_hgm(self.config.hgm, self.config.body, device)
         coarse: GaussianModel = lambda fed: hgm.reconstruct([view], fed).merged  # noqa: E731
         normals = self._normal_model(model, view, device)
         # landmarks have no pelvis; the picture's network, which may have been asked for all the same, has
         independent = landmarks.get("source") != "none" and "pelvis" not in keypoints
-        refined, settings = self._refine(there, view, body.to(device), keypoints, coarse, normals, independent)
+        refined, settings = self._refine(
+            there, view, body.to(device), keypoints, coarse, normals, independent
+        )
         refined = replace(refined, body=refined.body.to("cpu"), path=refined.path.to("cpu"))
         gaussians = coarse(refined.body).to("cpu")
         front, back = normals(refined.body)
@@ -113,43 +150,75 @@ class Refine(Stage[RefineConfig]):
 
     def settings(self) -> RefinementConfig:
         """The settings of the fit; a switch that is off is a weight of 0."""
-        from models.refinement import RefinementConfig
+        from turnaround.models.refinement import RefinementConfig
 
         c = self.config
         return RefinementConfig(
-            iterations=c.iterations, model_every=c.model_every, feed_body_from=c.feed_body_from,
-            feed_normals_from=c.feed_normals_from, views=c.views, size=c.size,
-            front_weight=c.front_weight, side_weight=c.side_weight * c.side_views, normal_weight=c.normal_weight * c.normals,
-            joint_weight=c.joint_weight * c.joints, inside_weight=c.inside_weight, pose_prior=c.pose_prior, shape_prior=c.shape_prior,
-            depth_prior=c.depth_prior, inside_from=c.inside_from, pose_rate=c.pose_rate, shape_rate=c.shape_rate,
+            iterations=c.iterations,
+            model_every=c.model_every,
+            feed_body_from=c.feed_body_from,
+            feed_normals_from=c.feed_normals_from,
+            views=c.views,
+            size=c.size,
+            front_weight=c.front_weight,
+            side_weight=c.side_weight * c.side_views,
+            normal_weight=c.normal_weight * c.normals,
+            joint_weight=c.joint_weight * c.joints,
+            inside_weight=c.inside_weight,
+            pose_prior=c.pose_prior,
+            shape_prior=c.shape_prior,
+            depth_prior=c.depth_prior,
+            inside_from=c.inside_from,
+            pose_rate=c.pose_rate,
+            shape_rate=c.shape_rate,
             translation_rate=c.translation_rate,
-        )  # fmt: skip
+        )
 
     def _refine(
-        self, model: BodyModel, view: View, body: Body, keypoints: Trace, coarse: GaussianModel, normals: NormalModel, independent: bool
+        self,
+        model: BodyModel,
+        view: View,
+        body: Body,
+        keypoints: Trace,
+        coarse: GaussianModel,
+        normals: NormalModel,
+        independent: bool,
     ) -> tuple[Refinement, RefinementConfig]:
         import dataclasses
 
-        from models.refinement import Refinement, gather_evidence, masks_of_gaussians, refine_body, stack
+        from turnaround.models.refinement import (
+            Refinement,
+            gather_evidence,
+            masks_of_gaussians,
+            refine_body,
+            stack,
+        )
 
         settings = self.settings()
         if not independent:  # the estimate's own keypoints share its errors
             settings = dataclasses.replace(settings, joint_weight=OWN_KEYPOINTS * settings.joint_weight)
         if not self.config.enabled:
-            return Refinement(body, None, {"iterations": [], "kept": "iteration 0", "poor_fit": []}, stack([body])), settings
+            return Refinement(
+                body, None, {"iterations": [], "kept": "iteration 0", "poor_fit": []}, stack([body])
+            ), settings
         evidence = gather_evidence(view, keypoints, views=settings.views, size=settings.size)
         try:
             masks = masks_of_gaussians(coarse)
-            refined = refine_body(body, evidence, model, settings, masks=masks, normals=normals, independent=independent)
+            refined = refine_body(
+                body, evidence, model, settings, masks=masks, normals=normals, independent=independent
+            )
         except ValueError as error:
-            raise StageError(f"the body cannot be fitted to the photo: {error}; look at the overlays of prepare and estimate") from error
+            raise StageError(
+                f"the body cannot be fitted to the photo: {error}; look at the overlays of prepare and "
+                f"estimate"
+            ) from error
         for reason in refined.trace["poor_fit"]:
             log.warning("poor fit: %s", reason)
         return refined, settings
 
     def _normal_model(self, model: BodyModel, view: View, device: torch.device) -> NormalModel:
         """Normals of front and back given a body, from the network or from pictures made elsewhere."""
-        from models.normals import load_normals, normal_model
+        from turnaround.models.normals.network import load_normals, normal_model
 
         if self.config.normal_folder:
             given = _given_normals(self.config.normal_folder)
@@ -162,22 +231,23 @@ def _given_normals(folder: str) -> torch.Tensor:
     from pathlib import Path
 
     import torch
-
-    from models.normals import load_normal_maps
-    from pipeline.codecs import load_image
+    from turnaround.models.normals.network import load_normal_maps
+    from turnaround.pipeline.formats.codecs import load_image
 
     pictures = []
     for name in ("normals_front.png", "normals_back.png"):
         file = Path(folder) / name
         if not file.is_file():
-            raise StageError(f"normal_folder={folder}: {name} is missing; expected normals_front.png and normals_back.png")
+            raise StageError(
+                f"normal_folder={folder}: {name} is missing; expected normals_front.png and normals_back.png"
+            )
         pictures.append(load_image(file)[..., :3])
     pair = load_normal_maps(*pictures)
     return torch.stack([pair.front, pair.back])
 
 
 def _front_and_back(view: View, size: int) -> tuple[Any, Any]:
-    from pipeline.camera import orbit_cameras, resize
+    from turnaround.pipeline.values.camera import orbit_cameras, resize
 
     return resize(view.camera, size), orbit_cameras([180.0], size)[0]
 
@@ -188,13 +258,15 @@ def mask_pictures(
     """Four views by azimuth: the refined model's mask in grey, the body before in red and after in green."""
     import numpy as np
     import torch
-
-    from models.refinement import circle, compare_masks, masks_of_gaussians
-    from models.silhouette import body_masks
+    from turnaround.models.mesh.silhouette import body_masks
+    from turnaround.models.refinement import circle, compare_masks, masks_of_gaussians
 
     cameras = circle(view.camera, 12, settings.size)[torch.tensor([1, 3, 6, 9])]
     faces = model.skin_faces.cpu().numpy().astype(np.int32)
     with torch.no_grad():
         old, new = (body_masks(model(body).vertices, faces, cameras) for body in (before, after))
     seen = masks_of_gaussians(lambda _body: gaussians)(after, cameras)
-    return {f"{azimuth:03d}": compare_masks(seen[k], old[k], new[k]) for k, azimuth in enumerate((30, 90, 180, 270))}
+    return {
+        f"{azimuth:03d}": compare_masks(seen[k], old[k], new[k])
+        for k, azimuth in enumerate((30, 90, 180, 270))
+    }

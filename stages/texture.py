@@ -1,17 +1,16 @@
-"""Stage 09: the mesh with an atlas and a base colour baked from photo, back view, sides and the vertices' colours."""
+"""Stage 09: the mesh with an atlas and a base colour baked from photo, back view, sides and the vertices'
+colours."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
-
-from pipeline.stage import Stage, StageConfig, StageError
+from turnaround.pipeline.stage import Stage, StageConfig, StageError
 
 if TYPE_CHECKING:
     import torch
-
-    from pipeline.types import Mesh, TexturedMesh, View
+    from turnaround.pipeline.values.types import Mesh, TexturedMesh, View
 
 PREVIEW_AZIMUTHS = (0, 90, 180, 270)
 ATLAS_PICTURE = 1024  # texels of the picture for people; the files beside the mesh hold all of them
@@ -21,7 +20,12 @@ class TextureConfig(StageConfig):
     """Settings of `texture`."""
 
     size: int = Field(2048, ge=64, le=8192, description="texels of a side")
-    faces: int = Field(20000, ge=100, le=100000, description="faces of the textured mesh; the atlas takes the longer, the more")
+    faces: int = Field(
+        20000,
+        ge=100,
+        le=100000,
+        description="faces of the textured mesh; the atlas takes the longer, the more",
+    )
     padding: int = Field(8, ge=1, le=64, description="texels of 2,048 between two charts of the atlas")
     photo: float = Field(2.0, ge=0, description="weight of the photo, which sees the front")
     back: float = Field(1.0, ge=0, description="weight of the view from behind")
@@ -34,15 +38,21 @@ class Texture(Stage[TextureConfig]):
 
     name, version = "texture", 2
     needs = {
-        "mesh": "detail.mesh", "photo": "prepare.view", "back": "back_view.view", "right": "detail.side_090", "left": "detail.side_270",
-    }  # fmt: skip
+        "mesh": "detail.mesh",
+        "photo": "prepare.view",
+        "back": "back_view.view",
+        "right": "detail.side_090",
+        "left": "detail.side_270",
+    }
     makes = {"mesh": "TexturedMesh", "atlas": "Image", "previews": "Images"}
     Config = TextureConfig
 
-    def run(self, *, device: torch.device, mesh: Mesh, photo: View, back: View, right: View, left: View) -> dict[str, Any]:
+    def run(
+        self, *, device: torch.device, mesh: Mesh, photo: View, back: View, right: View, left: View
+    ) -> dict[str, Any]:
         """The textured mesh, a picture of its texture, and pictures of it from four sides."""
-        from models.texture.bake import bake
-        from models.texture.unwrapped import unwrapped
+        from turnaround.models.texture.bake import bake
+        from turnaround.models.texture.unwrapped import unwrapped
 
         config = self.config
         try:
@@ -60,9 +70,11 @@ class Texture(Stage[TextureConfig]):
         return avg_pool2d(mesh.texture.permute(2, 0, 1), step).permute(1, 2, 0)
 
     def _previews(self, mesh: TexturedMesh) -> dict[str, torch.Tensor]:
-        from models.mesh_view import textured_pictures
-        from pipeline.close_orbit import close_orbit
+        from turnaround.models.mesh.view import textured_pictures
+        from turnaround.pipeline.values.close_orbit import close_orbit
 
         cameras = close_orbit(mesh.vertices, PREVIEW_AZIMUTHS, self.config.preview_size)
         pictures = textured_pictures(mesh, cameras)
-        return {f"{azimuth:03d}": picture for azimuth, picture in zip(PREVIEW_AZIMUTHS, pictures, strict=True)}
+        return {
+            f"{azimuth:03d}": picture for azimuth, picture in zip(PREVIEW_AZIMUTHS, pictures, strict=True)
+        }

@@ -1,20 +1,19 @@
-"""Stage 10: a film of the Gaussians turning, the photo in its corner, and a contact sheet of Gaussians and mesh."""
+"""Stage 10: a film of the Gaussians turning, the photo in its corner, and a contact sheet of Gaussians and
+mesh."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
-
-from pipeline.stage import Stage, StageConfig
+from turnaround.pipeline.stage import Stage, StageConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy as np
     import torch
-
-    from pipeline.types import Camera, Gaussians, Mesh, TexturedMesh, View
+    from turnaround.pipeline.values.types import Camera, Gaussians, Mesh, TexturedMesh, View
 
 CHUNK = 6  # frames that are in memory at a time
 
@@ -25,10 +24,16 @@ class TurntableConfig(StageConfig):
     frames: int = Field(90, ge=2, le=1440, description="frames of one turn")
     fps: int = Field(30, ge=1, le=120, description="frames a second")
     size: int = Field(1080, ge=64, le=2048, description="pixels of the square film, or of each of its halves")
-    halves: Literal["gaussians", "both"] = Field("gaussians", description="both: the textured mesh turns beside the Gaussians")
-    inset: float = Field(0.22, ge=0, le=0.5, description="share of the film's side that the photo in its corner has; 0: none")
+    halves: Literal["gaussians", "both"] = Field(
+        "gaussians", description="both: the textured mesh turns beside the Gaussians"
+    )
+    inset: float = Field(
+        0.22, ge=0, le=0.5, description="share of the film's side that the photo in its corner has; 0: none"
+    )
     elevation: float = Field(5.0, ge=-60, le=60, description="degrees from which the camera looks down")
-    sheet_size: int = Field(320, ge=64, le=1024, description="pixels of a cell of the contact sheet, before white is cut away")
+    sheet_size: int = Field(
+        320, ge=64, le=1024, description="pixels of a cell of the contact sheet, before white is cut away"
+    )
     sheet_views: int = Field(8, ge=1, le=24, description="azimuths of the contact sheet")
 
 
@@ -36,27 +41,35 @@ class Turntable(Stage[TurntableConfig]):
     """Shows the result from all sides."""
 
     name, version = "turntable", 4
-    needs = {"gaussians": "detail.gaussians", "mesh": "mesh.mesh", "textured": "texture.mesh", "view": "prepare.view"}
+    needs = {
+        "gaussians": "detail.gaussians",
+        "mesh": "mesh.mesh",
+        "textured": "texture.mesh",
+        "view": "prepare.view",
+    }
     makes = {"turntable": "Video", "sheet": "Image"}
     device = "gpu"
     Config = TurntableConfig
 
-    def run(self, *, device: torch.device, gaussians: Gaussians, mesh: Mesh, textured: TexturedMesh, view: View) -> dict[str, Any]:
+    def run(
+        self, *, device: torch.device, gaussians: Gaussians, mesh: Mesh, textured: TexturedMesh, view: View
+    ) -> dict[str, Any]:
         """The MP4 and the sheet (rows: Gaussians, mesh in its texture, its normals)."""
-        from pipeline.video import encode
+        from turnaround.pipeline.formats.video import encode
 
         return {
             "turntable": encode(self._frames(device, gaussians, textured, view), fps=self.config.fps),
             "sheet": self._sheet(device, gaussians, mesh, textured),
         }
 
-    def _frames(self, device: torch.device, gaussians: Gaussians, mesh: TexturedMesh, view: View) -> Iterator[np.ndarray]:
+    def _frames(
+        self, device: torch.device, gaussians: Gaussians, mesh: TexturedMesh, view: View
+    ) -> Iterator[np.ndarray]:
         import numpy as np
-
-        from models.film import as_bytes
-        from models.mesh_view import textured_pictures
-        from pipeline.close_orbit import close_orbit
-        from pipeline.preview import paste, person_cut_out
+        from turnaround.models.film import as_bytes
+        from turnaround.models.mesh.view import textured_pictures
+        from turnaround.pipeline.formats.preview import paste, person_cut_out
+        from turnaround.pipeline.values.close_orbit import close_orbit
 
         config = self.config
         azimuths = [360.0 * k / config.frames for k in range(config.frames)]
@@ -65,26 +78,38 @@ class Turntable(Stage[TurntableConfig]):
         for start in range(0, config.frames, CHUNK):
             some = cameras[start : start + CHUNK]
             pictures = paste(_splat(gaussians, some, device, 1), person)  # fine enough at its size
-            halves = [pictures] if config.halves == "gaussians" else [pictures, textured_pictures(mesh, some, supersample=1)]
-            yield from np.concatenate([as_bytes(half) for half in halves], 2) if len(halves) > 1 else as_bytes(halves[0])
+            halves = (
+                [pictures]
+                if config.halves == "gaussians"
+                else [pictures, textured_pictures(mesh, some, supersample=1)]
+            )
+            yield from (
+                np.concatenate([as_bytes(half) for half in halves], 2)
+                if len(halves) > 1
+                else as_bytes(halves[0])
+            )
 
-    def _sheet(self, device: torch.device, gaussians: Gaussians, mesh: Mesh, textured: TexturedMesh) -> torch.Tensor:
+    def _sheet(
+        self, device: torch.device, gaussians: Gaussians, mesh: Mesh, textured: TexturedMesh
+    ) -> torch.Tensor:
         import torch
-
-        from models.mesh_view import mesh_pictures, textured_pictures
-        from pipeline.close_orbit import close_orbit
-        from pipeline.preview import contact_sheet, trimmed
+        from turnaround.models.mesh.view import mesh_pictures, textured_pictures
+        from turnaround.pipeline.formats.preview import contact_sheet, trimmed
+        from turnaround.pipeline.values.close_orbit import close_orbit
 
         count = self.config.sheet_views
         azimuths = [360.0 * k / count for k in range(count)]
         cameras = close_orbit(mesh.vertices, azimuths, self.config.sheet_size)
-        rows = {"Gaussians": _splat(gaussians, cameras, device, 4), "mesh": textured_pictures(textured, cameras)}
+        rows = {
+            "Gaussians": _splat(gaussians, cameras, device, 4),
+            "mesh": textured_pictures(textured, cameras),
+        }
         rows["normals"] = mesh_pictures(mesh, cameras, "normals")
         labels = [f"{row} {azimuth:.0f}" for row in rows for azimuth in azimuths]
         return contact_sheet(list(trimmed(torch.cat(list(rows.values())))), labels, columns=count, tight=True)
 
 
 def _splat(gaussians: Gaussians, cameras: Camera, device: torch.device, most: int) -> torch.Tensor:
-    from models.splat.fine import rasterize_fine
+    from turnaround.models.splat.fine import rasterize_fine
 
     return rasterize_fine(gaussians.to(device), cameras.to(device), most=most).rgb.cpu()

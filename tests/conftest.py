@@ -4,7 +4,9 @@ import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads slow each other down on small machines
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
-os.environ.setdefault("TURNAROUND_PRECISION", "fp32")  # the same numbers on every machine; bfloat16 has tests of its own
+os.environ.setdefault(
+    "TURNAROUND_PRECISION", "fp32"
+)  # the same numbers on every machine; bfloat16 has tests of its own
 
 from hypothesis import settings
 from jaxtyping import install_import_hook
@@ -14,4 +16,11 @@ settings.register_profile("same", deadline=None, derandomize=True, max_examples=
 settings.load_profile("same")
 
 # the central types and the geometry are called with wrong shapes most easily; checking costs little there
-install_import_hook(["pipeline.types", "pipeline.camera", "pipeline.rotation"], "typecheck.checked")
+install_import_hook(
+    [
+        "turnaround.pipeline.values.types",
+        "turnaround.pipeline.values.camera",
+        "turnaround.pipeline.values.rotation",
+    ],
+    "typecheck.checked",
+)

@@ -1,1 +1,2 @@
-"""Readers of real datasets of scanned people, and their conversion to the views that training and evaluation read."""
+"""Readers of real datasets of scanned people, and their conversion to the views that training and evaluation
+read."""

@@ -1,4 +1,5 @@
-"""Real scans to the views sets that training and evaluation read: one .npz a scan; one broken scan does not stop the rest."""
+"""Real scans to the views sets that training and evaluation read: one .npz a scan; one broken scan does not
+stop the rest."""
 
 from __future__ import annotations
 
@@ -13,18 +14,17 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-
-from data.archive import save_npz
-from data.scans.custom_humans import CustomHumans
-from data.scans.fitting import fitted_body
-from data.scans.humman import HuMMan
-from data.scans.parameters import HandSpace, SourceBody
-from data.scans.renders import GPSRenders
-from data.scans.scan import ScanError, ScanReader
-from data.scans.splits import chosen
-from data.scans.thuman2 import THuman2
-from data.scans.views import scan_arrays
-from models.body import FREE_BODY, BodyModel
+from turnaround.data.scans.custom_humans import CustomHumans
+from turnaround.data.scans.fitting import fitted_body
+from turnaround.data.scans.humman import HuMMan
+from turnaround.data.scans.parameters import HandSpace, SourceBody
+from turnaround.data.scans.renders import GPSRenders
+from turnaround.data.scans.scan import ScanError, ScanReader
+from turnaround.data.scans.splits import chosen
+from turnaround.data.scans.thuman2 import THuman2
+from turnaround.data.scans.views import scan_arrays
+from turnaround.data.sets.archive import save_npz
+from turnaround.models.body.model import FREE_BODY, BodyModel
 
 logger = logging.getLogger(__name__)
 Layout = Literal["thuman2", "custom-humans", "humman", "gps-gaussian"]
@@ -45,7 +45,9 @@ class ConvertOptions:
     fits: Path | None = None  # folder of the fits, where it is not beside the scans
     unit: str = "m"  # of scans that are in metric units
     every: int = 1  # of a sequence, take every so-manieth frame
-    truth: bool | None = None  # keep the mesh and a photo for the evaluation; None: where the split is not "train"
+    truth: bool | None = (
+        None  # keep the mesh and a photo for the evaluation; None: where the split is not "train"
+    )
     workers: int = 1  # processes; 1 works in this one
 
 
@@ -68,7 +70,13 @@ def convert(layout: str, root: Path, out: Path, options: ConvertOptions) -> dict
             failed[name] = message
             logger.warning("%s: %s", name, message)
     seconds = round(time.perf_counter() - started, 1)
-    return {"out": str(out), "made": len(todo) - len(failed), "kept": len(names) - len(todo), "failed": failed, "seconds": seconds}
+    return {
+        "out": str(out),
+        "made": len(todo) - len(failed),
+        "kept": len(names) - len(todo),
+        "failed": failed,
+        "seconds": seconds,
+    }
 
 
 def split_names(layout: str, root: Path, options: ConvertOptions) -> list[str]:
@@ -123,7 +131,9 @@ def arrays_of(layout: str, root: Path, name: str, options: ConvertOptions) -> di
         return reader.arrays(name, model, meta, options.size, truth=truth)
     scan = reader.read(name)
     source = reader.source if isinstance(reader, THuman2 | CustomHumans) else None
-    return scan_arrays(scan, fitted_body(scan.fit, scan.mesh.vertices, model, source), model, meta, options.size, truth=truth)
+    return scan_arrays(
+        scan, fitted_body(scan.fit, scan.mesh.vertices, model, source), model, meta, options.size, truth=truth
+    )
 
 
 def _convert_one(layout: str, root: Path, out: Path, options: ConvertOptions, name: str) -> str | None:
@@ -138,7 +148,9 @@ def _convert_one(layout: str, root: Path, out: Path, options: ConvertOptions, na
     return None
 
 
-def _run(layout: str, root: Path, out: Path, options: ConvertOptions, names: list[str]) -> Iterator[tuple[str, str | None]]:
+def _run(
+    layout: str, root: Path, out: Path, options: ConvertOptions, names: list[str]
+) -> Iterator[tuple[str, str | None]]:
     if options.workers <= 1:
         for name in names:
             yield name, _convert_one(layout, root, out, options, name)

@@ -1,7 +1,9 @@
-"""Custom Humans: `mesh/NAME/mesh-fNNNNN.obj|.mtl|.png` and `smplx/NAME/mesh-fNNNNN.json|.pkl` with `mesh-fNNNNN_smplx.obj`.
+"""Custom Humans: `mesh/NAME/mesh-fNNNNN.obj|.mtl|.png` and `smplx/NAME/mesh-fNNNNN.json|.pkl` with
+`mesh-fNNNNN_smplx.obj`.
 
-The scans stand in the body's canonical frame: metres, y up, the root not rotated and the pelvis at the origin. The fits
-are of the male SMPL-X body with 12 hand coefficients relative to the flat hand (the authors' load_json_to_smplx).
+The scans stand in the body's canonical frame: metres, y up, the root not rotated and the pelvis at the
+origin. The fits are of the male SMPL-X body with 12 hand coefficients relative to the flat hand (the authors'
+load_json_to_smplx).
 """
 
 from __future__ import annotations
@@ -12,10 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-
-from data.scans.meshes import IMAGES, read_textured_obj, read_vertices
-from data.scans.parameters import SourceBody, body_of, read_fields
-from data.scans.scan import BodyFit, Scan, ScanError, check_height
+from turnaround.data.scans.meshes import IMAGES, read_textured_obj, read_vertices
+from turnaround.data.scans.parameters import SourceBody, body_of, read_fields
+from turnaround.data.scans.scan import BodyFit, Scan, ScanError, check_height
 
 UP = np.array([0, 1, 0], np.float32)
 
@@ -24,7 +25,13 @@ class CustomHumans:
     """Reader of the layout; see `data.scans.scan.ScanReader`. The two trees may also be merged into one."""
 
     def __init__(
-        self, root: Path, source: SourceBody | None = None, *, fits: Path | None = None, unit: float = 1.0, texture_size: int = 2048
+        self,
+        root: Path,
+        source: SourceBody | None = None,
+        *,
+        fits: Path | None = None,
+        unit: float = 1.0,
+        texture_size: int = 2048,
     ) -> None:
         self.meshes = root / "mesh" if (root / "mesh").is_dir() else root
         self.fits = fits or (root / "smplx" if (root / "smplx").is_dir() else self.meshes)
@@ -34,7 +41,11 @@ class CustomHumans:
 
     def names(self) -> Sequence[str]:
         """Folders with a mesh."""
-        return sorted(folder.name for folder in self.meshes.iterdir() if folder.is_dir() and any(folder.glob("mesh-f*.obj")))
+        return sorted(
+            folder.name
+            for folder in self.meshes.iterdir()
+            if folder.is_dir() and any(folder.glob("mesh-f*.obj"))
+        )
 
     def read(self, name: str) -> Scan:
         """One scan in metres, y up, the pelvis at the origin."""
@@ -46,13 +57,24 @@ class CustomHumans:
         fields = read_fields(parameters)
         body = body_of(parameters, fields, self.source.hands if self.source else None, flat_hand=True)
         body = replace(body, global_orient=torch.zeros(3), transl=torch.zeros(3))
-        mesh = read_textured_obj(file, [file.with_suffix(suffix) for suffix in IMAGES], scale=self.unit, texture_size=self.texture_size)
+        mesh = read_textured_obj(
+            file,
+            [file.with_suffix(suffix) for suffix in IMAGES],
+            scale=self.unit,
+            texture_size=self.texture_size,
+        )
         check_height(file, mesh.vertices, UP)
         given = [parameters.with_name(f"{file.stem}{ending}.obj") for ending in ("_smplx", "_smpl")]
-        vertices = next((read_vertices(path) * np.float32(self.unit) for path in given if path.is_file()), None)
+        vertices = next(
+            (read_vertices(path) * np.float32(self.unit) for path in given if path.is_file()), None
+        )
         return Scan(name, mesh, UP, BodyFit(parameters, body, "smplx", np.zeros(3, np.float32), vertices))
 
     def _parameters(self, name: str, stem: str) -> Path:
         folder = self.fits / name
-        candidates = [folder / f"{stem}{ending}{kind}" for ending in ("", "_smplx", "_smpl") for kind in (".json", ".pkl", ".npz")]
+        candidates = [
+            folder / f"{stem}{ending}{kind}"
+            for ending in ("", "_smplx", "_smpl")
+            for kind in (".json", ".pkl", ".npz")
+        ]
         return next((path for path in candidates if path.is_file()), candidates[0])

@@ -1,4 +1,5 @@
-"""Textured OBJ files of scanners: geometry through trimesh, textures found, checked and brought to a useful size."""
+"""Textured OBJ files of scanners: geometry through trimesh, textures found, checked and brought to a useful
+size."""
 
 from __future__ import annotations
 
@@ -11,16 +12,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image, UnidentifiedImageError
-
-from data.render import Atlas, Surface
-from data.scans.scan import ScanError, TexturedMesh
+from turnaround.data.render import Atlas, Surface
+from turnaround.data.scans.scan import ScanError, TexturedMesh
 
 logger = logging.getLogger(__name__)
 PLACEHOLDER = 2  # pixels of the picture that trimesh gives to a material without one
 IMAGES = (".jpeg", ".jpg", ".png")
 
 
-def read_textured_obj(file: Path, textures: Iterable[Path] = (), *, scale: float = 1.0, texture_size: int = 2048) -> TexturedMesh:
+def read_textured_obj(
+    file: Path, textures: Iterable[Path] = (), *, scale: float = 1.0, texture_size: int = 2048
+) -> TexturedMesh:
     """A scan's mesh.
 
     Args:
@@ -37,7 +39,10 @@ def read_textured_obj(file: Path, textures: Iterable[Path] = (), *, scale: float
     for k, part in enumerate(_parts(file)):
         corners = getattr(part.visual, "uv", None)
         if corners is None or len(corners) != len(part.vertices):
-            raise ScanError(f"{file}: a part of {len(part.faces)} faces has no texture coordinates (vt); expected a textured scan")
+            raise ScanError(
+                f"{file}: a part of {len(part.faces)} faces has no texture coordinates (vt); expected a "
+                f"textured scan"
+            )
         vertices.append(part.vertices)
         faces.append(part.faces + count)
         uv.append(np.asarray(corners, np.float32)[part.faces])
@@ -45,7 +50,12 @@ def read_textured_obj(file: Path, textures: Iterable[Path] = (), *, scale: float
         images.append(_texture(file, part.visual, textures, texture_size))
         count += len(part.vertices)
     points, index = _welded(np.concatenate(vertices) * scale)
-    surface = Surface(index[np.concatenate(faces)].astype(np.int32), np.concatenate(uv), np.concatenate(material), Atlas.of(images))
+    surface = Surface(
+        index[np.concatenate(faces)].astype(np.int32),
+        np.concatenate(uv),
+        np.concatenate(material),
+        Atlas.of(images),
+    )
     return TexturedMesh(points, surface)
 
 
@@ -94,7 +104,9 @@ def _check_names(file: Path) -> None:
 
 def _inside(file: Path, name: str) -> None:
     if not (file.parent / name).resolve().is_relative_to(file.parent.resolve()):
-        raise ScanError(f"{file}: it refers to {name!r}, outside of its own folder; expected a texture beside the mesh")
+        raise ScanError(
+            f"{file}: it refers to {name!r}, outside of its own folder; expected a texture beside the mesh"
+        )
 
 
 def _texture(file: Path, visual: Any, textures: Iterable[Path], limit: int) -> UInt8[np.ndarray, "h w 4"]:
@@ -105,7 +117,10 @@ def _texture(file: Path, visual: Any, textures: Iterable[Path], limit: int) -> U
             found = next((path for path in candidates if path.is_file()), None)
             if found is None:
                 expected = ", ".join(path.name for path in candidates) or "a map_Kd in its .mtl"
-                raise ScanError(f"{file}: its texture is missing (expected {expected} in {file.parent}); unpack the dataset again")
+                raise ScanError(
+                    f"{file}: its texture is missing (expected {expected} in {file.parent}); unpack the "
+                    f"dataset again"
+                )
             image = Image.open(found)
         if max(image.size) > limit:
             image = image.reduce(-(-max(image.size) // limit))

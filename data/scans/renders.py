@@ -1,8 +1,10 @@
-"""The render layout of GPS-Gaussian and HGM: `img/ID_CAM/0.jpg`, `mask/ID_CAM/0.png`, `parm/ID_CAM/0_*.npy`, `depth/ID_CAM/*.png`.
+"""The render layout of GPS-Gaussian and HGM: `img/ID_CAM/0.jpg`, `mask/ID_CAM/0.png`, `parm/ID_CAM/0_*.npy`,
+`depth/ID_CAM/*.png`.
 
-Twelve cameras on a level ring (HGM's renders) become the project's orbit exactly; see data/scans/ring.py. GPS-Gaussian's own
-sixteen do not: render the scans themselves instead. Depth files hold 2^15 / depth; a person's height is 1.8 m, chosen by the
-renderer, so the body is laid into the depth and its size is the render's.
+Twelve cameras on a level ring (HGM's renders) become the project's orbit exactly; see data/scans/ring.py.
+GPS-Gaussian's own sixteen do not: render the scans themselves instead. Depth files hold 2^15 / depth; a
+person's height is 1.8 m, chosen by the renderer, so the body is laid into the depth and its size is the
+render's.
 """
 
 from __future__ import annotations
@@ -18,17 +20,16 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
-
-from data.scans.fitting import fitted_body
-from data.scans.parameters import SourceBody, body_of, read_fields
-from data.scans.ring import NotARing, Resampler, Ring, ring_of
-from data.scans.scan import BodyFit, ScanError
-from data.scans.views import PHOTO_SIZE, body_arrays, cut_off
-from data.sets import AZIMUTHS
-from models.body import BodyModel
-from models.tsdf import DepthViews, fuse_depth
-from pipeline.camera import camera_center, orbit_cameras, rays
-from pipeline.rotation import axis_angle_to_matrix, matrix_to_axis_angle
+from turnaround.data.scans.fitting import fitted_body
+from turnaround.data.scans.parameters import SourceBody, body_of, read_fields
+from turnaround.data.scans.ring import NotARing, Resampler, Ring, ring_of
+from turnaround.data.scans.scan import BodyFit, ScanError
+from turnaround.data.scans.views import PHOTO_SIZE, body_arrays, cut_off
+from turnaround.data.sets.folders import AZIMUTHS
+from turnaround.models.body.model import BodyModel
+from turnaround.models.mesh.tsdf import DepthViews, fuse_depth
+from turnaround.pipeline.values.camera import camera_center, orbit_cameras, rays
+from turnaround.pipeline.values.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 
 DEPTH_UNIT = 2.0**15
 JUMP = 0.08  # metres between neighbouring pixels that are not one surface
@@ -42,23 +43,34 @@ class GPSRenders:
         missing = [name for name in ("img", "mask", "parm", "depth") if not (root / name).is_dir()]
         if missing:
             raise ValueError(
-                f"{root}: no {', '.join(missing)} folder; expected the folder that holds img, mask, parm and depth (train or val)"
+                f"{root}: no {', '.join(missing)} folder; expected the folder that holds img, mask, parm and "
+                f"depth (train or val)"
             )
         if fits is None:
-            raise ValueError("--layout gps-gaussian needs --fits DIR: the THuman2 SMPL-X archive (DIR/ID/smplx_param.pkl) or DIR/ID.pkl")
+            raise ValueError(
+                "--layout gps-gaussian needs --fits DIR: the THuman2 SMPL-X archive (DIR/ID/smplx_param.pkl) "
+                "or DIR/ID.pkl"
+            )
         self.root, self.fits, self.source = root, fits, source
 
     def names(self) -> Sequence[str]:
         """People, by the part of the folders' names before the camera's number."""
-        return sorted({folder.name.rsplit("_", 1)[0] for folder in (self.root / "img").iterdir() if "_" in folder.name})
+        return sorted(
+            {folder.name.rsplit("_", 1)[0] for folder in (self.root / "img").iterdir() if "_" in folder.name}
+        )
 
-    def arrays(self, name: str, model: BodyModel, meta: dict[str, Any], size: int, *, truth: bool) -> dict[str, np.ndarray]:
-        """The arrays of a views set for one person; ScanError where a file is missing or the cameras are no orbit."""
+    def arrays(
+        self, name: str, model: BodyModel, meta: dict[str, Any], size: int, *, truth: bool
+    ) -> dict[str, np.ndarray]:
+        """The arrays of a views set for one person; ScanError where a file is missing or the cameras are no
+        orbit."""
         folders = sorted(folder.name for folder in (self.root / "img").glob(f"{name}_*"))
         cameras = [self._camera(folder) for folder in folders]
         try:
             ring = ring_of(np.stack([T for _, T in cameras]))
-            views = [self._view(folders[c], *cameras[c], ring, AZIMUTHS[k], size) for k, c in enumerate(ring.order)]
+            views = [
+                self._view(folders[c], *cameras[c], ring, AZIMUTHS[k], size) for k, c in enumerate(ring.order)
+            ]
             photo = self._view(folders[0], *cameras[0], ring, 0, PHOTO_SIZE) if truth else None
         except NotARing as error:
             raise ScanError(f"{self.root / 'parm'}, {name}: {error}; {REMEDY}") from error
@@ -83,7 +95,9 @@ class GPSRenders:
             try:
                 value = np.load(file, allow_pickle=False).astype(np.float64)
             except (OSError, ValueError, EOFError) as error:
-                raise ScanError(f"{file}: cannot be read ({error}); expected an array {shape} for each folder of img") from error
+                raise ScanError(
+                    f"{file}: cannot be read ({error}); expected an array {shape} for each folder of img"
+                ) from error
             if value.shape not in (shape, (4, 4)) or not np.isfinite(value).all():
                 raise ScanError(f"{file}: shape {value.shape}, expected {shape}, all numbers")
             values.append(value)
@@ -91,14 +105,17 @@ class GPSRenders:
         T[:3] = values[1][:3]
         return values[0][:3, :3], T
 
-    def _view(self, folder: str, K: np.ndarray, T: np.ndarray, ring: Ring, azimuth: float, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    def _view(
+        self, folder: str, K: np.ndarray, T: np.ndarray, ring: Ring, azimuth: float, size: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Premultiplied colour (s, s, 3), mask and depth of one camera, as the orbit's camera sees them."""
         image = self._picture(self.root / "img" / folder, "0.jpg", "RGB")
         mask = self._picture(self.root / "mask" / folder, "0.png", "L")[0]
         depth = self._picture(self.root / "depth" / folder, "0.png", "I")[0] * 255 / DEPTH_UNIT
         if image.shape[1:] != mask.shape or mask.shape != depth.shape:
             raise ScanError(
-                f"{self.root / 'img' / folder}: img {tuple(image.shape[1:])}, mask {tuple(mask.shape)}, depth {tuple(depth.shape)} differ"
+                f"{self.root / 'img' / folder}: img {tuple(image.shape[1:])}, mask {tuple(mask.shape)}, "
+                f"depth {tuple(depth.shape)} differ"
             )
         to_orbit = Resampler.of(K, T[:3, :3], ring, azimuth, image.shape[-1], size)
         picture = to_orbit.picture(torch.cat([image * mask, mask[None]]))
@@ -107,8 +124,13 @@ class GPSRenders:
 
     @staticmethod
     def _picture(folder: Path, name: str, mode: str) -> Float[Tensor, "c h w"]:
-        """[0, 1]; 16-bit values come as value / 255. A depth file may have any name: HGM writes a scale into it."""
-        file = folder / name if (folder / name).is_file() else next(iter(sorted(folder.glob(f"*{Path(name).suffix}"))), folder / name)
+        """[0, 1]; 16-bit values come as value / 255. A depth file may have any name: HGM writes a scale into
+        it."""
+        file = (
+            folder / name
+            if (folder / name).is_file()
+            else next(iter(sorted(folder.glob(f"*{Path(name).suffix}"))), folder / name)
+        )
         try:
             with Image.open(file) as opened:
                 values = np.asarray(opened.convert(mode), np.float32)
@@ -140,7 +162,10 @@ def world_points(depth: Float[Tensor, "12 s s"]) -> Float[Tensor, "12 s s 3"]:
 def normals_of(points: Float[Tensor, "v s s 3"], depth: Float[Tensor, "v s s"]) -> Float[Tensor, "v s s 3"]:
     """Unit normals towards the camera from neighbouring pixels; 0 at the edges of surfaces."""
     padded = F.pad(points.movedim(-1, 1), (1, 1, 1, 1), mode="replicate")
-    across, down = padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2], padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]
+    across, down = (
+        padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2],
+        padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1],
+    )
     normal = F.normalize(torch.cross(down, across, dim=1), dim=1).movedim(1, -1)
     window = F.pad(depth, (1, 1, 1, 1))
     beside = (window[:, 1:-1, 2:], window[:, 1:-1, :-2], window[:, 2:, 1:-1], window[:, :-2, 1:-1])

@@ -1,8 +1,9 @@
-"""Cameras on a level ring around a person, and their pictures as the project's canonical orbit would have taken them.
+"""Cameras on a level ring around a person, and their pictures as the project's canonical orbit would have
+taken them.
 
-Cameras at the same places that differ in rotation and intrinsics take pictures that a homography maps to each other. So
-a level ring of twelve cameras is an orbit of ours whatever its pitch, focal length and principal point, up to one
-similarity of the world.
+Cameras at the same places that differ in rotation and intrinsics take pictures that a homography maps to each
+other. So a level ring of twelve cameras is an orbit of ours whatever its pitch, focal length and principal
+point, up to one similarity of the world.
 """
 
 from __future__ import annotations
@@ -14,9 +15,8 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
-
-from pipeline.camera import DISTANCE, orbit_cameras
-from pipeline.types import Camera
+from turnaround.pipeline.values.camera import DISTANCE, orbit_cameras
+from turnaround.pipeline.values.types import Camera
 
 STEP = 30.0  # degrees
 OFF_STEP, OFF_LEVEL = 0.25, 0.01  # degrees; share of the radius
@@ -43,9 +43,12 @@ class Ring:
 
 
 def ring_of(T_camera_scan: Float[np.ndarray, "n 4 4"]) -> Ring:
-    """The ring that cameras stand on; the first one becomes azimuth 0. NotARing where it is not one of twelve, level."""
+    """The ring that cameras stand on; the first one becomes azimuth 0. NotARing where it is not one of
+    twelve, level."""
     if len(T_camera_scan) != round(360 / STEP):
-        raise NotARing(f"{len(T_camera_scan)} cameras, expected {round(360 / STEP)} of them {STEP:.0f} degrees apart")
+        raise NotARing(
+            f"{len(T_camera_scan)} cameras, expected {round(360 / STEP)} of them {STEP:.0f} degrees apart"
+        )
     R, t = T_camera_scan[:, :3, :3].astype(np.float64), T_camera_scan[:, :3, 3].astype(np.float64)
     centres = -(R.transpose(0, 2, 1) @ t[..., None])[..., 0]
     middle = centres.mean(0)
@@ -53,8 +56,14 @@ def ring_of(T_camera_scan: Float[np.ndarray, "n 4 4"]) -> Ring:
     up = normal * -np.sign(normal @ R[:, 1].mean(0))
     radii = np.linalg.norm(centres - middle, axis=1)
     radius = float(radii.mean())
-    if np.abs((centres - middle) @ up).max() > OFF_LEVEL * radius or np.abs(radii - radius).max() > OFF_LEVEL * radius:
-        raise NotARing(f"the cameras are not on one circle (radii {radii.min():.3f} to {radii.max():.3f}), expected a level ring")
+    if (
+        np.abs((centres - middle) @ up).max() > OFF_LEVEL * radius
+        or np.abs(radii - radius).max() > OFF_LEVEL * radius
+    ):
+        raise NotARing(
+            f"the cameras are not on one circle (radii {radii.min():.3f} to {radii.max():.3f}), expected a "
+            f"level ring"
+        )
     z = (middle - centres[0]) / np.linalg.norm(middle - centres[0])
     y = -up
     R_world_scan = np.stack([np.cross(y, z), y, z])
@@ -63,7 +72,10 @@ def ring_of(T_camera_scan: Float[np.ndarray, "n 4 4"]) -> Ring:
     steps = np.rint(azimuths / STEP).astype(int) % len(centres)
     off = np.abs((azimuths - steps * STEP + 180) % 360 - 180).max()
     if off > OFF_STEP or len(set(steps.tolist())) != len(centres):
-        raise NotARing(f"the cameras stand at {', '.join(f'{a:.1f}' for a in np.sort(azimuths))} degrees, expected steps of {STEP:.0f}")
+        raise NotARing(
+            f"the cameras stand at {', '.join(f'{a:.1f}' for a in np.sort(azimuths))} degrees, expected "
+            f"steps of {STEP:.0f}"
+        )
     return Ring(R_world_scan, middle, DISTANCE / radius, tuple(np.argsort(steps).tolist()))
 
 
@@ -71,13 +83,20 @@ def ring_of(T_camera_scan: Float[np.ndarray, "n 4 4"]) -> Ring:
 class Resampler:
     """Maps one camera's picture to the canonical camera at the same place."""
 
-    rays: Float[Tensor, "m m 3"]  # of the samples of the wanted picture, in the given camera's frame; canonical depth 1
+    rays: Float[
+        Tensor, "m m 3"
+    ]  # of the samples of the wanted picture, in the given camera's frame; canonical depth 1
     K: Float[Tensor, "3 3"]  # of the given picture
     samples: int
 
     @staticmethod
     def of(
-        K: Float[np.ndarray, "3 3"], R_camera_scan: Float[np.ndarray, "3 3"], ring: Ring, azimuth: float, width: int, size: int
+        K: Float[np.ndarray, "3 3"],
+        R_camera_scan: Float[np.ndarray, "3 3"],
+        ring: Ring,
+        azimuth: float,
+        width: int,
+        size: int,
     ) -> Resampler:
         """From a picture of `width` pixels to one of `size`; NotARing where it looks elsewhere."""
         samples = min(MAX_SAMPLES, -(-width // size))
@@ -86,22 +105,36 @@ class Resampler:
         angle = float(np.degrees(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1))))
         if angle > MAX_TURN:
             raise NotARing(
-                f"the camera at {azimuth:.0f} degrees looks {angle:.0f} degrees past the middle of the ring, expected up to {MAX_TURN:.0f}"
+                f"the camera at {azimuth:.0f} degrees looks {angle:.0f} degrees past the middle of the ring, "
+                f"expected up to {MAX_TURN:.0f}"
             )
         pixel = torch.arange(size * samples, dtype=torch.float64) + 0.5
         v, u = torch.meshgrid(pixel, pixel, indexing="ij")
         canonical = torch.stack([u, v, torch.ones_like(u)], -1) @ torch.linalg.inv(wanted.K.double()).T
-        return Resampler(canonical @ torch.from_numpy(turn).T, torch.from_numpy(np.asarray(K, np.float64)), samples)
+        return Resampler(
+            canonical @ torch.from_numpy(turn).T, torch.from_numpy(np.asarray(K, np.float64)), samples
+        )
 
     def picture(self, image: Float[Tensor, "c h w"]) -> Float[Tensor, "c s s"]:
         """Bilinear samples, averaged over the wanted pixels; 0 outside."""
-        values = F.grid_sample(image[None].double(), self._grid(image), mode="bilinear", padding_mode="zeros", align_corners=False)
+        values = F.grid_sample(
+            image[None].double(),
+            self._grid(image),
+            mode="bilinear",
+            padding_mode="zeros",
+            align_corners=False,
+        )
         return F.avg_pool2d(values, self.samples)[0].float()
 
     def depth(self, depth: Float[Tensor, "h w"], scale: float) -> Float[Tensor, "s s"]:
-        """Depth along the canonical axis at the sample nearest to each pixel's centre, times `scale`; 0 stays 0."""
+        """Depth along the canonical axis at the sample nearest to each pixel's centre, times `scale`; 0 stays
+        0."""
         nearest = F.grid_sample(
-            depth[None, None].double(), self._grid(depth[None]), mode="nearest", padding_mode="zeros", align_corners=False
+            depth[None, None].double(),
+            self._grid(depth[None]),
+            mode="nearest",
+            padding_mode="zeros",
+            align_corners=False,
         )
         along = nearest[0, 0] / self.rays[..., 2] * scale
         return along[self.samples // 2 :: self.samples, self.samples // 2 :: self.samples].float()

@@ -1,4 +1,5 @@
-"""What a reader hands over for one scan: a textured mesh in metres and the SMPL-X parameters of the body in it."""
+"""What a reader hands over for one scan: a textured mesh in metres and the SMPL-X parameters of the body in
+it."""
 
 from __future__ import annotations
 
@@ -10,10 +11,9 @@ from typing import Protocol
 import numpy as np
 import torch
 from jaxtyping import Float, Float32
-
-from data.render import Surface
-from models.body import BodyModel
-from pipeline.types import Body
+from turnaround.data.render import Surface
+from turnaround.models.body.model import BodyModel
+from turnaround.pipeline.values.types import Body
 
 HEIGHTS = (0.5, 2.6)  # metres: what a person, child or adult with raised arms, can measure along the up axis
 
@@ -29,7 +29,9 @@ class TexturedMesh:
     vertices: Float32[np.ndarray, "v 3"]
     surface: Surface
 
-    def moved(self, R: Float[np.ndarray, "3 3"], shift: Float[np.ndarray, "3"], scale: float = 1.0) -> TexturedMesh:
+    def moved(
+        self, R: Float[np.ndarray, "3 3"], shift: Float[np.ndarray, "3"], scale: float = 1.0
+    ) -> TexturedMesh:
         """The mesh after x -> R (x + shift) * scale."""
         moved = (self.vertices.astype(np.float64) + shift) @ np.asarray(R, np.float64).T * scale
         return replace(self, vertices=moved.astype(np.float32))
@@ -42,7 +44,9 @@ class BodyFit:
     file: Path
     body: Body  # pose and shape as written; `transl` as in smplx, unless `pelvis` is given
     family: str  # "smplx", or "smpl": its shape coefficients mean nothing to an SMPL-X body
-    pelvis: Float32[np.ndarray, "3"] | None = None  # where the pelvis is, for datasets that place it and not the body's origin
+    pelvis: Float32[np.ndarray, "3"] | None = (
+        None  # where the pelvis is, for datasets that place it and not the body's origin
+    )
     vertices: Float32[np.ndarray, "n 3"] | None = None  # of the dataset's own SMPL-X mesh, where it has one
 
     def placed_body(self, model: BodyModel) -> Body:
@@ -86,6 +90,13 @@ def check_height(file: Path, vertices: Float32[np.ndarray, "v 3"], up: Float32[n
     height = float(along.max() - along.min())
     if not HEIGHTS[0] <= height <= HEIGHTS[1]:
         hint = next(
-            (f"; it looks like {unit}: pass --unit {unit}" for unit, size in (("mm", 1e3), ("cm", 1e2)) if 0.5 < height / size < 2.6), ""
+            (
+                f"; it looks like {unit}: pass --unit {unit}"
+                for unit, size in (("mm", 1e3), ("cm", 1e2))
+                if 0.5 < height / size < 2.6
+            ),
+            "",
         )
-        raise ScanError(f"{file}: the person is {height:.3g} m high, expected {HEIGHTS[0]} to {HEIGHTS[1]} m{hint}")
+        raise ScanError(
+            f"{file}: the person is {height:.3g} m high, expected {HEIGHTS[0]} to {HEIGHTS[1]} m{hint}"
+        )

@@ -1,7 +1,8 @@
 """THuman2.0 and 2.1: `NNNN/NNNN.obj` with `material0.jpeg`, SMPL-X fits in an archive of their own.
 
-The dataset's page: a scan's units are its own; SMPL-X vertices (male body, 12 hand coefficients, mean hand) times
-`scale` plus `translation` lie on it. So (scan - translation) / scale is in metres, in the body's frame, y up.
+The dataset's page: a scan's units are its own; SMPL-X vertices (male body, 12 hand coefficients, mean hand)
+times `scale` plus `translation` lie on it. So (scan - translation) / scale is in metres, in the body's frame,
+y up.
 """
 
 from __future__ import annotations
@@ -13,10 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy.spatial import KDTree
-
-from data.scans.meshes import read_textured_obj, read_vertices
-from data.scans.parameters import SourceBody, body_of, read_fields
-from data.scans.scan import BodyFit, Scan, ScanError, TexturedMesh, check_height
+from turnaround.data.scans.meshes import read_textured_obj, read_vertices
+from turnaround.data.scans.parameters import SourceBody, body_of, read_fields
+from turnaround.data.scans.scan import BodyFit, Scan, ScanError, TexturedMesh, check_height
 
 SCANS = ("", "THuman2.0_Release", "THuman2.1_Release", "model")
 FITS = ("", "smplx", "THuman2.0_smplx", "THuman2.1_smplx", "THuman2.0_Smpl_X_Paras", "THUman2.0_Smpl_X_Paras")
@@ -27,30 +27,52 @@ UP = np.array([0, 1, 0], np.float32)
 class THuman2:
     """Reader of the layout; see `data.scans.scan.ScanReader`."""
 
-    def __init__(self, root: Path, source: SourceBody | None = None, *, fits: Path | None = None, texture_size: int = 2048) -> None:
+    def __init__(
+        self,
+        root: Path,
+        source: SourceBody | None = None,
+        *,
+        fits: Path | None = None,
+        texture_size: int = 2048,
+    ) -> None:
         folders = [root / name for name in SCANS]
         self.folder = next((folder for folder in folders if any(folder.glob("[0-9]*/[0-9]*.obj"))), None)
         if self.folder is None:
-            raise ValueError(f"{root}: no THuman2 scans; expected NNNN/NNNN.obj in it, or in {', '.join(SCANS[1:])} below it")
+            raise ValueError(
+                f"{root}: no THuman2 scans; expected NNNN/NNNN.obj in it, or in {', '.join(SCANS[1:])} "
+                f"below it"
+            )
         self.fits = [fits] if fits else [folder / name for folder in (root, root.parent) for name in FITS]
         self.source, self.texture_size = source, texture_size
 
     def names(self) -> Sequence[str]:
         """Folders with a mesh of their own name."""
         assert self.folder is not None
-        return sorted(folder.name for folder in self.folder.iterdir() if folder.name.isdigit() and folder.is_dir())
+        return sorted(
+            folder.name for folder in self.folder.iterdir() if folder.name.isdigit() and folder.is_dir()
+        )
 
     def read(self, name: str) -> Scan:
         """One scan in metres, y up, its body at the origin of SMPL-X."""
         assert self.folder is not None
-        fit_folder = next((folder / name for folder in self.fits if (folder / name / "smplx_param.pkl").is_file()), self.fits[0] / name)
+        fit_folder = next(
+            (folder / name for folder in self.fits if (folder / name / "smplx_param.pkl").is_file()),
+            self.fits[0] / name,
+        )
         fields = read_fields(fit_folder / "smplx_param.pkl")
         folder = self.folder / name
         mesh = read_textured_obj(
-            folder / f"{name}.obj", [folder / f"material0{suffix}" for suffix in (".jpeg", ".jpg", ".png")], texture_size=self.texture_size
+            folder / f"{name}.obj",
+            [folder / f"material0{suffix}" for suffix in (".jpeg", ".jpg", ".png")],
+            texture_size=self.texture_size,
         )
         scale, shift = _placement(fit_folder / "smplx_param.pkl", fields)
-        body = body_of(fit_folder / "smplx_param.pkl", fields, self.source.hands if self.source else None, flat_hand=False)
+        body = body_of(
+            fit_folder / "smplx_param.pkl",
+            fields,
+            self.source.hands if self.source else None,
+            flat_hand=False,
+        )
         if "translation" in fields:
             body = replace(body, transl=torch.zeros(3))
         given = fit_folder / "mesh_smplx.obj"
@@ -62,7 +84,9 @@ class THuman2:
         check_height(folder / f"{name}.obj", mesh.vertices, UP)
         return Scan(name, mesh, UP, fit)
 
-    def _axes_of_the_fit(self, mesh: TexturedMesh, fit: BodyFit, scale: float, shift: np.ndarray) -> TexturedMesh:
+    def _axes_of_the_fit(
+        self, mesh: TexturedMesh, fit: BodyFit, scale: float, shift: np.ndarray
+    ) -> TexturedMesh:
         """Some scans of the second batch have y, z, x for x, y, z: whichever lies on the body is right."""
         if fit.vertices is not None:
             body = fit.vertices
@@ -73,7 +97,9 @@ class THuman2:
             return mesh
         points = mesh.vertices[:: max(1, len(mesh.vertices) // 5000)]
         candidates = [np.eye(3, dtype=np.float32)[order] for order in ([0, 1, 2], [1, 2, 0])]
-        distances = [np.median(KDTree((points @ R.T + shift) / scale).query(body[::10])[0]) for R in candidates]
+        distances = [
+            np.median(KDTree((points @ R.T + shift) / scale).query(body[::10])[0]) for R in candidates
+        ]
         return mesh.moved(candidates[int(np.argmin(distances))], np.zeros(3))
 
 

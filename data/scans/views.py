@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int32, UInt8
-
-from data.people import FIELDS
-from data.render import Picture, render, vertex_normals
-from data.scans.fitting import FittedBody
-from data.scans.scan import Scan, TexturedMesh, rest_pelvis
-from data.sets import AZIMUTHS
-from models.body import BodyModel
-from pipeline.camera import canonical_camera, orbit_cameras
-from pipeline.rotation import axis_angle_to_matrix, matrix_to_axis_angle
-from pipeline.types import Body, Camera
+from turnaround.data.people import FIELDS
+from turnaround.data.render import Picture, render, vertex_normals
+from turnaround.data.scans.fitting import FittedBody
+from turnaround.data.scans.scan import Scan, TexturedMesh, rest_pelvis
+from turnaround.data.sets.folders import AZIMUTHS
+from turnaround.models.body.model import BodyModel
+from turnaround.pipeline.values.camera import canonical_camera, orbit_cameras
+from turnaround.pipeline.values.rotation import axis_angle_to_matrix, matrix_to_axis_angle
+from turnaround.pipeline.values.types import Body, Camera
 
 PHOTO_SIZE = 512  # pixels of the picture that is evaluated from
 UPRIGHT = 0.2  # of the pelvis' forward direction, what must be level for a person to face anywhere
@@ -39,7 +38,9 @@ def place(scan: Scan, body: Body, model: BodyModel) -> PlacedScan:
     return PlacedScan(scan.mesh.moved(R, -pelvis), moved_body(body, model, R, -pelvis))
 
 
-def moved_body(body: Body, model: BodyModel, R: Float[np.ndarray, "3 3"], shift: Float[np.ndarray, "3"]) -> Body:
+def moved_body(
+    body: Body, model: BodyModel, R: Float[np.ndarray, "3 3"], shift: Float[np.ndarray, "3"]
+) -> Body:
     """The body after x -> R (x + shift); its pelvis is at J_0 + transl, so transl moves by more than that."""
     turn = torch.from_numpy(np.asarray(R, np.float32))
     rest = rest_pelvis(model, body)
@@ -72,7 +73,9 @@ def see(mesh: TexturedMesh, cameras: Camera, samples: int = 3) -> list[Picture]:
     ]
 
 
-def scan_arrays(scan: Scan, fitted: FittedBody, model: BodyModel, meta: dict[str, Any], size: int, *, truth: bool) -> dict[str, np.ndarray]:
+def scan_arrays(
+    scan: Scan, fitted: FittedBody, model: BodyModel, meta: dict[str, Any], size: int, *, truth: bool
+) -> dict[str, np.ndarray]:
     """The arrays of `data.sets.write_views` for a scan.
 
     Args:
@@ -81,7 +84,11 @@ def scan_arrays(scan: Scan, fitted: FittedBody, model: BodyModel, meta: dict[str
     """
     placed = place(scan, fitted.body, model)
     pictures = see(placed.mesh, orbit_cameras(AZIMUTHS, size))
-    meta = meta | {"body_from": fitted.how, "body_to_scan_mm": round(fitted.off * 1000, 1), "cut_off": cut_off(pictures[0].alpha)}
+    meta = meta | {
+        "body_from": fitted.how,
+        "body_to_scan_mm": round(fitted.off * 1000, 1),
+        "cut_off": cut_off(pictures[0].alpha),
+    }
     arrays = {
         "rgb": np.stack([picture.over_white() for picture in pictures]),
         "mask": np.stack([picture.alpha for picture in pictures]),
@@ -104,7 +111,9 @@ def body_arrays(body: Body, model: BodyModel, meta: dict[str, Any]) -> dict[str,
     }
 
 
-def truth_arrays(mesh: TexturedMesh) -> dict[str, Float32[np.ndarray, "v 3"] | Int32[np.ndarray, "f 3"] | UInt8[np.ndarray, "h w 4"]]:
+def truth_arrays(
+    mesh: TexturedMesh,
+) -> dict[str, Float32[np.ndarray, "v 3"] | Int32[np.ndarray, "f 3"] | UInt8[np.ndarray, "h w 4"]]:
     """The surface, and the picture that the pipeline is given."""
     camera = canonical_camera(PHOTO_SIZE)
     picture = see(mesh, replace(camera, K=camera.K[None], T_camera_world=camera.T_camera_world[None]))[0]

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from flows.evaluation.summary import means
-from flows.evaluation.tables import at
+from turnaround.flows.evaluation.summary import means
+from turnaround.flows.evaluation.tables import at
 
 SAMPLES, SEED, LEVEL = 10_000, 0, 0.95
 FEWEST = 6  # people for a verdict: the bootstrap's intervals of fewer are too narrow
@@ -21,17 +20,35 @@ HEADLINE = (
     *(f"novel.{split}.psnr" for split in ("all", "input", "front", "side", "back")),
     *(f"novel.all.{name}" for name in ("ssim", "lpips", "iou", "psnr_person")),
     *(f"detail.{group}.{name}" for group in ("front", "oblique", "side", "back") for name in DETAIL),
-    *(f"geometry.raw.{name}" for name in ("chamfer_cm", "p2s_cm", "s2p_cm", "normal_consistency", "fscore_1cm")),
-    "geometry.rigid.chamfer_cm", "geometry.similarity.chamfer_cm",
+    *(
+        f"geometry.raw.{name}"
+        for name in ("chamfer_cm", "p2s_cm", "s2p_cm", "normal_consistency", "fscore_1cm")
+    ),
+    "geometry.rigid.chamfer_cm",
+    "geometry.similarity.chamfer_cm",
     *(f"body.{name}_mm" for name in ("mpjpe_initial", "mpjpe_refined", "pa_mpjpe_refined", "pelvis_refined")),
-    "body.hands_mm", "body.angle_deg", "mask_iou",
-    *(f"back_view.{row}.{name}" for row in ("coarse", "refined") for name in ("psnr", "ssim", "lpips", "sharpness_ratio")),
-    "matting.iou", "matting.mae", "seconds.total",
-)  # fmt: skip
+    "body.hands_mm",
+    "body.angle_deg",
+    "mask_iou",
+    *(
+        f"back_view.{row}.{name}"
+        for row in ("coarse", "refined")
+        for name in ("psnr", "ssim", "lpips", "sharpness_ratio")
+    ),
+    "matting.iou",
+    "matting.mae",
+    "seconds.total",
+)
 OF_PHOTOS = (  # of a report of real photos
-    "landmark_px", "body_iou", "gaussians_iou", "front_psnr", "front_psnr_person",
-    *(f"sharpness.{name}" for name in ("front", "side", "back")), "mirror_mm", "seconds",
-)  # fmt: skip
+    "landmark_px",
+    "body_iou",
+    "gaussians_iou",
+    "front_psnr",
+    "front_psnr_person",
+    *(f"sharpness.{name}" for name in ("front", "side", "back")),
+    "mirror_mm",
+    "seconds",
+)
 _MORE = ("psnr", "ssim", "iou", "consistency", "fscore")  # more of these is better, of the others less
 
 
@@ -49,7 +66,8 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """better, worse, or nothing: few people, an interval that holds 0, or a figure without a better end."""
+        """better, worse, or nothing: few people, an interval that holds 0, or a figure without a better
+        end."""
         if self.people < FEWEST or "sharpness" in self.figure or self.low <= 0 <= self.high:
             return ""
         more = any(word in self.figure.rsplit(".", 1)[-1] for word in _MORE)
@@ -74,29 +92,43 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any], *, everything: bool 
         everything: every figure of a person or photo, not only HEADLINE or OF_PHOTOS.
 
     Raises:
-        ValueError: the reports are of different suites or resolutions, share nobody, or their people are not the same.
+        ValueError: the reports are of different suites or resolutions, share nobody, or their people are not
+        the same.
     """
     for name in ("suite", "resolution"):
         if old.get(name) != new.get(name):
-            raise ValueError(f"the reports cannot be compared: {name} {old.get(name)!r} and {new.get(name)!r}")
+            raise ValueError(
+                f"the reports cannot be compared: {name} {old.get(name)!r} and {new.get(name)!r}"
+            )
     before, after = _people(old), _people(new)
     names = [name for name in before if name in after]
     if not names:
         raise ValueError("the reports cannot be compared: nobody was reconstructed in both")
-    changed = [n for n in names if before[n].get("truth") != after[n].get("truth") and "truth" in before[n] and "truth" in after[n]]
+    changed = [
+        n
+        for n in names
+        if before[n].get("truth") != after[n].get("truth") and "truth" in before[n] and "truth" in after[n]
+    ]
     if changed:
-        raise ValueError(f"the reports cannot be compared: their people of the same name are not the same, as {changed[0]}")
+        raise ValueError(
+            f"the reports cannot be compared: their people of the same name are not the same, as {changed[0]}"
+        )
     figures = None if everything else OF_PHOTOS if "photos" in new else HEADLINE
     return _differences([before[name] for name in names], [after[name] for name in names], figures)
 
 
 def against_full(report: Mapping[str, Any]) -> dict[str, list[Difference]]:
-    """Every baseline and ablation of a report against the full model on the same people (positive: the variant has more)."""
+    """Every baseline and ablation of a report against the full model on the same people (positive: the
+    variant has more)."""
     people = list(_people(report).values())
     found: dict[str, list[Difference]] = {}
     for part in ("baselines", "ablations"):
         for name in dict.fromkeys(name for person in people for name in person.get(part) or {}):
-            pairs = [(person, person[part][name]) for person in people if "failed" not in (person.get(part) or {}).get(name, {"failed": 1})]
+            pairs = [
+                (person, person[part][name])
+                for person in people
+                if "failed" not in (person.get(part) or {}).get(name, {"failed": 1})
+            ]
             full, variants = [full for full, _ in pairs], [variant for _, variant in pairs]
             found[name] = _differences(full, variants, HEADLINE)
     return found
@@ -163,7 +195,15 @@ def as_text(rows: Sequence[Difference], names: tuple[str, str] = ("old", "new"))
         table.add_column(name, justify="left" if name in ("figure", "") else "right", no_wrap=True)
     for row in rows:
         bounds = f"{row.low:+.4f} .. {row.high:+.4f}"
-        table.add_row(row.figure, str(row.people), f"{row.old:.4f}", f"{row.new:.4f}", f"{row.difference:+.4f}", bounds, row.verdict)
+        table.add_row(
+            row.figure,
+            str(row.people),
+            f"{row.old:.4f}",
+            f"{row.new:.4f}",
+            f"{row.difference:+.4f}",
+            bounds,
+            row.verdict,
+        )
     text = io.StringIO()
     Console(file=text, width=140, color_system=None).print(table)
     return text.getvalue()

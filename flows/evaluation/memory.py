@@ -1,7 +1,7 @@
 """What has been measured of a person is remembered, so that a stopped evaluation goes on where it stopped.
 
-A figure's key is that of the stage runs it was measured on, so a figure of other weights or settings is another one.
-All of them are forgotten when the truth, or the code that measures, is not the same.
+A figure's key is that of the stage runs it was measured on, so a figure of other weights or settings is
+another one. All of them are forgotten when the truth, or the code that measures, is not the same.
 """
 
 from __future__ import annotations
@@ -14,18 +14,25 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pipeline.digest import bytes_digest, file_digest
+from turnaround.pipeline.store.digest import bytes_digest, file_digest
 
 log = logging.getLogger(__name__)
 _ROOT = Path(__file__).resolve().parents[2]
 _MEASURING = (
-    "models/metrics/*.py", "models/splat/*.py", "models/zbuffer.py",
-    *(f"flows/evaluation/{name}.py" for name in ("measure", "backs", "baselines")),
-)  # fmt: skip
-DETAIL = ("flows/evaluation/detail.py", "flows/evaluation/fine.py")  # of the figures at 1,024 px alone
+    "models/metrics/*.py",
+    "models/splat/*.py",
+    "models/splat/cpu/*.py",
+    "models/mesh/zbuffer.py",
+    *(f"flows/evaluation/measures/{name}.py" for name in ("measure", "backs", "baselines")),
+)
+DETAIL = (
+    "flows/evaluation/measures/detail.py",
+    "flows/evaluation/measures/fine.py",
+)  # of the figures at 1,024 px alone
 MATTING = (  # of the mask's figures alone
-    *(f"models/matting/{name}.py" for name in ("model", "guided", "hub", "people", "cutout", "close")),
-    *(f"flows/evaluation/{name}.py" for name in ("composites", "matting")),
+    *(f"models/matting/{name}.py" for name in ("model", "guided", "hub", "pieces", "cutout", "close")),
+    "flows/evaluation/composites.py",
+    "flows/evaluation/measures/matting.py",
 )
 
 
@@ -51,8 +58,11 @@ class Measured:
         except (ValueError, KeyError, TypeError) as error:
             log.warning("%s cannot be read (%s); the person is measured again", file, error)
 
-    def __call__(self, part: str, keys: Iterable[str], compute: Callable[[], Any], files: Iterable[Path] = ()) -> Any:
-        """The figure `part` of the stage runs `keys`, computed where it is not known or one of its files is gone."""
+    def __call__(
+        self, part: str, keys: Iterable[str], compute: Callable[[], Any], files: Iterable[Path] = ()
+    ) -> Any:
+        """The figure `part` of the stage runs `keys`, computed where it is not known or one of its files is
+        gone."""
         name = f"{part}:{'+'.join(keys)}"
         if name not in self.values or not all(file.is_file() for file in files):
             self.values[name] = compute()

@@ -1,7 +1,8 @@
-"""The evaluation's page: `index.html` with tables of all figures and every person's pictures, the worst first.
+"""The evaluation's page: `index.html` with tables of all figures and every person's pictures, the worst
+first.
 
-It is one file with relative JPEGs beside it, needs no server and no network, and sorts by a click on a column.
-`write_page` is that of the people's suites; `write_gallery` makes one of any figures and pictures.
+It is one file with relative JPEGs beside it, needs no server and no network, and sorts by a click on a
+column. `write_page` is that of the people's suites; `write_gallery` makes one of any figures and pictures.
 """
 
 from __future__ import annotations
@@ -13,23 +14,32 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from flows.evaluation.look import SCRIPT, STYLE
-from flows.evaluation.summary import worst_first
-from flows.evaluation.tables import Column, at, number, table, tables
+from turnaround.flows.evaluation.style import SCRIPT, STYLE
+from turnaround.flows.evaluation.summary import worst_first
+from turnaround.flows.evaluation.tables import Column, at, number, table, tables
 
 REPORT = "report.json"  # beside the page
 WORST = 10
 # of a person; the bool tells whether more is better
 COLUMNS = (
-    Column("PSNR", "novel.all.psnr", True), Column("SSIM", "novel.all.ssim", True), Column("IoU", "novel.all.iou", True),
-    Column("input PSNR", "novel.input.psnr", True), Column("front", "novel.front.psnr", True), Column("side", "novel.side.psnr", True),
-    Column("back", "novel.back.psnr", True), Column("Chamfer cm", "geometry.raw.chamfer_cm", False),
-    Column("P2S cm", "geometry.raw.p2s_cm", False), Column("NC", "geometry.raw.normal_consistency", True),
-    Column("MPJPE est.", "body.mpjpe_initial_mm", False), Column("MPJPE ref.", "body.mpjpe_refined_mm", False),
-    Column("hands mm", "body.hands_mm", False), Column("angle", "body.angle_deg", False),
-    Column("back SSIM", "back_view.refined.ssim", True), Column("back sharpness", "back_view.refined.sharpness_ratio", True),
+    Column("PSNR", "novel.all.psnr", True),
+    Column("SSIM", "novel.all.ssim", True),
+    Column("IoU", "novel.all.iou", True),
+    Column("input PSNR", "novel.input.psnr", True),
+    Column("front", "novel.front.psnr", True),
+    Column("side", "novel.side.psnr", True),
+    Column("back", "novel.back.psnr", True),
+    Column("Chamfer cm", "geometry.raw.chamfer_cm", False),
+    Column("P2S cm", "geometry.raw.p2s_cm", False),
+    Column("NC", "geometry.raw.normal_consistency", True),
+    Column("MPJPE est.", "body.mpjpe_initial_mm", False),
+    Column("MPJPE ref.", "body.mpjpe_refined_mm", False),
+    Column("hands mm", "body.hands_mm", False),
+    Column("angle", "body.angle_deg", False),
+    Column("back SSIM", "back_view.refined.ssim", True),
+    Column("back sharpness", "back_view.refined.sharpness_ratio", True),
     Column("seconds", "seconds.total", False),
-)  # fmt: skip
+)
 
 
 def write_page(folder: Path, report: Mapping[str, Any]) -> Path:
@@ -91,7 +101,9 @@ def _people_table(order: Sequence[Mapping[str, Any]], columns: Sequence[Column])
     for subject in order:
         name = escape(str(subject["name"]))
         values = [at(subject, column.path) for column in columns]
-        cells = "".join(f"<td data-value='{'' if value is None else value}'>{number(value)}</td>" for value in values)
+        cells = "".join(
+            f"<td data-value='{'' if value is None else value}'>{number(value)}</td>" for value in values
+        )
         link = f"<a href='#person-{quote(str(subject['name']))}'>{name}</a>"
         rows.append(f"<tr data-name='{name}'><th>{link}</th>{cells}</tr>")
     return f"<table id='people'><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"

@@ -9,26 +9,28 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flows.evaluation import eight_sides, page, photo_figures, report
-from flows.evaluation.body_pictures import over, turned
-from flows.evaluation.final import final
-from flows.evaluation.measure import resized
-from flows.evaluation.memory import Measured, sources_digest
-from flows.evaluation.mirrored import mirrored_photo
-from flows.evaluation.pictures import write_jpeg
-from flows.evaluation.report import Figures, Form, Progress, Telling
-from flows.evaluation.setting import Run, Setting
-from flows.evaluation.subject import body_model
-from flows.evaluation.summary import medians, rounded
-from flows.evaluation.tables import Column, number, table
-from models.landmarks.record import keypoints_at, moved
-from models.metrics.body import mirror_mm
-from pipeline.crop import networks_copy
-from pipeline.digest import file_digest
-from pipeline.preview import contact_sheet, draw_points
-from pipeline.source import Photo, find_photos
-from pipeline.store import Record, Store
-from pipeline.types import Camera
+from turnaround.flows.evaluation import page, report
+from turnaround.flows.evaluation.measures import photo_figures
+from turnaround.flows.evaluation.measures.final import final
+from turnaround.flows.evaluation.measures.measure import resized
+from turnaround.flows.evaluation.measures.mirrored import mirrored_photo
+from turnaround.flows.evaluation.memory import Measured, sources_digest
+from turnaround.flows.evaluation.pictures import eight_sides
+from turnaround.flows.evaluation.pictures.bodies import over, turned
+from turnaround.flows.evaluation.pictures.views import write_jpeg
+from turnaround.flows.evaluation.report import Figures, Form, Progress, Telling
+from turnaround.flows.evaluation.setting import Run, Setting
+from turnaround.flows.evaluation.subject import body_model
+from turnaround.flows.evaluation.summary import medians, rounded
+from turnaround.flows.evaluation.tables import Column, number, table
+from turnaround.models.landmarks.record import keypoints_at, moved
+from turnaround.models.metrics.body import mirror_mm
+from turnaround.pipeline.formats.preview import contact_sheet, draw_points
+from turnaround.pipeline.photos.source import Photo, find_photos
+from turnaround.pipeline.store.digest import file_digest
+from turnaround.pipeline.store.store import Record, Store
+from turnaround.pipeline.values.crop import networks_copy
+from turnaround.pipeline.values.types import Camera
 
 log = logging.getLogger(__name__)
 SUITE, BODY = "photos", "refine"  # the stage up to which the mirrored photo goes
@@ -128,7 +130,11 @@ class _Case:
 
     def everything(self, records: Mapping[str, Record], sharp: Record) -> Figures:
         """The figures of a finished run."""
-        keys = [*(records[stage].key for stage in ("prepare", "estimate", "refine")), final(records).key, self.sources]
+        keys = [
+            *(records[stage].key for stage in ("prepare", "estimate", "refine")),
+            final(records).key,
+            self.sources,
+        ]
         figures = {
             **self.measured("body", keys, lambda: self._body(records)),
             **self.measured("likeness", [*keys, sharp.key], lambda: self._likeness(records, sharp)),

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from flows.evaluation.setting import Setting
-from pipeline.stage import StageError
+from turnaround.flows.evaluation.setting import Setting
+from turnaround.pipeline.stage import StageError
 
 log = logging.getLogger(__name__)
 Figures = dict[str, Any]

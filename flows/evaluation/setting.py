@@ -1,4 +1,5 @@
-"""How a suite's people go through the stages: settings, the switches of the ablations, one run and its records."""
+"""How a suite's people go through the stages: settings, the switches of the ablations, one run and its
+records."""
 
 from __future__ import annotations
 
@@ -9,24 +10,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows.evaluation.final import last
-from flows.execute import Event, Job, Result, reconstruct_one
-from flows.subjects import Memory
-from models import zoo
-from models.body import BodyModel
-from pipeline.config import load_settings
-from pipeline.source import Photo
-from pipeline.stage import Stage
-from pipeline.store import Record, Store
-from stages import classes
+from turnaround.flows.evaluation.measures.final import last
+from turnaround.flows.runs.execute import Event, Job, Result, reconstruct_one
+from turnaround.flows.subjects.memory import Memory
+from turnaround.models import zoo
+from turnaround.models.body.model import BodyModel
+from turnaround.pipeline.photos.source import Photo
+from turnaround.pipeline.settings import load_settings
+from turnaround.pipeline.stage import Stage
+from turnaround.pipeline.store.store import Record, Store
+from turnaround.stages import classes
 
 FIXED = ("stages.prepare.framing=frame",)  # the suite's camera is known: the picture is not cut
 # each switches one part off; the stages before it come out of the cache
 ABLATIONS: dict[str, tuple[str, ...]] = {
-    "no_body_branch": ("stages.coarse.use_body=false", "stages.fuse.use_body=false", "stages.refine.feed_body_from=1000000"),
+    "no_body_branch": (
+        "stages.coarse.use_body=false",
+        "stages.fuse.use_body=false",
+        "stages.refine.feed_body_from=1000000",
+    ),
     "no_refinement": ("stages.refine.enabled=false",),
     "one_view": ("stages.fuse.use_back=false",),
-    "no_diffusion": ("stages.back_view.refiner=none",),  # the default preset's own setting without trained weights
+    "no_diffusion": (
+        "stages.back_view.refiner=none",
+    ),  # the default preset's own setting without trained weights
     "no_exemplar": ("stages.back_view.exemplar=false",),
     "network_back": ("stages.back_view.enabled=false",),
     "mirror_copy": ("stages.back_view.mirror=true", "stages.back_view.refiner=none"),
@@ -35,7 +42,9 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     "no_side_views": ("stages.refine.side_views=false",),  # the default preset's own setting
     "side_views": ("stages.refine.side_views=true",),
 }
-IMAGE_BRANCH = ("stages.coarse.use_body=false",)  # the picture alone, as LGM has it; only up to the coarse stage
+IMAGE_BRANCH = (
+    "stages.coarse.use_body=false",
+)  # the picture alone, as LGM has it; only up to the coarse stage
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,9 @@ class Setting:
         """One stage with its settings."""
         return next(stage for stage in self.stages() if stage.name == name)
 
-    def run(self, photo: Path | Photo, extra: Sequence[str] = (), until: str | None = None, apart: bool = False) -> Run:
+    def run(
+        self, photo: Path | Photo, extra: Sequence[str] = (), until: str | None = None, apart: bool = False
+    ) -> Run:
         """The stages on one photo; what is in the store is not done again.
 
         until: the last stage to run; by default the last one that measuring needs.
@@ -90,7 +101,16 @@ class Setting:
         subject = photo if isinstance(photo, Photo) else Photo.at(photo)
         memory = Memory(os.path.abspath(subject.image), self.config, (*self.fixed, *self.overrides, *extra))
         stages = self.stages(extra)
-        job = Job(subject, self.work, stages, zoo.digest, memory, self.device, until=until or last({s.name for s in stages}), apart=apart)
+        job = Job(
+            subject,
+            self.work,
+            stages,
+            zoo.digest,
+            memory,
+            self.device,
+            until=until or last({s.name for s in stages}),
+            apart=apart,
+        )
         result = reconstruct_one(job, event=self.event)
         store = Store(self.work)
         keys = {stage: outcome["key"] for stage, outcome in result.stages.items() if outcome["key"]}
@@ -98,7 +118,8 @@ class Setting:
         return Run(result, {stage: record for stage, record in found.items() if record is not None})
 
     def variant(self, photo: Path, name: str, extra: Sequence[str], until: str | None = None) -> Run:
-        """Other settings on a copy of the photo, so that the subject's links keep pointing at the full pipeline."""
+        """Other settings on a copy of the photo, so that the subject's links keep pointing at the full
+        pipeline."""
         copy = self.folder / "variants" / f"{photo.stem}_{name}{photo.suffix}"
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(photo, copy)

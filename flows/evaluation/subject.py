@@ -1,4 +1,5 @@
-"""One test person through the real stages, as a photo of a work folder, and everything measured on the outcome."""
+"""One test person through the real stages, as a photo of a work folder, and everything measured on the
+outcome."""
 
 from __future__ import annotations
 
@@ -8,19 +9,21 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from flows.evaluation import backs, baselines, detail, detail_pictures, matting, measure, pictures
-from flows.evaluation.final import final
-from flows.evaluation.fine import FineTruth
-from flows.evaluation.memory import DETAIL, MATTING, Measured, sources_digest
-from flows.evaluation.people import TestPerson
-from flows.evaluation.setting import ABLATIONS, IMAGE_BRANCH, Run, Setting
-from flows.execute import lend_device
-from models import zoo
-from models.body import BodyModel
-from models.metrics import vgg
-from pipeline.recipe import Recipe
-from pipeline.store import Record
-from pipeline.types import View
+from turnaround.flows.evaluation.measures import backs, baselines, detail, matting, measure
+from turnaround.flows.evaluation.measures.final import final
+from turnaround.flows.evaluation.measures.fine import FineTruth
+from turnaround.flows.evaluation.memory import DETAIL, MATTING, Measured, sources_digest
+from turnaround.flows.evaluation.pictures import detail as detail_pictures
+from turnaround.flows.evaluation.pictures import views as pictures
+from turnaround.flows.evaluation.setting import ABLATIONS, IMAGE_BRANCH, Run, Setting
+from turnaround.flows.evaluation.suite import TestPerson
+from turnaround.flows.runs.execute import lend_device
+from turnaround.models import zoo
+from turnaround.models.body.model import BodyModel
+from turnaround.models.metrics import vgg
+from turnaround.pipeline.store.recipe import Recipe
+from turnaround.pipeline.store.store import Record
+from turnaround.pipeline.values.types import View
 
 log = logging.getLogger(__name__)
 
@@ -77,10 +80,16 @@ class _Case:
         mesh, estimate, refine = records["mesh"], records["estimate"], records["refine"]
         found = {
             "novel": self._pictured("novel", final(records), measure.novel_views),
-            "geometry": self.measured("geometry", [mesh.key], lambda: measure.geometry(mesh.load("mesh"), self.truth())),
+            "geometry": self.measured(
+                "geometry", [mesh.key], lambda: measure.geometry(mesh.load("mesh"), self.truth())
+            ),
             "body": self.measured("body", [estimate.key, refine.key], lambda: self._body(estimate, refine)),
         }
-        return found if self.person.fine is None else found | {"detail": self.detail(final(records), self.person.fine)}
+        return (
+            found
+            if self.person.fine is None
+            else found | {"detail": self.detail(final(records), self.person.fine)}
+        )
 
     def detail(self, record: Record, truth: FineTruth) -> dict[str, Any]:
         """The figures at 1,024 px of a stage's Gaussians."""
@@ -105,7 +114,9 @@ class _Case:
         back, fused, file = records["back_view"], final(records), self.back_file()
 
         def compute() -> dict[str, Any]:
-            shown = {name: back.load(name) for name in ("coarse", "refined")} | {"fused": self.turn(fused)[0][measure.BACK]}
+            shown = {name: back.load(name) for name in ("coarse", "refined")} | {
+                "fused": self.turn(fused)[0][measure.BACK]
+            }
             backs.keep(file, shown, self.person)
             return {name: backs.back_view(image, self.person) for name, image in shown.items()}
 
@@ -128,22 +139,33 @@ class _Case:
 
     def baselines(self, records: dict[str, Record]) -> dict[str, Any]:
         """Coarse model, image branch alone, painted body, and a white picture."""
-        white = self.measured("white", [], lambda: measure.novel_views(baselines.white(self.person.size), self.person))
+        white = self.measured(
+            "white", [], lambda: measure.novel_views(baselines.white(self.person.size), self.person)
+        )
         found = {"coarse": {"novel": self._pictured("novel", records["coarse"], measure.novel_views)}}
         alone = self.plan.setting.variant(self.person.photo, "image_branch", IMAGE_BRANCH, until="coarse")
         if alone.ok:
-            found["image_branch"] = {"novel": self._pictured("novel", alone.records["coarse"], measure.novel_views)}
+            found["image_branch"] = {
+                "novel": self._pictured("novel", alone.records["coarse"], measure.novel_views)
+            }
         prepare, refine = records["prepare"], records["refine"]
-        painted = self.measured("painted", [prepare.key, refine.key], lambda: self._painted(prepare.load("view"), refine))
+        painted = self.measured(
+            "painted", [prepare.key, refine.key], lambda: self._painted(prepare.load("view"), refine)
+        )
         return {**found, "painted_body": painted, "white": {"novel": white}}
 
     def _painted(self, view: View, refine: Record) -> dict[str, Any]:
         try:
-            mesh = baselines.painted_body(body_model(self.plan.setting.body_file()), refine.load("body"), view)
+            mesh = baselines.painted_body(
+                body_model(self.plan.setting.body_file()), refine.load("body"), view
+            )
         except ValueError as error:
             return {"failed": "painting", "message": str(error)}
         shown = baselines.render_mesh(mesh, self.person.size)
-        return {"novel": measure.novel_views(shown, self.person), "geometry": measure.geometry(mesh, self.truth())}
+        return {
+            "novel": measure.novel_views(shown, self.person),
+            "geometry": measure.geometry(mesh, self.truth()),
+        }
 
     def ablation(self, name: str) -> dict[str, Any]:
         """The figures with one part switched off."""
@@ -153,9 +175,14 @@ class _Case:
     def side_views(self, report: dict[str, Any]) -> dict[str, float | None]:
         """MPJPE of the refinement with and without the side views, where it was run so."""
         switched = getattr(self.plan.setting.stage("refine").config, "side_views", None)
-        known = {"side_views": report if switched else None, "no_side_views": report if switched is False else None}
+        known = {
+            "side_views": report if switched else None,
+            "no_side_views": report if switched is False else None,
+        }
         found = {name: own or report["ablations"].get(name) or {} for name, own in known.items()}
-        return {f"mpjpe_{name}_mm": run.get("body", {}).get("mpjpe_refined_mm") for name, run in found.items()}
+        return {
+            f"mpjpe_{name}_mm": run.get("body", {}).get("mpjpe_refined_mm") for name, run in found.items()
+        }
 
     def pictures(self, records: dict[str, Record]) -> dict[str, str]:
         """The page's pictures: name -> file, relative to the folder."""
@@ -164,7 +191,11 @@ class _Case:
         seen = ("prepare", "estimate", "refine", "back_view", "mesh")
         keys = [pictures.VERSION, *(records[stage].key for stage in seen), final(records).key]
         drawn = self.measured("pictures", keys, lambda: self._draw(files, records), files.values())
-        return drawn if self.person.fine is None else drawn | self.detail_pictures(final(records), self.person.fine)
+        return (
+            drawn
+            if self.person.fine is None
+            else drawn | self.detail_pictures(final(records), self.person.fine)
+        )
 
     def detail_pictures(self, record: Record, truth: FineTruth) -> dict[str, str]:
         """The page's picture of the person at 1,024 px."""
@@ -176,7 +207,9 @@ class _Case:
         return {"detail": file.relative_to(folder).as_posix()}
 
     def _draw(self, files: dict[str, Path], records: dict[str, Record]) -> dict[str, str]:
-        pictures.draw(files, self.person, records, self.turn(final(records)), body_model(self.plan.setting.body_file()))
+        pictures.draw(
+            files, self.person, records, self.turn(final(records)), body_model(self.plan.setting.body_file())
+        )
         return {name: file.relative_to(self.plan.setting.folder).as_posix() for name, file in files.items()}
 
 

@@ -7,14 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from flows.evaluation import matting
+from turnaround.flows.evaluation.measures import matting
 
 MEASURED = ("novel", "detail", "hgm_protocol", "geometry", "body", "back_view", "seconds")
 COMPARED = ("novel", "detail", "geometry", "body")  # of an ablation
 
 
 def means(values: Sequence[Any]) -> Any:
-    """The mean of equal trees of numbers, leaf by leaf; None and NaN are left out, a leaf without a number is None."""
+    """The mean of equal trees of numbers, leaf by leaf; None and NaN are left out, a leaf without a number is
+    None."""
     return _over(values, lambda numbers: sum(numbers) / len(numbers))
 
 
@@ -53,16 +54,27 @@ def _seconds(done: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     if not trees:
         return {"seconds_first": None, "seconds_median": None}
     others = trees[1:] or trees
-    return {"seconds_first": trees[0], "seconds_median": {name: median(tree[name] for tree in others) for name in trees[0]}}
+    return {
+        "seconds_first": trees[0],
+        "seconds_median": {name: median(tree[name] for tree in others) for name in trees[0]},
+    }
 
 
 def _variants(done: Sequence[Mapping[str, Any]], part: str) -> dict[str, Any]:
     """Means of baselines or ablations over the people for whom they did not fail."""
     names = dict.fromkeys(name for subject in done for name in subject.get(part, {}))
     kept = {
-        name: [subject[part][name] for subject in done if "failed" not in subject.get(part, {}).get(name, {"failed": 1})] for name in names
+        name: [
+            subject[part][name]
+            for subject in done
+            if "failed" not in subject.get(part, {}).get(name, {"failed": 1})
+        ]
+        for name in names
     }
-    return {name: means(values) | {"count": len(values)} if values else {"count": 0} for name, values in kept.items()}
+    return {
+        name: means(values) | {"count": len(values)} if values else {"count": 0}
+        for name, values in kept.items()
+    }
 
 
 def _ablations(done: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

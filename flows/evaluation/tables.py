@@ -31,9 +31,16 @@ def tables(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     variants = {"full": report, **report.get("baselines", {})}
     ablations = report.get("ablations", {})
     geometry = dict(report["geometry"] or {})
-    geometry |= {f"{name}, raw": at(values, "geometry.raw") for name, values in variants.items() if name != "full" and "geometry" in values}
+    geometry |= {
+        f"{name}, raw": at(values, "geometry.raw")
+        for name, values in variants.items()
+        if name != "full" and "geometry" in values
+    }
     found = [
-        ("New views: the 11 that are not the input", table({name: at(values, "novel.all") for name, values in variants.items()})),
+        (
+            "New views: the 11 that are not the input",
+            table({name: at(values, "novel.all") for name, values in variants.items()}),
+        ),
         ("The full model by view", table(report["novel"] or {})),
         ("At 1,024 px (truth: sharpness 1, VGG distance 0)", table(report.get("detail") or {})),
         ("Geometry, cm", table(geometry)),
@@ -42,7 +49,16 @@ def tables(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Ablations", table({name: _ablation(values) for name, values in ablations.items()})),
         ("Released script's protocol", table({"": report.get("hgm_protocol")})),
         ("Matting over held-out backgrounds", table({"": _flat(report.get("matting") or {})})),
-        ("Seconds", table({"mean": report["seconds"], "first": report.get("seconds_first"), "median": report.get("seconds_median")})),
+        (
+            "Seconds",
+            table(
+                {
+                    "mean": report["seconds"],
+                    "first": report.get("seconds_first"),
+                    "median": report.get("seconds_median"),
+                }
+            ),
+        ),
         ("Body by joint, mm", table(transposed(at(report, "body.per_joint_mm") or {}))),
     ]
     return [(title, html) for title, html in found if html]
@@ -54,7 +70,10 @@ def body_rows(errors: Mapping[str, Any]) -> dict[str, Any]:
     for row in ("initial", "refined"):
         rows[row] = {name: errors.get(f"{name}_{row}_mm") for name in _BODY}
         rows[row]["angle, degrees"] = errors.get(f"angle_{row}_deg")
-    others = {f"refined, {name.replace('_', ' ')}": errors.get(f"mpjpe_{name}_mm") for name in ("side_views", "no_side_views")}
+    others = {
+        f"refined, {name.replace('_', ' ')}": errors.get(f"mpjpe_{name}_mm")
+        for name in ("side_views", "no_side_views")
+    }
     return rows | {name: {"mpjpe": value} for name, value in others.items() if value is not None}
 
 
@@ -65,17 +84,31 @@ def transposed(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any
 
 
 def _ablation(values: Mapping[str, Any]) -> dict[str, Any]:
-    novel, raw, body = at(values, "novel.all") or {}, at(values, "geometry.raw") or {}, values.get("body") or {}
+    novel, raw, body = (
+        at(values, "novel.all") or {},
+        at(values, "geometry.raw") or {},
+        values.get("body") or {},
+    )
     names = ("mpjpe_refined_mm", "pa_mpjpe_refined_mm", "hands_mm", "angle_deg")
     chosen = {name: body.get(name) for name in names}
     chosen |= {f"vgg {group}": figures["vgg"] for group, figures in (values.get("detail") or {}).items()}
-    return {**novel, "input_psnr": at(values, "novel.input.psnr"), **raw, **chosen, "count": values.get("count")}
+    return {
+        **novel,
+        "input_psnr": at(values, "novel.input.psnr"),
+        **raw,
+        **chosen,
+        "count": values.get("count"),
+    }
 
 
 def _flat(tree: Mapping[str, Any]) -> dict[str, Any]:
     flat = {}
     for name, value in tree.items():
-        flat |= {f"{name} {key}": entry for key, entry in value.items()} if isinstance(value, Mapping) else {name: value}
+        flat |= (
+            {f"{name} {key}": entry for key, entry in value.items()}
+            if isinstance(value, Mapping)
+            else {name: value}
+        )
     return flat
 
 
@@ -86,7 +119,9 @@ def table(rows: Mapping[str, Any]) -> str:
         return ""
     head = "".join(f"<th>{escape(column)}</th>" for column in columns)
     lines = [
-        f"<tr><th>{escape(name)}</th>" + "".join(f"<td>{number((values or {}).get(column))}</td>" for column in columns) + "</tr>"
+        f"<tr><th>{escape(name)}</th>"
+        + "".join(f"<td>{number((values or {}).get(column))}</td>" for column in columns)
+        + "</tr>"
         for name, values in rows.items()
     ]
     return f"<div class='scroll'><table><thead><tr><th></th>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"

@@ -1,8 +1,9 @@
-"""Static pages of what is in a work folder: of the folder, of a run, of two runs side by side, of a sweep. No stage runs here."""
+"""Static pages of what is in a work folder: of the folder, of a run, of two runs side by side, of a sweep. No
+stage runs here."""
 
-from flows.report.compare import write_comparison
-from flows.report.run import write
-from flows.report.sweep import write_sweep, write_sweep_of_runs
-from flows.report.work import write_work_page
+from turnaround.flows.report.compare import write_comparison
+from turnaround.flows.report.run import write
+from turnaround.flows.report.sweep import write_sweep, write_sweep_of_runs
+from turnaround.flows.report.work import write_work_page
 
 __all__ = ["write", "write_comparison", "write_sweep", "write_sweep_of_runs", "write_work_page"]

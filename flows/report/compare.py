@@ -1,4 +1,5 @@
-"""Two runs, or two work folders, subject by subject: settings that differ, pictures with their difference, figures."""
+"""Two runs, or two work folders, subject by subject: settings that differ, pictures with their difference,
+figures."""
 
 from __future__ import annotations
 
@@ -8,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.report import gallery, rows
-from flows.report.document import Document
-from flows.report.page import write_page
-from flows.report.pairs import GAIN, Pairs
-from flows.report.rows import Row
-from flows.report.work import FOLDER, thumbs_of
-from pipeline.recipe import Cause, Recipe, causes
-from pipeline.store import Record
+from turnaround.flows.report import gallery, rows
+from turnaround.flows.report.document import Document
+from turnaround.flows.report.page import write_page
+from turnaround.flows.report.pairs import GAIN, Pairs
+from turnaround.flows.report.rows import Row
+from turnaround.flows.report.work import FOLDER, thumbs_of
+from turnaround.pipeline.store.recipe import Cause, Recipe, causes
+from turnaround.pipeline.store.store import Record
 
 if TYPE_CHECKING:
-    from flows.project import Project
+    from turnaround.flows.subjects.project import Project
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,22 @@ class Side:
 
 
 def side_of(project: Project, work: Path, text: str) -> Side:
-    """A work folder, the folder of a run, or the beginning of a run's name in `work`; ValueError with the known ones otherwise."""
+    """A work folder, the folder of a run, or the beginning of a run's name in `work`; ValueError with the
+    known ones otherwise."""
     path = Path(text)
     if (path / "subjects").is_dir():
         return Side(path.resolve().name, path, {row.name: row for row in rows.of_work(project, path)})
-    runs = {folder.name: folder for folder in sorted((work / "runs").glob("*/")) if (folder / "report.json").is_file()}
+    runs = {
+        folder.name: folder
+        for folder in sorted((work / "runs").glob("*/"))
+        if (folder / "report.json").is_file()
+    }
     found = (
-        [path] if (path / "report.json").is_file() else [runs[text]] if text in runs else [f for n, f in runs.items() if n.startswith(text)]
+        [path]
+        if (path / "report.json").is_file()
+        else [runs[text]]
+        if text in runs
+        else [f for n, f in runs.items() if n.startswith(text)]
     )
     if len(found) != 1:
         what = "several runs" if found else "neither a work folder nor a run"
@@ -46,10 +56,13 @@ def side_of(project: Project, work: Path, text: str) -> Side:
     return Side(run.name, run.parent.parent, {row.name: row for row in rows.of_run(run)})
 
 
-def write_comparison(project: Project, work: Path, a: str, b: str, out: Path | None = None, *, standalone: bool = False) -> Path:
+def write_comparison(
+    project: Project, work: Path, a: str, b: str, out: Path | None = None, *, standalone: bool = False
+) -> Path:
     """Write the page of two sides; ValueError where one of them is nothing or they share no subject.
 
-    The page and its thumbnails go into the first side's work folder, as those of the page of one; `out` moves the page.
+    The page and its thumbnails go into the first side's work folder, as those of the page of one; `out` moves
+    the page.
     """
     old, new = (side_of(project, work, text) for text in (a, b))
     if not old.rows.keys() & new.rows.keys():
@@ -61,23 +74,36 @@ def write_comparison(project: Project, work: Path, a: str, b: str, out: Path | N
     found = [_subject(name, old, new, document, pairs) for name in dict.fromkeys([*old.rows, *new.rows])]
     thumbs.make()
     pairs.make()
-    used = {token for subject in found for stage in subject["stages"].values() for token in stage["pairs"].values()}
+    used = {
+        token
+        for subject in found
+        for stage in subject["stages"].values()
+        for token in stage["pairs"].values()
+    }
     extra = {"inlined": thumbs.inlined()} if standalone else {}
     return write_page(
         page,
         document.head("compare", f"{old.label} | {new.label}")
-        | {"labels": [old.label, new.label], "gain": GAIN, "subjects": found, "facts": {t: pairs.facts[t] for t in sorted(used)}}
+        | {
+            "labels": [old.label, new.label],
+            "gain": GAIN,
+            "subjects": found,
+            "facts": {t: pairs.facts[t] for t in sorted(used)},
+        }
         | {"settings": _settings(old, new), "verdict": verdict(old, new)}
         | extra,
     )
 
 
 def verdict(old: Side, new: Side) -> str:
-    """Say that the sides are equal, or how many subjects differ: in the bytes of an output, or in what was made."""
+    """Say that the sides are equal, or how many subjects differ: in the bytes of an output, or in what was
+    made."""
     names = list(dict.fromkeys([*old.rows, *new.rows]))
     differ = [name for name in names if not _equal(old.rows.get(name), new.rows.get(name))]
     number = f"{len(names)} subject{'s' * (len(names) != 1)}"
-    return f"{len(differ)} of {number} differ" if differ else f"equal: the same bytes in all outputs of {number}"
+    return (
+        f"{len(differ)} of {number} differ" if differ else f"equal: the same bytes in all outputs of {number}"
+    )
 
 
 def _equal(a: Row | None, b: Row | None) -> bool:
@@ -88,7 +114,10 @@ def _equal(a: Row | None, b: Row | None) -> bool:
 def _subject(name: str, old: Side, new: Side, document: Document, pairs: Pairs) -> dict[str, Any]:
     a, b = old.rows.get(name), new.rows.get(name)
     values: dict[str, Any] = {"name": name}
-    values |= {"a": document.subject(a, old.root) if a else None, "b": document.subject(b, new.root) if b else None}
+    values |= {
+        "a": document.subject(a, old.root) if a else None,
+        "b": document.subject(b, new.root) if b else None,
+    }
     return values | {"stages": {stage: _stage(x, y, pairs) for stage, x, y in _both(a, b)}}
 
 
@@ -106,7 +135,10 @@ def _stage(a: Record, b: Record, pairs: Pairs) -> dict[str, Any]:
     return {
         "causes": [str(cause) for cause in causes(Recipe.recorded(a.manifest), Recipe.recorded(b.manifest))],
         "outputs": differing(a, b),
-        "pairs": {x.label: pairs.want((x.digest, a.path / x.file), (y.digest, b.path / y.file)) for x, y in differing_pictures(a, b)},
+        "pairs": {
+            x.label: pairs.want((x.digest, a.path / x.file), (y.digest, b.path / y.file))
+            for x, y in differing_pictures(a, b)
+        },
     }
 
 
@@ -135,6 +167,11 @@ def _settings(old: Side, new: Side) -> list[dict[str, Any]]:
                     seen[stage, str(cause)] += 1
                     causes_[stage, str(cause)] = cause
     return [
-        {"stage": stage, "kind": causes_[stage, text].kind, "text": text.partition(" ")[2], "subjects": number}
+        {
+            "stage": stage,
+            "kind": causes_[stage, text].kind,
+            "text": text.partition(" ")[2],
+            "subjects": number,
+        }
         for (stage, text), number in seen.items()
     ]

@@ -1,4 +1,5 @@
-"""`diff SUBJECT/STAGE KEY KEY`: what determined two runs of a stage, what came out, and a picture of the difference."""
+"""`diff SUBJECT/STAGE KEY KEY`: what determined two runs of a stage, what came out, and a picture of the
+difference."""
 
 from __future__ import annotations
 
@@ -8,14 +9,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from flows import subjects
-from flows.report.compare import differing, differing_pictures
-from flows.report.measures import measure
-from flows.report.pairs import compare_pictures
-from flows.report.thumbs import open_picture
-from flows.report.work import FOLDER
-from pipeline.recipe import Recipe, causes
-from pipeline.store import Record, Store
+from turnaround.flows.report.compare import differing, differing_pictures
+from turnaround.flows.report.measures import measure
+from turnaround.flows.report.pairs import compare_pictures
+from turnaround.flows.report.thumbs import open_picture
+from turnaround.flows.report.work import FOLDER
+from turnaround.flows.subjects import memory
+from turnaround.pipeline.store.recipe import Recipe, causes
+from turnaround.pipeline.store.store import Record, Store
 
 _SHOWN = 8  # pictures of the sheet
 _CELL = 384  # pixels
@@ -24,24 +25,28 @@ _CELL = 384  # pixels
 def diff(root: Path, target: str, keys: Sequence[str]) -> tuple[dict[str, Any], tuple[Record, Record]]:
     """What differs between two runs of SUBJECT/STAGE, and the runs, old and new.
 
-    keys: none: the one before and the current one; one: that and the current one; two. Beginnings of keys will do.
-    ValueError for a subject, stage or key that is not there, or that names several.
+    keys: none: the one before and the current one; one: that and the current one; two. Beginnings of keys
+    will do. ValueError for a subject, stage or key that is not there, or that names several.
     """
     subject, _, stage = target.partition("/")
     if not stage:
         raise ValueError(f"{target!r}: expected SUBJECT/STAGE")
-    subjects.recall(root, subject)
+    memory.recall(root, subject)
     store = Store(root)
     old, new = _chosen(store, subject, stage, keys)
     found = causes(Recipe.recorded(old.manifest), Recipe.recorded(new.manifest))
     both = lambda name: [record.manifest.get(name) for record in (old, new)]  # noqa: E731
     facts: dict[str, Any] = {
-        "subject": subject, "stage": stage, "keys": [old.key, new.key],
-        "finished": both("finished"), "seconds": both("seconds"), "device": both("device"),
+        "subject": subject,
+        "stage": stage,
+        "keys": [old.key, new.key],
+        "finished": both("finished"),
+        "seconds": both("seconds"),
+        "device": both("device"),
         "causes": [cause.__dict__ | {"text": str(cause)} for cause in found],
         "packages": _changed(*(packages or {} for packages in both("packages"))),
         "same_code": len(set(both("source"))) == 1,
-    }  # fmt: skip
+    }
     names = differing(old, new)
     facts["equal"] = not names
     facts["same"] = [name for name in new.manifest["outputs"] if name not in names]
@@ -54,12 +59,24 @@ def _chosen(store: Store, subject: str, stage: str, keys: Sequence[str]) -> tupl
     if len(keys) == 2:
         return _keyed(store, stage, keys[0]), _keyed(store, stage, keys[1])
     if current is None:
-        raise ValueError(f"{subject} has no current run of {stage!r}; `turnaround inspect {subject}` tells what there is, or name two keys")
+        raise ValueError(
+            f"{subject} has no current run of {stage!r}; `turnaround inspect {subject}` tells what there is, "
+            f"or name two keys"
+        )
     if keys:
         return _keyed(store, stage, keys[0]), current
-    before = next((record for key in history(store, subject, stage) if key != current.key and (record := store.find(stage, key))), None)
+    before = next(
+        (
+            record
+            for key in history(store, subject, stage)
+            if key != current.key and (record := store.find(stage, key))
+        ),
+        None,
+    )
     if before is None:
-        raise ValueError(f"{subject}/{stage} has no run before {current.key} (or `gc` has deleted it); name two keys")
+        raise ValueError(
+            f"{subject}/{stage} has no run before {current.key} (or `gc` has deleted it); name two keys"
+        )
     return before, current
 
 
@@ -69,7 +86,11 @@ def _keyed(store: Store, stage: str, prefix: str) -> Record:
     found = sorted(path.name for path in folder.glob("*/")) if folder.is_dir() else []
     fitting = [name for name in found if name.startswith(prefix)]
     if len(fitting) != 1:
-        what = f"fits {len(fitting)} keys: {', '.join(fitting[:5])}" if fitting else f"fits none of the {len(found)} keys"
+        what = (
+            f"fits {len(fitting)} keys: {', '.join(fitting[:5])}"
+            if fitting
+            else f"fits none of the {len(found)} keys"
+        )
         raise ValueError(f"{prefix!r} {what} of stage {stage!r} in {store.root}")
     record = store.find(stage, fitting[0])
     if record is None:
@@ -78,21 +99,31 @@ def _keyed(store: Store, stage: str, prefix: str) -> Record:
 
 
 def history(store: Store, subject: str, stage: str) -> Iterator[str]:
-    """Keys of the subject's runs of a stage, the last used first: from the reports of runs, then from manifests."""
+    """Keys of the subject's runs of a stage, the last used first: from the reports of runs, then from
+    manifests."""
     seen: set[str] = set()
     for key in reported_keys(store, subject, stage):
         seen.add(key)
         yield key
     folder = store.path(stage, "x").parent
-    rest = [record for path in folder.glob("*/") if path.name not in seen and (record := store.read(path)) is not None]
+    rest = [
+        record
+        for path in folder.glob("*/")
+        if path.name not in seen and (record := store.read(path)) is not None
+    ]
     mine = [record for record in rest if record.manifest.get("subject") == subject]
-    yield from (record.key for record in sorted(mine, key=lambda r: str(r.manifest.get("finished")), reverse=True))
+    yield from (
+        record.key for record in sorted(mine, key=lambda r: str(r.manifest.get("finished")), reverse=True)
+    )
 
 
 def reported_keys(store: Store, subject: str, stage: str) -> Iterator[str]:
-    """Keys that the reports of runs name for the subject's stage, the last used first: what the subject had, no sweep's."""
+    """Keys that the reports of runs name for the subject's stage, the last used first: what the subject had,
+    no sweep's."""
     seen: set[str] = set()
-    for report in sorted((store.root / "runs").glob("*/report.json"), key=lambda file: file.stat().st_mtime_ns, reverse=True):
+    for report in sorted(
+        (store.root / "runs").glob("*/report.json"), key=lambda file: file.stat().st_mtime_ns, reverse=True
+    ):
         try:
             key = json.loads(report.read_text())["subjects"][subject]["stages"][stage]["key"]
         except (OSError, ValueError, KeyError, TypeError):
@@ -103,7 +134,11 @@ def reported_keys(store: Store, subject: str, stage: str) -> Iterator[str]:
 
 
 def _changed(old: dict[str, Any], new: dict[str, Any]) -> dict[str, list[Any]]:
-    return {name: [old.get(name), new.get(name)] for name in dict.fromkeys([*old, *new]) if old.get(name) != new.get(name)}
+    return {
+        name: [old.get(name), new.get(name)]
+        for name in dict.fromkeys([*old, *new])
+        if old.get(name) != new.get(name)
+    }
 
 
 def as_text(facts: dict[str, Any]) -> str:
@@ -111,27 +146,45 @@ def as_text(facts: dict[str, Any]) -> str:
     lines = [f"{facts['subject']}/{facts['stage']}"]
     for title, index in (("old", 0), ("new", 1)):
         lines.append(
-            f"  {title} {facts['keys'][index]}  {facts['finished'][index]}  {facts['seconds'][index]} s on {facts['device'][index]}"
+            f"  {title} {facts['keys'][index]}  {facts['finished'][index]}  {facts['seconds'][index]} s on "
+            f"{facts['device'][index]}"
         )
-    lines += [f"  {cause['text']}" for cause in facts["causes"]] or ["  the same settings, inputs, weights and version"]
+    lines += [f"  {cause['text']}" for cause in facts["causes"]] or [
+        "  the same settings, inputs, weights and version"
+    ]
     lines += [f"  PACKAGE {name}: {old} -> {new}" for name, (old, new) in facts["packages"].items()]
     lines += [] if facts["same_code"] else ["  the stage's code changed"]
     for name, values in facts["outputs"].items():
-        lines.append(f"  {name}: {_line(values)}" if not any(isinstance(v, dict | list) for v in values.values()) else f"  {name}:")
-        lines += [f"    {key}: {_line(value)}" for key, value in values.items() if any(isinstance(v, dict | list) for v in values.values())]
-    same = "equal: the same bytes in every output" if facts["equal"] else f"same bytes: {', '.join(facts['same']) or 'nothing'}"
+        lines.append(
+            f"  {name}: {_line(values)}"
+            if not any(isinstance(v, dict | list) for v in values.values())
+            else f"  {name}:"
+        )
+        lines += [
+            f"    {key}: {_line(value)}"
+            for key, value in values.items()
+            if any(isinstance(v, dict | list) for v in values.values())
+        ]
+    same = (
+        "equal: the same bytes in every output"
+        if facts["equal"]
+        else f"same bytes: {', '.join(facts['same']) or 'nothing'}"
+    )
     return "\n".join([*lines, f"  {same}"])
 
 
 def _line(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key} {'equal pixels' if key == 'psnr' and item is None else item}" for key, item in value.items())
+        return ", ".join(
+            f"{key} {'equal pixels' if key == 'psnr' and item is None else item}"
+            for key, item in value.items()
+        )
     return " -> ".join(map(str, value)) if isinstance(value, list) and len(value) == 2 else str(value)
 
 
 def write_sheet(root: Path, subject: str, old: Record, new: Record, out: Path | None = None) -> Path | None:
     """A PNG with rows of old, new and their difference; None where no picture differs."""
-    from pipeline.preview import contact_sheet, from_pil, to_pil
+    from turnaround.pipeline.formats.preview import contact_sheet, from_pil, to_pil
 
     pictures, labels = [], []
     for a, b in differing_pictures(old, new)[:_SHOWN]:

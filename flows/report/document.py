@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from flows.report import gallery
-from flows.report.rows import Cell, Row
-from flows.report.thumbs import SHOWN, Thumbs
-from pipeline.recipe import flatten
-from pipeline.store import Store
+from turnaround.flows.report import gallery
+from turnaround.flows.report.rows import Cell, Row
+from turnaround.flows.report.thumbs import SHOWN, Thumbs
+from turnaround.pipeline.store.recipe import flatten
+from turnaround.pipeline.store.store import Store
 
 
 class Pool:
@@ -44,10 +44,15 @@ class Document:
     def head(self, kind: str, title: str) -> dict[str, Any]:
         """What every page has; call it after all subjects are in."""
         return {
-            "kind": kind, "title": title, "made": time.strftime("%Y-%m-%d %H:%M:%S"), "stages": list(self._stages),
-            "bases": [relative_url(root, self.page) for root in self._stores], "thumbs": relative_url(self.thumbs.folder, self.page),
-            "unseen": self.thumbs.unseen, "pool": self.pool.values,
-        }  # fmt: skip
+            "kind": kind,
+            "title": title,
+            "made": time.strftime("%Y-%m-%d %H:%M:%S"),
+            "stages": list(self._stages),
+            "bases": [relative_url(root, self.page) for root in self._stores],
+            "thumbs": relative_url(self.thumbs.folder, self.page),
+            "unseen": self.thumbs.unseen,
+            "pool": self.pool.values,
+        }
 
     def subject(self, row: Row, root: Path) -> dict[str, Any]:
         """One row of a work folder as json."""
@@ -59,17 +64,26 @@ class Document:
                 cells[cell.stage], fit = self._cell(cell)
             except (KeyError, TypeError, ValueError, AttributeError) as error:  # a stranger's manifest
                 cells[cell.stage], fit = (
-                    {"state": "UNKNOWN", "note": f"the manifest is not as expected ({type(error).__name__}: {error})"},
+                    {
+                        "state": "UNKNOWN",
+                        "note": f"the manifest is not as expected ({type(error).__name__}: {error})",
+                    },
                     None,
                 )
             fits += [fit] if fit else []
         seconds = [cell["seconds"] for cell in cells.values() if cell.get("seconds") is not None]
         return {
-            "name": row.name, "base": list(self._stores).index(root),
-            "photo": self._photo(row.photo, store), "error": row.error, "config": row.config, "overrides": list(row.overrides),
-            "fit": fits[-1] if fits else None, "seconds": round(sum(seconds), 3) if seconds else None, "cells": cells,
+            "name": row.name,
+            "base": list(self._stores).index(root),
+            "photo": self._photo(row.photo, store),
+            "error": row.error,
+            "config": row.config,
+            "overrides": list(row.overrides),
+            "fit": fits[-1] if fits else None,
+            "seconds": round(sum(seconds), 3) if seconds else None,
+            "cells": cells,
             "given": dict(row.given),
-        }  # fmt: skip
+        }
 
     def _cell(self, cell: Cell) -> tuple[dict[str, Any], dict[str, Any] | None]:
         """One stage as json, and the fit quality if the stage measures it."""
@@ -80,14 +94,20 @@ class Document:
             return values, None
         manifest, shown = cell.record.manifest, gallery.pictures(cell.record)
         values |= {
-            "key": cell.record.key, "seconds": gallery.number(manifest.get("seconds")), "device": str(manifest.get("device", "")),
-            "version": manifest["version"], "finished": str(manifest.get("finished", "")),
+            "key": cell.record.key,
+            "seconds": gallery.number(manifest.get("seconds")),
+            "device": str(manifest.get("device", "")),
+            "version": manifest["version"],
+            "finished": str(manifest.get("finished", "")),
             "config": self.pool.add(flatten(manifest["config"])),
-            "weights": self.pool.add(manifest["weights"]), "packages": self.pool.add(manifest.get("packages", {})),
+            "weights": self.pool.add(manifest["weights"]),
+            "packages": self.pool.add(manifest.get("packages", {})),
             "inputs": {name: digest[:12] for name, digest in manifest["inputs"].items()},
             "pics": [[p.file, self.thumbs.want(p.digest, cell.record.path / p.file)] for p in shown],
-            "files": [[file, kind, size, digest[:12]] for file, kind, size, digest in gallery.files(cell.record)],
-        }  # fmt: skip
+            "files": [
+                [file, kind, size, digest[:12]] for file, kind, size, digest in gallery.files(cell.record)
+            ],
+        }
         values |= {"given": sorted(manifest["given"])} if manifest.get("given") else {}
         pair = gallery.pair(shown)
         values |= {"pair": list(pair)} if pair else {}
@@ -117,7 +137,8 @@ class Document:
 
 
 def relative_url(target: Path, page: Path) -> str:
-    """URL of a file or folder from the page, with everything quoted that a URL gives a meaning to (% # ? and all but ASCII)."""
+    """URL of a file or folder from the page, with everything quoted that a URL gives a meaning to (% # ? and
+    all but ASCII)."""
     try:
         path = os.path.relpath(os.path.abspath(target), os.path.dirname(os.path.abspath(page)))
     except ValueError:  # another drive

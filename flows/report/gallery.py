@@ -1,4 +1,5 @@
-"""What a report shows of a stage's run: its pictures in a fixed order, curves, figures and other files. Reads manifests, not code."""
+"""What a report shows of a stage's run: its pictures in a fixed order, curves, figures and other files. Reads
+manifests, not code."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from pipeline.store import Record
+from turnaround.pipeline.store.store import Record
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,8 @@ def files(record: Record) -> list[tuple[str, str, int, str]]:
 
 
 def traces(record: Record) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(output, value) of the run's json outputs that are objects; one that cannot be read is left out with a warning."""
+    """(output, value) of the run's json outputs that are objects; one that cannot be read is left out with a
+    warning."""
     for name, entry in record.manifest["outputs"].items():
         if entry["kind"] != "Trace" or entry["bytes"] > _MAX_JSON:
             continue
@@ -101,7 +103,8 @@ def curves(trace: Mapping[str, Any]) -> dict[str, list[float | None]]:
 
 
 def fit(trace: Mapping[str, Any]) -> dict[str, Any] | None:
-    """How well the refined body fits the photo, where a trace tells: IoU and keypoint pixels before and after, reasons of a poor fit."""
+    """How well the refined body fits the photo, where a trace tells: IoU and keypoint pixels before and
+    after, reasons of a poor fit."""
     after, before = trace.get("after"), trace.get("before")
     if not isinstance(after, dict) or not isinstance(before, dict) or number(after.get("front_iou")) is None:
         return None
@@ -139,7 +142,10 @@ def few_facts(name: str, value: Mapping[str, Any]) -> list[tuple[str, str | floa
 def _in_order(record: Record) -> list[tuple[str, Mapping[str, Any]]]:
     first = _ORDER.get(record.manifest["stage"], ())
     outputs = record.manifest["outputs"]
-    return [(n, outputs[n]) for n in (*[n for n in first if n in outputs], *[n for n in sorted(outputs) if n not in first])]
+    return [
+        (n, outputs[n])
+        for n in (*[n for n in first if n in outputs], *[n for n in sorted(outputs) if n not in first])
+    ]
 
 
 def number(value: Any) -> float | None:

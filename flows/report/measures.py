@@ -1,4 +1,5 @@
-"""How far two outputs of one kind are apart, in the unit that fits the kind. Reads the files; asked only for what differs."""
+"""How far two outputs of one kind are apart, in the unit that fits the kind. Reads the files; asked only for
+what differs."""
 
 from __future__ import annotations
 
@@ -7,10 +8,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from flows.report.gallery import facts
-from flows.report.pairs import compare_pictures, psnr
-from pipeline.digest import bytes_digest
-from pipeline.store import Record
+from turnaround.flows.report.gallery import facts
+from turnaround.flows.report.pairs import compare_pictures, psnr
+from turnaround.pipeline.store.digest import bytes_digest
+from turnaround.pipeline.store.store import Record
 
 Measure = dict[str, Any]
 _MAX_FIELDS = 200
@@ -19,8 +20,8 @@ _MAX_FIELDS = 200
 def measure(a: Record, b: Record, output: str) -> Measure:
     """Figures of what differs between two runs' output; {"only_in": 1 or 2} where one has none.
 
-    Pictures: psnr (dB), max (255ths), by name. Gaussians and meshes: counts, rms (mm). Bodies: rms of joints and vertices (mm).
-    Json: fields with old and new. Films: psnr over all frames.
+    Pictures: psnr (dB), max (255ths), by name. Gaussians and meshes: counts, rms (mm). Bodies: rms of joints
+    and vertices (mm). Json: fields with old and new. Films: psnr over all frames.
     """
     have = [output in record.manifest["outputs"] for record in (a, b)]
     if not all(have):
@@ -49,16 +50,22 @@ def _pictures(a: Record, b: Record, output: str) -> Measure:
 
 
 def _gaussians(a: Record, b: Record, output: str) -> Measure:
-    """Rms of the means: Gaussian by Gaussian where the numbers are equal, else to the nearest of the other set, both ways."""
+    """Rms of the means: Gaussian by Gaussian where the numbers are equal, else to the nearest of the other
+    set, both ways."""
     import numpy as np
 
     first, second = (record.load(output) for record in (a, b))
-    values = [{n: getattr(g, n).double().numpy() for n in ("means", "scales", "opacities", "colors")} for g in (first, second)]
+    values = [
+        {n: getattr(g, n).double().numpy() for n in ("means", "scales", "opacities", "colors")}
+        for g in (first, second)
+    ]
     found = _points(values[0]["means"], values[1]["means"])
     if len(first) == len(second):
         for name in ("scales", "opacities", "colors"):
             delta = values[0][name] - values[1][name]
-            found[f"{name}_rms"] = round(float(np.sqrt(np.mean(delta**2))) * (1000 if name == "scales" else 1), 4)
+            found[f"{name}_rms"] = round(
+                float(np.sqrt(np.mean(delta**2))) * (1000 if name == "scales" else 1), 4
+            )
         found["scales_rms_mm"] = found.pop("scales_rms")
     return found
 
@@ -66,7 +73,9 @@ def _gaussians(a: Record, b: Record, output: str) -> Measure:
 def _meshes(a: Record, b: Record, output: str) -> Measure:
     first, second = (record.load(output) for record in (a, b))
     faces = [int(mesh.faces.shape[0]) for mesh in (first, second)]
-    return {"faces": faces} | _points(first.vertices.double().numpy(), second.vertices.double().numpy(), nearest=True)
+    return {"faces": faces} | _points(
+        first.vertices.double().numpy(), second.vertices.double().numpy(), nearest=True
+    )
 
 
 def _points(a: Any, b: Any, *, nearest: bool = False) -> Measure:
@@ -76,7 +85,10 @@ def _points(a: Any, b: Any, *, nearest: bool = False) -> Measure:
     found: Measure = {"count": [len(a), len(b)]}
     if len(a) == len(b) and not nearest:
         squares = ((a - b) ** 2).sum(-1)
-        return found | {"means_rms_mm": _mm(squares), "means_max_mm": round(1000 * float(squares.max(initial=0)) ** 0.5, 3)}
+        return found | {
+            "means_rms_mm": _mm(squares),
+            "means_max_mm": round(1000 * float(squares.max(initial=0)) ** 0.5, 3),
+        }
     from scipy.spatial import KDTree
 
     there, back = KDTree(b).query(a)[0], KDTree(a).query(b)[0]
@@ -85,7 +97,7 @@ def _points(a: Any, b: Any, *, nearest: bool = False) -> Measure:
 
 def _bodies(a: Record, b: Record, output: str) -> Measure:
     """Both on the body model of the first run."""
-    from models.body import BodyModel
+    from turnaround.models.body.model import BodyModel
 
     name = a.manifest["config"].get("body", "body")
     model = BodyModel.load(None if name == "body" else Path(name))
@@ -93,7 +105,10 @@ def _bodies(a: Record, b: Record, output: str) -> Measure:
     if bodies[0].transl.shape != bodies[1].transl.shape:  # sequences of different lengths
         return {"count": [body.transl[..., 0].numel() for body in bodies]}
     first, second = (model(body) for body in bodies)
-    squares = {k: ((getattr(first, k) - getattr(second, k)) ** 2).sum(-1).detach().double().numpy() for k in ("joints", "vertices")}
+    squares = {
+        k: ((getattr(first, k) - getattr(second, k)) ** 2).sum(-1).detach().double().numpy()
+        for k in ("joints", "vertices")
+    }
     return {f"{k}_rms_mm": _mm(v) for k, v in squares.items()} | {
         "vertices_max_mm": round(1000 * float(squares["vertices"].max()) ** 0.5, 3)
     }
@@ -126,7 +141,9 @@ def _films(a: Record, b: Record, output: str) -> Measure:
 
     files = [str(record.file(output)) for record in (a, b)]
     counts = [imageio_ffmpeg.count_frames_and_secs(file)[0] for file in files]
-    readers = [imageio_ffmpeg.read_frames(file) for file in files]  # a frame at a time: a film is some hundred MB
+    readers = [
+        imageio_ffmpeg.read_frames(file) for file in files
+    ]  # a frame at a time: a film is some hundred MB
     try:
         sizes = [list(next(reader)["size"])[::-1] for reader in readers]  # type: ignore[index]
         if counts[0] != counts[1] or sizes[0] != sizes[1]:
@@ -137,7 +154,11 @@ def _films(a: Record, b: Record, output: str) -> Measure:
         for reader in readers:
             reader.close()
     known = [error for error in errors if error is not None]
-    return {"frames": len(errors), "frames_equal": len(errors) - len(known), "psnr_lowest": min(known, default=None)}
+    return {
+        "frames": len(errors),
+        "frames_equal": len(errors) - len(known),
+        "psnr_lowest": min(known, default=None),
+    }
 
 
 def _mm(squares: Any) -> float:
@@ -146,7 +167,13 @@ def _mm(squares: Any) -> float:
 
 
 _MEASURES: dict[str, Callable[[Record, Record, str], Measure]] = {
-    "Image": _pictures, "Images": _pictures, "View": _pictures, "Gaussians": _gaussians, "Mesh": _meshes,
-    "TexturedMesh": _meshes, "Body": _bodies,
-    "Trace": _traces, "Video": _films,
-}  # fmt: skip
+    "Image": _pictures,
+    "Images": _pictures,
+    "View": _pictures,
+    "Gaussians": _gaussians,
+    "Mesh": _meshes,
+    "TexturedMesh": _meshes,
+    "Body": _bodies,
+    "Trace": _traces,
+    "Video": _films,
+}

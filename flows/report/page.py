@@ -1,7 +1,8 @@
-"""The static page: styles, script and data in one HTML file that runs nothing else and fetches nothing from elsewhere.
+"""The static page: styles, script and data in one HTML file that runs nothing else and fetches nothing from
+elsewhere.
 
-Every word from outside (names, messages, settings) travels as json and is put into the page as text, never as markup; the
-content policy admits exactly this file's own style and script by their digests.
+Every word from outside (names, messages, settings) travels as json and is put into the page as text, never as
+markup; the content policy admits exactly this file's own style and script by their digests.
 """
 
 from __future__ import annotations
@@ -17,8 +18,21 @@ from typing import Any
 
 _ASSETS = Path(__file__).resolve().parent / "assets"
 _STYLES = ("page.css", "table.css", "overlay.css", "compare.css")
-_SCRIPTS = ("base.js", "pictures.js", "chart.js", "lightbox.js", "detail.js", "list.js", "table.js", "compare.js", "sweep.js", "main.js")
-_ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})  # so that no string ends the script element
+_SCRIPTS = (
+    "base.js",
+    "pictures.js",
+    "chart.js",
+    "lightbox.js",
+    "detail.js",
+    "list.js",
+    "table.js",
+    "compare.js",
+    "sweep.js",
+    "main.js",
+)
+_ESCAPES = str.maketrans(
+    {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
+)  # so that no string ends the script element
 
 
 def write_page(file: Path, document: dict[str, Any]) -> Path:
@@ -40,10 +54,12 @@ def render(document: dict[str, Any]) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" '
+        'content="light dark">\n'
         f"<title>{_ascii(document['title'])} - Turnaround</title>\n<style>{style}</style></head>\n<body>\n"
         "<noscript>This page needs JavaScript, its own only.</noscript>\n"
-        f'<script type="application/json" id="data">{as_script_data(document)}</script>\n<script>{script}</script>\n</body></html>\n'
+        f'<script type="application/json" '
+        f'id="data">{as_script_data(document)}</script>\n<script>{script}</script>\n</body></html>\n'
     )
 
 
@@ -53,7 +69,8 @@ def as_script_data(value: Any) -> str:
 
 
 def _ascii(text: str) -> str:
-    """Text as HTML without any other character; half surrogates (undecodable file names) become question marks."""
+    """Text as HTML without any other character; half surrogates (undecodable file names) become question
+    marks."""
     return html.escape(text.encode("utf-8", "replace").decode()).encode("ascii", "xmlcharrefreplace").decode()
 
 

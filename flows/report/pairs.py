@@ -1,4 +1,5 @@
-"""Pairs of pictures: how far they are apart, and the picture of their difference, measured once per pair of contents."""
+"""Pairs of pictures: how far they are apart, and the picture of their difference, measured once per pair of
+contents."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.report.thumbs import Thumbs, open_picture
+from turnaround.flows.report.thumbs import Thumbs, open_picture
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,9 +23,11 @@ FACTS = "pairs.json"
 
 
 def compare_pictures(a: Path, b: Path) -> tuple[dict[str, Any], Image | None]:
-    """PSNR in dB (None: equal pixels) and the largest difference in 255ths of two pictures over white, and the difference picture.
+    """PSNR in dB (None: equal pixels) and the largest difference in 255ths of two pictures over white, and
+    the difference picture.
 
-    Pictures of two sizes are told apart by {"sizes": ...} alone. OSError and ValueError for what is no picture.
+    Pictures of two sizes are told apart by {"sizes": ...} alone. OSError and ValueError for what is no
+    picture.
     """
     first, second = open_picture(a), open_picture(b)
     if first.size != second.size:
@@ -61,7 +64,8 @@ class Pairs:
         self._wanted: dict[str, tuple[Path, Path]] = {}
 
     def want(self, a: tuple[str, Path], b: tuple[str, Path]) -> str:
-        """Ask for a pair, each a digest and a file; its token, which also names the thumbnail of the difference."""
+        """Ask for a pair, each a digest and a file; its token, which also names the thumbnail of the
+        difference."""
         token = f"{a[0][:12]}-{b[0][:12]}"
         known = self.facts.get(token)
         if known is None or ("psnr" in known and not self.thumbs.has(token)):

@@ -1,4 +1,5 @@
-"""Rows of a report: what is known of each subject, from a work folder's links, from a run's results, or from a run on disk."""
+"""Rows of a report: what is known of each subject, from a work folder's links, from a run's results, or from
+a run on disk."""
 
 from __future__ import annotations
 
@@ -8,13 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows import given, subjects
-from pipeline.store import Record, Store
+from turnaround.flows.subjects import given
+from turnaround.flows.subjects import memory as subjects
+from turnaround.pipeline.store.store import Record, Store
 
 if TYPE_CHECKING:
-    from flows.execute import Result
-    from flows.project import Project
-    from pipeline.graph import Status
+    from turnaround.flows.runs.execute import Result
+    from turnaround.flows.subjects.project import Project
+    from turnaround.pipeline.graph import Status
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One subject. Names and messages come from strangers: nothing here is safe to put into HTML or a URL as it is."""
+    """One subject. Names and messages come from strangers: nothing here is safe to put into HTML or a URL as
+    it is."""
 
     name: str
     photo: Path | None
@@ -38,11 +41,14 @@ class Row:
     error: str = ""  # why the subject's state is not known
     config: str = ""
     overrides: tuple[str, ...] = ()
-    given: Mapping[str, str] = field(default_factory=dict)  # "stage.output" or "photo.mask" -> where a person's file came from
+    given: Mapping[str, str] = field(
+        default_factory=dict
+    )  # "stage.output" or "photo.mask" -> where a person's file came from
 
 
 def of_work(project: Project, root: Path) -> list[Row]:
-    """Every subject of a work folder as it is now. A subject that cannot be examined is a row with an error, never an exception."""
+    """Every subject of a work folder as it is now. A subject that cannot be examined is a row with an error,
+    never an exception."""
     return [_of_subject(project, root, name) for name in subjects.names(root)]
 
 
@@ -56,7 +62,12 @@ def _of_subject(project: Project, root: Path, name: str) -> Row:
     try:
         provenance = {what: given.told(entry) for what, entry in given.entries(root, name).items()}
         cells = tuple(_of_status(status) for status in project.status(root, name))
-    except (ValueError, RuntimeError, OSError, KeyError) as error:  # the photo or the config file is gone, a weight is missing
+    except (
+        ValueError,
+        RuntimeError,
+        OSError,
+        KeyError,
+    ) as error:  # the photo or the config file is gone, a weight is missing
         return Row(name, photo, _linked(root, name), str(error), memory.config, memory.overrides, provenance)
     return Row(name, photo, cells, "", memory.config, memory.overrides, provenance)
 
@@ -68,7 +79,10 @@ def _of_status(status: Status) -> Cell:
 def _linked(root: Path, name: str) -> tuple[Cell, ...]:
     """What the subject's links point at, without a judgement."""
     store = Store(root)
-    stages = [link.name.split("_", 1)[1].removesuffix(".link") for link in sorted(store.subject(name).glob("[0-9][0-9]_*"))]
+    stages = [
+        link.name.split("_", 1)[1].removesuffix(".link")
+        for link in sorted(store.subject(name).glob("[0-9][0-9]_*"))
+    ]
     found = [(stage, store.linked(name, stage)) for stage in dict.fromkeys(stages)]
     return tuple(Cell(stage, "UNKNOWN" if record else "MISSING", record) for stage, record in found)
 
@@ -85,14 +99,19 @@ def of_results(root: Path, results: Sequence[Result], photos: Mapping[str, Path]
 
 
 def of_run(folder: Path) -> list[Row]:
-    """The subjects of a run on disk; ValueError where `folder` is none. Runs that `gc` deleted are MISSING."""
+    """The subjects of a run on disk; ValueError where `folder` is none. Runs that `gc` deleted are
+    MISSING."""
     root = folder.resolve().parent.parent
     store = Store(root)
     try:
         summary: dict[str, Any] = json.loads((folder / "report.json").read_text())
         known = {name: _recalled_photo(root, name) for name in summary["subjects"]}
         return [
-            Row(name, known[name] or Path(s["photo"]), _of_summary(store, s["stages"], s.get("failed"), s.get("message", "")))
+            Row(
+                name,
+                known[name] or Path(s["photo"]),
+                _of_summary(store, s["stages"], s.get("failed"), s.get("message", "")),
+            )
             for name, s in summary["subjects"].items()
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -107,7 +126,9 @@ def _recalled_photo(root: Path, name: str) -> Path | None:
         return None
 
 
-def _of_summary(store: Store, stages: Mapping[str, Mapping[str, Any]], failed: str | None, message: str) -> tuple[Cell, ...]:
+def _of_summary(
+    store: Store, stages: Mapping[str, Mapping[str, Any]], failed: str | None, message: str
+) -> tuple[Cell, ...]:
     cells = []
     for stage, facts in stages.items():
         record = store.find(stage, facts["key"]) if facts["key"] else None

@@ -1,4 +1,5 @@
-"""What a run leaves behind: runs/<time>_<config>/ with config.yaml, report.json, failures.json and report.html."""
+"""What a run leaves behind: runs/<time>_<config>/ with config.yaml, report.json, failures.json and
+report.html."""
 
 from __future__ import annotations
 
@@ -8,32 +9,50 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.report import rows
-from flows.report.document import Document
-from flows.report.page import write_page
-from flows.report.work import thumbs_of
+from turnaround.flows.report import rows
+from turnaround.flows.report.document import Document
+from turnaround.flows.report.page import write_page
+from turnaround.flows.report.work import thumbs_of
 
 if TYPE_CHECKING:
-    from flows.execute import Result
-    from pipeline.config import Settings
+    from turnaround.flows.runs.execute import Result
+    from turnaround.pipeline.settings import Settings
 
 
-def write(root: Path, settings: Settings, results: Sequence[Result], seconds: float, command: str, photos: Mapping[str, Path]) -> Path:
+def write(
+    root: Path,
+    settings: Settings,
+    results: Sequence[Result],
+    seconds: float,
+    command: str,
+    photos: Mapping[str, Path],
+) -> Path:
     """Write the run's folder and return it."""
     import yaml
 
     folder = _new_folder(root / "runs", f"{time.strftime('%Y%m%d-%H%M%S')}_{settings.name}")
     failed = [result for result in results if not result.ok]
     (folder / "config.yaml").write_text(yaml.safe_dump(settings.dump(), sort_keys=False))
-    summary = {"seconds": round(seconds, 2), "subjects": {r.subject: _summary(r) for r in results}, "resume": command if failed else None}
+    summary = {
+        "seconds": round(seconds, 2),
+        "subjects": {r.subject: _summary(r) for r in results},
+        "resume": command if failed else None,
+    }
     _write_json(folder / "report.json", summary)
-    _write_json(folder / "failures.json", [_summary(r) | {"subject": r.subject, "trace": r.trace} for r in failed])
+    _write_json(
+        folder / "failures.json", [_summary(r) | {"subject": r.subject, "trace": r.trace} for r in failed]
+    )
     write_run_page(root, folder / "report.html", results, seconds, command if failed else "", photos)
     return folder
 
 
 def write_run_page(
-    root: Path, page: Path, results: Sequence[Result], seconds: float, command: str, photos: Mapping[str, Path] | None = None
+    root: Path,
+    page: Path,
+    results: Sequence[Result],
+    seconds: float,
+    command: str,
+    photos: Mapping[str, Path] | None = None,
 ) -> Path:
     """The page of one run: the subjects that it did, with what it made and what failed."""
     thumbs = thumbs_of(root)
@@ -63,4 +82,8 @@ def _write_json(path: Path, value: Any) -> None:
 
 def _summary(result: Result) -> dict[str, Any]:
     values: dict[str, Any] = {"photo": result.photo, "ok": result.ok, "stages": result.stages}
-    return values if result.ok else values | {"failed": result.failed, "fault": result.fault, "message": result.message}
+    return (
+        values
+        if result.ok
+        else values | {"failed": result.failed, "fault": result.fault, "message": result.message}
+    )

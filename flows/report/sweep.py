@@ -7,25 +7,32 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.report import rows
-from flows.report.document import Document
-from flows.report.page import write_page
-from flows.report.rows import Row
-from flows.report.work import FOLDER, thumbs_of
+from turnaround.flows.report import rows
+from turnaround.flows.report.document import Document
+from turnaround.flows.report.page import write_page
+from turnaround.flows.report.rows import Row
+from turnaround.flows.report.work import FOLDER, thumbs_of
 
 if TYPE_CHECKING:
-    from flows.execute import Result
+    from turnaround.flows.runs.execute import Result
 
 
-def write_sweep(root: Path, variants: Mapping[str, Sequence[Result]], *, title: str = "", out: Path | None = None) -> Path:
+def write_sweep(
+    root: Path, variants: Mapping[str, Sequence[Result]], *, title: str = "", out: Path | None = None
+) -> Path:
     """The page of results under several settings.
 
-    variants: label ("strength=0.1") -> what `flows.running.run` returned under it, in the order of the columns. ValueError for none.
+    variants: label ("strength=0.1") -> what `flows.running.run` returned under it, in the order of the
+    columns. ValueError for none.
     """
-    return _write(root, {label: rows.of_results(root, results) for label, results in variants.items()}, title, out)
+    return _write(
+        root, {label: rows.of_results(root, results) for label, results in variants.items()}, title, out
+    )
 
 
-def write_sweep_of_runs(root: Path, runs: Mapping[str, Path], *, title: str = "", out: Path | None = None) -> Path:
+def write_sweep_of_runs(
+    root: Path, runs: Mapping[str, Path], *, title: str = "", out: Path | None = None
+) -> Path:
     """The same from the folders of runs in the work folder `root`."""
     return _write(root, {label: rows.of_run(folder) for label, folder in runs.items()}, title, out)
 
@@ -41,11 +48,20 @@ def _write(root: Path, variants: Mapping[str, Sequence[Row]], title: str, out: P
     subjects = [{"name": name, "variants": [column.get(name) for column in columns]} for name in names]
     thumbs.make()
     head = document.head("sweep", title or " | ".join(variants))
-    return write_page(page, head | {"labels": list(variants), "subjects": subjects, "first": _first_difference(head["stages"], subjects)})
+    return write_page(
+        page,
+        head
+        | {
+            "labels": list(variants),
+            "subjects": subjects,
+            "first": _first_difference(head["stages"], subjects),
+        },
+    )
 
 
 def _first_difference(stages: Sequence[str], subjects: Sequence[Mapping[str, Any]]) -> str:
-    """The first stage whose settings made a difference: the one to look at first; the last stage where none did."""
+    """The first stage whose settings made a difference: the one to look at first; the last stage where none
+    did."""
     for stage in stages:
         for subject in subjects:
             keys = {values["cells"].get(stage, {}).get("key") for values in subject["variants"] if values}

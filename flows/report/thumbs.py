@@ -1,7 +1,8 @@
 """Small pictures beside the page, made once per content digest and shared by all reports of a work folder.
 
-report/thumbs/<first 24 hex of the content's sha256>.jpg     may be deleted at any time; the next report makes it again
-report/thumbs/<the same>.why                                 in its place for content that cannot be shown: the reason
+report/thumbs/<first 24 hex of the content's sha256>.jpg     may be deleted at any time; the next report makes
+it again report/thumbs/<the same>.why                                 in its place for content that cannot be
+shown: the reason
 """
 
 from __future__ import annotations
@@ -70,7 +71,9 @@ class Thumbs:
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             reasons = list(pool.map(lambda item: self._write(item[0], *item[1]), self._wanted.items()))
         self.unseen |= {name: reason for name, reason in zip(self._wanted, reasons, strict=True) if reason}
-        self._have |= {f"{name}.jpg" for name, reason in zip(self._wanted, reasons, strict=True) if not reason}
+        self._have |= {
+            f"{name}.jpg" for name, reason in zip(self._wanted, reasons, strict=True) if not reason
+        }
         made = len([reason for reason in reasons if not reason])
         self._wanted = {}
         return made
@@ -84,8 +87,14 @@ class Thumbs:
             self.store(name, picture, side)
         except Exception as error:  # readers of strangers' pictures raise anything
             log.debug("no thumbnail of %s", file, exc_info=error)
-            reason = "not a picture" if type(error).__name__ == "UnidentifiedImageError" else " ".join(str(error).split())[:200]
-            if not isinstance(error, MemoryError) and getattr(error, "errno", None) is None:  # the content's fault, not the disk's
+            reason = (
+                "not a picture"
+                if type(error).__name__ == "UnidentifiedImageError"
+                else " ".join(str(error).split())[:200]
+            )
+            if (
+                not isinstance(error, MemoryError) and getattr(error, "errno", None) is None
+            ):  # the content's fault, not the disk's
                 with suppress(OSError):
                     (self.folder / f"{name}.why").write_text(reason, "utf-8", "replace")
             return reason
@@ -115,19 +124,24 @@ class Thumbs:
 
     def inlined(self) -> dict[str, str]:
         """token -> data URI of every thumbnail that the page uses."""
-        files = {name: self.folder / f"{name}.jpg" for name in sorted(self._used) if f"{name}.jpg" in self._have}
-        return {name: f"data:image/jpeg;base64,{base64.b64encode(file.read_bytes()).decode()}" for name, file in files.items()}
+        files = {
+            name: self.folder / f"{name}.jpg" for name in sorted(self._used) if f"{name}.jpg" in self._have
+        }
+        return {
+            name: f"data:image/jpeg;base64,{base64.b64encode(file.read_bytes()).decode()}"
+            for name, file in files.items()
+        }
 
 
 def open_picture(file: Path, side: int = 0) -> Image:
-    """An upright RGB picture of the formats that stages read too, alpha composed over white; ValueError for one that is too large.
+    """An upright RGB picture of the formats that stages read too, alpha composed over white; ValueError for
+    one that is too large.
 
     side: decode no more than is needed for this size where the format allows it; 0 = all pixels.
     """
     from PIL import Image as pil
     from PIL import ImageOps
-
-    from pipeline.untrusted import PICTURES
+    from turnaround.pipeline.formats.untrusted import PICTURES
 
     with pil.open(file, formats=PICTURES) as image:
         if image.width * image.height > MAX_PIXELS:
@@ -144,10 +158,14 @@ def open_picture(file: Path, side: int = 0) -> Image:
 
 
 def without_margin(picture: Image) -> Image:
-    """The middle of a square picture with white all around, in few steps, so that two pictures of one person stay alike."""
+    """The middle of a square picture with white all around, in few steps, so that two pictures of one person
+    stay alike."""
     from PIL import ImageOps
 
-    side, box = picture.width, ImageOps.invert(picture).point(([0] * 17 + [255] * 239) * 3).getbbox()  # what is not nearly white
+    side, box = (
+        picture.width,
+        ImageOps.invert(picture).point(([0] * 17 + [255] * 239) * 3).getbbox(),
+    )  # what is not nearly white
     if side != picture.height or box is None:
         return picture
     free = min(box[0], box[1], side - box[2], side - box[3])
@@ -160,8 +178,22 @@ def first_frame(file: Path) -> Image:
     import imageio_ffmpeg
     from PIL import Image as pil
 
-    # imageio_ffmpeg.read_frames forks, which threaded kernels of this process do not bear; subprocess alone does not
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(file), "-frames:v", "1", "-f", "image2pipe", "-vcodec", "bmp", "-"]
+    # imageio_ffmpeg.read_frames forks, which threaded kernels of this process do not bear; subprocess alone
+    # does not
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-v",
+        "error",
+        "-i",
+        str(file),
+        "-frames:v",
+        "1",
+        "-f",
+        "image2pipe",
+        "-vcodec",
+        "bmp",
+        "-",
+    ]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True)
     if not done.stdout:
         raise OSError(f"{file.name} holds no picture")

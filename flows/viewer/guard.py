@@ -1,8 +1,9 @@
-"""A viser server that shows a person to nobody else: no share link, no connection from another site's page, no banner.
+"""A viser server that shows a person to nobody else: no share link, no connection from another site's page,
+no banner.
 
-viser lets any web page that is open in the browser connect to its port. On a loopback address, pages of other origins are
-refused here: `websockets` knows how, viser has no setting for it. Where others are let in by `--host`, their pages have
-names that nobody knows beforehand, so nothing is refused there.
+viser lets any web page that is open in the browser connect to its port. On a loopback address, pages of other
+origins are refused here: `websockets` knows how, viser has no setting for it. Where others are let in by
+`--host`, their pages have names that nobody knows beforehand, so nothing is refused there.
 """
 
 from __future__ import annotations
@@ -45,14 +46,16 @@ def guarded_server(host: str, port: int, label: str) -> viser.ViserServer:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """viser tells its address and its end on stdout, whatever `verbose` says; the command tells them itself."""
+    """viser tells its address and its end on stdout, whatever `verbose` says; the command tells them
+    itself."""
     with contextlib.redirect_stdout(io.StringIO()):
         yield
 
 
 @contextlib.contextmanager
 def _origins_checked(host: str) -> Iterator[None]:
-    """While a server starts: its websockets accept pages of this machine, and programs, which send no origin."""
+    """While a server starts: its websockets accept pages of this machine, and programs, which send no
+    origin."""
     module: Any = websockets.asyncio.server
     plain = module.serve
     if loopback(host):

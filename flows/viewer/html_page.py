@@ -1,7 +1,9 @@
-"""One HTML file that shows a person in 3D without a network: Gaussians and mesh with the programs that draw them inside.
+"""One HTML file that shows a person in 3D without a network: Gaussians and mesh with the programs that draw
+them inside.
 
-The programs are three.js and Spark (both MIT) from npm, pinned by digest. A page opened from disk may not load modules
-beside it, so they lie in it as gzip in base64; its loader turns them into blob: URLs behind an import map.
+The programs are three.js and Spark (both MIT) from npm, pinned by digest. A page opened from disk may not
+load modules beside it, so they lie in it as gzip in base64; its loader turns them into blob: URLs behind an
+import map.
 """
 
 from __future__ import annotations
@@ -16,12 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from flows.viewer.packing import pack_gaussians, pack_mesh
-from pipeline import registry
-from pipeline.camera import DISTANCE, FOCAL
-from pipeline.registry import Package
-from pipeline.types import Gaussians, Mesh, TexturedMesh
+from turnaround.flows.viewer.packing import pack_gaussians, pack_mesh
+from turnaround.pipeline.packages import registry
+from turnaround.pipeline.packages.registry import Package
+from turnaround.pipeline.values.camera import DISTANCE, FOCAL
+from turnaround.pipeline.values.types import Gaussians, Mesh, TexturedMesh
 
 THREE = Package(
     "npm",
@@ -79,7 +80,9 @@ def page(person: Person) -> str:
     values = {
         "title": f"{name} · Turnaround",
         "name": name,
-        "notices": html.escape(_notices(), quote=False).replace("--", "- -"),  # it stands in a comment as well
+        "notices": html.escape(_notices(), quote=False).replace(
+            "--", "- -"
+        ),  # it stands in a comment as well
         "style": _own("page.css"),
         "person": json.dumps(facts).replace("<", "\\u003c"),
         "blocks": "\n".join(blocks),
@@ -108,8 +111,15 @@ def _parts(person: Person) -> tuple[dict[str, Any], dict[str, bytes]]:
 
 
 def frame(person: Person) -> tuple[float, float]:
-    """The height (y of the world) at which the page's camera goes around all of the person, and the tangent of half its view."""
-    points = person.mesh.vertices if person.mesh is not None else person.gaussians.means if person.gaussians is not None else None
+    """The height (y of the world) at which the page's camera goes around all of the person, and the tangent
+    of half its view."""
+    points = (
+        person.mesh.vertices
+        if person.mesh is not None
+        else person.gaussians.means
+        if person.gaussians is not None
+        else None
+    )
     if points is None or not len(points):
         return 0.0, 0.5 / FOCAL
     x, y, z = points.double().cpu().numpy().T

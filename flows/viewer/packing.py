@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-
-from pipeline import dot_splat
-from pipeline.textured_glb import texture_bytes
-from pipeline.types import Gaussians, Mesh, TexturedMesh
+from turnaround.pipeline.formats import splat
+from turnaround.pipeline.formats.textured_glb import texture_bytes
+from turnaround.pipeline.values.types import Gaussians, Mesh, TexturedMesh
 
 STEP = 2.0**-14  # metres between positions
 _SCALE_BITS = 7  # of the mantissa: steps of 0.8 %
@@ -20,15 +19,16 @@ _QUALITY = 82  # of the texture's JPEG: a third of the bytes of the files for ot
 
 
 def pack_gaussians(gaussians: Gaussians) -> bytes:
-    """`.splat` records, their first bytes first, then their second bytes and so on; positions are within 0.03 mm, scales within 0.4 %."""
+    """`.splat` records, their first bytes first, then their second bytes and so on; positions are within 0.03
+    mm, scales within 0.4 %."""
     g = gaussians.detach().to("cpu")
     cut = dataclasses.replace(g, means=(g.means / STEP).round() * STEP, scales=_short(g.scales))
-    return np.frombuffer(dot_splat.encode(cut), np.uint8).reshape(-1, dot_splat.RECORD.itemsize).T.tobytes()
+    return np.frombuffer(splat.encode(cut), np.uint8).reshape(-1, splat.RECORD.itemsize).T.tobytes()
 
 
 def unpack_gaussians(data: bytes) -> bytes:
     """The `.splat` file of `pack_gaussians`; the page's `splatFile` does the same."""
-    return np.frombuffer(data, np.uint8).reshape(dot_splat.RECORD.itemsize, -1).T.tobytes()
+    return np.frombuffer(data, np.uint8).reshape(splat.RECORD.itemsize, -1).T.tobytes()
 
 
 def _short(values: torch.Tensor) -> torch.Tensor:
@@ -39,9 +39,11 @@ def _short(values: torch.Tensor) -> torch.Tensor:
 
 
 def pack_mesh(mesh: Mesh | TexturedMesh) -> tuple[dict[str, Any], bytes]:
-    """A mesh in 16 bits a coordinate: its description, and indices, positions and colours (8 bits) in this order.
+    """A mesh in 16 bits a coordinate: its description, and indices, positions and colours (8 bits) in this
+    order.
 
-    In the place of colours, a textured mesh has its texture coordinates (16 bits) and then the texture as JPEG.
+    In the place of colours, a textured mesh has its texture coordinates (16 bits) and then the texture as
+    JPEG.
     """
     m = mesh.detach().to("cpu")
     vertices = m.vertices.double().numpy()
@@ -51,8 +53,18 @@ def pack_mesh(mesh: Mesh | TexturedMesh) -> tuple[dict[str, Any], bytes]:
     indices = m.faces.numpy().astype("<u4" if wide else "<u2")
     places = np.round((vertices - low) / size * 65535).astype("<u2")
     textured = isinstance(m, TexturedMesh)
-    paint = _skin(m) if textured else np.round(m.colors.double().clamp(0, 1).numpy() * 255).astype(np.uint8).tobytes()
-    facts = {"vertices": len(vertices), "faces": len(indices), "low": low.tolist(), "size": size.tolist(), "wide": wide}
+    paint = (
+        _skin(m)
+        if textured
+        else np.round(m.colors.double().clamp(0, 1).numpy() * 255).astype(np.uint8).tobytes()
+    )
+    facts = {
+        "vertices": len(vertices),
+        "faces": len(indices),
+        "low": low.tolist(),
+        "size": size.tolist(),
+        "wide": wide,
+    }
     return {**facts, "textured": textured}, indices.tobytes() + places.tobytes() + paint
 
 

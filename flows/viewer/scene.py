@@ -10,14 +10,24 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from flows import subjects
-from pipeline.crop import networks_copy
-from pipeline.store import Record, Store, StoreError
-from pipeline.types import Body, Gaussians, Mesh, TexturedMesh, View
+from turnaround.flows.subjects import memory as subjects
+from turnaround.pipeline.store.store import Record, Store, StoreError
+from turnaround.pipeline.values.crop import networks_copy
+from turnaround.pipeline.values.types import Body, Gaussians, Mesh, TexturedMesh, View
 
 STEPS = ("coarse", "refine", "fuse", "mesh", "detail", "texture")  # stages that the slider passes
-LABELS = {"coarse": "coarse", "refine": "refined", "fuse": "fused", "mesh": "mesh", "detail": "detail", "texture": "texture"}
-MESHES = ("mesh", "texture")  # steps that show a mesh first; it was made from the Gaussians of the step before
+LABELS = {
+    "coarse": "coarse",
+    "refine": "refined",
+    "fuse": "fused",
+    "mesh": "mesh",
+    "detail": "detail",
+    "texture": "texture",
+}
+MESHES = (
+    "mesh",
+    "texture",
+)  # steps that show a mesh first; it was made from the Gaussians of the step before
 _SHOWN = ("prepare", "estimate", *STEPS)
 
 
@@ -38,7 +48,9 @@ class Scene:
     subject: str
     steps: tuple[Step, ...]
     view: View | None = None  # the photo, cut out, before the canonical camera
-    bodies: tuple[Body, ...] = ()  # the estimate, each iteration of the refinement; only estimate and result from older runs
+    bodies: tuple[
+        Body, ...
+    ] = ()  # the estimate, each iteration of the refinement; only estimate and result from older runs
     kept: int = 0  # which of `bodies` the refinement chose
     trace: Mapping[str, Any] = field(default_factory=dict)
     body_model: str = "body"  # 'body' is the free one, else a file
@@ -48,7 +60,10 @@ class Scene:
     def losses(self) -> dict[str, list[float]]:
         """Each loss of the refinement by iteration; the total first."""
         records = self.trace.get("iterations", [])
-        names = sorted({name for record in records for name in record} - {"iteration"}, key=lambda name: (name != "total", name))
+        names = sorted(
+            {name for record in records for name in record} - {"iteration"},
+            key=lambda name: (name != "total", name),
+        )
         return {name: [float(record.get(name, float("nan"))) for record in records] for name in names}
 
 
@@ -65,7 +80,8 @@ class Choice:
 
 
 def open_scene(root: Path, subject: str) -> Scene:
-    """Read what a subject has. ValueError where the work folder does not know it; missing or damaged stages are named in it."""
+    """Read what a subject has. ValueError where the work folder does not know it; missing or damaged stages
+    are named in it."""
     memory = subjects.recall(root, subject)
     store = Store(root)
     found, states = {}, {}
@@ -79,23 +95,38 @@ def open_scene(root: Path, subject: str) -> Scene:
             except StoreError as error:
                 states[stage] = str(error)
     steps = tuple(
-        Step(stage, **found[stage]["step"]) if stage in found else Step(stage, missing=f"{stage}: {states[stage]}") for stage in STEPS
+        Step(stage, **found[stage]["step"])
+        if stage in found
+        else Step(stage, missing=f"{stage}: {states[stage]}")
+        for stage in STEPS
     )
     estimate, refine = found.get("estimate", {}), found.get("refine", {})
     bodies, kept = _bodies(estimate, refine)
     return Scene(
-        subject, steps, _canonical(found.get("prepare", {}).get("view")), bodies, kept, refine.get("trace", {}),
-        estimate.get("config", refine.get("config", {})).get("body", "body"), states,
-    )  # fmt: skip
+        subject,
+        steps,
+        _canonical(found.get("prepare", {}).get("view")),
+        bodies,
+        kept,
+        refine.get("trace", {}),
+        estimate.get("config", refine.get("config", {})).get("body", "body"),
+        states,
+    )
 
 
 def _outputs(stage: str, record: Record) -> dict[str, Any]:
     """What is shown of a stage's outputs; those that an older version did not make are left out."""
     made = record.manifest["outputs"]
     shown = {
-        "prepare": ("view",), "estimate": ("body",), "coarse": ("gaussians",), "refine": ("gaussians", "body", "path", "trace"),
-        "fuse": ("gaussians",), "mesh": ("mesh",), "detail": ("gaussians", "mesh"), "texture": ("mesh",),
-    }  # fmt: skip
+        "prepare": ("view",),
+        "estimate": ("body",),
+        "coarse": ("gaussians",),
+        "refine": ("gaussians", "body", "path", "trace"),
+        "fuse": ("gaussians",),
+        "mesh": ("mesh",),
+        "detail": ("gaussians", "mesh"),
+        "texture": ("mesh",),
+    }
     values: dict[str, Any] = {name: record.load(name) for name in shown[stage] if name in made}
     values["step"] = {name: values[name] for name in ("gaussians", "mesh") if name in values}
     return values | {"config": record.manifest["config"]}
@@ -122,14 +153,16 @@ def first_choice(scene: Scene) -> Choice:
 
 
 def moved(scene: Scene, choice: Choice, step: int) -> Choice:
-    """The choice after the stage slider: the coarse stage had the estimated body, later ones the refined; a mesh replaces Gaussians."""
+    """The choice after the stage slider: the coarse stage had the estimated body, later ones the refined; a
+    mesh replaces Gaussians."""
     mesh = scene.steps[step].stage in MESHES
     iteration = 0 if scene.steps[step].stage == "coarse" else scene.kept
     return replace(choice, step=step, iteration=iteration, gaussians=not mesh, mesh=mesh)
 
 
 def gaussians_step(scene: Scene, choice: Choice) -> int | None:
-    """The step whose Gaussians are on screen: none where they are off or missing; at a mesh those of the step before."""
+    """The step whose Gaussians are on screen: none where they are off or missing; at a mesh those of the step
+    before."""
     if not choice.gaussians:
         return None
     step = choice.step - 1 if scene.steps[choice.step].stage in MESHES else choice.step
@@ -137,7 +170,8 @@ def gaussians_step(scene: Scene, choice: Choice) -> int | None:
 
 
 def mesh_step(scene: Scene, choice: Choice) -> int | None:
-    """The step whose mesh is on screen: its own, else the last there is; none where it is off, or a step of a mesh has none."""
+    """The step whose mesh is on screen: its own, else the last there is; none where it is off, or a step of a
+    mesh has none."""
     if not choice.mesh:
         return None
     there = [k for k, step in enumerate(scene.steps) if step.mesh is not None]
@@ -149,7 +183,11 @@ def mesh_step(scene: Scene, choice: Choice) -> int | None:
 def quality_lines(scene: Scene) -> list[str]:
     """Fit quality before -> after the refinement and what it warned of, in Markdown."""
     before, after = scene.trace.get("before") or {}, scene.trace.get("after") or {}
-    names = {"front_iou": "IoU with the photo's mask", "sides_iou": "IoU with the side views", "keypoints_px": "joints to keypoints, px"}
+    names = {
+        "front_iou": "IoU with the photo's mask",
+        "sides_iou": "IoU with the side views",
+        "keypoints_px": "joints to keypoints, px",
+    }
     lines = [
         f"{title}: {before.get(name, float('nan')):.3g} → **{after[name]:.3g}**"
         for name, title in names.items()

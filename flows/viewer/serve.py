@@ -8,25 +8,32 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.viewer.scene import Scene, open_scene
+from turnaround.flows.viewer.scene import Scene, open_scene
 
 if TYPE_CHECKING:
-    from flows.viewer.window import Window
+    from turnaround.flows.viewer.window import Window
 
 log = logging.getLogger(__name__)
 
 
-def serve(root: Path, subject: str, *, host: str, port: int, open_browser: bool, say: Callable[[str], object]) -> None:
-    """Show a subject until Ctrl-C. ValueError for an unknown subject, an address that cannot be had, or where viser is missing."""
+def serve(
+    root: Path, subject: str, *, host: str, port: int, open_browser: bool, say: Callable[[str], object]
+) -> None:
+    """Show a subject until Ctrl-C. ValueError for an unknown subject, an address that cannot be had, or where
+    viser is missing."""
     scene = open_scene(root, subject)
     window = start(scene, host, port)
-    from flows.viewer.guard import loopback
+    from turnaround.flows.viewer.guard import loopback
 
     where = "localhost" if host in ("127.0.0.1", "0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     url = f"http://{where}:{window.port}"
     say(f"{subject}: {url} (Ctrl-C ends it)")
     if not loopback(host):
-        log.warning("everybody who reaches %s:%d can look at this person; --host 127.0.0.1 is this machine alone", host, window.port)
+        log.warning(
+            "everybody who reaches %s:%d can look at this person; --host 127.0.0.1 is this machine alone",
+            host,
+            window.port,
+        )
     try:
         if open_browser:
             webbrowser.open(url)
@@ -43,9 +50,11 @@ def start(scene: Scene, host: str = "127.0.0.1", port: int = 8080) -> Window:
         import viser  # noqa: F401
     except ImportError as error:
         raise ValueError(f"the viewer needs viser ({error}): pip install 'turnaround[view]'") from error
-    from flows.viewer.window import Window
+    from turnaround.flows.viewer.window import Window
 
     try:
         return Window(scene, host, port)
     except OSError as error:
-        raise ValueError(f"{host}:{port} cannot be listened on ({error}); choose others with --host and --port") from error
+        raise ValueError(
+            f"{host}:{port} cannot be listened on ({error}); choose others with --host and --port"
+        ) from error

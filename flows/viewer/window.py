@@ -1,7 +1,7 @@
 """The viser window of a scene: 3D nodes and the controls beside them.
 
-viser's world has the axes of whoever fills it: our OpenCV axes go in unchanged, with "-y" as the up direction, and its
-camera frustums look along +z with y down as ours do.
+viser's world has the axes of whoever fills it: our OpenCV axes go in unchanged, with "-y" as the up
+direction, and its camera frustums look along +z with y down as ours do.
 """
 
 from __future__ import annotations
@@ -14,18 +14,32 @@ from typing import Any
 
 import numpy as np
 import viser.uplot
-
-from flows.viewer.guard import guarded_server, quiet
-from flows.viewer.scene import LABELS, Choice, Scene, first_choice, gaussians_step, mesh_step, moved, quality_lines
-from pipeline import textured_glb
-from pipeline.camera import camera_center
-from pipeline.rotation import matrix_to_quat, quat_to_matrix
-from pipeline.types import Gaussians, Mesh, TexturedMesh
+from turnaround.flows.viewer.guard import guarded_server, quiet
+from turnaround.flows.viewer.scene import (
+    LABELS,
+    Choice,
+    Scene,
+    first_choice,
+    gaussians_step,
+    mesh_step,
+    moved,
+    quality_lines,
+)
+from turnaround.pipeline.formats import textured_glb
+from turnaround.pipeline.values.camera import camera_center
+from turnaround.pipeline.values.rotation import matrix_to_quat, quat_to_matrix
+from turnaround.pipeline.values.types import Gaussians, Mesh, TexturedMesh
 
 _COLORS = ("#1b5fad", "#c23b22", "#3a923a", "#9467bd", "#c69c1d", "#666666", "#d670ad", "#17a2b8")
-_START, _TARGET = (-2.3, -0.7, -3.0), (0.0, 0.0, -0.5)  # beside the input camera: both it and the person are in sight
-_UNIT = 0.01  # metres of a unit of Gaussians: viser keeps covariances in 16 bits, in which those of .25 mm are 0 in square metres
-_LEAST = 0.0025  # metres: viser leaves out what is under half a pixel; smaller Gaussians would be gone from the start camera
+_START, _TARGET = (
+    (-2.3, -0.7, -3.0),
+    (0.0, 0.0, -0.5),
+)  # beside the input camera: both it and the person are in sight
+# metres of a unit of Gaussians: viser keeps covariances in 16 bits, in which those of .25 mm are 0 in square
+# metres
+_UNIT = 0.01
+# metres: viser leaves out what is under half a pixel; smaller Gaussians would be gone from the start camera
+_LEAST = 0.0025
 _BODY_COLOR = (120, 170, 230)
 
 
@@ -57,10 +71,24 @@ class Window:
         world.set_up_direction("-y")
         world.set_background_image(np.full((2, 2, 3), 255, np.uint8))
         camera = self.server.initial_camera
-        camera.position, camera.look_at, camera.up, camera.fov = _START, _TARGET, (0.0, -1.0, 0.0), math.radians(50)
-        self.splats = {k: world.add_gaussian_splats(f"/gaussians/{step.stage}", visible=False, scale=_UNIT, **splat_arrays(step.gaussians))
-                       for k, step in enumerate(scene.steps) if step.gaussians is not None}  # fmt: skip
-        self.meshes = {k: self._add_mesh(f"/mesh/{step.stage}", step.mesh) for k, step in enumerate(scene.steps) if step.mesh is not None}
+        camera.position, camera.look_at, camera.up, camera.fov = (
+            _START,
+            _TARGET,
+            (0.0, -1.0, 0.0),
+            math.radians(50),
+        )
+        self.splats = {
+            k: world.add_gaussian_splats(
+                f"/gaussians/{step.stage}", visible=False, scale=_UNIT, **splat_arrays(step.gaussians)
+            )
+            for k, step in enumerate(scene.steps)
+            if step.gaussians is not None
+        }
+        self.meshes = {
+            k: self._add_mesh(f"/mesh/{step.stage}", step.mesh)
+            for k, step in enumerate(scene.steps)
+            if step.mesh is not None
+        }
         self.body = self._add_body()
         self.frustum = None if scene.view is None else self._add_camera(scene.view)
 
@@ -69,11 +97,14 @@ class Window:
         if isinstance(mesh, Mesh):
             return world.add_mesh_trimesh(name, _trimesh(mesh), visible=False)
         ground = (0.0, float(mesh.vertices[:, 1].max()), 0.0)  # the file is y-up and stands on y = 0
-        return world.add_glb(name, textured_glb.encode(mesh), wxyz=(0.0, 1.0, 0.0, 0.0), position=ground, visible=False)
+        return world.add_glb(
+            name, textured_glb.encode(mesh), wxyz=(0.0, 1.0, 0.0, 0.0), position=ground, visible=False
+        )
 
     def _add_body(self) -> Any:
-        """The body's node, or None where there is no body or its model is not on this machine (`self.body_fault` says which)."""
-        from models.body import BodyModel
+        """The body's node, or None where there is no body or its model is not on this machine
+        (`self.body_fault` says which)."""
+        from turnaround.models.body.model import BodyModel
 
         self.body_fault = "" if self.scene.bodies else "no body yet"
         if not self.scene.bodies:
@@ -85,7 +116,9 @@ class Window:
             self.body_fault = str(error)
             return None
         faces = self._body_model.faces.numpy()
-        return self.server.scene.add_mesh_simple("/body", self.body_vertices(0), faces, color=_BODY_COLOR, visible=False)
+        return self.server.scene.add_mesh_simple(
+            "/body", self.body_vertices(0), faces, color=_BODY_COLOR, visible=False
+        )
 
     def body_vertices(self, iteration: int) -> np.ndarray:
         """(v, 3) of one of the scene's bodies, metres."""
@@ -123,16 +156,29 @@ class Window:
             "body": self.body is not None,
             "camera": self.frustum is not None,
         }
-        for name, label in {"gaussians": "Gaussians", "mesh": "Mesh", "body": "Body", "camera": "Input camera"}.items():
+        for name, label in {
+            "gaussians": "Gaussians",
+            "mesh": "Mesh",
+            "body": "Body",
+            "camera": "Input camera",
+        }.items():
             toggle = gui.add_checkbox(label, getattr(self.choice, name), disabled=not there[name])
-            toggle.on_update(lambda _, name=name, toggle=toggle: self._set(dataclasses.replace(self.choice, **{name: toggle.value})))
+            toggle.on_update(
+                lambda _, name=name, toggle=toggle: self._set(
+                    dataclasses.replace(self.choice, **{name: toggle.value})
+                )
+            )
             self.toggles[name] = toggle
         front = gui.add_button("From the input camera")
         front.on_click(lambda _: self.show_from_input())
         self.note = gui.add_markdown("")
         self._add_refinement()
-        with gui.add_folder("Stages", expand_by_default=any(state != "made" for state in scene.states.values())):
-            gui.add_markdown("\n".join(f"- `{stage}`: {_escaped(state)}" for stage, state in scene.states.items()))
+        with gui.add_folder(
+            "Stages", expand_by_default=any(state != "made" for state in scene.states.values())
+        ):
+            gui.add_markdown(
+                "\n".join(f"- `{stage}`: {_escaped(state)}" for stage, state in scene.states.items())
+            )
 
     def _add_refinement(self) -> None:
         scene, gui = self.scene, self.server.gui
@@ -141,14 +187,21 @@ class Window:
             if self.body is not None and len(scene.bodies) > 1:
                 last = len(scene.bodies) - 1
                 names = {0: "estimate", last: str(last)} | {scene.kept: "kept"}
-                self.iteration = gui.add_slider("Iteration", 0, last, 1, self.choice.iteration, marks=tuple(names.items()))
+                self.iteration = gui.add_slider(
+                    "Iteration", 0, last, 1, self.choice.iteration, marks=tuple(names.items())
+                )
                 self.iteration.on_update(lambda _: self._to_iteration())
             self.values = gui.add_markdown("")
             lines = quality_lines(scene)
             if lines:
                 gui.add_markdown("\n".join(f"- {_escaped(line, keep='*')}" for line in lines))
             if scene.losses:
-                gui.add_uplot(*_plot(scene), title="losses (logarithmic)", scales={"x": {"time": False}, "y": {"distr": 3}}, aspect=1.6)
+                gui.add_uplot(
+                    *_plot(scene),
+                    title="losses (logarithmic)",
+                    scales={"x": {"time": False}, "y": {"distr": 3}},
+                    aspect=1.6,
+                )
 
     def _to_iteration(self) -> None:
         if self.iteration is not None:
@@ -185,9 +238,16 @@ class Window:
                 self.iteration.value = choice.iteration
         finally:
             self._quiet = False
-        missing = [scene.steps[choice.step].missing, self.body_fault if choice.body or not scene.bodies else ""]
+        missing = [
+            scene.steps[choice.step].missing,
+            self.body_fault if choice.body or not scene.bodies else "",
+        ]
         self.note.content = "\n\n".join(f"**Missing** {_escaped(text)}" for text in missing if text)
-        at = [f"{name} {values[choice.iteration]:.4f}" for name, values in scene.losses.items() if choice.iteration < len(values)]
+        at = [
+            f"{name} {values[choice.iteration]:.4f}"
+            for name, values in scene.losses.items()
+            if choice.iteration < len(values)
+        ]
         self.values.content = f"Losses at {choice.iteration}: {', '.join(at)}" if at else ""
 
     def show_from_input(self) -> None:
@@ -203,9 +263,11 @@ class Window:
 
 
 def splat_arrays(gaussians: Gaussians) -> dict[str, Any]:
-    """Gaussians as viser takes them: centers (n, 3) in _UNIT, covariances (n, 3, 3), rgbs (n, 3) and opacities (n, 1) in [0, 1].
+    """Gaussians as viser takes them: centers (n, 3) in _UNIT, covariances (n, 3, 3), rgbs (n, 3) and
+    opacities (n, 1) in [0, 1].
 
-    Scales under _LEAST become _LEAST: what the detail stage makes is a little softer here than in the offline page.
+    Scales under _LEAST become _LEAST: what the detail stage makes is a little softer here than in the offline
+    page.
     """
     axes = quat_to_matrix(gaussians.quats) * (gaussians.scales.clamp(min=_LEAST) / _UNIT)[:, None, :]
     return {
@@ -224,10 +286,17 @@ def _trimesh(mesh: Mesh) -> Any:
 
 
 def _plot(scene: Scene) -> tuple[tuple[np.ndarray, ...], tuple[Any, ...]]:
-    """Iterations and losses with their lines, for uPlot; what is not positive has no place on a logarithmic axis."""
+    """Iterations and losses with their lines, for uPlot; what is not positive has no place on a logarithmic
+    axis."""
     losses = {name: np.asarray(values) for name, values in scene.losses.items() if np.nanmax(values) > 0}
-    rows = (np.arange(len(scene.trace["iterations"]), dtype=float), *(np.where(v > 0, v, np.nan) for v in losses.values()))
-    lines = [viser.uplot.Series(label=name, stroke=color, width=2) for name, color in zip(losses, _COLORS, strict=False)]
+    rows = (
+        np.arange(len(scene.trace["iterations"]), dtype=float),
+        *(np.where(v > 0, v, np.nan) for v in losses.values()),
+    )
+    lines = [
+        viser.uplot.Series(label=name, stroke=color, width=2)
+        for name, color in zip(losses, _COLORS, strict=False)
+    ]
     return rows[: len(lines) + 1], (viser.uplot.Series(label="iteration"), *lines)
 
 

@@ -1,4 +1,5 @@
-"""The frozen diffusion model that a ControlNet is trained for: the embedded one, or Stable Diffusion 1.5 (HGM, appendix)."""
+"""The frozen diffusion model that a ControlNet is trained for: the embedded one, or Stable Diffusion 1.5
+(HGM, appendix)."""
 
 from __future__ import annotations
 
@@ -12,8 +13,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from jaxtyping import Float
 from torch import Tensor
-
-from models.back_view import networks
+from turnaround.models.back_view import networks
 
 PROMPT = "Best quality"  # of the paper
 
@@ -32,7 +32,9 @@ class LatentBase:
     def to(self, device: torch.device | str) -> LatentBase:
         """The same, with everything on `device`; the networks are moved in place."""
         vae, unet = self.vae.to(device), self.unet.to(device)  # type: ignore[arg-type]
-        return LatentBase(vae, unet, self.prompt.to(device), self.alphas.to(device), self.predicts, self.factor)
+        return LatentBase(
+            vae, unet, self.prompt.to(device), self.alphas.to(device), self.predicts, self.factor
+        )
 
     def prompts(self, batch: int) -> Float[Tensor, "b n w"]:
         """The prompt for every picture of a batch."""
@@ -43,7 +45,9 @@ def embedded_base(vae: str, unet: str) -> LatentBase:
     """Our small networks, weights by name or file."""
     scheduler = networks.build_scheduler()
     loaded = networks.load(AutoencoderKL, vae), networks.load(UNet2DConditionModel, unet)
-    return LatentBase(*loaded, networks.empty_prompt(1), scheduler.alphas_cumprod, "v_prediction", networks.LATENT_FACTOR)
+    return LatentBase(
+        *loaded, networks.empty_prompt(1), scheduler.alphas_cumprod, "v_prediction", networks.LATENT_FACTOR
+    )
 
 
 def hub_base(source: str) -> LatentBase:
@@ -53,10 +57,21 @@ def hub_base(source: str) -> LatentBase:
     """
     from transformers import CLIPTextModel, CLIPTokenizer
 
-    vae, unet = (_part(kind, source, name) for kind, name in ((AutoencoderKL, "vae"), (UNet2DConditionModel, "unet")))
+    vae, unet = (
+        _part(kind, source, name) for kind, name in ((AutoencoderKL, "vae"), (UNet2DConditionModel, "unet"))
+    )
     scheduler = _part(DDIMScheduler, source, "scheduler")
-    tokenizer, text = _part(CLIPTokenizer, source, "tokenizer"), _part(CLIPTextModel, source, "text_encoder").eval()
-    words = tokenizer(PROMPT, padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt")
+    tokenizer, text = (
+        _part(CLIPTokenizer, source, "tokenizer"),
+        _part(CLIPTextModel, source, "text_encoder").eval(),
+    )
+    words = tokenizer(
+        PROMPT,
+        padding="max_length",
+        max_length=tokenizer.model_max_length,
+        truncation=True,
+        return_tensors="pt",
+    )
     with torch.no_grad():
         prompt = text(words.input_ids).last_hidden_state.float()
     for network in (vae, unet):
@@ -66,7 +81,8 @@ def hub_base(source: str) -> LatentBase:
 
 
 def hub_controlnet(source: str, base: LatentBase) -> ControlNetModel:
-    """The ControlNet to go on from (the paper: ControlNet tile), or a new one for the base where `source` is empty."""
+    """The ControlNet to go on from (the paper: ControlNet tile), or a new one for the base where `source` is
+    empty."""
     return _part(ControlNetModel, source, None) if source else ControlNetModel.from_unet(base.unet)
 
 
@@ -77,4 +93,6 @@ def _part(kind: type, source: str, folder: str | None):
     except (OSError, ValueError) as error:
         what = f"{source!r}" + (f" (its {folder})" if folder else "")
         reason = (str(error).splitlines() or [""])[0]
-        raise FileNotFoundError(f"{what} cannot be read as diffusers' {kind.__name__}: {reason} Give a local folder or a hub id") from error
+        raise FileNotFoundError(
+            f"{what} cannot be read as diffusers' {kind.__name__}: {reason} Give a local folder or a hub id"
+        ) from error

@@ -1,7 +1,9 @@
-"""Coarse back views for training the ControlNet: true ones made worse the way an under-converged HGM makes them.
+"""Coarse back views for training the ControlNet: true ones made worse the way an under-converged HGM makes
+them.
 
-HGM (appendix, "Backview refinement details") renders an under-trained model and downsamples; where no checkpoint is at
-hand the same faults are simulated: blur of overlapping Gaussians, blocks, edges bent by a wrong body, smeared colours.
+HGM (appendix, "Backview refinement details") renders an under-trained model and downsamples; where no
+checkpoint is at hand the same faults are simulated: blur of overlapping Gaussians, blocks, edges bent by a
+wrong body, smeared colours.
 """
 
 from __future__ import annotations

@@ -9,22 +9,24 @@ import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-
-from models.back_view import networks
-from models.back_view.base import LatentBase
-from models.back_view.coarse import blur
-from models.back_view.patches import Patches
+from turnaround.models.back_view import networks
+from turnaround.models.back_view.base import LatentBase
+from turnaround.models.back_view.coarse import blur
+from turnaround.models.back_view.patches import Patches
 
 KL = 1e-5  # weight of the mean KL divergence a latent number
 SSIM = 0.05
-CHROMA = 20.0  # weight of the squared error of opponent colours; without it small VAEs stay grey for a long time
+CHROMA = (
+    20.0  # weight of the squared error of opponent colours; without it small VAEs stay grey for a long time
+)
 Objective = Literal["restore", "noise"]
 HARDEST = 500  # largest timestep that the ControlNet is trained for, strength 0.5
 
 
 @dataclass(frozen=True)
 class Latents:
-    """A batch: latents of the truth and of what inference starts from, the control picture, weights of latent pixels."""
+    """A batch: latents of the truth and of what inference starts from, the control picture, weights of latent
+    pixels."""
 
     true: Float[Tensor, "b c h w"]
     start: Float[Tensor, "b c h w"]
@@ -40,7 +42,9 @@ def vae_loss(vae: nn.Module, batch: Patches) -> tuple[Tensor, dict[str, Tensor]]
     absolute = (error.abs() * batch.weight).mean()
     chroma = ((error - error.mean(1, keepdim=True)).square() * batch.weight).mean()
     structure = ((1 - ssim_map(found, batch.image)) * batch.weight).mean()
-    divergence = 0.5 * (posterior.mean.float() ** 2 + posterior.var.float() - 1 - posterior.logvar.float()).mean()
+    divergence = (
+        0.5 * (posterior.mean.float() ** 2 + posterior.var.float() - 1 - posterior.logvar.float()).mean()
+    )
     loss = absolute + CHROMA * chroma + SSIM * structure + KL * divergence
     values = {"l1": absolute, "chroma": chroma, "dssim": structure, "kl": divergence}
     return loss, {name: value.detach() for name, value in values.items()}
@@ -57,7 +61,11 @@ def _ssim_map(a: Tensor, b: Tensor) -> Tensor:
     var_a, var_b = blur(a * a, 1.5) - mean_a**2, blur(b * b, 1.5) - mean_b**2
     covariance = blur(a * b, 1.5) - mean_a * mean_b
     c1, c2 = 0.01**2, 0.03**2
-    return (2 * mean_a * mean_b + c1) * (2 * covariance + c2) / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
+    return (
+        (2 * mean_a * mean_b + c1)
+        * (2 * covariance + c2)
+        / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
+    )
 
 
 class _Noise:
@@ -89,13 +97,18 @@ class NoiseLoss(_Noise):
 class ControlLoss(_Noise):
     """A ControlNet under a frozen denoiser, by one of two objectives.
 
-    - `restore` (ours): from noised latents between the coarse picture's and the truth's to the truth, at the weak half of
-      the noise. Image-to-image starts from the noised *coarse* latents; trained only on noised true latents, a denoiser
-      would take the coarse picture's blur for content and keep it. The error is that of the clean latents it implies.
-    - `noise` (ControlNet's own, which the paper keeps): what the denoiser predicts, on noised true latents, at all timesteps.
+    - `restore` (ours): from noised latents between the coarse picture's and the truth's to the truth, at the
+    weak half of
+      the noise. Image-to-image starts from the noised *coarse* latents; trained only on noised true latents,
+      a denoiser would take the coarse picture's blur for content and keep it. The error is that of the clean
+      latents it implies.
+    - `noise` (ControlNet's own, which the paper keeps): what the denoiser predicts, on noised true latents,
+    at all timesteps.
     """
 
-    def __init__(self, unet: UNet2DConditionModel, base: LatentBase | None = None, objective: Objective = "restore") -> None:
+    def __init__(
+        self, unet: UNet2DConditionModel, base: LatentBase | None = None, objective: Objective = "restore"
+    ) -> None:
         super().__init__(None if base is None else base.alphas)
         self.unet, self.base, self.objective = unet, base, objective
         self.predicts = "v_prediction" if base is None else base.predicts
@@ -115,18 +128,28 @@ class ControlLoss(_Noise):
         loss = self._mean(clean - batch.true if restore else found - target, batch.weight)
         values = {"loss_noise": loss.detach()} if not restore else {}
         clean_error = self._mean(clean - batch.true, batch.weight).detach()
-        return loss, {**values, "clean": clean_error, "coarse": self._mean(batch.start - batch.true, batch.weight).detach()}
+        return loss, {
+            **values,
+            "clean": clean_error,
+            "coarse": self._mean(batch.start - batch.true, batch.weight).detach(),
+        }
 
     def predict(self, controlnet: nn.Module, noised: Tensor, t: Tensor, control: Tensor | None) -> Tensor:
         """The denoiser's output under control, float32."""
         prompt = networks.empty_prompt(len(t), t.device) if self.base is None else self.base.prompts(len(t))
         down, middle = controlnet(noised, t, prompt, controlnet_cond=control, return_dict=False)
-        return self.unet(noised, t, prompt, down_block_additional_residuals=down, mid_block_additional_residual=middle).sample.float()
+        return self.unet(
+            noised, t, prompt, down_block_additional_residuals=down, mid_block_additional_residual=middle
+        ).sample.float()
 
     def clean(self, noised: Tensor, found: Tensor, t: Tensor) -> Tensor:
         """The clean latents that a prediction implies."""
         signal, noise_share = self.coefficients(t)
-        return (noised - noise_share * found) / signal if self.predicts == "epsilon" else signal * noised - noise_share * found
+        return (
+            (noised - noise_share * found) / signal
+            if self.predicts == "epsilon"
+            else signal * noised - noise_share * found
+        )
 
     @staticmethod
     def _mean(error: Tensor, weight: Tensor) -> Tensor:

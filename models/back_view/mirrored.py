@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-
-from models.detail.panel import own_colors
-from models.exemplar.views import sharpened
-from pipeline.crop import at_camera
-from pipeline.types import Camera, View
+from turnaround.models.detail.panel import own_colors
+from turnaround.models.exemplar.views import sharpened
+from turnaround.pipeline.values.crop import at_camera
+from turnaround.pipeline.values.types import Camera, View
 
 
 def mirrored(photo: View, seen: View) -> View:
-    """The photo, left and right exchanged, in the outline of a view from behind; beyond the photo's mask its nearest colours.
+    """The photo, left and right exchanged, in the outline of a view from behind; beyond the photo's mask its
+    nearest colours.
 
     Args:
         photo: from azimuth 0, any lens.
@@ -22,6 +22,10 @@ def mirrored(photo: View, seen: View) -> View:
     K = photo.camera.K.clone()
     K[0, 2] = photo.camera.width - K[0, 2]
     there = Camera(K, seen.camera.T_camera_world, photo.camera.width, photo.camera.height)
-    turned = at_camera(View(photo.image.flip(1).contiguous(), photo.mask.flip(1).contiguous(), there), seen.camera)
+    turned = at_camera(
+        View(photo.image.flip(1).contiguous(), photo.mask.flip(1).contiguous(), there), seen.camera
+    )
     mask = torch.from_numpy(sharpened(seen.mask.numpy()))
-    return replace(seen, image=torch.from_numpy(own_colors(turned)) * mask[..., None] + 1 - mask[..., None], mask=mask)
+    return replace(
+        seen, image=torch.from_numpy(own_colors(turned)) * mask[..., None] + 1 - mask[..., None], mask=mask
+    )

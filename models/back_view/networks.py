@@ -1,7 +1,8 @@
-"""The embedded latent diffusion model: a small AutoencoderKL, UNet2DConditionModel and ControlNetModel of diffusers.
+"""The embedded latent diffusion model: a small AutoencoderKL, UNet2DConditionModel and ControlNetModel of
+diffusers.
 
-The same classes as Stable Diffusion 1.5 with ControlNet tile (HGM, section 3.4), sized for a CPU: latents are 4x
-smaller than the picture, and a single zero token stands where the prompt's embedding would be.
+The same classes as Stable Diffusion 1.5 with ControlNet tile (HGM, section 3.4), sized for a CPU: latents are
+4x smaller than the picture, and a single zero token stands where the prompt's embedding would be.
 """
 
 from __future__ import annotations
@@ -19,8 +20,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from jaxtyping import Float
 from torch import Tensor
-
-from models import zoo
+from turnaround.models import zoo
 
 PROMPT_WIDTH = 32  # channels of the empty prompt
 LATENT_FACTOR = 4  # picture pixels a latent pixel
@@ -28,19 +28,36 @@ LATENTS = 8  # channels of the latents; with 4, as in SD 1.5, so small a VAE kee
 SIZE_MULTIPLE = 16  # picture sizes that the VAE and the three levels of the UNet divide
 
 VAE_CONFIG = {
-    "in_channels": 3, "out_channels": 3, "latent_channels": LATENTS, "layers_per_block": 1, "norm_num_groups": 8,
-    "block_out_channels": (24, 48, 96), "mid_block_add_attention": False, "scaling_factor": 1.0,
-    "down_block_types": ("DownEncoderBlock2D",) * 3, "up_block_types": ("UpDecoderBlock2D",) * 3,
-}  # fmt: skip
+    "in_channels": 3,
+    "out_channels": 3,
+    "latent_channels": LATENTS,
+    "layers_per_block": 1,
+    "norm_num_groups": 8,
+    "block_out_channels": (24, 48, 96),
+    "mid_block_add_attention": False,
+    "scaling_factor": 1.0,
+    "down_block_types": ("DownEncoderBlock2D",) * 3,
+    "up_block_types": ("UpDecoderBlock2D",) * 3,
+}
 
 UNET_CONFIG = {
-    "in_channels": LATENTS, "out_channels": LATENTS, "layers_per_block": 1, "norm_num_groups": 16,
-    "block_out_channels": (64, 96, 160), "cross_attention_dim": PROMPT_WIDTH, "attention_head_dim": 4, "sample_size": 64,
+    "in_channels": LATENTS,
+    "out_channels": LATENTS,
+    "layers_per_block": 1,
+    "norm_num_groups": 16,
+    "block_out_channels": (64, 96, 160),
+    "cross_attention_dim": PROMPT_WIDTH,
+    "attention_head_dim": 4,
+    "sample_size": 64,
     "down_block_types": ("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D"),
     "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
-}  # fmt: skip
+}
 
-CONDITIONING_CHANNELS = (16, 32, 64)  # two strides of 2: the control picture comes down to the size of the latents
+CONDITIONING_CHANNELS = (
+    16,
+    32,
+    64,
+)  # two strides of 2: the control picture comes down to the size of the latents
 
 AnyModel = TypeVar("AnyModel", bound=ModelMixin)
 
@@ -48,8 +65,8 @@ AnyModel = TypeVar("AnyModel", bound=ModelMixin)
 def build_vae() -> AutoencoderKL:
     """An untrained VAE, 3 x h x w in [-1, 1] <-> 8 x h/4 x w/4.
 
-    Its residual branches begin at zero, so that it begins nearly linear, and its posterior begins narrow: with the usual
-    start a VAE of this size stays grey for thousands of steps.
+    Its residual branches begin at zero, so that it begins nearly linear, and its posterior begins narrow:
+    with the usual start a VAE of this size stays grey for thousands of steps.
     """
     vae = AutoencoderKL(**VAE_CONFIG)
     for module in vae.modules():
@@ -58,7 +75,8 @@ def build_vae() -> AutoencoderKL:
             torch.nn.init.zeros_(module.conv2.bias)  # type: ignore[arg-type]
     with torch.no_grad():
         vae.quant_conv.bias[LATENTS:] = -6.0  # type: ignore[index,union-attr]
-        # half of the first features see hue alone, and loud: hue varies ten times less than brightness, and features
+        # half of the first features see hue alone, and loud: hue varies ten times less than brightness, and
+        # features
         # in which it is that faint are learned a hundred times more slowly
         hue = vae.encoder.conv_in.weight[: VAE_CONFIG["block_out_channels"][0] // 2]
         hue.sub_(hue.mean(1, keepdim=True)).mul_(8.0)
@@ -78,9 +96,14 @@ def build_controlnet(unet: UNet2DConditionModel) -> ControlNetModel:
 def build_scheduler() -> DDIMScheduler:
     """Deterministic DDIM on Stable Diffusion's noise schedule, for v-prediction."""
     return DDIMScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
-        set_alpha_to_one=True, timestep_spacing="trailing", prediction_type="v_prediction",
-    )  # fmt: skip
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=True,
+        timestep_spacing="trailing",
+        prediction_type="v_prediction",
+    )
 
 
 def empty_prompt(batch: int, device: torch.device | str = "cpu") -> Float[Tensor, "b 1 w"]:
@@ -98,7 +121,10 @@ def load(kind: type[AnyModel], name_or_path: str | Path, device: torch.device | 
     """Read a network that `save` wrote, ready for inference; every tensor must be there."""
     state, metadata = zoo.load_state(name_or_path)
     if "config" not in metadata:
-        raise ValueError(f"weight {name_or_path} has no diffusers configuration; write it with models.back_view.networks.save")
+        raise ValueError(
+            f"weight {name_or_path} has no diffusers configuration; write it with "
+            f"models.back_view.networks.save"
+        )
     model = kind.from_config(json.loads(metadata["config"]))  # type: ignore[attr-defined]
     model.load_state_dict(state)
     return model.to(device).eval().requires_grad_(False)  # type: ignore[return-value]

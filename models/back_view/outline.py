@@ -13,10 +13,11 @@ INK = 0.25  # a pixel that the refinement darkened by this much, in any channel,
 def within_outline(
     refined: Float[Tensor, "h w 3"], coarse: Float[Tensor, "h w 3"], mask: Float[Tensor, "h w"], margin: int
 ) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w"]]:
-    """The refined picture over white and its mask, which grows beyond the coarse one by at most `margin` pixels.
+    """The refined picture over white and its mask, which grows beyond the coarse one by at most `margin`
+    pixels.
 
-    Inside, the coarse mask stays as it is (clothes may be white); in the ring of `margin` pixels around it the mask
-    grows where the refinement drew something; farther out everything is white.
+    Inside, the coarse mask stays as it is (clothes may be white); in the ring of `margin` pixels around it
+    the mask grows where the refinement drew something; farther out everything is white.
     """
     allowed = dilate(mask, margin)
     drawn = ((coarse - refined).amax(-1) / INK).clamp(0, 1)

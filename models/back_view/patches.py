@@ -1,6 +1,8 @@
-"""Training pictures of the back view networks: people cut out of a folder of rendered views, and random patches of them.
+"""Training pictures of the back view networks: people cut out of a folder of rendered views, and random
+patches of them.
 
-A file of the folder holds the 12 views of a person: rgb u8 (12, s, s, 3) over white, mask u8 (12, s, s), azimuths (12,).
+A file of the folder holds the 12 views of a person: rgb u8 (12, s, s, 3) over white, mask u8 (12, s, s),
+azimuths (12,).
 """
 
 from __future__ import annotations
@@ -12,8 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-
-from models.training_people import split_people
+from turnaround.models.training.people import split_people
 
 __all__ = ["Patches", "Picture", "cut_out", "read_pictures", "sample_patches", "split_people"]
 
@@ -23,7 +24,8 @@ MARGIN = 12  # pixels kept around a person
 
 @dataclass(frozen=True)
 class Picture:
-    """A person cut out of a view: rgb u8 (h, w, 3) over white, mask u8 (h, w), and the coarse model's rgb if there is one."""
+    """A person cut out of a view: rgb u8 (h, w, 3) over white, mask u8 (h, w), and the coarse model's rgb if
+    there is one."""
 
     rgb: np.ndarray
     mask: np.ndarray
@@ -33,21 +35,33 @@ class Picture:
 def read_pictures(files: list[Path], backs_only: bool, coarse: Path | None = None) -> list[Picture]:
     """The views of all people in `files`, or only those from behind, cut to the person.
 
-    With `coarse`, the folder that `models.back_view.pairs` wrote (the first three channels), the view at 180 degrees
-    carries its coarse version and is listed as often as the other back views of a person together.
+    With `coarse`, the folder that `models.back_view.pairs` wrote (the first three channels), the view at 180
+    degrees carries its coarse version and is listed as often as the other back views of a person together.
     """
     pictures = []
     for file in files:
         with np.load(file) as data:
             azimuths = data["azimuths"] % 360
-            chosen = (azimuths >= BACK_AZIMUTHS[0]) & (azimuths <= BACK_AZIMUTHS[1]) if backs_only else azimuths >= 0
-            pictures += [cut_out(rgb, mask) for rgb, mask in zip(data["rgb"][chosen], data["mask"][chosen], strict=True) if mask.any()]
+            chosen = (
+                (azimuths >= BACK_AZIMUTHS[0]) & (azimuths <= BACK_AZIMUTHS[1])
+                if backs_only
+                else azimuths >= 0
+            )
+            pictures += [
+                cut_out(rgb, mask)
+                for rgb, mask in zip(data["rgb"][chosen], data["mask"][chosen], strict=True)
+                if mask.any()
+            ]
             if coarse is not None and (coarse / f"{file.stem}.npy").is_file():
                 back = int(np.argmin(np.abs(azimuths - 180)))
-                pair = cut_out(data["rgb"][back], data["mask"][back], np.load(coarse / f"{file.stem}.npy")[..., :3])
+                pair = cut_out(
+                    data["rgb"][back], data["mask"][back], np.load(coarse / f"{file.stem}.npy")[..., :3]
+                )
                 pictures += [pair] * int(chosen.sum())
     if not pictures:
-        raise ValueError(f"no picture with a person in {len(files)} files; expected .npz files of rendered views")
+        raise ValueError(
+            f"no picture with a person in {len(files)} files; expected .npz files of rendered views"
+        )
     return pictures
 
 
@@ -62,7 +76,8 @@ def cut_out(rgb: np.ndarray, mask: np.ndarray, coarse: np.ndarray | None = None)
 
 @dataclass(frozen=True)
 class Patches:
-    """A batch of patches: image (b, 3, h, w) in [0, 1] over white, mask (b, 1, h, w) in [0, 1], and coarse versions.
+    """A batch of patches: image (b, 3, h, w) in [0, 1] over white, mask (b, 1, h, w) in [0, 1], and coarse
+    versions.
 
     `coarse` is the image itself where `paired` (b,) is false.
     """
@@ -78,7 +93,9 @@ class Patches:
         return 0.1 + 0.9 * torch.nn.functional.max_pool2d(self.mask, 9, 1, 4)
 
 
-def sample_patches(pictures: list[Picture], count: int, size: tuple[int, int], rng: np.random.Generator) -> Patches:
+def sample_patches(
+    pictures: list[Picture], count: int, size: tuple[int, int], rng: np.random.Generator
+) -> Patches:
     """`count` random patches of `size` (h, w) pixels that touch a person, half of them mirrored."""
     stack, paired = [], []
     for index in rng.integers(len(pictures), size=count):
@@ -86,15 +103,25 @@ def sample_patches(pictures: list[Picture], count: int, size: tuple[int, int], r
         stack.append(patch[:, ::-1] if rng.random() < 0.5 else patch)
         paired.append(pictures[index].coarse is not None)
     batch = torch.from_numpy(np.stack(stack)).permute(0, 3, 1, 2).float() / 255
-    return Patches(batch[:, :3].contiguous(), batch[:, 3:4].contiguous(), batch[:, 4:].contiguous(), torch.tensor(paired))
+    return Patches(
+        batch[:, :3].contiguous(), batch[:, 3:4].contiguous(), batch[:, 4:].contiguous(), torch.tensor(paired)
+    )
 
 
 def _patch(picture: Picture, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """A window (h, w, 7) of rgb, mask and coarse rgb whose centre lies on the picture, padded with white."""
     height, width = size
     rows, columns = picture.mask.shape
-    top = int(rng.integers(-height // 8, max(rows - height + height // 8, 0) + 1)) if rows > height else (rows - height) // 2
-    left = int(rng.integers(-width // 8, max(columns - width + width // 8, 0) + 1)) if columns > width else (columns - width) // 2
+    top = (
+        int(rng.integers(-height // 8, max(rows - height + height // 8, 0) + 1))
+        if rows > height
+        else (rows - height) // 2
+    )
+    left = (
+        int(rng.integers(-width // 8, max(columns - width + width // 8, 0) + 1))
+        if columns > width
+        else (columns - width) // 2
+    )
     coarse = picture.rgb if picture.coarse is None else picture.coarse
     patch = np.full((height, width, 7), 255, np.uint8)
     patch[..., 3] = 0

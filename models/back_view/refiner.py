@@ -1,4 +1,5 @@
-"""Refinement of a coarse back view by ControlNet image-to-image (HGM, section 3.4), with the embedded networks or SD 1.5."""
+"""Refinement of a coarse back view by ControlNet image-to-image (HGM, section 3.4), with the embedded
+networks or SD 1.5."""
 
 from __future__ import annotations
 
@@ -9,13 +10,20 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+from turnaround.models import hub_source, zoo
+from turnaround.models.back_view.coarse import blur
+from turnaround.models.back_view.sampling import EmbeddedDiffusion
+from turnaround.models.back_view.settings import Settings
 
-from models import hub_source, zoo
-from models.back_view.coarse import blur
-from models.back_view.sampling import EmbeddedDiffusion
-from models.back_view.settings import Settings
-
-__all__ = ["DiffusionRefiner", "Refiner", "Settings", "embedded_refiner", "hub_refiner", "person_box", "without_slow_change"]
+__all__ = [
+    "DiffusionRefiner",
+    "Refiner",
+    "Settings",
+    "embedded_refiner",
+    "hub_refiner",
+    "person_box",
+    "without_slow_change",
+]
 
 COLOR_SCALE = 3 / 256  # of the picture's width: changes slower than this are changes of colour
 
@@ -40,7 +48,9 @@ class LatentDiffusion(Protocol):
 
     def encode(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c k l"]: ...
     def decode(self, latents: Float[Tensor, "b c k l"]) -> Float[Tensor, "b 3 h w"]: ...
-    def denoise(self, image: Float[Tensor, "1 3 h w"], latents: Float[Tensor, "1 c k l"], settings: Settings) -> Tensor: ...
+    def denoise(
+        self, image: Float[Tensor, "1 3 h w"], latents: Float[Tensor, "1 c k l"], settings: Settings
+    ) -> Tensor: ...
 
 
 class DiffusionRefiner:
@@ -51,38 +61,59 @@ class DiffusionRefiner:
 
     @torch.no_grad()
     def __call__(self, image: Float[Tensor, "s s 3"], settings: Settings) -> Float[Tensor, "s s 3"]:
-        """Refine; with `keep_detail` the picture's own resolution is kept, else it becomes that of the model."""
+        """Refine; with `keep_detail` the picture's own resolution is kept, else it becomes that of the
+        model."""
         batch, size = image.permute(2, 0, 1)[None].to(self.model.device), self.model.size
-        small = F.interpolate(batch, (size, size), mode="area" if size < image.shape[0] else "bicubic").clamp(0, 1)
+        small = F.interpolate(batch, (size, size), mode="area" if size < image.shape[0] else "bicubic").clamp(
+            0, 1
+        )
         top, bottom, left, right = person_box(small[0], self.model.multiple)
         crop = small[:, :, top:bottom, left:right]
         whole = torch.zeros_like(small) if settings.keep_detail else small.clone()
-        whole[:, :, top:bottom, left:right] = self._change(crop, settings) if settings.keep_detail else self._renewed(crop, settings)
-        large = F.interpolate(whole, batch.shape[-2:], mode="bilinear", align_corners=False) if whole.shape != batch.shape else whole
+        whole[:, :, top:bottom, left:right] = (
+            self._change(crop, settings) if settings.keep_detail else self._renewed(crop, settings)
+        )
+        large = (
+            F.interpolate(whole, batch.shape[-2:], mode="bilinear", align_corners=False)
+            if whole.shape != batch.shape
+            else whole
+        )
         return (batch + large if settings.keep_detail else large).clamp(0, 1)[0].permute(1, 2, 0).cpu()
 
     def _renewed(self, crop: Float[Tensor, "1 3 h w"], settings: Settings) -> Float[Tensor, "1 3 h w"]:
         latents = self.model.encode(crop)
-        return self.model.decode(self.model.denoise(crop, latents, settings) if settings.strength > 0 else latents)
+        return self.model.decode(
+            self.model.denoise(crop, latents, settings) if settings.strength > 0 else latents
+        )
 
     def _change(self, crop: Float[Tensor, "1 3 h w"], settings: Settings) -> Float[Tensor, "1 3 h w"]:
         """What the diffusion changes: the VAE's picture after it less the one before it, decoded together."""
         if settings.strength == 0:
             return torch.zeros_like(crop)
         latents = self.model.encode(crop)
-        after, before = self.model.decode(torch.cat([self.model.denoise(crop, latents, settings), latents])).split(1)
+        after, before = self.model.decode(
+            torch.cat([self.model.denoise(crop, latents, settings), latents])
+        ).split(1)
         change = settings.amount * (after - before)
-        return without_slow_change(change, crop, COLOR_SCALE * self.model.size) if settings.keep_color else change
+        return (
+            without_slow_change(change, crop, COLOR_SCALE * self.model.size)
+            if settings.keep_color
+            else change
+        )
 
 
-def without_slow_change(change: Float[Tensor, "1 3 h w"], image: Float[Tensor, "1 3 h w"], sigma: float) -> Float[Tensor, "1 3 h w"]:
-    """`change` on the person less its blur of `sigma` pixels, so that colours stay; zero on the white around."""
+def without_slow_change(
+    change: Float[Tensor, "1 3 h w"], image: Float[Tensor, "1 3 h w"], sigma: float
+) -> Float[Tensor, "1 3 h w"]:
+    """`change` on the person less its blur of `sigma` pixels, so that colours stay; zero on the white
+    around."""
     person = (image.amin(1, keepdim=True) < 0.97).to(change)
     return (change - blur(change * person, sigma) / blur(person, sigma).clamp(min=0.01)) * person
 
 
 def person_box(image: Float[Tensor, "3 h w"], multiple: int, margin: int = 8) -> tuple[int, int, int, int]:
-    """Top, bottom, left, right of what is not white, with a margin, grown to sides that `multiple` divides."""
+    """Top, bottom, left, right of what is not white, with a margin, grown to sides that `multiple`
+    divides."""
     ink = (image < 0.98).any(0)
     if not ink.any():
         return 0, image.shape[1], 0, image.shape[2]
@@ -96,7 +127,9 @@ def person_box(image: Float[Tensor, "3 h w"], multiple: int, margin: int = 8) ->
     return tuple(edges)  # type: ignore[return-value]
 
 
-def embedded_refiner(vae: str, unet: str, controlnet: str, device: torch.device | str = "cpu") -> DiffusionRefiner:
+def embedded_refiner(
+    vae: str, unet: str, controlnet: str, device: torch.device | str = "cpu"
+) -> DiffusionRefiner:
     """Our small networks, weights by name or path, at 256 px; loaded once a process and digest."""
     names = (vae, unet, controlnet)
     return _embedded(names, tuple(zoo.digest(name) for name in names), str(device))
@@ -107,8 +140,11 @@ def _embedded(names: tuple[str, str, str], _digests: tuple[str, ...], device: st
     return DiffusionRefiner(EmbeddedDiffusion.load(*names, device))
 
 
-def hub_refiner(base: str, controlnet: str, size: int = 512, device: torch.device | str = "cpu") -> DiffusionRefiner:
-    """Stable Diffusion 1.5 and ControlNet tile in diffusers' format, from local folders or hub ids; the last one stays loaded.
+def hub_refiner(
+    base: str, controlnet: str, size: int = 512, device: torch.device | str = "cpu"
+) -> DiffusionRefiner:
+    """Stable Diffusion 1.5 and ControlNet tile in diffusers' format, from local folders or hub ids; the last
+    one stays loaded.
 
     Raises:
         FileNotFoundError: one of the two cannot be read; says which, and what to give instead.
@@ -118,7 +154,8 @@ def hub_refiner(base: str, controlnet: str, size: int = 512, device: torch.devic
 
 
 def _digest(source: str) -> str:
-    """What a folder or a hub id holds now; the name alone where that cannot be told, which loading it will say."""
+    """What a folder or a hub id holds now; the name alone where that cannot be told, which loading it will
+    say."""
     try:
         return zoo.digest(hub_source.weight_name(source))
     except zoo.MissingWeight:
@@ -127,6 +164,6 @@ def _digest(source: str) -> str:
 
 @lru_cache(maxsize=1)
 def _hub(base: str, controlnet: str, _known: tuple[str, ...], size: int, device: str) -> DiffusionRefiner:
-    from models.back_view.hub import HubDiffusion  # diffusers takes seconds to import
+    from turnaround.models.back_view.hub import HubDiffusion  # diffusers takes seconds to import
 
     return DiffusionRefiner(HubDiffusion.load(base, controlnet, size, device))

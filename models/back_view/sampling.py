@@ -1,4 +1,5 @@
-"""Image-to-image diffusion with the embedded networks: noise is added to a picture's latents and taken away by DDIM (Song et al. 2021)."""
+"""Image-to-image diffusion with the embedded networks: noise is added to a picture's latents and taken away
+by DDIM (Song et al. 2021)."""
 
 from __future__ import annotations
 
@@ -7,10 +8,9 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-from models import precision
-from models.back_view.latents import LatentControlNet, LatentUNet, LatentVAE, load
-from models.back_view.settings import Settings
+from turnaround.models import precision
+from turnaround.models.back_view.latents import LatentControlNet, LatentUNet, LatentVAE, load
+from turnaround.models.back_view.settings import Settings
 
 TIMESTEPS, BETA_START, BETA_END = 1000, 0.00085, 0.012  # Stable Diffusion's schedule, with "trailing" steps
 
@@ -37,7 +37,9 @@ class EmbeddedDiffusion:
     multiple: int = 16
 
     @classmethod
-    def load(cls, vae: str, unet: str, controlnet: str, device: torch.device | str = "cpu") -> EmbeddedDiffusion:
+    def load(
+        cls, vae: str, unet: str, controlnet: str, device: torch.device | str = "cpu"
+    ) -> EmbeddedDiffusion:
         """Weights by name or path."""
         loaded = load(LatentVAE, vae), load(LatentUNet, unet), load(LatentControlNet, controlnet)
         return cls(*(network.to(device, memory_format=torch.channels_last) for network in loaded))  # type: ignore[call-overload]
@@ -57,8 +59,9 @@ class EmbeddedDiffusion:
 
     def denoise(
         self, image: Float[Tensor, "1 3 h w"], latents: Float[Tensor, "1 c k l"], settings: Settings
-    ) -> Float[Tensor, "1 c k l"]:  # fmt: skip
-        """The picture's latents after `settings.strength` of the schedule was added and taken away under its own control."""
+    ) -> Float[Tensor, "1 c k l"]:
+        """The picture's latents after `settings.strength` of the schedule was added and taken away under its
+        own control."""
         # the CPU's generator, so that a seed means the same noise everywhere
         generator = torch.Generator().manual_seed(settings.seed)
         schedule = timesteps(settings.schedule)

@@ -15,10 +15,16 @@ class Settings:
     guidance: float  # classifier-free guidance, 1 = none
     control: float  # weight of the ControlNet
     seed: int
-    keep_detail: bool  # add only what the diffusion changed, so that the VAE's loss does not touch the picture
-    noise: float = 1.0  # amplitude of the noise relative to the schedule's; a weak denoiser leaves less of less noise
+    keep_detail: (
+        bool  # add only what the diffusion changed, so that the VAE's loss does not touch the picture
+    )
+    noise: float = (
+        1.0  # amplitude of the noise relative to the schedule's; a weak denoiser leaves less of less noise
+    )
     amount: float = 1.0  # share of the change that is added, with keep_detail
-    keep_color: bool = False  # slow changes of colour are left out, with keep_detail (the colour fix of StableSR)
+    keep_color: bool = (
+        False  # slow changes of colour are left out, with keep_detail (the colour fix of StableSR)
+    )
 
     @property
     def schedule(self) -> int:

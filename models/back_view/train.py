@@ -1,7 +1,8 @@
-"""Train the back view's networks: `python -m models.back_view.train vae|unet|controlnet --data VIEWS --out FOLDER`.
+"""Train the back view's networks: `python -m turnaround.models.back_view.train vae|unet|controlnet --data
+VIEWS --out FOLDER`.
 
-In this order: the UNet learns on the VAE's latents, the ControlNet on both, which stay fixed (HGM, appendix). With
-`--base` the ControlNet is trained for Stable Diffusion 1.5 instead, as the paper does.
+In this order: the UNet learns on the VAE's latents, the ControlNet on both, which stay fixed (HGM, appendix).
+With `--base` the ControlNet is trained for Stable Diffusion 1.5 instead, as the paper does.
 """
 
 from __future__ import annotations
@@ -19,20 +20,33 @@ import torch.nn.functional as F
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from jaxtyping import Float
 from torch import Tensor, nn
-
-from models import zoo
-from models.back_view import networks
-from models.back_view.base import LatentBase, embedded_base, hub_base, hub_controlnet
-from models.back_view.coarse import simulate_coarse
-from models.back_view.losses import ControlLoss, Latents, NoiseLoss, vae_loss
-from models.back_view.patches import Patches, Picture, read_pictures, sample_patches
-from models.training import Batches, LossFn, Samples, Trainer, Validate, add_arguments, config_from, device_of, moved
-from models.training_log import Pictures, sheet
-from models.training_people import split_people
-from models.training_settings import parse
+from turnaround.models import zoo
+from turnaround.models.back_view import networks
+from turnaround.models.back_view.base import LatentBase, embedded_base, hub_base, hub_controlnet
+from turnaround.models.back_view.coarse import simulate_coarse
+from turnaround.models.back_view.losses import ControlLoss, Latents, NoiseLoss, vae_loss
+from turnaround.models.back_view.patches import Patches, Picture, read_pictures, sample_patches
+from turnaround.models.training.log import Pictures, sheet
+from turnaround.models.training.loop import (
+    Batches,
+    LossFn,
+    Samples,
+    Trainer,
+    Validate,
+    add_arguments,
+    config_from,
+    device_of,
+    moved,
+)
+from turnaround.models.training.people import split_people
+from turnaround.models.training.settings import parse
 
 PATCH = {"vae": (96, 64), "unet": (128, 96), "controlnet": (128, 96)}  # pixels (h, w)
-DEFAULTS = {"vae": {"batch": 6, "lr": 2e-3}, "unet": {"batch": 12, "lr": 1.5e-3}, "controlnet": {"batch": 12, "lr": 1e-3}}
+DEFAULTS = {
+    "vae": {"batch": 6, "lr": 2e-3},
+    "unet": {"batch": 12, "lr": 1.5e-3},
+    "controlnet": {"batch": 12, "lr": 1e-3},
+}
 GOALS = {"vae": ("psnr_person", "max"), "unet": ("v", "min"), "controlnet": ("clean", "min")}
 SCALE_PATCHES = 64  # patches that measure the latents' standard deviation
 SHOWN_AT = 200  # timestep that the sample pictures of the denoisers start from
@@ -46,14 +60,21 @@ class Pair:
     control: Float[Tensor, "b 3 h w"] | None
 
 
-def pair_batches(pictures: list[Picture], count: int, size: tuple[int, int], coarse: bool) -> Callable[[int, np.random.Generator], Pair]:
+def pair_batches(
+    pictures: list[Picture], count: int, size: tuple[int, int], coarse: bool
+) -> Callable[[int, np.random.Generator], Pair]:
     """True patches; with `coarse` also the coarse model's renders of them, simulated where there are none."""
 
     def batch(_step: int, rng: np.random.Generator) -> Pair:
         patches = sample_patches(pictures, count, size, rng)
         if not coarse:
             return Pair(patches, None)
-        return Pair(patches, torch.where(patches.paired[:, None, None, None], patches.coarse, simulate_coarse(patches.image, rng)))
+        return Pair(
+            patches,
+            torch.where(
+                patches.paired[:, None, None, None], patches.coarse, simulate_coarse(patches.image, rng)
+            ),
+        )
 
     return batch
 
@@ -135,18 +156,41 @@ def arguments(network: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"models.back_view.train {network}", description=__doc__)
     add_arguments(parser, bf16=True, steps=20000, validate_every=250, **DEFAULTS[network])
     parser.add_argument("--people", type=int, default=0, help="use only so many people, 0 = all")
-    parser.add_argument("--save", default="", help="weight name or file to write at the end; with --base a folder in diffusers' format")
+    parser.add_argument(
+        "--save",
+        default="",
+        help="weight name or file to write at the end; with --base a folder in diffusers' format",
+    )
     parser.add_argument("--start", type=Path, help="weights to go on from, instead of random ones")
-    parser.add_argument("--patch", type=int, nargs=2, default=list(PATCH[network]), help="height and width of the training patches, pixels")
-    parser.add_argument("--coarse", type=Path, help="folder of coarse back views made by models.back_view.pairs (controlnet)")
+    parser.add_argument(
+        "--patch",
+        type=int,
+        nargs=2,
+        default=list(PATCH[network]),
+        help="height and width of the training patches, pixels",
+    )
+    parser.add_argument(
+        "--coarse", type=Path, help="folder of coarse back views made by models.back_view.pairs (controlnet)"
+    )
     parser.add_argument("--vae", default="back_view_vae", help="weights of the VAE (unet, controlnet)")
     parser.add_argument("--unet", default="back_view_unet", help="weights of the UNet (controlnet)")
     if network == "controlnet":
-        parser.add_argument("--objective", choices=("restore", "noise"), default="restore", help="see ControlLoss; the paper's is noise")
         parser.add_argument(
-            "--base", default="", help="Stable Diffusion 1.5, a folder or hub id in diffusers' format; empty: the embedded base"
+            "--objective",
+            choices=("restore", "noise"),
+            default="restore",
+            help="see ControlLoss; the paper's is noise",
         )
-        parser.add_argument("--controlnet", default="", help="with --base: the ControlNet to start from, the paper's is ControlNet tile")
+        parser.add_argument(
+            "--base",
+            default="",
+            help="Stable Diffusion 1.5, a folder or hub id in diffusers' format; empty: the embedded base",
+        )
+        parser.add_argument(
+            "--controlnet",
+            default="",
+            help="with --base: the ControlNet to start from, the paper's is ControlNet tile",
+        )
     return parser
 
 
@@ -154,13 +198,18 @@ def main(argv: list[str] | None = None) -> None:
     """Train one network; `--save` writes its averaged weights as an embedded weight or to a file."""
     given = sys.argv[1:] if argv is None else argv
     if not given or given[0] not in DEFAULTS:
-        raise ValueError(f"expected one of {', '.join(DEFAULTS)} as the first argument, got {given[:1] or 'nothing'}")
+        raise ValueError(
+            f"expected one of {', '.join(DEFAULTS)} as the first argument, got {given[:1] or 'nothing'}"
+        )
     network = given[0]
     options = parse(arguments(network), given[1:], (f"back-view-{network}",))
     config = config_from(options)
     backs_only = network == "controlnet"
     train_files, held_files = split_people(options.data, limit=options.people)
-    train, held = (read_pictures(files, backs_only, options.coarse if backs_only else None) for files in (train_files, held_files))
+    train, held = (
+        read_pictures(files, backs_only, options.coarse if backs_only else None)
+        for files in (train_files, held_files)
+    )
     torch.manual_seed(config.seed)
     base, model = _networks(network, options)
     trainer = Trainer(model, config)
@@ -181,7 +230,14 @@ def _networks(network: str, options: argparse.Namespace) -> tuple[LatentBase | N
         model = networks.build_unet()
         vae = networks.load(AutoencoderKL, options.vae)
         scheduler = networks.build_scheduler()
-        base = LatentBase(vae, model, networks.empty_prompt(1), scheduler.alphas_cumprod, "v_prediction", networks.LATENT_FACTOR)
+        base = LatentBase(
+            vae,
+            model,
+            networks.empty_prompt(1),
+            scheduler.alphas_cumprod,
+            "v_prediction",
+            networks.LATENT_FACTOR,
+        )
     elif options.base:
         base = hub_base(options.base)
         model = hub_controlnet(options.controlnet, base)
@@ -194,12 +250,18 @@ def _networks(network: str, options: argparse.Namespace) -> tuple[LatentBase | N
 
 
 def _task(
-    network: str, options: argparse.Namespace, base: LatentBase | None, train: list[Picture], held: list[Picture]
+    network: str,
+    options: argparse.Namespace,
+    base: LatentBase | None,
+    train: list[Picture],
+    held: list[Picture],
 ) -> tuple[LossFn, Batches, Validate, Samples]:
     """Loss, batches, validation and sample pictures."""
     count, size = options.batch, tuple(options.patch)
     if base is None:
-        batches, checks = (lambda _step, rng, part=part: sample_patches(part, count, size, rng) for part in (train, held))
+        batches, checks = (
+            lambda _step, rng, part=part: sample_patches(part, count, size, rng) for part in (train, held)
+        )
         return vae_loss, batches, validate_vae(held), samples_of(checks, None, None)
     batches, checks = (pair_batches(part, count, size, network == "controlnet") for part in (train, held))
     inner = NoiseLoss() if network == "unet" else ControlLoss(base.unet, base, options.objective)
@@ -208,9 +270,13 @@ def _task(
 
 
 def _save(
-    network: str, options: argparse.Namespace, ema: nn.Module, train: list[Picture], notes: dict[str, str],
+    network: str,
+    options: argparse.Namespace,
+    ema: nn.Module,
+    train: list[Picture],
+    notes: dict[str, str],
     scores: Callable[[], dict[str, float]],
-) -> None:  # fmt: skip
+) -> None:
     if not options.save:
         return
     if network == "vae":

@@ -1,1 +1,2 @@
-"""The photo's own pixels on the reconstructed surface: what every camera sees of it, one Gaussian a pixel, the sides between."""
+"""The photo's own pixels on the reconstructed surface: what every camera sees of it, one Gaussian a pixel,
+the sides between."""

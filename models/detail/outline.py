@@ -7,11 +7,10 @@ import torch
 from jaxtyping import Bool, Float
 from scipy import ndimage, sparse
 from scipy.spatial import KDTree
-
-from models.detail.sight import drawn
-from models.surface import Surface, adjacency
-from pipeline.camera import project
-from pipeline.types import View
+from turnaround.models.detail.sight import drawn
+from turnaround.models.mesh.surface import Surface, adjacency
+from turnaround.pipeline.values.camera import project
+from turnaround.pipeline.values.types import View
 
 COVERED = 0.95  # of the mask: a little within its edge, where it begins to be soft
 TURN = 15.0  # pixels that an outline which runs the other way is further away
@@ -23,8 +22,8 @@ REACH = 12.0  # edges of the mesh over which a move fades out
 def snap_outline(surface: Surface, view: View, rounds: int = 2) -> Surface:
     """Move vertices parallel to the picture so that the surface covers what the mask covers.
 
-    Every piece of the drawn outline is pulled to the nearest piece of the mask's that runs the same way; the rest of the surface
-    follows by a membrane whose moves fade out over REACH edges.
+    Every piece of the drawn outline is pulled to the nearest piece of the mask's that runs the same way; the
+    rest of the surface follows by a membrane whose moves fade out over REACH edges.
 
     Args:
         surface: in front of the view's camera, metres.
@@ -66,10 +65,14 @@ def _shifted(surface: Surface, view: View, pixels: Float[np.ndarray, "v 2"]) -> 
     _, depth = project(torch.from_numpy(surface.vertices).float(), camera)
     focal = camera.K.numpy()[[0, 1], [0, 1]]
     sideways = pixels / focal * depth.numpy()[:, None]
-    return Surface(surface.vertices + sideways @ camera.T_camera_world[:2, :3].numpy().astype(np.float64), surface.faces)
+    return Surface(
+        surface.vertices + sideways @ camera.T_camera_world[:2, :3].numpy().astype(np.float64), surface.faces
+    )
 
 
-def _spread(surface: Surface, wanted: Float[np.ndarray, "v 2"], weight: Float[np.ndarray, " v"]) -> Float[np.ndarray, "v 2"]:
+def _spread(
+    surface: Surface, wanted: Float[np.ndarray, "v 2"], weight: Float[np.ndarray, " v"]
+) -> Float[np.ndarray, "v 2"]:
     """The smooth moves nearest to those wanted: min sum w |d - wanted|^2 + |grad d|^2 + |d|^2 / REACH^2."""
     links = adjacency(surface).astype(np.float64)
     laplacian = sparse.diags(np.asarray(links.sum(1)).ravel()) - links
@@ -78,10 +81,13 @@ def _spread(surface: Surface, wanted: Float[np.ndarray, "v 2"], weight: Float[np
     return _solved(system, pull[:, None] * wanted)
 
 
-def _solved(system: sparse.csr_array, right: Float[np.ndarray, "v 2"], close: float = 1e-3, most: int = 200) -> Float[np.ndarray, "v 2"]:
+def _solved(
+    system: sparse.csr_array, right: Float[np.ndarray, "v 2"], close: float = 1e-3, most: int = 200
+) -> Float[np.ndarray, "v 2"]:
     """Conjugate gradients scaled by the diagonal, both columns at once.
 
-    scipy's own waits in every step for the threads of three products of vectors, which on a busy machine takes most of its time.
+    scipy's own waits in every step for the threads of three products of vectors, which on a busy machine
+    takes most of its time.
     """
     scale = 1 / system.diagonal()[:, None]
     found, rest = np.zeros_like(right), right.copy()

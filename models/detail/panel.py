@@ -9,12 +9,11 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from scipy import ndimage
-
-from models.detail.sight import Sight, facing, look
-from models.exemplar.guidance import nearest
-from models.surface import Surface
-from pipeline.crop import tight
-from pipeline.types import Camera, View
+from turnaround.models.detail.sight import Sight, facing, look
+from turnaround.models.exemplar.guidance import nearest
+from turnaround.models.mesh.surface import Surface
+from turnaround.pipeline.values.crop import tight
+from turnaround.pipeline.values.types import Camera, View
 
 PRESENT = 0.02  # mask from which on a pixel is somebody
 COVERED = 0.3  # mask above which a pixel's own colour can be told
@@ -49,14 +48,15 @@ class Panel:
 def lay(view: View, surface: Surface, *, beyond: bool = True) -> Panel:
     """Lay a picture on the surface; only the part of the picture that holds the person is kept.
 
-    Pixels of a photo's mask that miss the surface take the depth of the nearest that hit it. Where one limb hides another
-    the surface's edge and the photo's do not fall together: within BAND pixels of such an edge each pixel goes to the side
-    whose colours it has.
+    Pixels of a photo's mask that miss the surface take the depth of the nearest that hit it. Where one limb
+    hides another the surface's edge and the photo's do not fall together: within BAND pixels of such an edge
+    each pixel goes to the side whose colours it has.
 
     Args:
         view: picture, mask and camera.
         surface: of the person.
-        beyond: the picture's edges are right, and what its mask holds beyond the surface is the person too; otherwise the
+        beyond: the picture's edges are right, and what its mask holds beyond the surface is the person too;
+        otherwise the
             surface's edges are, as for a picture that was made of it.
 
     Raises:
@@ -89,7 +89,8 @@ def lay(view: View, surface: Surface, *, beyond: bool = True) -> Panel:
 def _brought_forward(
     depth: np.ndarray, normal: np.ndarray, cosine: np.ndarray, inside: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The person's edge as near as what is not grazing beside it: at the horizon's own depth it would stand alone behind the body."""
+    """The person's edge as near as what is not grazing beside it: at the horizon's own depth it would stand
+    alone behind the body."""
     straight = inside & (cosine > GRAZING)
     if not straight.any():
         return depth, normal, cosine
@@ -108,7 +109,8 @@ def _covering(colors: Float[np.ndarray, "h w 3"], sight: Sight, camera: Camera) 
 
 
 def own_colors(view: View) -> Float[np.ndarray, "h w 3"]:
-    """The person's own colours: the picture without the white that it is mixed with; hardly covered pixels take their neighbours'."""
+    """The person's own colours: the picture without the white that it is mixed with; hardly covered pixels
+    take their neighbours'."""
     image, mask = view.image.numpy(), view.mask.numpy()
     share = np.maximum(mask, 1e-3)[..., None]
     straight = ((image - (1 - share)) / share).clip(0, 1).astype(np.float32)
@@ -123,7 +125,8 @@ def owners(
     limit: float,
     band: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of the pixels from which each one takes its surface: its own, except in a band about jumps of the depth."""
+    """Rows and columns of the pixels from which each one takes its surface: its own, except in a band about
+    jumps of the depth."""
     jump = ndimage.maximum_filter(depth, 3) - ndimage.minimum_filter(depth, 3) > limit
     unsure = ndimage.maximum_filter(jump, band + 1) & inside
     source = np.indices(depth.shape, np.int32)
@@ -135,8 +138,9 @@ def owners(
 def decide(colors, depth, certain, unsure, reach, source):  # pragma: no cover - compiled
     """For unsure pixels: row and column of the certain pixel that they take their surface from.
 
-    Certain pixels within 2 `reach` fall into near and far ones, parted at the middle of their depths. Each votes by its likeness
-    in colour and place; the nearest pixel of the stronger side is taken, the pixel itself where there is no certain one.
+    Certain pixels within 2 `reach` fall into near and far ones, parted at the middle of their depths. Each
+    votes by its likeness in colour and place; the nearest pixel of the stronger side is taken, the pixel
+    itself where there is no certain one.
     """
     height, width = depth.shape
     spread, alike = 2.0 * (1.2 * reach) ** 2, 2.0 * ALIKE**2

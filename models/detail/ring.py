@@ -7,16 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from jaxtyping import Float
+from turnaround.models.body.model import BodyModel
+from turnaround.models.detail.sides import Side
+from turnaround.models.exemplar.analogy import synthesize
+from turnaround.models.exemplar.guidance import draw_guides
+from turnaround.models.exemplar.sheet import Sheet
+from turnaround.pipeline.values.types import Body
 
-from models.body import BodyModel
-from models.detail.sides import Side
-from models.exemplar.analogy import synthesize
-from models.exemplar.guidance import draw_guides
-from models.exemplar.sheet import Sheet
-from pipeline.types import Body
 
-
-def fill(sides: Sequence[Side], sources: Sequence[Sheet], body: Body, model: BodyModel, *, seed: int) -> list[Float[np.ndarray, "h w 3"]]:
+def fill(
+    sides: Sequence[Side], sources: Sequence[Sheet], body: Body, model: BodyModel, *, seed: int
+) -> list[Float[np.ndarray, "h w 3"]]:
     """The sides' pictures with what is not known copied from the sources, patch by patch; one thread a side.
 
     Args:
@@ -33,4 +34,6 @@ def fill(sides: Sequence[Side], sources: Sequence[Sheet], body: Body, model: Bod
 
 def _sheet(side: Side, body: Body, model: BodyModel) -> Sheet:
     guides = draw_guides(body, model, side.sight.camera)
-    return Sheet(side.image, side.image, guides.position, guides.part, guides.normal, side.sight.hit, side.known)
+    return Sheet(
+        side.image, side.image, guides.position, guides.part, guides.normal, side.sight.hit, side.known
+    )

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-
-from models.detail.carrying import carried
-from models.detail.panel import Panel
-from models.detail.sight import Sight, look
-from models.painting import spread
-from models.surface import Surface, mean_of_neighbours
-from pipeline.camera import framed, orbit_cameras, project
-from pipeline.crop import window
-from pipeline.types import Camera, View
+from turnaround.models.detail.carrying import carried
+from turnaround.models.detail.panel import Panel
+from turnaround.models.detail.sight import Sight, look
+from turnaround.models.mesh.painting import spread
+from turnaround.models.mesh.surface import Surface, mean_of_neighbours
+from turnaround.pipeline.values.camera import framed, orbit_cameras, project
+from turnaround.pipeline.values.crop import window
+from turnaround.pipeline.values.types import Camera, View
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,8 @@ def close_camera(surface: Surface, azimuth: float, size: int) -> Camera:
 def vertex_colors(
     panels: Sequence[Panel], surface: Surface, own: Float[np.ndarray, "v 3"], trust: float = 0.05
 ) -> Float[np.ndarray, "v 3"]:
-    """Colours of the vertices as the pictures show them; those that none shows take their neighbours', the surface's own a little.
+    """Colours of the vertices as the pictures show them; those that none shows take their neighbours', the
+    surface's own a little.
 
     Args:
         panels: pictures on the surface.
@@ -75,7 +75,11 @@ def as_view(side: Side, image: Float[np.ndarray, "h w 3"]) -> View:
     picture, mask = torch.ones(size, size, 3), torch.zeros(size, size)
     part = (slice(top, top + image.shape[0]), slice(left, left + image.shape[1]))
     hit = torch.from_numpy(side.sight.hit).float()
-    picture[part] = torch.from_numpy(np.ascontiguousarray(image)).float().clamp(0, 1) * hit[..., None] + 1 - hit[..., None]
+    picture[part] = (
+        torch.from_numpy(np.ascontiguousarray(image)).float().clamp(0, 1) * hit[..., None]
+        + 1
+        - hit[..., None]
+    )
     mask[part] = hit
     return View(picture, mask, side.camera)
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int32
-
-from models.surface import Surface
-from models.zbuffer import rasterize_mesh
-from pipeline.camera import camera_center, project, rays
-from pipeline.types import Camera
+from turnaround.models.mesh.surface import Surface
+from turnaround.models.mesh.zbuffer import rasterize_mesh
+from turnaround.pipeline.values.camera import camera_center, project, rays
+from turnaround.pipeline.values.types import Camera
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,9 @@ def look(surface: Surface, camera: Camera) -> Sight:
     return Sight(camera, face, bary, depth, normal, ray, facing(ray, normal))
 
 
-def drawn(surface: Surface, camera: Camera) -> tuple[Int32[np.ndarray, "h w"], Float[np.ndarray, "h w 3"], Float[np.ndarray, "h w"]]:
+def drawn(
+    surface: Surface, camera: Camera
+) -> tuple[Int32[np.ndarray, "h w"], Float[np.ndarray, "h w 3"], Float[np.ndarray, "h w"]]:
     """Face (-1: none), barycentric coordinates and depth at each pixel of one camera."""
     pixels, distance = project(torch.from_numpy(surface.vertices).float(), camera)
     uvz = torch.cat([pixels, distance[:, None]], -1).numpy()

@@ -1,15 +1,15 @@
-"""Flat Gaussians, one for a pixel or for a block of like pixels, that lie on the surface and face their camera."""
+"""Flat Gaussians, one for a pixel or for a block of like pixels, that lie on the surface and face their
+camera."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-
-from models.detail.panel import Panel
-from pipeline.camera import camera_center
-from pipeline.rotation import matrix_to_quat
-from pipeline.types import Gaussians
+from turnaround.models.detail.panel import Panel
+from turnaround.pipeline.values.camera import camera_center
+from turnaround.pipeline.values.rotation import matrix_to_quat
+from turnaround.pipeline.values.types import Gaussians
 
 SIGMA = 0.55  # standard deviation over the distance of neighbours
 FLAT = 0.15  # thickness over it
@@ -30,16 +30,25 @@ def surfels(panel: Panel, chosen: Bool[np.ndarray, "h w"], merge: int, like: flo
     size = blocks(panel, chosen, merge, like)
     centres = np.argwhere(size > 0)
     side = size[size > 0]
-    picked = [_means(array, centres, side) for array in (panel.points, panel.normal, panel.colors, panel.view.mask.numpy(), panel.depth)]
+    picked = [
+        _means(array, centres, side)
+        for array in (panel.points, panel.normal, panel.colors, panel.view.mask.numpy(), panel.depth)
+    ]
     points, normals, colors, mask, depth = picked
     step = depth * side / float(panel.view.camera.K[0, 0])
-    return flat(points, normals, camera_center(panel.view.camera).numpy(), step, colors, OPAQUE * mask.clip(0, 1))
+    return flat(
+        points, normals, camera_center(panel.view.camera).numpy(), step, colors, OPAQUE * mask.clip(0, 1)
+    )
 
 
 def flat(
-    points: Float[np.ndarray, "n 3"], normals: Float[np.ndarray, "n 3"], eye: Float[np.ndarray, "3"], step: Float[np.ndarray, " n"],
-    colors: Float[np.ndarray, "n 3"], opacities: Float[np.ndarray, " n"],
-) -> Gaussians:  # fmt: skip
+    points: Float[np.ndarray, "n 3"],
+    normals: Float[np.ndarray, "n 3"],
+    eye: Float[np.ndarray, "3"],
+    step: Float[np.ndarray, " n"],
+    colors: Float[np.ndarray, "n 3"],
+    opacities: Float[np.ndarray, " n"],
+) -> Gaussians:
     """Discs on a surface, drawn out along the slope so that pixels `step` metres apart leave no gaps."""
     normal = normals / (np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9)
     sight = eye - points
@@ -52,7 +61,11 @@ def flat(
     along[short] = np.cross(normal[short], np.roll(normal[short], 1, axis=1) + np.array([0.1, 0.2, 0.3]))
     along /= np.linalg.norm(along, axis=1, keepdims=True) + 1e-9
     axes = np.stack([along, np.cross(normal, along), normal], -1)
-    scales = SIGMA * step[:, None] * np.stack([1 / cosine, np.ones_like(cosine), np.full_like(cosine, FLAT / SIGMA)], 1)
+    scales = (
+        SIGMA
+        * step[:, None]
+        * np.stack([1 / cosine, np.ones_like(cosine), np.full_like(cosine, FLAT / SIGMA)], 1)
+    )
     values = (points, matrix_to_quat(torch.from_numpy(axes).float()), scales, opacities, colors)
     return Gaussians(*(torch.as_tensor(v).float().contiguous() for v in values))
 
@@ -60,8 +73,8 @@ def flat(
 def blocks(panel: Panel, chosen: Bool[np.ndarray, "h w"], merge: int, like: float) -> Int[np.ndarray, "h w"]:
     """Side of the block whose upper left pixel this is, 0 for all others.
 
-    A block is made of four of half its side, whose colours differ by less than `like` (half as much again for the smallest, which
-    show noise first), on an even and opaque piece of the surface.
+    A block is made of four of half its side, whose colours differ by less than `like` (half as much again for
+    the smallest, which show noise first), on an even and opaque piece of the surface.
     """
     size = chosen.astype(np.int32)
     below = chosen & (panel.view.mask.numpy() > 0.95)  # blocks of half the side
@@ -69,7 +82,10 @@ def blocks(panel: Panel, chosen: Bool[np.ndarray, "h w"], merge: int, like: floa
     near, far = panel.depth, panel.depth
     side = 2
     while side <= merge:
-        low, high, near, far = (_of_four(f, a) for f, a in ((np.minimum, low), (np.maximum, high), (np.minimum, near), (np.maximum, far)))
+        low, high, near, far = (
+            _of_four(f, a)
+            for f, a in ((np.minimum, low), (np.maximum, high), (np.minimum, near), (np.maximum, far))
+        )
         alike = (high - low).max(-1) < like * (1.5 if side == 2 else 1.0)
         below = _of_four(np.logical_and, below) & alike & (far - near < STEEP * side)
         covered = np.repeat(np.repeat(below, side, 0), side, 1)

@@ -1,18 +1,25 @@
-"""Several looks at one person: the window mirrored, turned and resized; the answers brought back and averaged."""
+"""Several looks at one person: the window mirrored, turned and resized; the answers brought back and
+averaged."""
 
 from __future__ import annotations
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from turnaround.models.estimator.crop import cut, from_window, mask_window, rotation_2d, to_window
+from turnaround.models.estimator.kinematics import (
+    MIRROR_KEYPOINT,
+    mean_rotation,
+    mirror_keypoints,
+    mirror_rotations,
+)
+from turnaround.models.estimator.model import BodyEstimator, Prediction
+from turnaround.pipeline.values.camera import DISTANCE
+from turnaround.pipeline.values.rotation import axis_angle_to_matrix
 
-from models.estimator.crop import cut, from_window, mask_window, rotation_2d, to_window
-from models.estimator.kinematics import MIRROR_KEYPOINT, mean_rotation, mirror_keypoints, mirror_rotations
-from models.estimator.model import BodyEstimator, Prediction
-from pipeline.camera import DISTANCE
-from pipeline.rotation import axis_angle_to_matrix
-
-LOOKS: tuple[tuple[float, float], ...] = ((0.0, 1.0),)  # turn in radians, size of the window; more of them gain less than 1 mm
+LOOKS: tuple[tuple[float, float], ...] = (
+    (0.0, 1.0),
+)  # turn in radians, size of the window; more of them gain less than 1 mm
 
 
 @torch.no_grad()
@@ -47,16 +54,25 @@ def _white(crop: Float[Tensor, "b 4 s s"]) -> Float[Tensor, "b 4 s s"]:
 
 
 def _average(
-    network: BodyEstimator, found: Prediction, window: Float[Tensor, "n 3"], angles: Float[Tensor, " n"], mirrored: Tensor, plain: Tensor
+    network: BodyEstimator,
+    found: Prediction,
+    window: Float[Tensor, "n 3"],
+    angles: Float[Tensor, " n"],
+    mirrored: Tensor,
+    plain: Tensor,
 ) -> Prediction:
     """Means of n looks at the same person, in the picture's own frame."""
-    back = axis_angle_to_matrix(torch.stack([torch.zeros_like(angles), torch.zeros_like(angles), -angles], -1))
+    back = axis_angle_to_matrix(
+        torch.stack([torch.zeros_like(angles), torch.zeros_like(angles), -angles], -1)
+    )
     rotations = back[:, None] @ found.rotations
     rotations = torch.where(mirrored[:, None, None, None], mirror_rotations(rotations), rotations)
     rotations = mean_rotation(rotations)[None]
     points = from_window(found.keypoints, window) @ rotation_2d(-angles).transpose(-1, -2)
     points = torch.where(mirrored[:, None, None], mirror_keypoints(points), points)
-    spread = torch.where(mirrored[:, None], found.spread[:, list(MIRROR_KEYPOINT)], found.spread) * window[:, 2:]
+    spread = (
+        torch.where(mirrored[:, None], found.spread[:, list(MIRROR_KEYPOINT)], found.spread) * window[:, 2:]
+    )
     pelvis = (back @ found.pelvis[..., None])[..., 0]
     pelvis = torch.where(mirrored[:, None], pelvis * torch.tensor([-1.0, 1, 1], device=pelvis.device), pelvis)
     depth = pelvis[:, 2] + DISTANCE
@@ -64,6 +80,12 @@ def _average(
     pelvis = torch.cat([ray * mean_depth, mean_depth[None] - DISTANCE])[None]
     betas = found.betas.mean(0, keepdim=True)
     return Prediction(
-        rotations, betas, pelvis, network.skeleton(rotations, betas) + pelvis[:, None], to_window(points.mean(0, keepdim=True), plain),
-        spread.mean(0, keepdim=True) / plain[:, 2:], found.heatmaps[:1], found.extra[:1],
-    )  # fmt: skip
+        rotations,
+        betas,
+        pelvis,
+        network.skeleton(rotations, betas) + pelvis[:, None],
+        to_window(points.mean(0, keepdim=True), plain),
+        spread.mean(0, keepdim=True) / plain[:, 2:],
+        found.heatmaps[:1],
+        found.extra[:1],
+    )

@@ -1,8 +1,9 @@
 """The estimator's window: a square about the person's mask, and what its place says about the camera.
 
-Everything is relative to the canonical picture: coordinates in [-1, 1], pixel rows downward, focal length 2 * FOCAL in
-these units. A window is (centre x, centre y, half side). The body is always estimated in the canonical camera's frame;
-the window only selects pixels (Li et al. 2022, CLIFF), so that cutting and moving it never changes a label.
+Everything is relative to the canonical picture: coordinates in [-1, 1], pixel rows downward, focal length 2 *
+FOCAL in these units. A window is (centre x, centre y, half side). The body is always estimated in the
+canonical camera's frame; the window only selects pixels (Li et al. 2022, CLIFF), so that cutting and moving
+it never changes a label.
 """
 
 from __future__ import annotations
@@ -11,8 +12,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
-
-from pipeline.camera import DISTANCE, FOCAL
+from turnaround.pipeline.values.camera import DISTANCE, FOCAL
 
 SIZE = 128  # pixels of the network's input
 PADDING = 1.12  # side of the window over the longer side of the person's box
@@ -20,8 +20,11 @@ PLANE = 2 * FOCAL  # focal length in half pictures
 REFERENCE_HEIGHT = 1.6  # metres; a window is taken to be about this large where the person stands
 
 
-def mask_window(mask: Float[Tensor, "b h w"], angle: Float[Tensor, " b"] | None = None) -> Float[Tensor, "b 3"]:
-    """The window of what is more likely person than not; `angle` turns the picture first (about its centre)."""
+def mask_window(
+    mask: Float[Tensor, "b h w"], angle: Float[Tensor, " b"] | None = None
+) -> Float[Tensor, "b 3"]:
+    """The window of what is more likely person than not; `angle` turns the picture first (about its
+    centre)."""
     small = F.adaptive_avg_pool2d(mask[:, None], 64)[:, 0] if min(mask.shape[-2:]) > 64 else mask
     height, width = small.shape[-2:]
     ys, xs = torch.meshgrid(
@@ -48,7 +51,10 @@ def rotation_2d(angle: Float[Tensor, " b"]) -> Float[Tensor, "b 2 2"]:
 
 
 def cut(
-    picture: Float[Tensor, "b c h w"], window: Float[Tensor, "b 3"], size: int = SIZE, angle: Float[Tensor, " b"] | None = None
+    picture: Float[Tensor, "b c h w"],
+    window: Float[Tensor, "b 3"],
+    size: int = SIZE,
+    angle: Float[Tensor, " b"] | None = None,
 ) -> Float[Tensor, "b c s s"]:
     """The pixels of the window, of the picture turned by `angle`; zero beyond the picture.
 
@@ -56,7 +62,11 @@ def cut(
     """
     factor = int((picture.shape[-1] * window[:, 2].min() / size).clamp(min=1))
     picture = F.avg_pool2d(picture, factor) if factor > 1 else picture
-    turn = torch.eye(2, device=picture.device).expand(len(window), 2, 2) if angle is None else rotation_2d(-angle)
+    turn = (
+        torch.eye(2, device=picture.device).expand(len(window), 2, 2)
+        if angle is None
+        else rotation_2d(-angle)
+    )
     theta = torch.cat([turn * window[:, 2, None, None], turn @ window[:, :2, None]], -1)
     grid = F.affine_grid(theta, [len(window), picture.shape[1], size, size], align_corners=False)
     return F.grid_sample(picture, grid.to(picture.dtype), align_corners=False)
@@ -77,8 +87,11 @@ def project_plane(points: Float[Tensor, "*b k 3"]) -> Float[Tensor, "*b k 2"]:
     return PLANE * points[..., :2] / (points[..., 2:] + DISTANCE).clamp(min=0.1)
 
 
-def lift(uv: Float[Tensor, "b 2"], log_depth: Float[Tensor, " b"], window: Float[Tensor, "b 3"]) -> Float[Tensor, "b 3"]:
-    """World point seen at `uv` of the window; depth is exp(log_depth) times that of a reference person who fills it."""
+def lift(
+    uv: Float[Tensor, "b 2"], log_depth: Float[Tensor, " b"], window: Float[Tensor, "b 3"]
+) -> Float[Tensor, "b 3"]:
+    """World point seen at `uv` of the window; depth is exp(log_depth) times that of a reference person who
+    fills it."""
     depth = torch.exp(log_depth) * PLANE * REFERENCE_HEIGHT / 2 / window[:, 2]
     plane = uv * window[:, 2:] + window[:, :2]
     return torch.cat([plane * depth[:, None] / PLANE, depth[:, None] - DISTANCE], -1)

@@ -1,7 +1,8 @@
-"""Batches for the estimator: windows cut from the singles set, spoilt as masks and photographs are, with exact labels.
+"""Batches for the estimator: windows cut from the singles set, spoilt as masks and photographs are, with
+exact labels.
 
-Only changes whose effect on the labels is known are made: mirroring, turning about the optical axis, another window
-(no label changes at all), colours, dirt.
+Only changes whose effect on the labels is known are made: mirroring, turning about the optical axis, another
+window (no label changes at all), colours, dirt.
 """
 
 from __future__ import annotations
@@ -14,12 +15,25 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
-
-from models.estimator.crop import SIZE, cut, mask_window, rotation_2d
-from models.estimator.kinematics import KEYPOINTS, MIRROR_KEYPOINT, mirror_keypoints, mirror_rotations, to_global
-from models.photometric import color_jitter, gaussian_blur, jpeg, light_field, random_backgrounds, random_bars, random_blobs
-from pipeline.rotation import axis_angle_to_matrix
-from pipeline.types import TensorRecord
+from turnaround.models.estimator.crop import SIZE, cut, mask_window, rotation_2d
+from turnaround.models.estimator.kinematics import (
+    KEYPOINTS,
+    MIRROR_KEYPOINT,
+    mirror_keypoints,
+    mirror_rotations,
+    to_global,
+)
+from turnaround.models.training.photometric import (
+    color_jitter,
+    gaussian_blur,
+    jpeg,
+    light_field,
+    random_backgrounds,
+    random_bars,
+    random_blobs,
+)
+from turnaround.pipeline.values.rotation import axis_angle_to_matrix
+from turnaround.pipeline.values.types import TensorRecord
 
 
 @dataclass(frozen=True)
@@ -29,7 +43,10 @@ class Labels(TensorRecord):
     rotations: Float[Tensor, "b 22 3 3"]  # global
     betas: Float[Tensor, "b 10"]
     joints: Float[Tensor, "b k 3"]  # metres
-    uv: Float[Tensor, "b k 2"]  # where the joints are in the picture, [-1, 1]; another lens sees them a little aside of their projection
+    uv: Float[
+        Tensor, "b k 2"
+        # where the joints are in the picture, [-1, 1]; another lens sees them a little aside of their projection
+    ]
     visible: Bool[Tensor, "b k"]
 
 
@@ -43,7 +60,8 @@ class Batch:
 
 
 class Singles:
-    """A singles set in memory-mapped pictures and tensors of labels; `part` takes the held-out end of each chunk."""
+    """A singles set in memory-mapped pictures and tensors of labels; `part` takes the held-out end of each
+    chunk."""
 
     def __init__(self, folder: Path, part: str, held_out: float = 0.05) -> None:
         chunks = chunks_of(folder)
@@ -55,8 +73,12 @@ class Singles:
             self.pictures.append(pictures[keep])
             self.things.append(Things.open(chunk, keep))
             labels.append(_read_labels(chunk, keep))
-            hands.append(torch.stack([_read(chunk, f"body_{side}_hand_pose", keep) for side in ("left", "right")], 1))
-        self.labels = Labels(**{name: torch.cat([getattr(x, name) for x in labels]) for name in vars(labels[0])})
+            hands.append(
+                torch.stack([_read(chunk, f"body_{side}_hand_pose", keep) for side in ("left", "right")], 1)
+            )
+        self.labels = Labels(
+            **{name: torch.cat([getattr(x, name) for x in labels]) for name in vars(labels[0])}
+        )
         self.mean_hands = torch.cat(hands).mean(0)
         self.starts = np.cumsum([0, *(len(p) for p in self.pictures)])
 
@@ -66,16 +88,21 @@ class Singles:
     def rgba(self, indices: np.ndarray, rng: np.random.Generator | None = None) -> Float[Tensor, "b 4 s s"]:
         """Pictures with straight alpha, [0, 1].
 
-        What people hold is left out; with `rng` it is there, or its place is missing, as masks have it or do not.
+        What people hold is left out; with `rng` it is there, or its place is missing, as masks have it or do
+        not.
         """
         chunk = np.searchsorted(self.starts, indices, "right") - 1
         rows = [(c, int(i - self.starts[c])) for c, i in zip(chunk, indices, strict=True)]
-        pictures = torch.from_numpy(np.stack([self.pictures[c][k] for c, k in rows])).movedim(-1, 1).float() / 255
+        pictures = (
+            torch.from_numpy(np.stack([self.pictures[c][k] for c, k in rows])).movedim(-1, 1).float() / 255
+        )
         if rng is not None:
             for n, (c, k) in enumerate(rows):
                 thing = self.things[c].layer(k)
                 if thing is not None:
-                    pictures[n] = _with_thing(pictures[n], torch.from_numpy(thing).movedim(-1, 0).float() / 255, rng.random() < 0.5)
+                    pictures[n] = _with_thing(
+                        pictures[n], torch.from_numpy(thing).movedim(-1, 0).float() / 255, rng.random() < 0.5
+                    )
         return pictures
 
     def plain(self, indices: np.ndarray) -> Batch:
@@ -106,7 +133,10 @@ def chunks_of(folder: Path) -> list[Path]:
     """The folders of a singles set's arrays: its `chunk_*`, or itself."""
     chunks = sorted(path.parent for path in folder.glob("chunk_*/rgba.npy")) or [folder]
     if not (chunks[0] / "rgba.npy").is_file():
-        raise FileNotFoundError(f"{folder} holds no singles set (rgba.npy, or chunk_*/rgba.npy): make one with `turnaround data people`")
+        raise FileNotFoundError(
+            f"{folder} holds no singles set (rgba.npy, or chunk_*/rgba.npy): make one with `turnaround data "
+            f"people`"
+        )
     return chunks
 
 
@@ -123,7 +153,9 @@ class Things:
         if not (chunk / "object_rgba.npy").is_file():
             return Things(np.empty(0, np.int64), None)
         layers = np.load(chunk / "object_rgba.npy", mmap_mode="r")
-        return Things(np.load(chunk / "object_index.npy")[keep].astype(np.int64), layers if len(layers) else None)
+        return Things(
+            np.load(chunk / "object_index.npy")[keep].astype(np.int64), layers if len(layers) else None
+        )
 
     def layer(self, picture: int) -> UInt8[np.ndarray, "s s 4"] | None:
         """The thing in the hands of one picture's person."""
@@ -132,7 +164,9 @@ class Things:
         return np.array(self.layers[self.index[picture]])
 
 
-def _with_thing(rgba: Float[Tensor, "4 s s"], thing: Float[Tensor, "4 s s"], owned: bool) -> Float[Tensor, "4 s s"]:
+def _with_thing(
+    rgba: Float[Tensor, "4 s s"], thing: Float[Tensor, "4 s s"], owned: bool
+) -> Float[Tensor, "4 s s"]:
     """Straight alpha: the thing before the person, as a part of them (`owned`) or as a hole in them."""
     alpha, cover = rgba[3:], thing[3:]
     if not owned:
@@ -147,13 +181,21 @@ def _read(chunk: Path, name: str, keep: slice) -> Tensor:
 
 
 def _read_labels(chunk: Path, keep: slice) -> Labels:
-    pose = torch.cat([_read(chunk, "body_global_orient", keep)[:, None], _read(chunk, "body_body_pose", keep).reshape(-1, 21, 3)], 1)
+    pose = torch.cat(
+        [
+            _read(chunk, "body_global_orient", keep)[:, None],
+            _read(chunk, "body_body_pose", keep).reshape(-1, 21, 3),
+        ],
+        1,
+    )
     chosen = list(KEYPOINTS)
     return Labels(
-        to_global(axis_angle_to_matrix(pose)), _read(chunk, "body_betas", keep), _read(chunk, "joints", keep)[:, chosen],
+        to_global(axis_angle_to_matrix(pose)),
+        _read(chunk, "body_betas", keep),
+        _read(chunk, "joints", keep)[:, chosen],
         _read(chunk, "joints_uv", keep)[:, chosen] * 2 - 1,
         _read(chunk, "joint_visible", keep)[:, chosen] > 0.5,
-    )  # fmt: skip
+    )
 
 
 def flip_labels(labels: Labels, flip: Bool[Tensor, " b"]) -> Labels:
@@ -176,7 +218,8 @@ def turn_labels(labels: Labels, angle: Float[Tensor, " b"]) -> Labels:
 
 
 def _cut_off(layer: Float[Tensor, "b 4 h w"], rng: np.random.Generator) -> Tensor:
-    """Sometimes lose everything beyond a horizontal or vertical line near an end of the person: cropped photos."""
+    """Sometimes lose everything beyond a horizontal or vertical line near an end of the person: cropped
+    photos."""
     size = layer.shape[-1]
     keep = torch.ones(len(layer), 1, size, size)
     for k in np.flatnonzero(rng.random(len(layer)) < 0.12):
@@ -194,18 +237,27 @@ def _cut_off(layer: Float[Tensor, "b 4 h w"], rng: np.random.Generator) -> Tenso
     return layer * keep
 
 
-def dirty(layer: Float[Tensor, "b 4 s s"], backgrounds: np.ndarray, rng: np.random.Generator) -> Float[Tensor, "b 4 s s"]:
-    """Premultiplied windows -> what a matting network would hand over: colours, wrong masks, things before the person."""
+def dirty(
+    layer: Float[Tensor, "b 4 s s"], backgrounds: np.ndarray, rng: np.random.Generator
+) -> Float[Tensor, "b 4 s s"]:
+    """Premultiplied windows -> what a matting network would hand over: colours, wrong masks, things before
+    the person."""
     batch, size = len(layer), layer.shape[-1]
     alpha = layer[:, 3:]
-    scene = random_backgrounds(backgrounds, 8, size, rng).repeat(-(-batch // 8), 1, 1, 1)[:batch]  # little of it is seen
+    scene = random_backgrounds(backgrounds, 8, size, rng).repeat(-(-batch // 8), 1, 1, 1)[
+        :batch
+    ]  # little of it is seen
     color = color_jitter((layer[:, :3] / alpha.clamp(min=1e-3)).clamp(0, 1), rng, 0.9)
     color = color * light_field(batch, size, rng) if rng.random() < 0.5 else color
     picture = scene * (1 - alpha) + color * alpha
     things = torch.zeros_like(alpha)
     covered = np.flatnonzero(rng.random(batch) < 0.3)
     if len(covered):
-        shapes = random_bars(len(covered), size, rng) if rng.random() < 0.5 else random_blobs(len(covered), size, rng, (0.06, 0.25))
+        shapes = (
+            random_bars(len(covered), size, rng)
+            if rng.random() < 0.5
+            else random_blobs(len(covered), size, rng, (0.06, 0.25))
+        )
         things[covered] = shapes
     picture = picture * (1 - things) + scene.flip(0) * things
     owned = _chance(batch, 0.5, rng)  # the mask holds what is carried, or has its hole
@@ -214,7 +266,9 @@ def dirty(layer: Float[Tensor, "b 4 s s"], backgrounds: np.ndarray, rng: np.rand
     if rng.random() < 0.3:
         picture = gaussian_blur(picture, float(rng.uniform(0.3, 1.2)))
     if rng.random() < 0.5:
-        picture = picture + torch.from_numpy(rng.standard_normal(picture.shape, dtype=np.float32)) * float(rng.uniform(0, 0.05))
+        picture = picture + torch.from_numpy(rng.standard_normal(picture.shape, dtype=np.float32)) * float(
+            rng.uniform(0, 0.05)
+        )
     picture = jpeg(picture, float(rng.uniform(0.01, 0.08))) if rng.random() < 0.2 else picture.clamp(0, 1)
     return torch.cat([picture * mask + 1 - mask, mask], 1)
 

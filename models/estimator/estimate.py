@@ -11,26 +11,30 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-from models.body import BodyModel
-from models.estimator import predict
-from models.estimator.averaging import look
-from models.estimator.crop import project_plane
-from models.estimator.kinematics import mean_rotation
-from models.estimator.lifter.fit import FitConfig, fit_body
-from models.estimator.lifter.keypoints import keypoint_table
-from models.estimator.lifter.landmark_points import body_points, carried_landmarks, observed_points, person_height
-from models.estimator.lifter.network import Lifted, Lifter
-from models.estimator.lifter.predict import average, to_body
-from models.estimator.lifter.sighting import Sighting, from_trace
-from models.estimator.model import BodyEstimator, Prediction
-from models.estimator.polish import polish
-from models.refinement.evidence import resize_mask
-from models.refinement.quality import mask_iou
-from models.silhouette import body_masks
-from models.threads import one_thread
-from pipeline.camera import resize
-from pipeline.types import Body, Camera, View
+from turnaround.models.body.model import BodyModel
+from turnaround.models.estimator import predict
+from turnaround.models.estimator.averaging import look
+from turnaround.models.estimator.crop import project_plane
+from turnaround.models.estimator.kinematics import mean_rotation
+from turnaround.models.estimator.lifter.fit import FitConfig, fit_body
+from turnaround.models.estimator.lifter.keypoints import keypoint_table
+from turnaround.models.estimator.lifter.landmark_points import (
+    body_points,
+    carried_landmarks,
+    observed_points,
+    person_height,
+)
+from turnaround.models.estimator.lifter.network import Lifted, Lifter
+from turnaround.models.estimator.lifter.predict import average, to_body
+from turnaround.models.estimator.lifter.sighting import Sighting, from_trace
+from turnaround.models.estimator.model import BodyEstimator, Prediction
+from turnaround.models.estimator.polish import polish
+from turnaround.models.mesh.silhouette import body_masks
+from turnaround.models.refinement.evidence import resize_mask
+from turnaround.models.refinement.quality import mask_iou
+from turnaround.models.threads import one_thread
+from turnaround.pipeline.values.camera import resize
+from turnaround.pipeline.values.types import Body, Camera, View
 
 log = logging.getLogger(__name__)
 COVER_SIZE = 256  # pixels at which bodies are compared with the mask
@@ -42,15 +46,23 @@ class MergeConfig:
     """How far the picture's network, which knows only renders, is believed beside the lifter."""
 
     spread: float = 0.22  # radians: error of its rotations where it agrees with the landmarks
-    apart: float = 0.035  # of the person's height: distance from the landmarks at which it is believed less by a factor e
+    # of the person's height: distance from the landmarks at which it is believed less by a factor e
+    apart: float = 0.035
     strength: float = 2.0  # 0: never
 
 
 @torch.no_grad()
 def estimate_from_landmarks(
-    lifter: Lifter, network: BodyEstimator | None, view: View, landmarks: Mapping[str, Any], model: BodyModel,
-    *, fit: FitConfig = FitConfig(), merge: MergeConfig = MergeConfig(), doubt: bool = True,
-) -> tuple[Body, dict[str, list[float]]]:  # fmt: skip
+    lifter: Lifter,
+    network: BodyEstimator | None,
+    view: View,
+    landmarks: Mapping[str, Any],
+    model: BodyModel,
+    *,
+    fit: FitConfig = FitConfig(),
+    merge: MergeConfig = MergeConfig(),
+    doubt: bool = True,
+) -> tuple[Body, dict[str, list[float]]]:
     """The body that landmarks and picture tell together, and its keypoints.
 
     Args:
@@ -80,7 +92,8 @@ def estimate_from_landmarks(
 
 
 def better_covered(model: BodyModel, body: Body, other: Body, view: View) -> bool:
-    """Whether `other` covers the mask so much better than `body` that the landmarks must be wrong, as where limbs cross.
+    """Whether `other` covers the mask so much better than `body` that the landmarks must be wrong, as where
+    limbs cross.
 
     A front taken for a back has the same outline: that this does not see.
     """
@@ -90,16 +103,20 @@ def better_covered(model: BodyModel, body: Body, other: Body, view: View) -> boo
     ious = [float(mask_iou(body_masks(model(each).vertices, faces, pair), mask)) for each in (body, other)]
     if ious[1] <= ious[0] + COVER_MARGIN:
         return False
-    words = "the landmarks' body covers the mask with an IoU of %.2f, that of the picture's network with %.2f: the latter is taken"
+    words = (
+        "the landmarks' body covers the mask with an IoU of %.2f, that of the picture's network with "
+        "%.2f: the latter is taken"
+    )
     log.warning(words, *ious)
     return True
 
 
 def merged(lifter: Lifter, found: Lifted, picture: Prediction, seen: Sighting, config: MergeConfig) -> Lifted:
-    """Weighted means of two estimates: each rotation by the lifter's spread and by how near the picture's is to the landmarks.
+    """Weighted means of two estimates: each rotation by the lifter's spread and by how near the picture's is
+    to the landmarks.
 
-    Where the picture's network is at home its joints fall on the landmarks, and its depth is the better one; on a
-    photograph that it misreads they do not, and it has no say.
+    Where the picture's network is at home its joints fall on the landmarks, and its depth is the better one;
+    on a photograph that it misreads they do not, and it has no say.
     """
     share = picture_share(lifter, found, picture, seen, config)
     weight = torch.stack([1 - share, share])[..., None, None]
@@ -119,14 +136,19 @@ def picture_share(
     seen: Sighting,
     config: MergeConfig,
 ) -> Float[Tensor, "b 22"]:
-    """How much of each rotation comes from the picture's network, in [0, 1]: inverse variances, its own grown by disagreement."""
+    """How much of each rotation comes from the picture's network, in [0, 1]: inverse variances, its own grown
+    by disagreement."""
     observed, certainty = observed_points(seen)
     points = project_plane(body_points(picture.joints, picture.rotations, lifter.offsets))
     height = person_height(observed)[:, None]
     distance = (points - observed).norm(dim=-1) / height
     weight = (certainty > 0.5).float()
-    carried = below(distance.device)  # joint j, landmark n: the landmark hangs on the joint or on one below it
-    apart = torch.einsum("jn,bn->bj", carried, distance * weight) / torch.einsum("jn,bn->bj", carried, weight).clamp(min=1e-6)
+    carried = below(
+        distance.device
+    )  # joint j, landmark n: the landmark hangs on the joint or on one below it
+    apart = torch.einsum("jn,bn->bj", carried, distance * weight) / torch.einsum(
+        "jn,bn->bj", carried, weight
+    ).clamp(min=1e-6)
     everything = (distance * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp(min=1e-6)
     apart = torch.maximum(apart, everything)
     variance = config.spread**2 * torch.exp(2 * apart / config.apart)

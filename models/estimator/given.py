@@ -1,7 +1,9 @@
-"""Bodies that other estimators wrote: `photo.smplx.npz`, `.json` or `.pkl` of PIXIE, PyMAF-X, SMPLer-X, Multi-HMR and kin.
+"""Bodies that other estimators wrote: `photo.smplx.npz`, `.json` or `.pkl` of PIXIE, PyMAF-X, SMPLer-X,
+Multi-HMR and kin.
 
-They agree on SMPL-X and differ in names, in how rotations are written (axis-angle, matrices, 6D, quaternions never), in
-PCA or full hands, and in how the camera is told: a translation in camera space, or a weak-perspective (s, tx, ty).
+They agree on SMPL-X and differ in names, in how rotations are written (axis-angle, matrices, 6D, quaternions
+never), in PCA or full hands, and in how the camera is told: a translation in camera space, or a
+weak-perspective (s, tx, ty).
 """
 
 from __future__ import annotations
@@ -17,23 +19,48 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-from models.estimator.given_pickle import MAX_BYTES, load_pickle
-from models.estimator.whole_pose import BODY_POSE, of_a_film, of_person, split_pairs, split_whole_pose
-from pipeline.camera import DISTANCE, FOCAL
-from pipeline.rotation import matrix_to_axis_angle, rot6d_to_matrix
-from pipeline.types import Body
-from pipeline.untrusted import check_plain, parse_json, read_npz
+from turnaround.models.estimator.given_pickle import MAX_BYTES, load_pickle
+from turnaround.models.estimator.whole_pose import (
+    BODY_POSE,
+    of_a_film,
+    of_person,
+    split_pairs,
+    split_whole_pose,
+)
+from turnaround.pipeline.formats.untrusted import check_plain, parse_json, read_npz
+from turnaround.pipeline.values.camera import DISTANCE, FOCAL
+from turnaround.pipeline.values.rotation import matrix_to_axis_angle, rot6d_to_matrix
+from turnaround.pipeline.values.types import Body
 
 log = logging.getLogger(__name__)
 
 NAMES: dict[str, tuple[str, ...]] = {
     "betas": ("betas", "shape", "pred_shape", "smplx_shape", "pred_betas", "smplx_betas"),
     "expression": ("expression", "exp", "pred_exp", "expr", "smplx_expr", "pred_expression"),
-    "global_orient": ("global_orient", "global_pose", "root_pose", "smplx_root_pose", "pred_global_orient", "pred_orient", "root_orient"),
+    "global_orient": (
+        "global_orient",
+        "global_pose",
+        "root_pose",
+        "smplx_root_pose",
+        "pred_global_orient",
+        "pred_orient",
+        "root_orient",
+    ),
     "body_pose": BODY_POSE,
-    "left_hand_pose": ("left_hand_pose", "lhand_pose", "smplx_lhand_pose", "pred_lhand_pose", "pred_left_hand_pose"),
-    "right_hand_pose": ("right_hand_pose", "rhand_pose", "smplx_rhand_pose", "pred_rhand_pose", "pred_right_hand_pose"),
+    "left_hand_pose": (
+        "left_hand_pose",
+        "lhand_pose",
+        "smplx_lhand_pose",
+        "pred_lhand_pose",
+        "pred_left_hand_pose",
+    ),
+    "right_hand_pose": (
+        "right_hand_pose",
+        "rhand_pose",
+        "smplx_rhand_pose",
+        "pred_rhand_pose",
+        "pred_right_hand_pose",
+    ),
     "jaw_pose": ("jaw_pose", "smplx_jaw_pose", "pred_jaw_pose", "pose_jaw"),
     "leye_pose": ("leye_pose", "left_eye_pose"),
     "reye_pose": ("reye_pose", "right_eye_pose"),
@@ -42,7 +69,15 @@ NAMES: dict[str, tuple[str, ...]] = {
 """Field of Body -> names under which files hold it."""
 CAMERA = ("cam", "pred_cam", "weak_cam", "orig_cam")
 MAX_VALUE = 1000.0
-JOINTS = {"global_orient": 1, "body_pose": 21, "left_hand_pose": 15, "right_hand_pose": 15, "jaw_pose": 1, "leye_pose": 1, "reye_pose": 1}
+JOINTS = {
+    "global_orient": 1,
+    "body_pose": 21,
+    "left_hand_pose": 15,
+    "right_hand_pose": 15,
+    "jaw_pose": 1,
+    "leye_pose": 1,
+    "reye_pose": 1,
+}
 
 
 class UnknownBody(ValueError):
@@ -57,8 +92,8 @@ def read_body(data: bytes, person: int = 0) -> tuple[Body, bool]:
         person: which one, where the file holds several.
 
     Returns:
-        A Body in the world frame, with zeros for what the file does not tell. The second value is False where it
-        gave neither translation nor camera: `transl` is then zero and must be found from the picture.
+        A Body in the world frame, with zeros for what the file does not tell. The second value is False where
+        it gave neither translation nor camera: `transl` is then zero and must be found from the picture.
 
     Raises:
         UnknownBody: what was found, what was expected, and the remedy.
@@ -68,29 +103,48 @@ def read_body(data: bytes, person: int = 0) -> tuple[Body, bool]:
         return _understood(fields, person)
     except UnknownBody:
         raise
-    except (ValueError, LookupError, OverflowError, RuntimeError) as error:  # torch's algebra raises RuntimeError
+    except (
+        ValueError,
+        LookupError,
+        OverflowError,
+        RuntimeError,
+    ) as error:  # torch's algebra raises RuntimeError
         raise UnknownBody(f"the body file cannot be read: {error}") from error
 
 
 def _understood(fields: Mapping[str, np.ndarray], person: int) -> tuple[Body, bool]:
     fields = of_person(fields, person)
-    values = {name: next((fields[key] for key in keys if key in fields), None) for name, keys in NAMES.items()}
+    values = {
+        name: next((fields[key] for key in keys if key in fields), None) for name, keys in NAMES.items()
+    }
     if values["body_pose"] is None:
         values |= split_whole_pose(fields)
     values |= {name: half for name, half in split_pairs(fields).items() if values[name] is None}
     if of_a_film(fields):
-        log.warning("the body file is motion capture: its pose %d is used (stages.estimate.person), placed by the picture", person)
+        log.warning(
+            "the body file is motion capture: its pose %d is used (stages.estimate.person), placed by the "
+            "picture",
+            person,
+        )
         values["transl"] = None
     for needed in ("global_orient", "body_pose"):
         if values[needed] is None:
-            raise UnknownBody(f"the body file has no {needed} (names known: {', '.join(NAMES[needed])}); it holds {sorted(fields)[:30]}")
+            raise UnknownBody(
+                f"the body file has no {needed} (names known: {', '.join(NAMES[needed])}); it holds "
+                f"{sorted(fields)[:30]}"
+            )
     body = {name: _rotations(name, values[name], count, person) for name, count in JOINTS.items()}
     body |= {name: _coefficients(name, values[name], person) for name in ("betas", "expression")}
-    transl, placed = _placement(values["transl"], next((fields[key] for key in CAMERA if key in fields), None), person)
+    transl, placed = _placement(
+        values["transl"], next((fields[key] for key in CAMERA if key in fields), None), person
+    )
     result = Body(**body, transl=transl)
     for name, tensor in vars(result).items():
         if not bool(torch.isfinite(tensor).all()) or float(tensor.abs().max()) > MAX_VALUE:
-            raise UnknownBody(f"'{name}' of the body file is not finite or beyond {MAX_VALUE:.0f} (metres, radians or coefficients)")
+            raise UnknownBody(
+                f"'{name}' of the body file is not finite or beyond {MAX_VALUE:.0f} (metres, radians or "
+                f"coefficients)"
+            )
     return result, placed
 
 
@@ -114,12 +168,16 @@ def _is_npz(data: bytes) -> bool:
     except zipfile.BadZipFile as error:
         raise ValueError(f"it begins like a zip archive and is damaged ({error})") from error
     if not names:
-        raise ValueError("it is an .npz without a single array; save it again: `numpy.savez(path, global_orient=..., body_pose=...)`")
+        raise ValueError(
+            "it is an .npz without a single array; save it again: `numpy.savez(path, global_orient=..., "
+            "body_pose=...)`"
+        )
     return any(name.endswith(".npy") for name in names)
 
 
 def _flatten(value: Any, person: int) -> dict[str, np.ndarray]:
-    """One level of names -> arrays; lists of people and dictionaries inside (`annot`, `param_pred`, `smplx`) are opened."""
+    """One level of names -> arrays; lists of people and dictionaries inside (`annot`, `param_pred`, `smplx`)
+    are opened."""
     if isinstance(value, (list, tuple)) and value and isinstance(value[0], Mapping):
         if person >= len(value):
             raise ValueError(f"person {person} was asked for, the file holds {len(value)}")
@@ -128,7 +186,9 @@ def _flatten(value: Any, person: int) -> dict[str, np.ndarray]:
         raise ValueError(f"expected named fields (a dictionary), got {type(value).__name__}")
     result: dict[str, np.ndarray] = {}
     for key, content in value.items():
-        if isinstance(content, Mapping) or (isinstance(content, (list, tuple)) and content and isinstance(content[0], Mapping)):
+        if isinstance(content, Mapping) or (
+            isinstance(content, (list, tuple)) and content and isinstance(content[0], Mapping)
+        ):
             result |= {k: v for k, v in _flatten(content, person).items() if k not in result}
             continue
         try:
@@ -151,8 +211,10 @@ def _rotations(name: str, value: np.ndarray | None, count: int, person: int) -> 
         array = None if array is None else array.reshape(23, -1)[:21].reshape(-1)
     if array is None:
         raise UnknownBody(
-            f"'{name}' has shape {np.shape(value)}, expected {count} rotations as axis-angle ({count}, 3), 6D ({count}, 6) or matrices "
-            f"({count}, 3, 3)" + ("; hands in PCA coefficients must be expanded first" if "hand" in name else "")
+            f"'{name}' has shape {np.shape(value)}, expected {count} rotations as axis-angle ({count}, 3), "
+            f"6D ({count}, 6) or matrices "
+            f"({count}, 3, 3)"
+            + ("; hands in PCA coefficients must be expanded first" if "hand" in name else "")
         )
     rotations = torch.from_numpy(array.reshape(count, -1))
     if rotations.shape[1] == 9:
@@ -165,7 +227,10 @@ def _rotations(name: str, value: np.ndarray | None, count: int, person: int) -> 
 def _nearest_rotation(name: str, matrices: Float[Tensor, "n 3 3"]) -> Float[Tensor, "n 3 3"]:
     u, s, vt = torch.linalg.svd(matrices)
     if (s - 1).abs().max() > 0.2 or (torch.det(u @ vt) < 0).any():
-        raise UnknownBody(f"'{name}' holds 3x3 matrices that are no rotations (singular values {float(s.min()):.2f}..{float(s.max()):.2f})")
+        raise UnknownBody(
+            f"'{name}' holds 3x3 matrices that are no rotations (singular values "
+            f"{float(s.min()):.2f}..{float(s.max()):.2f})"
+        )
     return u @ vt
 
 
@@ -181,7 +246,8 @@ def _coefficients(name: str, value: np.ndarray | None, person: int) -> Float[Ten
 
 
 def _of_person(value: np.ndarray, sizes: set[int], person: int) -> np.ndarray | None:
-    """The numbers of one person: the whole array if it has one of `sizes`, else its row; None if neither fits."""
+    """The numbers of one person: the whole array if it has one of `sizes`, else its row; None if neither
+    fits."""
     if value.size in sizes:
         return np.ascontiguousarray(value).reshape(-1)
     if value.ndim > 1 and person < len(value) and value[person].size in sizes:
@@ -189,11 +255,14 @@ def _of_person(value: np.ndarray, sizes: set[int], person: int) -> np.ndarray | 
     return None
 
 
-def _placement(transl: np.ndarray | None, camera: np.ndarray | None, person: int) -> tuple[Float[Tensor, " 3"], bool]:
+def _placement(
+    transl: np.ndarray | None, camera: np.ndarray | None, person: int
+) -> tuple[Float[Tensor, " 3"], bool]:
     """`transl` in the world frame.
 
-    A translation is taken as in camera space (OpenCV axes, metres) and moved to the world's origin, DISTANCE before the
-    camera. One nearer than half a metre cannot be before a camera: it is already relative to our world.
+    A translation is taken as in camera space (OpenCV axes, metres) and moved to the world's origin, DISTANCE
+    before the camera. One nearer than half a metre cannot be before a camera: it is already relative to our
+    world.
     """
     if transl is not None and (row := _of_person(transl, {3}, person)) is not None and bool(np.any(row)):
         result = torch.from_numpy(row.copy())
@@ -204,10 +273,11 @@ def _placement(transl: np.ndarray | None, camera: np.ndarray | None, person: int
 
 
 def weak_perspective_to_transl(camera: Float[Tensor, "*b 3"], focal: float = FOCAL) -> Float[Tensor, "*b 3"]:
-    """Weak perspective (s, tx, ty) of the square picture -> translation before the canonical camera, world frame.
+    """Weak perspective (s, tx, ty) of the square picture -> translation before the canonical camera, world
+    frame.
 
-    A point (x, y) of the body is drawn at s * (x + tx) in [-1, 1]; perspective draws it at 2 * focal * (x + tx) / depth.
-    Equal where depth = 2 * focal / s (HMR's convention with the project's focal length).
+    A point (x, y) of the body is drawn at s * (x + tx) in [-1, 1]; perspective draws it at 2 * focal * (x +
+    tx) / depth. Equal where depth = 2 * focal / s (HMR's convention with the project's focal length).
     """
     s, tx, ty = camera.unbind(-1)
     return torch.stack([tx, ty, 2 * focal / s.clamp(min=1e-3) - DISTANCE], -1)
@@ -219,7 +289,8 @@ def transl_to_weak_perspective(transl: Float[Tensor, "*b 3"], focal: float = FOC
 
 
 def upright(body: Body) -> bool:
-    """Whether the head points up in the picture: files with y up axes fail this and need turning by pi about x."""
+    """Whether the head points up in the picture: files with y up axes fail this and need turning by pi about
+    x."""
     angle = body.global_orient.norm()
     if angle < 1e-6:
         return False

@@ -1,7 +1,9 @@
-"""Pickles of numpy arrays and plain values, and nothing else: reading a body file must not run somebody's code.
+"""Pickles of numpy arrays and plain values, and nothing else: reading a body file must not run somebody's
+code.
 
-The program of a pickle is read first, without running it: only what arrays and containers need may occur. Then it is
-run with our own stand-ins for numpy's functions: numpy's own trust what a pickle says of an array's type and memory.
+The program of a pickle is read first, without running it: only what arrays and containers need may occur.
+Then it is run with our own stand-ins for numpy's functions: numpy's own trust what a pickle says of an
+array's type and memory.
 """
 
 from __future__ import annotations
@@ -16,15 +18,38 @@ from collections.abc import Callable, Mapping, Sized
 from typing import Any
 
 import numpy as np
-
-from pipeline.untrusted import check_plain
+from turnaround.pipeline.formats.untrusted import check_plain
 
 MAX_BYTES = 256 * 2**20
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of torch's format before 1.6
 _OPCODES = {
     *("PROTO", "STOP", "FRAME", "MARK", "POP", "POP_MARK", "DUP", "MEMOIZE"),
-    *("PUT", "BINPUT", "LONG_BINPUT", "GET", "BINGET", "LONG_BINGET", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD", "NEWOBJ"),
-    *("NONE", "NEWTRUE", "NEWFALSE", "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "FLOAT", "BINFLOAT"),
+    *(
+        "PUT",
+        "BINPUT",
+        "LONG_BINPUT",
+        "GET",
+        "BINGET",
+        "LONG_BINGET",
+        "GLOBAL",
+        "STACK_GLOBAL",
+        "REDUCE",
+        "BUILD",
+        "NEWOBJ",
+    ),
+    *(
+        "NONE",
+        "NEWTRUE",
+        "NEWFALSE",
+        "INT",
+        "BININT",
+        "BININT1",
+        "BININT2",
+        "LONG",
+        "LONG1",
+        "FLOAT",
+        "BINFLOAT",
+    ),
     *("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
     *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
     *("EMPTY_LIST", "LIST", "APPEND", "APPENDS", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"),
@@ -46,7 +71,9 @@ class _DType:
     def __init__(self, text: Any = "", *_: Any) -> None:
         text = text.decode("latin1") if isinstance(text, bytes) else text
         if not isinstance(text, str) or not _DTYPE.fullmatch(text):
-            raise UnsafePickle(f"it holds an array of type {str(text)[:40]!r}, which is neither numbers nor text")
+            raise UnsafePickle(
+                f"it holds an array of type {str(text)[:40]!r}, which is neither numbers nor text"
+            )
         self.text = text
 
     def __setstate__(self, state: Any) -> None:
@@ -79,15 +106,25 @@ class _Array:
 def _filled(data: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
     """The array of these bytes; ValueError where they are not exactly as many as its shape and type say."""
     data = data.encode("latin1") if isinstance(data, str) else data
-    if not isinstance(dtype, _DType) or not isinstance(data, bytes | bytearray) or order not in ("C", "F", "A", "K"):
+    if (
+        not isinstance(dtype, _DType)
+        or not isinstance(data, bytes | bytearray)
+        or order not in ("C", "F", "A", "K")
+    ):
         raise ValueError("an array without type or content")
     shape = (shape,) if isinstance(shape, int) else shape
-    if not isinstance(shape, tuple) or len(shape) > 32 or not all(isinstance(n, int) and 0 <= n <= MAX_BYTES for n in shape):
+    if (
+        not isinstance(shape, tuple)
+        or len(shape) > 32
+        or not all(isinstance(n, int) and 0 <= n <= MAX_BYTES for n in shape)
+    ):
         raise ValueError(f"an array of shape {str(shape)[:80]}")
     kind = dtype.real()
     if math.prod(shape) * kind.itemsize != len(data) or not kind.itemsize:
         raise ValueError(f"an array of shape {shape} of {kind} in {len(data)} bytes")
-    return np.frombuffer(bytes(data), kind).reshape(shape, order="F" if order == "F" else "C")  # a view: a pickle may use bytes often
+    return np.frombuffer(bytes(data), kind).reshape(
+        shape, order="F" if order == "F" else "C"
+    )  # a view: a pickle may use bytes often
 
 
 def _scalar(dtype: Any, data: Any = b"") -> Any:
@@ -164,11 +201,15 @@ class _Restricted(pickle.Unpickler):
         """Only the names that arrays and containers need, and none of numpy's own."""
         if module.startswith("torch"):
             raise UnsafePickle(
-                f"it holds PyTorch objects ({module}.{name}); save numpy arrays: `numpy.savez(path, **{{k: v.cpu().numpy()}})`"
+                f"it holds PyTorch objects ({module}.{name}); save numpy arrays: `numpy.savez(path, **{{k: "
+                f"v.cpu().numpy()}})`"
             )
         known = _KNOWN.get(("builtins" if module == "__builtin__" else module, name))
         if known is None:
-            raise UnsafePickle(f"it asks for {module}.{name}, which is not a numpy array or a plain value; save the arrays as .npz instead")
+            raise UnsafePickle(
+                f"it asks for {module}.{name}, which is not a numpy array or a plain value; save the arrays "
+                f"as .npz instead"
+            )
         return _Call(known, self._budget)
 
 
@@ -177,7 +218,9 @@ def load_pickle(data: bytes) -> Any:
     if data[:2] == b"PK":
         raise UnsafePickle("it is a PyTorch archive (torch.save); save numpy arrays as .npz instead")
     if len(data) > MAX_BYTES:
-        raise ValueError(f"a pickle of {len(data) / 2**20:.0f} MiB; at most {MAX_BYTES / 2**20:.0f} MiB are read")
+        raise ValueError(
+            f"a pickle of {len(data) / 2**20:.0f} MiB; at most {MAX_BYTES / 2**20:.0f} MiB are read"
+        )
     try:
         _check_program(data)
         budget = _Budget(4 * len(data) + 2**20)
@@ -187,7 +230,9 @@ def load_pickle(data: bytes) -> Any:
     except UnsafePickle:
         raise
     except Exception as error:  # a broken pickle raises nearly anything
-        raise ValueError(f"it is not a readable pickle ({type(error).__name__}: {str(error)[:200]})") from error
+        raise ValueError(
+            f"it is not a readable pickle ({type(error).__name__}: {str(error)[:200]})"
+        ) from error
     if isinstance(value, int) and value == _TORCH_MAGIC:
         raise UnsafePickle("it is an old PyTorch file (torch.save); save numpy arrays as .npz instead")
     return value
@@ -200,7 +245,9 @@ def _check_program(data: bytes) -> None:
         if opcode.name in ("PERSID", "BINPERSID"):
             raise UnsafePickle("it holds PyTorch tensors; save numpy arrays as .npz instead")
         if opcode.name not in _OPCODES:
-            raise UnsafePickle(f"its instruction {opcode.name} is none that arrays need; save the arrays as .npz instead")
+            raise UnsafePickle(
+                f"its instruction {opcode.name} is none that arrays need; save the arrays as .npz instead"
+            )
         if opcode.name.endswith("PUT") and isinstance(argument, int) and argument > len(data):
             raise ValueError(f"place {argument} in the memory of a pickle of {len(data)} bytes")
         tuples += "TUPLE" in opcode.name

@@ -1,29 +1,33 @@
-"""The skeleton alone: joints of a body from rotations and shape, without skinning fourteen thousand vertices."""
+"""The skeleton alone: joints of a body from rotations and shape, without skinning fourteen thousand
+vertices."""
 
 from __future__ import annotations
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-
-from models.skeleton import JOINT_INDEX, JOINT_NAMES, MIRROR_JOINT, PARENTS
+from turnaround.models.body.skeleton import JOINT_INDEX, JOINT_NAMES, MIRROR_JOINT, PARENTS
 
 POSED = 22  # pelvis and the 21 joints of body_pose
 _EXTRA = ("left_eye", "right_eye", "left_middle1", "right_middle1")
 KEYPOINTS: tuple[int, ...] = (*range(POSED), *(JOINT_INDEX[name] for name in _EXTRA))
-"""The SMPL-X joints that the estimator looks for in the picture: the 22 posed ones, the eyes and a knuckle of each hand."""
+"""The SMPL-X joints that the estimator looks for in the picture: the 22 posed ones, the eyes and a knuckle of
+each hand."""
 KEYPOINT_NAMES: tuple[str, ...] = tuple(JOINT_NAMES[joint] for joint in KEYPOINTS)
 MIRROR_KEYPOINT: tuple[int, ...] = tuple(KEYPOINTS.index(MIRROR_JOINT[joint]) for joint in KEYPOINTS)
 
 
 class Skeleton(nn.Module):
-    """Forward kinematics of the keypoints from *global* joint rotations; linear in the bones, so one product does it."""
+    """Forward kinematics of the keypoints from *global* joint rotations; linear in the bones, so one product
+    does it."""
 
     template: Float[Tensor, "k 3"]
     directions: Float[Tensor, "k 3 10"]
     ancestors: Float[Tensor, "k k"]
 
-    def __init__(self, joint_template: Float[Tensor, "55 3"], joint_shapedirs: Float[Tensor, "55 3 s"]) -> None:
+    def __init__(
+        self, joint_template: Float[Tensor, "55 3"], joint_shapedirs: Float[Tensor, "55 3 s"]
+    ) -> None:
         super().__init__()
         chosen = list(KEYPOINTS)
         self.register_buffer("template", joint_template[chosen].clone(), persistent=False)
@@ -40,7 +44,9 @@ class Skeleton(nn.Module):
         """Joints of the T pose in the body's own frame, metres."""
         return self.template + (betas @ self.directions.reshape(-1, 10).T).reshape(-1, *self.template.shape)
 
-    def forward(self, rotations: Float[Tensor, "b 22 3 3"], betas: Float[Tensor, "b 10"]) -> Float[Tensor, "b k 3"]:
+    def forward(
+        self, rotations: Float[Tensor, "b 22 3 3"], betas: Float[Tensor, "b 10"]
+    ) -> Float[Tensor, "b k 3"]:
         """Keypoints relative to the pelvis; `rotations` take each joint's frame to the world."""
         rest = self.rest(betas)
         bones = (rotations[:, self.parents] @ (rest - rest[:, self.parents])[..., None])[..., 0]
@@ -67,7 +73,8 @@ def to_local(rotations: Float[Tensor, "*b 22 3 3"]) -> Float[Tensor, "*b 22 3 3"
 
 
 def mirror_rotations(rotations: Float[Tensor, "*b 22 3 3"]) -> Float[Tensor, "*b 22 3 3"]:
-    """Rotations (global or local) of the body in a mirrored picture: left and right change places, x changes sign."""
+    """Rotations (global or local) of the body in a mirrored picture: left and right change places, x changes
+    sign."""
     mirror = torch.tensor([-1.0, 1.0, 1.0], device=rotations.device, dtype=rotations.dtype)
     return rotations[..., list(MIRROR_JOINT[:POSED]), :, :] * mirror[:, None] * mirror
 

@@ -1,9 +1,10 @@
-"""The embedded body estimator: convolutional encoder, heatmaps, and a transformer decoder with a token per joint.
+"""The embedded body estimator: convolutional encoder, heatmaps, and a transformer decoder with a token per
+joint.
 
-In the manner of HMR 2.0 (Goel et al. 2023) and GST (Prospero et al. 2024): learnable query tokens cross-attend to image
-tokens and are decoded to SMPL-X parameters. Joint tokens begin with the image features under their heatmap. Further
-queries (`EstimatorConfig.extra_tokens`) pass through the same decoder and come out as `Prediction.extra`: that is where
-GST's Gaussian head reads its 130 tokens.
+In the manner of HMR 2.0 (Goel et al. 2023) and GST (Prospero et al. 2024): learnable query tokens
+cross-attend to image tokens and are decoded to SMPL-X parameters. Joint tokens begin with the image features
+under their heatmap. Further queries (`EstimatorConfig.extra_tokens`) pass through the same decoder and come
+out as `Prediction.extra`: that is where GST's Gaussian head reads its 130 tokens.
 """
 
 from __future__ import annotations
@@ -15,11 +16,10 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-
-from models.convnet import conv_norm, residual_stage
-from models.estimator.crop import SIZE, lift
-from models.estimator.kinematics import KEYPOINTS, POSED, Skeleton
-from pipeline.rotation import matrix_to_rot6d, rot6d_to_matrix
+from turnaround.models.convnet import conv_norm, residual_stage
+from turnaround.models.estimator.crop import SIZE, lift
+from turnaround.models.estimator.kinematics import KEYPOINTS, POSED, Skeleton
+from turnaround.pipeline.values.rotation import matrix_to_rot6d, rot6d_to_matrix
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,16 @@ class BodyEstimator(nn.Module):
         self.config, self.skeleton = config, skeleton
         c, count = config.channels, len(KEYPOINTS)
         self.stem = nn.Sequential(conv_norm(4, c[0], 3, 2), nn.ReLU(inplace=True))
-        self.stages = nn.ModuleList(residual_stage(c[k], c[k + 1], blocks, 2) for k, blocks in enumerate(config.blocks))
+        self.stages = nn.ModuleList(
+            residual_stage(c[k], c[k + 1], blocks, 2) for k, blocks in enumerate(config.blocks)
+        )
         self.middle, self.fine = conv_norm(c[3], c[2], 1), conv_norm(c[2], c[1], 1)
         self.mix_middle, self.mix_fine = residual_stage(c[2], c[2], 1, 1), residual_stage(c[1], c[1], 1, 1)
         self.heat = nn.Conv2d(c[1], count, 1)
         self.tokens = Tokens(config, count)
-        layer = nn.TransformerDecoderLayer(config.width, config.heads, 2 * config.width, 0.0, F.gelu, batch_first=True, norm_first=True)
+        layer = nn.TransformerDecoderLayer(
+            config.width, config.heads, 2 * config.width, 0.0, F.gelu, batch_first=True, norm_first=True
+        )
         self.decoder = nn.TransformerDecoder(layer, config.layers, nn.LayerNorm(config.width))
         self.pose_head = nn.Parameter(torch.zeros(POSED, config.width, 6))
         self.spread_head = nn.Linear(config.width, 1)
@@ -73,7 +77,10 @@ class BodyEstimator(nn.Module):
         for head in (self.spread_head, self.shape_head, self.camera_head):
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
-        self.register_buffer("mean_pose", matrix_to_rot6d(torch.eye(3)).expand(POSED, 6) * torch.tensor([1.0, -1, -1]).repeat(2))
+        self.register_buffer(
+            "mean_pose",
+            matrix_to_rot6d(torch.eye(3)).expand(POSED, 6) * torch.tensor([1.0, -1, -1]).repeat(2),
+        )
         self.register_buffer("hands", torch.zeros(2, 15, 3))
 
     def forward(self, window_pixels: Float[Tensor, "b 4 s s"], window: Float[Tensor, "b 3"]) -> Prediction:
@@ -91,7 +98,16 @@ class BodyEstimator(nn.Module):
         rotations = rot6d_to_matrix(pose)
         pelvis = lift(keypoints[:, 0].detach() + camera[:, :2], camera[:, 2], window)
         spread = F.softplus(self.spread_head(joints)[..., 0] - 2.0) + 0.003
-        return Prediction(rotations, betas, pelvis, self.skeleton(rotations, betas) + pelvis[:, None], keypoints, spread, heatmaps, extra)
+        return Prediction(
+            rotations,
+            betas,
+            pelvis,
+            self.skeleton(rotations, betas) + pelvis[:, None],
+            keypoints,
+            spread,
+            heatmaps,
+            extra,
+        )
 
     def _encode(self, pixels: Float[Tensor, "b 4 s s"]) -> tuple[Tensor, Tensor]:
         """Feature maps at 1/8 and 1/4 of the window, each of which has seen all of it."""
@@ -116,7 +132,11 @@ class Tokens(nn.Module):
         self.position = nn.Parameter(torch.randn(side * side, config.width) * 0.02)
 
     def forward(
-        self, levels: tuple[Tensor, Tensor], share: Float[Tensor, "b k n"], keypoints: Float[Tensor, "b k 2"], window: Float[Tensor, "b 3"]
+        self,
+        levels: tuple[Tensor, Tensor],
+        share: Float[Tensor, "b k n"],
+        keypoints: Float[Tensor, "b k 2"],
+        window: Float[Tensor, "b 3"],
     ) -> tuple[Float[Tensor, "b q d"], Float[Tensor, "b m d"]]:
         """`share` are the heatmaps as distributions over the cells of the finer level."""
         eighth, quarter = levels
@@ -149,8 +169,11 @@ def cell_centres(shape: tuple[int, int] | torch.Size, device: torch.device) -> F
     return torch.stack([x, y], -1).reshape(-1, 2)
 
 
-def heatmap_target(keypoints: Float[Tensor, "b k 2"], shape: tuple[int, int] | torch.Size, sigma: float = 1.0) -> Float[Tensor, "b k n"]:
-    """Gaussians of `sigma` cells about the keypoints, as distributions over the cells; far outside: uniform rest."""
+def heatmap_target(
+    keypoints: Float[Tensor, "b k 2"], shape: tuple[int, int] | torch.Size, sigma: float = 1.0
+) -> Float[Tensor, "b k n"]:
+    """Gaussians of `sigma` cells about the keypoints, as distributions over the cells; far outside: uniform
+    rest."""
     centres = cell_centres(shape, keypoints.device)
     distance = (keypoints[:, :, None] - centres).square().sum(-1)
     width = sigma * 2 / shape[0]

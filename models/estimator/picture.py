@@ -9,12 +9,11 @@ import torch
 from jaxtyping import Float
 from PIL import Image, ImageDraw
 from torch import Tensor
-
-from models.body import BodyModel
-from models.landmarks.wholebody import BONES
-from models.silhouette import normal_maps
-from models.skeleton import JOINT_NAMES, PARENTS
-from pipeline.types import Body, Camera, View
+from turnaround.models.body.model import BodyModel
+from turnaround.models.body.skeleton import JOINT_NAMES, PARENTS
+from turnaround.models.landmarks.wholebody import BONES
+from turnaround.models.mesh.silhouette import normal_maps
+from turnaround.pipeline.values.types import Body, Camera, View
 
 LEFT, RIGHT, MIDDLE = (230, 50, 40), (40, 80, 230), (30, 160, 60)
 SCALE = 2  # the drawing is made larger and reduced, so that lines are smooth
@@ -46,7 +45,8 @@ def draw_keypoints(
     unit: float,
     scale: float = 1.0,
 ) -> None:
-    """Bones between the keypoints that are there, and their dots: large for the body, small for hands and face.
+    """Bones between the keypoints that are there, and their dots: large for the body, small for hands and
+    face.
 
     Args:
         unit: width of a line, pixels of the canvas.
@@ -63,7 +63,9 @@ def draw_keypoints(
         draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=_color(name))
 
 
-_SKELETON = tuple((JOINT_NAMES[parent], JOINT_NAMES[joint]) for joint, parent in enumerate(PARENTS[:25]) if parent >= 0)
+_SKELETON = tuple(
+    (JOINT_NAMES[parent], JOINT_NAMES[joint]) for joint, parent in enumerate(PARENTS[:25]) if parent >= 0
+)
 
 
 def _color(name: str) -> tuple[int, int, int]:

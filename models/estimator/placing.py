@@ -7,11 +7,10 @@ import dataclasses
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-from models.body import BodyModel
-from pipeline.camera import DISTANCE, project
-from pipeline.rotation import axis_angle_to_matrix, matrix_to_axis_angle
-from pipeline.types import Body, View
+from turnaround.models.body.model import BodyModel
+from turnaround.pipeline.values.camera import DISTANCE, project
+from turnaround.pipeline.values.rotation import axis_angle_to_matrix, matrix_to_axis_angle
+from turnaround.pipeline.values.types import Body, View
 
 
 def projected_box(model: BodyModel, body: Body, view: View) -> Float[Tensor, " 4"]:
@@ -50,4 +49,6 @@ def place_body(model: BodyModel, body: Body, view: View, steps: int = 12) -> Bod
 def turn_upright(body: Body) -> Body:
     """The body turned by pi about the x axis: from OpenGL's axes (y up) to OpenCV's."""
     turn = torch.diag(torch.tensor([1.0, -1, -1]))
-    return dataclasses.replace(body, global_orient=matrix_to_axis_angle(turn @ axis_angle_to_matrix(body.global_orient)))
+    return dataclasses.replace(
+        body, global_orient=matrix_to_axis_angle(turn @ axis_angle_to_matrix(body.global_orient))
+    )

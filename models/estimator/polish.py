@@ -1,4 +1,5 @@
-"""A few Gauss-Newton steps that move a predicted body onto the predicted keypoints, held near the prediction."""
+"""A few Gauss-Newton steps that move a predicted body onto the predicted keypoints, held near the
+prediction."""
 
 from __future__ import annotations
 
@@ -7,14 +8,13 @@ import dataclasses
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-from models.estimator.crop import PLANE, project_plane, to_window
-from models.estimator.kinematics import POSED, Skeleton
-from models.estimator.least_squares import least_squares
-from models.estimator.model import Prediction
-from models.skeleton import PARENTS
-from pipeline.camera import DISTANCE
-from pipeline.rotation import axis_angle_to_matrix
+from turnaround.models.body.skeleton import PARENTS
+from turnaround.models.estimator.crop import PLANE, project_plane, to_window
+from turnaround.models.estimator.kinematics import POSED, Skeleton
+from turnaround.models.estimator.least_squares import least_squares
+from turnaround.models.estimator.model import Prediction
+from turnaround.pipeline.values.camera import DISTANCE
+from turnaround.pipeline.values.rotation import axis_angle_to_matrix
 
 STEPS = 4
 TURN = 0.06  # radians: how far a joint's rotation is trusted
@@ -26,16 +26,20 @@ TURNS = 3 * POSED
 
 
 def polish(skeleton: Skeleton, found: Prediction, window: Float[Tensor, "b 3"]) -> Prediction:
-    """The prediction with rotations, shape and pelvis changed so that its joints project nearer to its keypoints.
+    """The prediction with rotations, shape and pelvis changed so that its joints project nearer to its
+    keypoints.
 
-    Unknowns: a small turn of every joint about its place, which carries everything below, the betas, and a shift of the
-    pelvis. Each residual is divided by its standard deviation; the Jacobian is exact for the projected joints (a turn w
-    about joint j moves a point p below it by w x (p - j)). Keypoints pull like Huber's, at three deviations.
+    Unknowns: a small turn of every joint about its place, which carries everything below, the betas, and a
+    shift of the pelvis. Each residual is divided by its standard deviation; the Jacobian is exact for the
+    projected joints (a turn w about joint j moves a point p below it by w x (p - j)). Keypoints pull like
+    Huber's, at three deviations.
     """
     rotations, betas, pelvis = found.rotations, found.betas, likely_depth(found.pelvis)
     below = _below(skeleton).to(rotations)
     trust = 1 / found.spread.clamp(min=LEAST)
-    weights = torch.cat([torch.full((TURNS,), 1 / TURN), torch.full((10,), 1 / SHAPE), 1 / torch.tensor(SHIFT)]).to(rotations)
+    weights = torch.cat(
+        [torch.full((TURNS,), 1 / TURN), torch.full((10,), 1 / SHAPE), 1 / torch.tensor(SHIFT)]
+    ).to(rotations)
     prior = torch.diag(weights).expand(len(rotations), -1, -1)
     moved = torch.zeros(len(rotations), len(weights), device=rotations.device)
     for _ in range(STEPS):
@@ -56,14 +60,14 @@ def polish(skeleton: Skeleton, found: Prediction, window: Float[Tensor, "b 3"]) 
 def likely_depth(pelvis: Float[Tensor, "b 3"], usual: float | Tensor = USUAL) -> Float[Tensor, "b 3"]:
     """The pelvis along its ray, nearer to the depth that the world's origin stands for.
 
-    One picture tells size over distance only. By convention the person is DISTANCE away: where the estimate is near that
-    it is taken to be that; a crouching person who fills a window is really nearer, and stays so.
+    One picture tells size over distance only. By convention the person is DISTANCE away: where the estimate
+    is near that it is taken to be that; a crouching person who fills a window is really nearer, and stays so.
     """
     depth = pelvis[:, 2:] + DISTANCE
     share = 0.95 * torch.exp(-0.5 * (pelvis[:, 2:] / usual) ** 4)
-    return torch.cat([pelvis[:, :2] / depth, torch.ones_like(depth)], 1) * (depth - share * pelvis[:, 2:]) - torch.tensor(
-        [0, 0, DISTANCE], device=pelvis.device
-    )
+    return torch.cat([pelvis[:, :2] / depth, torch.ones_like(depth)], 1) * (
+        depth - share * pelvis[:, 2:]
+    ) - torch.tensor([0, 0, DISTANCE], device=pelvis.device)
 
 
 def _below(skeleton: Skeleton) -> Float[Tensor, "k 22"]:
@@ -77,9 +81,13 @@ def _below(skeleton: Skeleton) -> Float[Tensor, "k 22"]:
 
 
 def _jacobian(
-    joints: Float[Tensor, "b k 3"], below: Float[Tensor, "k 22"], by_betas: Float[Tensor, "b k 3 10"], window: Float[Tensor, "b 3"]
+    joints: Float[Tensor, "b k 3"],
+    below: Float[Tensor, "k 22"],
+    by_betas: Float[Tensor, "b k 3 10"],
+    window: Float[Tensor, "b 3"],
 ) -> Float[Tensor, "b k 2 79"]:
-    """Derivative of the projected joints (window coordinates) by turns in the world frame, betas and the pelvis' shift."""
+    """Derivative of the projected joints (window coordinates) by turns in the world frame, betas and the
+    pelvis' shift."""
     depth = (joints[..., 2] + DISTANCE).clamp(min=0.1)
     scale = PLANE / depth / window[:, None, 2]
     zero = torch.zeros_like(scale)
@@ -93,7 +101,9 @@ def _jacobian(
     return torch.cat([turned, by_point @ by_betas, by_point], -1)
 
 
-def turn_chain(turn: Float[Tensor, "b 22 3 3"], rotations: Float[Tensor, "b 22 3 3"]) -> Float[Tensor, "b 22 3 3"]:
+def turn_chain(
+    turn: Float[Tensor, "b 22 3 3"], rotations: Float[Tensor, "b 22 3 3"]
+) -> Float[Tensor, "b 22 3 3"]:
     """Global rotations after every joint was turned about its place, parents carrying their children."""
     total = [turn[:, 0]]
     for joint in range(1, POSED):

@@ -1,4 +1,5 @@
-"""From a prepared view to a Body and its keypoints: the network, and a few Gauss-Newton steps onto its own keypoints."""
+"""From a prepared view to a Body and its keypoints: the network, and a few Gauss-Newton steps onto its own
+keypoints."""
 
 from __future__ import annotations
 
@@ -9,24 +10,24 @@ from functools import lru_cache
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-from models import zoo
-from models.body import FREE_BODY, BodyModel
-from models.convnet import for_inference
-from models.estimator.averaging import LOOKS, look
-from models.estimator.crop import from_window
-from models.estimator.kinematics import KEYPOINT_NAMES, Skeleton, to_local
-from models.estimator.model import BodyEstimator, Prediction
-from models.estimator.polish import polish
-from models.threads import one_thread
-from pipeline.rotation import matrix_to_axis_angle
-from pipeline.types import Body, View
+from turnaround.models import zoo
+from turnaround.models.body.model import FREE_BODY, BodyModel
+from turnaround.models.convnet import for_inference
+from turnaround.models.estimator.averaging import LOOKS, look
+from turnaround.models.estimator.crop import from_window
+from turnaround.models.estimator.kinematics import KEYPOINT_NAMES, Skeleton, to_local
+from turnaround.models.estimator.model import BodyEstimator, Prediction
+from turnaround.models.estimator.polish import polish
+from turnaround.models.threads import one_thread
+from turnaround.pipeline.values.rotation import matrix_to_axis_angle
+from turnaround.pipeline.values.types import Body, View
 
 SPREAD_TO_CONFIDENCE = 0.06  # half windows; an expected error of this much has a confidence of 1/e
 
 
 def load_estimator(name_or_path: str = "estimator", device: torch.device | str = "cpu") -> BodyEstimator:
-    """The trained network for inference, on the free body's skeleton, which it was trained with; loaded once a process and digest."""
+    """The trained network for inference, on the free body's skeleton, which it was trained with; loaded once
+    a process and digest."""
     return _load(name_or_path, zoo.digest(name_or_path), str(device))
 
 
@@ -47,7 +48,8 @@ def estimate_body(
     """The SMPL-X body in a view of the canonical camera, and 2D joints.
 
     Args:
-        model: the body model whose parameters are wanted; another than the free body gets betas that make its bones
+        model: the body model whose parameters are wanted; another than the free body gets betas that make its
+        bones
             as long (`transfer_shape`).
         fit_keypoints: let the body follow the network's own 2D joints, which are more exact than its angles.
         average: over several looks (mirrored, turned, larger); False is one pass.
@@ -69,12 +71,21 @@ def to_body(network: BodyEstimator, found: Prediction, model: BodyModel) -> Body
     pose = matrix_to_axis_angle(to_local(found.rotations.cpu()))[0]
     betas = found.betas[0].cpu()
     if model.digest != zoo.file_digest(FREE_BODY):
-        betas = transfer_shape(copy.deepcopy(network.skeleton).cpu(), Skeleton(model.joint_template, model.joint_shapedirs).cpu(), betas)
+        betas = transfer_shape(
+            copy.deepcopy(network.skeleton).cpu(),
+            Skeleton(model.joint_template, model.joint_shapedirs).cpu(),
+            betas,
+        )
     pelvis_rest = model.joint_template[0].cpu() + model.joint_shapedirs[0, :, :10].cpu() @ betas
     return dataclasses.replace(
-        Body.neutral(), betas=betas, global_orient=pose[0], body_pose=pose[1:], left_hand_pose=network.hands[0].cpu(),
-        right_hand_pose=network.hands[1].cpu(), transl=found.pelvis[0].cpu() - pelvis_rest,
-    )  # fmt: skip
+        Body.neutral(),
+        betas=betas,
+        global_orient=pose[0],
+        body_pose=pose[1:],
+        left_hand_pose=network.hands[0].cpu(),
+        right_hand_pose=network.hands[1].cpu(),
+        transl=found.pelvis[0].cpu() - pelvis_rest,
+    )
 
 
 def keypoint_table(found: Prediction, window: Float[Tensor, "1 3"], size: int) -> dict[str, list[float]]:
@@ -85,10 +96,14 @@ def keypoint_table(found: Prediction, window: Float[Tensor, "1 3"], size: int) -
     return {name: [round(value, 4) for value in row] for name, row in zip(KEYPOINT_NAMES, table, strict=True)}
 
 
-def transfer_shape(source: Skeleton, target: Skeleton, betas: Float[Tensor, " 10"], ridge: float = 0.02) -> Float[Tensor, " 10"]:
-    """Betas of another body model whose bones come closest to those of `source`; betas mean nothing across models.
+def transfer_shape(
+    source: Skeleton, target: Skeleton, betas: Float[Tensor, " 10"], ridge: float = 0.02
+) -> Float[Tensor, " 10"]:
+    """Betas of another body model whose bones come closest to those of `source`; betas mean nothing across
+    models.
 
-    Ridge regression on the bones' vectors in the T pose: `ridge` (metres per beta) keeps what bones do not tell at 0.
+    Ridge regression on the bones' vectors in the T pose: `ridge` (metres per beta) keeps what bones do not
+    tell at 0.
     """
     parents = target.parents
 

@@ -1,4 +1,5 @@
-"""Train the estimator: `python -m models.estimator.train --data SINGLES --backgrounds FILE.npy --out FOLDER`."""
+"""Train the estimator: `python -m turnaround.models.estimator.train --data SINGLES --backgrounds FILE.npy
+--out FOLDER`."""
 
 from __future__ import annotations
 
@@ -10,24 +11,33 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from turnaround.models import zoo
+from turnaround.models.body.model import BodyModel
+from turnaround.models.convnet import recalibrate
+from turnaround.models.estimator.crop import project_plane, to_window
+from turnaround.models.estimator.dataset import Batch, Singles
+from turnaround.models.estimator.kinematics import Skeleton, to_local
+from turnaround.models.estimator.model import BodyEstimator, Prediction, heatmap_target
+from turnaround.models.training.log import Pictures, sheet
+from turnaround.models.training.loop import Trainer, add_arguments, config_from, device_of, moved
+from turnaround.models.training.settings import parse
+from turnaround.pipeline.values.rotation import matrix_to_rot6d
 
-from models import zoo
-from models.body import BodyModel
-from models.convnet import recalibrate
-from models.estimator.crop import project_plane, to_window
-from models.estimator.dataset import Batch, Singles
-from models.estimator.kinematics import Skeleton, to_local
-from models.estimator.model import BodyEstimator, Prediction, heatmap_target
-from models.training import Trainer, add_arguments, config_from, device_of, moved
-from models.training_log import Pictures, sheet
-from models.training_settings import parse
-from pipeline.rotation import matrix_to_rot6d
-
-WEIGHTS = {"heat": 0.1, "keypoints": 0.15, "rotation": 1.0, "local": 0.3, "joints": 6.0, "absolute": 1.5, "plane": 2.0, "betas": 0.05}
+WEIGHTS = {
+    "heat": 0.1,
+    "keypoints": 0.15,
+    "rotation": 1.0,
+    "local": 0.3,
+    "joints": 6.0,
+    "absolute": 1.5,
+    "plane": 2.0,
+    "betas": 0.05,
+}
 
 
 def estimator_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-    """Weighted sum of heatmaps, keypoints, rotations, joints (3D about the pelvis, 3D absolute, 2D) and shape."""
+    """Weighted sum of heatmaps, keypoints, rotations, joints (3D about the pelvis, 3D absolute, 2D) and
+    shape."""
     prediction: Prediction = network(batch.pixels, batch.window)
     with torch.autocast(batch.pixels.device.type, enabled=False):
         terms = _terms(prediction, batch)
@@ -39,7 +49,9 @@ def _terms(found: Prediction, batch: Batch) -> dict[str, Tensor]:
     labels, window = batch.labels, batch.window
     target, projected = to_window(labels.uv, window), to_window(project_plane(labels.joints), window)
     inside = (target.abs() < 1.1).all(-1)
-    entropy = -(heatmap_target(target, found.heatmaps.shape[-2:]) * found.heatmaps.flatten(2).log_softmax(-1)).sum(-1)
+    entropy = -(
+        heatmap_target(target, found.heatmaps.shape[-2:]) * found.heatmaps.flatten(2).log_softmax(-1)
+    ).sum(-1)
     error = (found.keypoints - target).abs().sum(-1)
     likelihood = error / found.spread + torch.log(found.spread)
     relative, true = found.joints - found.pelvis[:, None], labels.joints - labels.joints[:, :1]
@@ -72,7 +84,8 @@ def procrustes_error(found: Float[Tensor, "b k 3"], true: Float[Tensor, "b k 3"]
 
 
 def measure(network: nn.Module, batches: list[Batch]) -> dict[str, float]:
-    """Errors on held-out people, in millimetres, and of keypoints in pixels of a 512 px picture; 22 joints."""
+    """Errors on held-out people, in millimetres, and of keypoints in pixels of a 512 px picture; 22
+    joints."""
     network.eval()
     sums: dict[str, list[Tensor]] = {}
     for batch in (moved(batch, device_of(network)) for batch in batches):
@@ -86,7 +99,8 @@ def measure(network: nn.Module, batches: list[Batch]) -> dict[str, float]:
             "pa_mpjpe": procrustes_error(joints, true) * 1000,
             "pelvis_depth": (joints[:, 0, 2] - true[:, 0, 2]).abs() * 1000,
             "keypoint_px": pixels.mean(-1),
-            "keypoint_visible_px": (pixels * batch.labels.visible).sum(-1) / batch.labels.visible.sum(-1).clamp(min=1),
+            "keypoint_visible_px": (pixels * batch.labels.visible).sum(-1)
+            / batch.labels.visible.sum(-1).clamp(min=1),
             "pck_10px": (pixels < 10).float().mean(-1),
             "betas": (found.betas - batch.labels.betas).abs().mean(-1),
         }
@@ -100,13 +114,16 @@ def new_estimator(data: Singles | None = None) -> BodyEstimator:
     model = BodyModel.load()
     network = BodyEstimator(Skeleton(model.joint_template, model.joint_shapedirs))
     if data is not None:
-        network.mean_pose.mul_(0.3).add_(matrix_to_rot6d(data.labels.rotations).mean(0))  # the rest keeps it away from zero
+        network.mean_pose.mul_(0.3).add_(
+            matrix_to_rot6d(data.labels.rotations).mean(0)
+        )  # the rest keeps it away from zero
         network.hands.copy_(data.mean_hands)
     return network
 
 
 def samples_of(batch: Batch, size: int = 192):
-    """A function network -> windows with the true joints (white) and those of the predicted body (red) drawn over them."""
+    """A function network -> windows with the true joints (white) and those of the predicted body (red) drawn
+    over them."""
 
     def samples(network: nn.Module) -> Pictures:
         network.eval()
@@ -119,7 +136,9 @@ def samples_of(batch: Batch, size: int = 192):
     return samples
 
 
-def _draw(pictures: Float[Tensor, "b 3 s s"], points: Float[Tensor, "b k 2"], color: tuple[float, float, float]) -> None:
+def _draw(
+    pictures: Float[Tensor, "b 3 s s"], points: Float[Tensor, "b k 2"], color: tuple[float, float, float]
+) -> None:
     """Dots at window coordinates in [-1, 1], in place."""
     size = pictures.shape[-1]
     pixels = ((points + 1) / 2 * size).long().clamp(1, size - 2)
@@ -131,7 +150,14 @@ def _draw(pictures: Float[Tensor, "b 3 s s"], points: Float[Tensor, "b k 2"], co
 def arguments() -> argparse.ArgumentParser:
     """The flags of this program."""
     parser = add_arguments(
-        argparse.ArgumentParser(description=__doc__), batch=32, lr=1e-3, steps=20000, warmup=200, clip=10.0, ema=0.998, bf16=True
+        argparse.ArgumentParser(description=__doc__),
+        batch=32,
+        lr=1e-3,
+        steps=20000,
+        warmup=200,
+        clip=10.0,
+        ema=0.998,
+        bf16=True,
     )
     parser.add_argument("--backgrounds", type=Path, required=True, help="(n, s, s, 3) u8 .npy")
     parser.add_argument("--save", default="", help="weight name (estimator) or file to write at the end")
@@ -151,7 +177,10 @@ def main(argv: list[str] | None = None) -> None:
     held_batches = [held.plain(chosen[k : k + 64]) for k in range(0, len(chosen), 64)]
 
     def validate(averaged: nn.Module, step: int) -> dict[str, float]:
-        fresh = (moved(data.spoilt(64, backgrounds, np.random.default_rng((3, k))), device_of(averaged)) for k in range(8))
+        fresh = (
+            moved(data.spoilt(64, backgrounds, np.random.default_rng((3, k))), device_of(averaged))
+            for k in range(8)
+        )
         recalibrate(averaged, (averaged(batch.pixels, batch.window) for batch in fresh))
         return measure(averaged, held_batches)
 

@@ -1,4 +1,5 @@
-"""Poses that a file writes as one array, in parts: 22 to 55 joints of SMPL-X, hands or eyes in pairs, films of AMASS."""
+"""Poses that a file writes as one array, in parts: 22 to 55 joints of SMPL-X, hands or eyes in pairs, films
+of AMASS."""
 
 from __future__ import annotations
 
@@ -7,7 +8,15 @@ from collections.abc import Mapping
 import numpy as np
 
 BODY_POSE = ("body_pose", "smplx_body_pose", "pred_body_pose", "pose_body")
-WHOLE_POSE = ("rotvec", "pred_pose", "rotmat", "full_pose", "fullpose", "poses", "pose")  # Multi-HMR: 53 joints; PyMAF-X: 22 or 55
+WHOLE_POSE = (
+    "rotvec",
+    "pred_pose",
+    "rotmat",
+    "full_pose",
+    "fullpose",
+    "poses",
+    "pose",
+)  # Multi-HMR: 53 joints; PyMAF-X: 22 or 55
 PAIRS = {  # one array -> the fields of its first and second half, and joints in each
     "pose_hand": ("left_hand_pose", "right_hand_pose", 15),
     "hand_pose": ("left_hand_pose", "right_hand_pose", 15),
@@ -19,14 +28,18 @@ COUNTS = (55, 53, 52, 24, 22)  # SMPL-X; Multi-HMR, with jaw, without eyes; SMPL
 def of_person(fields: Mapping[str, np.ndarray], person: int) -> dict[str, np.ndarray]:
     """The fields of one person, or of one frame of a film, where the pose tells that the file holds several.
 
-    Two people's 63 numbers are as many as one's in 6D, so that sizes alone do not tell. ValueError for one too many.
+    Two people's 63 numbers are as many as one's in 6D, so that sizes alone do not tell. ValueError for one
+    too many.
     """
     count = next((n for key, array in fields.items() if (n := _people(key, array))), 1)
     if count == 1:
         return dict(fields)
     if person >= count:
         raise ValueError(f"person {person} was asked for, the file holds {count}, 0 first")
-    return {key: array[person] if array.ndim > 1 and len(array) == count else array for key, array in fields.items()}
+    return {
+        key: array[person] if array.ndim > 1 and len(array) == count else array
+        for key, array in fields.items()
+    }
 
 
 def _people(key: str, array: np.ndarray) -> int:
@@ -43,7 +56,8 @@ def _people(key: str, array: np.ndarray) -> int:
 
 
 def split_whole_pose(fields: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Field of Body -> (joints, width) of the pose of one person that is written as one array; empty where there is none.
+    """Field of Body -> (joints, width) of the pose of one person that is written as one array; empty where
+    there is none.
 
     ValueError for a number of joints that is none of COUNTS.
     """
@@ -53,7 +67,9 @@ def split_whole_pose(fields: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     joints = _joints(key, fields[key])
     parts = {"global_orient": joints[:1], "body_pose": joints[1:22]}
     if len(joints) == 55:
-        parts |= {name: joints[k : k + 1] for k, name in enumerate(("jaw_pose", "leye_pose", "reye_pose"), 22)}
+        parts |= {
+            name: joints[k : k + 1] for k, name in enumerate(("jaw_pose", "leye_pose", "reye_pose"), 22)
+        }
         parts |= {"left_hand_pose": joints[25:40], "right_hand_pose": joints[40:55]}
     elif len(joints) >= 52:
         parts |= {"left_hand_pose": joints[22:37], "right_hand_pose": joints[37:52]}
@@ -70,12 +86,16 @@ def _joints(key: str, array: np.ndarray) -> np.ndarray:
         widths = array.shape[-1:] if array.ndim >= 2 and array.shape[-1] in (3, 6) else (3, 6, 9)
     width = next((w for w in widths if array.size % w == 0 and array.size // w in COUNTS), None)
     if width is None:
-        raise ValueError(f"'{key}' of shape {array.shape} is not a pose of {', '.join(map(str, COUNTS[:0:-1]))} or {COUNTS[0]} joints")
+        raise ValueError(
+            f"'{key}' of shape {array.shape} is not a pose of {', '.join(map(str, COUNTS[:0:-1]))} or "
+            f"{COUNTS[0]} joints"
+        )
     return array.reshape(-1, width)
 
 
 def split_pairs(fields: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Field of Body -> its half of an array of one person that holds both hands or both eyes in axis-angle, as AMASS writes them."""
+    """Field of Body -> its half of an array of one person that holds both hands or both eyes in axis-angle,
+    as AMASS writes them."""
     parts: dict[str, np.ndarray] = {}
     for key, (left, right, joints) in PAIRS.items():
         if key not in fields:
@@ -88,5 +108,6 @@ def split_pairs(fields: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def of_a_film(fields: Mapping[str, np.ndarray]) -> bool:
-    """Whether the file is motion capture (AMASS), which knows no camera: its translation is one above a floor."""
+    """Whether the file is motion capture (AMASS), which knows no camera: its translation is one above a
+    floor."""
     return any(name in fields for name in ("mocap_framerate", "mocap_frame_rate", "dmpls"))

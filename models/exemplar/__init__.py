@@ -1,1 +1,2 @@
-"""Guided exemplar synthesis: what no camera has seen, in the cloth that one has (image analogies, Hertzmann et al. 2001)."""
+"""Guided exemplar synthesis: what no camera has seen, in the cloth that one has (image analogies, Hertzmann
+et al. 2001)."""

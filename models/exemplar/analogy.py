@@ -1,4 +1,5 @@
-"""Image analogies: what a target lacks, copied patch by patch from sources by their guides, coarse to fine."""
+"""Image analogies: what a target lacks, copied patch by patch from sources by their guides, coarse to
+fine."""
 
 from __future__ import annotations
 
@@ -8,16 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32
 from scipy import ndimage
-
-from models.exemplar.guidance import nearest
-from models.exemplar.likeness import Likeness, guide_of, opponent
-from models.exemplar.parts import NEVER, strangeness
-from models.exemplar.patchmatch import Matches, Side, Terms, closest, search
-from models.exemplar.pyramid import at_level, enlarged, mean_of
-from models.exemplar.sheet import Sheet, side_by_side
-from models.exemplar.slow import enlarged_cloths, slow_colors
-from models.exemplar.trust import believed, oddity, with_hair
-from models.exemplar.voting import vote
+from turnaround.models.exemplar.guidance import nearest
+from turnaround.models.exemplar.likeness import Likeness, guide_of, opponent
+from turnaround.models.exemplar.parts import NEVER, strangeness
+from turnaround.models.exemplar.patchmatch import Matches, Side, Terms, closest, search
+from turnaround.models.exemplar.pyramid import at_level, enlarged, mean_of
+from turnaround.models.exemplar.sheet import Sheet, side_by_side
+from turnaround.models.exemplar.slow import enlarged_cloths, slow_colors
+from turnaround.models.exemplar.trust import believed, oddity, with_hair
+from turnaround.models.exemplar.voting import vote
 
 MARGIN = 16  # pixels around the person
 
@@ -32,7 +32,8 @@ class Level:
     rounds: int  # of a search
     reach: int  # pixels from its match where a pixel looks by chance
     guides: float  # weight of all but the picture itself
-    crisp: float  # 1: the windows over a pixel vote by their bell; the larger, the more does its own match alone decide
+    # 1: the windows over a pixel vote by their bell; the larger, the more does its own match alone decide
+    crisp: float
 
 
 LEVELS = (
@@ -44,15 +45,21 @@ LEVELS = (
 
 
 def synthesize(
-    source: Sheet | Sequence[Sheet], target: Sheet, *, seed: int = 0, levels: Sequence[Level] = LEVELS, likeness: Likeness | None = None
+    source: Sheet | Sequence[Sheet],
+    target: Sheet,
+    *,
+    seed: int = 0,
+    levels: Sequence[Level] = LEVELS,
+    likeness: Likeness | None = None,
 ) -> Float32[np.ndarray, "h w 3"]:
     """The target's picture, its person's unknown pixels copied from the known ones of the sources.
 
     Args:
-        source: one sheet or several; their pictures are copied where they are known. For a view from behind, the photo's
+        source: one sheet or several; their pictures are copied where they are known. For a view from behind,
+        the photo's
             sheet `mirrored()`.
-        target: its known pixels stay as they are and are what the others are joined to; beyond its mask the picture stays.
-        seed: of the search; the same seed, the same bytes, whatever the number of threads.
+        target: its known pixels stay as they are and are what the others are joined to; beyond its mask the
+        picture stays. seed: of the search; the same seed, the same bytes, whatever the number of threads.
 
     Raises:
         ValueError: no source has a known pixel that may be copied.
@@ -60,14 +67,19 @@ def synthesize(
     likeness = likeness or Likeness()
     coarsest = levels[0].factor
     sources = [_boxed(one, coarsest) for one in ([source] if isinstance(source, Sheet) else source)]
-    whole, (top, left, boxed) = side_by_side([with_hair(one) for _, _, one in sources], coarsest * MARGIN // 4), _boxed(target, coarsest)
+    whole, (top, left, boxed) = (
+        side_by_side([with_hair(one) for _, _, one in sources], coarsest * MARGIN // 4),
+        _boxed(target, coarsest),
+    )
     if not (boxed.mask & ~boxed.known).any():
         return target.picture.copy()
     whole = _without_strangers(whole, boxed)
     small, wanted = _with_slow_colors(at_level(whole, coarsest)), _with_slow_colors(at_level(boxed, coarsest))
     boxed = boxed.replace(slow=enlarged_cloths(believed(small, wanted, likeness), coarsest))
     whole = whole.replace(slow=enlarged(small.slow, coarsest))
-    detail = _coarse_to_fine(_detail(whole, likeness.slow), _detail(boxed, likeness.slow), levels, likeness, seed)
+    detail = _coarse_to_fine(
+        _detail(whole, likeness.slow), _detail(boxed, likeness.slow), levels, likeness, seed
+    )
     made = (detail + np.float32(likeness.slow) * boxed.slow).clip(0, 1)
     picture = target.picture.copy()
     rows = slice(max(top, 0), min(top + boxed.height, target.height))
@@ -89,7 +101,8 @@ def _boxed(sheet: Sheet, multiple: int) -> tuple[int, int, Sheet]:
 
 
 def _without_strangers(source: Sheet, target: Sheet) -> Sheet:
-    """The source without parts that nothing wanted may be copied from: not even the edge of a window shows them."""
+    """The source without parts that nothing wanted may be copied from: not even the edge of a window shows
+    them."""
     wanted = np.unique(target.part[target.mask & ~target.known])
     usable = strangeness()[wanted].min(0) < NEVER
     return source.replace(known=source.known & usable[source.part])
@@ -106,19 +119,30 @@ def _detail(sheet: Sheet, share: float) -> Sheet:
     return sheet.replace(picture=sheet.picture - np.float32(share) * sheet.slow)
 
 
-def _coarse_to_fine(source: Sheet, target: Sheet, levels: Sequence[Level], likeness: Likeness, seed: int) -> Float32[np.ndarray, "h w 3"]:
+def _coarse_to_fine(
+    source: Sheet, target: Sheet, levels: Sequence[Level], likeness: Likeness, seed: int
+) -> Float32[np.ndarray, "h w 3"]:
     """The target's picture with its unknown pixels copied."""
     picture, matches, before = np.float32(1 - likeness.slow) * target.slow, None, 0
     for number, level in enumerate(levels):
         small = at_level(target, level.factor), at_level(source, level.factor)
-        guess = mean_of(picture, target.mask, level.factor) if matches is None else enlarged(picture, before // level.factor)
+        guess = (
+            mean_of(picture, target.mask, level.factor)
+            if matches is None
+            else enlarged(picture, before // level.factor)
+        )
         guess = np.where(small[0].known[..., None], small[0].picture, guess)
-        sides = side_of(small[0].replace(picture=guess), likeness, level.radius), side_of(small[1], likeness, level.radius, source=True)
+        sides = (
+            side_of(small[0].replace(picture=guess), likeness, level.radius),
+            side_of(small[1], likeness, level.radius, source=True),
+        )
         terms = terms_of(likeness, level)
         if matches is None:
             matches = closest(*sides, terms)
         else:
-            matches = _refined(matches, before // level.factor, levels[number - 1].radius, sides, level.radius)
+            matches = _refined(
+                matches, before // level.factor, levels[number - 1].radius, sides, level.radius
+            )
         picture, matches = _alternate(*sides, terms, matches, level, seed + 1000 * number)
         before = level.factor
     return picture
@@ -129,8 +153,12 @@ def _alternate(
 ) -> tuple[Float32[np.ndarray, "h w 3"], Matches]:
     """Search and vote in turn; the picture without its frame, and the matches with it."""
     for count in range(level.passes):
-        matches, unlike = search(target, source, terms, matches, rounds=level.rounds, reach=level.reach, seed=seed + 100 * count)
-        target = target._replace(picture=vote(target, source, matches, unlike, bell(level.radius) ** level.crisp))
+        matches, unlike = search(
+            target, source, terms, matches, rounds=level.rounds, reach=level.reach, seed=seed + 100 * count
+        )
+        target = target._replace(
+            picture=vote(target, source, matches, unlike, bell(level.radius) ** level.crisp)
+        )
     r = level.radius
     height, width = target.there.shape
     return target.picture.reshape(height, width, 3)[r : height - r, r : width - r], matches
@@ -142,7 +170,9 @@ def side_of(sheet: Sheet, likeness: Likeness, radius: int, *, source: bool = Fal
     picture = nearest(inside, sheet.picture)[0] if inside.any() else sheet.picture
     fine = likeness.oddity * oddity(sheet) if source else np.zeros(sheet.mask.shape, np.float32)
     there = inside if source else sheet.mask & ~sheet.known
-    frame = lambda a: np.ascontiguousarray(np.pad(a, [(radius, radius)] * 2 + [(0, 0)] * (a.ndim - 2), mode="edge"))  # noqa: E731
+    frame = lambda a: np.ascontiguousarray(
+        np.pad(a, [(radius, radius)] * 2 + [(0, 0)] * (a.ndim - 2), mode="edge")
+    )
     return Side(
         frame(picture.astype(np.float32)).reshape(len(picture) + 2 * radius, -1),
         frame(opponent(sheet.slow, likeness.lightness)),
@@ -163,7 +193,11 @@ def terms_of(likeness: Likeness, level: Level) -> Terms:
     """The weights of the search at a level."""
     window = bell(level.radius)
     share = np.float32(1 / level.guides)
-    return Terms(likeness.strange * strangeness(), np.float32(likeness.limit), np.repeat(share * window / window.sum(), 3, 1))
+    return Terms(
+        likeness.strange * strangeness(),
+        np.float32(likeness.limit),
+        np.repeat(share * window / window.sum(), 3, 1),
+    )
 
 
 def bell(radius: int) -> Float32[np.ndarray, "k k"]:
@@ -174,7 +208,8 @@ def bell(radius: int) -> Float32[np.ndarray, "k k"]:
 
 
 def _refined(matches: Matches, times: int, framed: int, sides: tuple[Side, Side], radius: int) -> Matches:
-    """The matches of a coarser level, frame and all, as those of a finer one; candidates of its source all of them."""
+    """The matches of a coarser level, frame and all, as those of a finer one; candidates of its source all of
+    them."""
     inner = matches[framed : matches.shape[0] - framed, framed : matches.shape[1] - framed] - framed
     large = inner.repeat(times, 0).repeat(times, 1) * times
     large[..., 0] += (np.arange(large.shape[0]) % times)[:, None]
@@ -182,5 +217,7 @@ def _refined(matches: Matches, times: int, framed: int, sides: tuple[Side, Side]
     large = np.pad(large + radius, [(radius, radius)] * 2 + [(0, 0)], mode="edge")
     there = sides[1].there
     v, u = large[..., 0].clip(0, there.shape[0] - 1), large[..., 1].clip(0, there.shape[1] - 1)
-    rows, columns = nearest(there, *np.meshgrid(*(np.arange(n, dtype=np.int32) for n in there.shape), indexing="ij"))
+    rows, columns = nearest(
+        there, *np.meshgrid(*(np.arange(n, dtype=np.int32) for n in there.shape), indexing="ij")
+    )
     return np.stack([rows[v, u], columns[v, u]], -1)

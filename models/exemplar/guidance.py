@@ -8,19 +8,20 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Int8
 from scipy import ndimage
-
-from models.body import BodyModel
-from models.exemplar.parts import vertex_labels
-from models.silhouette.normals import vertex_normals
-from models.zbuffer import rasterize_mesh
-from pipeline.camera import project
-from pipeline.types import Body, Camera
+from turnaround.models.body.model import BodyModel
+from turnaround.models.exemplar.parts import vertex_labels
+from turnaround.models.mesh.silhouette.normals import vertex_normals
+from turnaround.models.mesh.zbuffer import rasterize_mesh
+from turnaround.pipeline.values.camera import project
+from turnaround.pipeline.values.types import Body, Camera
 
 
 class Guides(NamedTuple):
     """What the body says about each pixel of a picture."""
 
-    position: Float32[np.ndarray, "h w 3"]  # of the template's surface, metres: x to the person's left, y up, z to the front
+    position: Float32[
+        np.ndarray, "h w 3"
+    ]  # of the template's surface, metres: x to the person's left, y up, z to the front
     part: Int8[np.ndarray, "h w"]
     normal: Float32[np.ndarray, "h w 3"]  # unit, camera frame
     covered: Bool[np.ndarray, "h w"]  # where the body is; elsewhere the values of the nearest such pixel
@@ -47,7 +48,9 @@ def draw_guides(body: Body, model: BodyModel, camera: Camera) -> Guides:
     labels = vertex_labels(model)
     near = face, bary = _spread(covered, face, bary)
     corners = [(faces[near[0], k], near[1][..., k, None]) for k in range(3)]
-    at = lambda values: np.stack([values[index] * share for index, share in corners]).sum(0).astype(np.float32)  # noqa: E731
+    at = lambda values: (
+        np.stack([values[index] * share for index, share in corners]).sum(0).astype(np.float32)
+    )
     normal = at(normals)
     normal /= np.linalg.norm(normal, axis=-1, keepdims=True).clip(1e-6)
     corner = np.take_along_axis(faces[face], bary.argmax(-1)[..., None], -1)[..., 0]
@@ -55,7 +58,8 @@ def draw_guides(body: Body, model: BodyModel, camera: Camera) -> Guides:
 
 
 def _spread(there: Bool[np.ndarray, "h w"], *arrays: np.ndarray, step: int = 4) -> tuple[np.ndarray, ...]:
-    """As `nearest`, but with the nearest of every fourth pixel of every fourth row: far from the body a few pixels do not matter."""
+    """As `nearest`, but with the nearest of every fourth pixel of every fourth row: far from the body a few
+    pixels do not matter."""
     few = np.zeros_like(there)
     few[::step, ::step] = there[::step, ::step]
     if not few.any():
@@ -64,7 +68,8 @@ def _spread(there: Bool[np.ndarray, "h w"], *arrays: np.ndarray, step: int = 4) 
     height, width = there.shape
     large = (array.repeat(step, 0).repeat(step, 1)[:height, :width] for array in spread)
     return tuple(
-        np.where(there.reshape(there.shape + (1,) * (array.ndim - 2)), array, far) for array, far in zip(arrays, large, strict=True)
+        np.where(there.reshape(there.shape + (1,) * (array.ndim - 2)), array, far)
+        for array, far in zip(arrays, large, strict=True)
     )
 
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32
-
-from models.exemplar.sheet import Sheet
+from turnaround.models.exemplar.sheet import Sheet
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,9 @@ def guide_of(sheet: Sheet, likeness: Likeness) -> Float32[np.ndarray, "h w 6"]:
     x, y, z = np.moveaxis(sheet.position, -1, 0)
     place, side, depth = likeness.place, likeness.side, likeness.depth
     normal = likeness.normal * sheet.normal
-    return np.stack([place * np.abs(x), place * y, side * x, depth * z, normal[..., 0], normal[..., 1]], -1).astype(np.float32)
+    return np.stack(
+        [place * np.abs(x), place * y, side * x, depth * z, normal[..., 0], normal[..., 1]], -1
+    ).astype(np.float32)
 
 
 def opponent(color: Float32[np.ndarray, "h w 3"], lightness: float) -> Float32[np.ndarray, "h w 3"]:

@@ -6,28 +6,53 @@ from typing import Final
 
 import numpy as np
 from jaxtyping import Float32, Int8
-
-from models.body import BodyModel
-from models.skeleton import JOINT_NAMES
+from turnaround.models.body.model import BodyModel
+from turnaround.models.body.skeleton import JOINT_NAMES
 
 SIDED = ("upper_arm", "forearm", "hand", "thigh", "shin", "foot")
-PARTS: Final[tuple[str, ...]] = ("face", "cranium", "neck", "torso", *(f"{side}_{part}" for part in SIDED for side in ("left", "right")))
+PARTS: Final[tuple[str, ...]] = (
+    "face",
+    "cranium",
+    "neck",
+    "torso",
+    *(f"{side}_{part}" for part in SIDED for side in ("left", "right")),
+)
 """Names of the labels, in their order."""
 
 NEVER: Final = np.float32(1e4)
 FACE, CRANIUM, NECK, TORSO = range(4)
-BROW_MARGIN, FACE_DEPTH = 0.03, 0.105  # metres: the face ends so far above the brows, and so far behind the tip of the nose
+BROW_MARGIN, FACE_DEPTH = (
+    0.03,
+    0.105,
+)  # metres: the face ends so far above the brows, and so far behind the tip of the nose
 
-_OF_JOINT = {"hip": "thigh", "knee": "shin", "ankle": "foot", "foot": "foot", "shoulder": "upper_arm", "elbow": "forearm"}
+_OF_JOINT = {
+    "hip": "thigh",
+    "knee": "shin",
+    "ankle": "foot",
+    "foot": "foot",
+    "shoulder": "upper_arm",
+    "elbow": "forearm",
+}
 _NEIGHBOURS = (
-    ("face", "cranium"), ("cranium", "neck"), ("face", "neck"), ("neck", "torso"), ("torso", "upper_arm"), ("upper_arm", "forearm"),
-    ("forearm", "hand"), ("torso", "thigh"), ("thigh", "shin"), ("shin", "foot"),
-)  # fmt: skip
+    ("face", "cranium"),
+    ("cranium", "neck"),
+    ("face", "neck"),
+    ("neck", "torso"),
+    ("torso", "upper_arm"),
+    ("upper_arm", "forearm"),
+    ("forearm", "hand"),
+    ("torso", "thigh"),
+    ("thigh", "shin"),
+    ("shin", "foot"),
+)
 
 
 def _mirror() -> Int8[np.ndarray, " p"]:
     other = {"left": "right", "right": "left"}
-    names = ["_".join([other.get(name.split("_")[0], name.split("_")[0]), *name.split("_")[1:]]) for name in PARTS]
+    names = [
+        "_".join([other.get(name.split("_")[0], name.split("_")[0]), *name.split("_")[1:]]) for name in PARTS
+    ]
     return np.array([PARTS.index(name) for name in names], np.int8)
 
 
@@ -36,7 +61,8 @@ MIRROR: Final = _mirror()
 
 
 def strangeness() -> Float32[np.ndarray, "p p"]:
-    """How unlike two parts are: 0 the same, .15 left and right, .5 neighbours, 1 others; nothing else is copied from face or hands."""
+    """How unlike two parts are: 0 the same, .15 left and right, .5 neighbours, 1 others; nothing else is
+    copied from face or hands."""
     alike = np.ones((len(PARTS), len(PARTS)), np.float32)
     bare = [name.split("_", 1)[1] if name.split("_")[0] in ("left", "right") else name for name in PARTS]
     for a, first in enumerate(bare):
@@ -54,7 +80,8 @@ def strangeness() -> Float32[np.ndarray, "p p"]:
 
 
 def vertex_labels(model: BodyModel) -> Int8[np.ndarray, " v"]:
-    """The label of each vertex: by the joint that moves it most, the head divided into face and cranium by its landmarks."""
+    """The label of each vertex: by the joint that moves it most, the head divided into face and cranium by
+    its landmarks."""
     of_joint = np.array([PARTS.index(_part_of(name)) for name in JOINT_NAMES], np.int8)
     labels = of_joint[model.vertex_parts.cpu().numpy()]
     template = model.v_template.cpu().numpy()

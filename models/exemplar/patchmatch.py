@@ -1,13 +1,16 @@
-"""PatchMatch (Barnes et al. 2009) with guides, masks and parts: for each wanted pixel the most alike of the source.
+"""PatchMatch (Barnes et al. 2009) with guides, masks and parts: for each wanted pixel the most alike of the
+source.
 
 The likeness of a wanted pixel p and a source pixel q is a sum of four terms, the smaller the more alike:
 
 - colours without detail, cut off at `limit`: beyond it a colour says nothing, and place decides;
-- the distance of the other guides, which are scaled beforehand: not squared, so that a smooth map is kept in small things;
+- the distance of the other guides, which are scaled beforehand: not squared, so that a smooth map is kept in
+small things;
 - a table for their parts, and a fine of each source pixel;
 - the mean squared difference of the two pictures over a window around both.
 
-Threads share rows in fixed bands, and chance is a hash of seed, round and pixel: the result depends on nothing else.
+Threads share rows in fixed bands, and chance is a hash of seed, round and pixel: the result depends on
+nothing else.
 """
 
 from __future__ import annotations
@@ -18,11 +21,12 @@ from typing import NamedTuple
 import numba
 import numpy as np
 from jaxtyping import Bool, Float32, Int8, Int32
-
-from models.bands import in_bands
+from turnaround.models.bands import in_bands
 
 BAND = 16  # rows; matches spread within a band in one round, and over its edge in the next
-LOYALTY = np.float32(0.95)  # a match found by chance must be better than this share of what is there: seams are fewer
+LOYALTY = np.float32(
+    0.95
+)  # a match found by chance must be better than this share of what is there: seams are fewer
 
 
 class Side(NamedTuple):
@@ -50,7 +54,8 @@ Matches = Int32[np.ndarray, "h w 2"]  # row and column in the source
 def search(
     target: Side, source: Side, terms: Terms, matches: Matches, *, rounds: int, reach: int, seed: int
 ) -> tuple[Matches, Float32[np.ndarray, "h w"]]:
-    """Better matches than those given, which must be candidates of the source, and how unlike each still is."""
+    """Better matches than those given, which must be candidates of the source, and how unlike each still
+    is."""
     found = np.array(matches, np.int32)
     unlike = np.full(target.there.shape, np.inf, np.float32)
     for count in range(rounds):
@@ -61,7 +66,8 @@ def search(
 
 
 def closest(target: Side, source: Side, terms: Terms) -> Matches:
-    """The most alike of all candidates by the guides alone, for each wanted pixel: exhaustive, for small pictures."""
+    """The most alike of all candidates by the guides alone, for each wanted pixel: exhaustive, for small
+    pictures."""
     candidates = np.argwhere(source.there).astype(np.int32)
     if not len(candidates):
         raise ValueError("the source has no pixel that may be copied")
@@ -118,8 +124,11 @@ def _chance(seed, y, x, k):  # pragma: no cover - compiled
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _sweep(target, source, terms, old, old_unlike, found, unlike, count, reach, seed, first, last):  # pragma: no cover - compiled
-    """One round: each wanted pixel tries what its neighbours found, and pixels by chance near its own match."""
+def _sweep(
+    target, source, terms, old, old_unlike, found, unlike, count, reach, seed, first, last
+):  # pragma: no cover - compiled
+    """One round: each wanted pixel tries what its neighbours found, and pixels by chance near its own
+    match."""
     height, width = target.there.shape
     rows, columns = source.there.shape
     step = 1 if count % 2 == 0 else -1

@@ -7,13 +7,16 @@ from functools import partial
 import numba
 import numpy as np
 from jaxtyping import Float32
-
-from models.bands import in_bands
-from models.exemplar.patchmatch import Matches, Side
+from turnaround.models.bands import in_bands
+from turnaround.models.exemplar.patchmatch import Matches, Side
 
 
 def vote(
-    target: Side, source: Side, matches: Matches, unlike: Float32[np.ndarray, "h w"], window: Float32[np.ndarray, "k k"]
+    target: Side,
+    source: Side,
+    matches: Matches,
+    unlike: Float32[np.ndarray, "h w"],
+    window: Float32[np.ndarray, "k k"],
 ) -> Float32[np.ndarray, "h w3"]:
     """The target's picture with its wanted pixels voted for anew.
 
@@ -28,7 +31,9 @@ def vote(
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _vote(wanted, there, picture, matches, unlike, window, scale, voted, first, last):  # pragma: no cover - compiled
+def _vote(
+    wanted, there, picture, matches, unlike, window, scale, voted, first, last
+):  # pragma: no cover - compiled
     width = wanted.shape[1]
     side = window.shape[0]
     r = side // 2
@@ -50,4 +55,8 @@ def _vote(wanted, there, picture, matches, unlike, window, scale, voted, first, 
                     red += weight * picture[v, 3 * u]
                     green += weight * picture[v, 3 * u + 1]
                     blue += weight * picture[v, 3 * u + 2]
-            voted[y, 3 * x], voted[y, 3 * x + 1], voted[y, 3 * x + 2] = red / total, green / total, blue / total
+            voted[y, 3 * x], voted[y, 3 * x + 1], voted[y, 3 * x + 2] = (
+                red / total,
+                green / total,
+                blue / total,
+            )

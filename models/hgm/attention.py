@@ -9,7 +9,10 @@ from torch import Tensor
 
 
 def attend(
-    query: Float[Tensor, "b h n c"], key: Float[Tensor, "b h m c"], value: Float[Tensor, "b h m c"], mask: Bool[Tensor, "..."] | None = None
+    query: Float[Tensor, "b h n c"],
+    key: Float[Tensor, "b h m c"],
+    value: Float[Tensor, "b h m c"],
+    mask: Bool[Tensor, "..."] | None = None,
 ) -> Float[Tensor, "b h n c"]:
     """softmax(query key' / sqrt(c)) value; keys where `mask` is False are left out.
 

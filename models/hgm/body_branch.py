@@ -1,7 +1,8 @@
 """The body branch: learnable tokens on the body's surface that attend to the picture (section 3.3).
 
-Tokens read the picture in two ways: by cross-attention to its patch features, with residual and normalisation (so that
-they learn with a single view, unlike the released code), and by the features of the pixel they project to.
+Tokens read the picture in two ways: by cross-attention to its patch features, with residual and normalisation
+(so that they learn with a single view, unlike the released code), and by the features of the pixel they
+project to.
 """
 
 from __future__ import annotations
@@ -12,12 +13,11 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-
-from models import precision
-from models.hgm.attention import attend
-from models.hgm.config import HGMConfig
-from models.hgm.inputs import HGMInput
-from models.hgm.surface import PARTS, BodySurface
+from turnaround.models import precision
+from turnaround.models.hgm.attention import attend
+from turnaround.models.hgm.config import HGMConfig
+from turnaround.models.hgm.inputs import HGMInput
+from turnaround.models.hgm.surface import PARTS, BodySurface
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,19 @@ class CrossAttention(nn.Module):
         self.out = nn.Linear(width, width)
         self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
 
-    def forward(self, tokens: Float[Tensor, "b n c"], patches: Float[Tensor, "b v p h w"]) -> Float[Tensor, "b n c"]:
+    def forward(
+        self, tokens: Float[Tensor, "b n c"], patches: Float[Tensor, "b v p h w"]
+    ) -> Float[Tensor, "b n c"]:
         """Every token reads every patch of every view."""
         b, v, _, h, w = patches.shape
         y, x = torch.meshgrid(torch.linspace(-1, 1, h), torch.linspace(-1, 1, w), indexing="ij")
         place = torch.stack([x, y], -1).to(patches).expand(b, v, h, w, 2)
         keys = torch.cat([self.norm_patch(patches.permute(0, 1, 3, 4, 2)), place], -1)
-        keys = (self.key_value(keys) + self.view[:v, None, None]).reshape(b, v * h * w, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+        keys = (
+            (self.key_value(keys) + self.view[:v, None, None])
+            .reshape(b, v * h * w, 2, self.heads, -1)
+            .permute(2, 0, 3, 1, 4)
+        )
         query = self.query(self.norm(tokens)).reshape(b, tokens.shape[1], self.heads, -1).transpose(1, 2)
         read = attend(query, keys[0], keys[1]).transpose(1, 2).reshape(tokens.shape)
         tokens = tokens + self.out(read)
@@ -72,11 +78,18 @@ class BodyBranch(nn.Module):
         read = channels + 4  # pixel-aligned features, colour and mask
         self.part_in = nn.Linear(read, width)
         self.part_tokens = nn.Parameter(torch.randn(PARTS, width) * 0.02)
-        self.parts = nn.TransformerEncoderLayer(width, config.heads, 2 * width, 0.0, "gelu", batch_first=True, norm_first=True)
-        self.mix = nn.Sequential(nn.Linear(2 * read + 2 * width + 13, 2 * width), nn.SiLU(), nn.Linear(2 * width, width), nn.SiLU())
+        self.parts = nn.TransformerEncoderLayer(
+            width, config.heads, 2 * width, 0.0, "gelu", batch_first=True, norm_first=True
+        )
+        self.mix = nn.Sequential(
+            nn.Linear(2 * read + 2 * width + 13, 2 * width), nn.SiLU(), nn.Linear(2 * width, width), nn.SiLU()
+        )
 
-    def forward(self, features: Float[Tensor, "b v c h w"], patches: Float[Tensor, "b v p q r"], inputs: HGMInput) -> BodyCode:
-        """Codes of all points; `features` may be coarser than the pictures, `patches` are the attended ones."""
+    def forward(
+        self, features: Float[Tensor, "b v c h w"], patches: Float[Tensor, "b v p q r"], inputs: HGMInput
+    ) -> BodyCode:
+        """Codes of all points; `features` may be coarser than the pictures, `patches` are the attended
+        ones."""
         read, seen = self._read(features, inputs)
         mirror = self.surface.mirror
         place = torch.cat([self.surface.rest.expand_as(inputs.points), inputs.points, inputs.normals], -1)
@@ -85,11 +98,23 @@ class BodyBranch(nn.Module):
         part_code, part_color, part_seen = self._parts(read, seen)
         own, mirrored = read[..., -4:-1], read[:, mirror][..., -4:-1]
         flags = torch.stack([seen, seen[:, mirror], part_seen], -1)
-        everything = [read, read[:, mirror], tokens, part_code, inputs.points, inputs.normals, part_color, flags, inputs.normals[..., 2:]]
+        everything = [
+            read,
+            read[:, mirror],
+            tokens,
+            part_code,
+            inputs.points,
+            inputs.normals,
+            part_color,
+            flags,
+            inputs.normals[..., 2:],
+        ]
         code = self.mix(torch.cat(everything, -1))
         return BodyCode(code, own, mirrored, part_color[..., :3], seen, seen[:, mirror], part_seen)
 
-    def _read(self, features: Tensor, inputs: HGMInput) -> tuple[Float[Tensor, "b n r"], Float[Tensor, "b n"]]:
+    def _read(
+        self, features: Tensor, inputs: HGMInput
+    ) -> tuple[Float[Tensor, "b n r"], Float[Tensor, "b n"]]:
         """Pixel-aligned features, colour and mask of every point, blended over the views that see it."""
         reads, weights = [], []
         for view in range(features.shape[1]):
@@ -97,7 +122,10 @@ class BodyBranch(nn.Module):
             p = (inputs.points @ R.transpose(1, 2) + t[:, None]) @ inputs.K[:, view].transpose(1, 2)
             grid = (p[..., :2] / p[..., 2:].clamp(min=0.1) / inputs.rgb.shape[-1] * 2 - 1)[:, :, None]
             picture = torch.cat([inputs.rgb[:, view], inputs.mask[:, view]], 1)
-            parts = [F.grid_sample(x, grid, align_corners=False)[..., 0].transpose(1, 2) for x in (features[:, view], picture)]
+            parts = [
+                F.grid_sample(x, grid, align_corners=False)[..., 0].transpose(1, 2)
+                for x in (features[:, view], picture)
+            ]
             reads.append(torch.cat(parts, -1))
             weights.append(inputs.visible[:, view] * parts[1][..., 3])
         stacked = torch.stack(weights) + 1e-3

@@ -1,4 +1,5 @@
-"""People for the Human Gaussian Model: views from disk, the world turned to the chosen input view, noisy bodies."""
+"""People for the Human Gaussian Model: views from disk, the world turned to the chosen input view, noisy
+bodies."""
 
 from __future__ import annotations
 
@@ -11,14 +12,13 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-from models.body import BodyModel
-from models.hgm.inputs import HGMInput, assemble, unpremultiply
-from models.hgm.noise import noisy_body
-from models.hgm.surface import BodySurface
-from pipeline.camera import canonical_camera, orbit_cameras
-from pipeline.rotation import axis_angle_to_matrix, matrix_to_axis_angle
-from pipeline.types import Body, Camera
+from turnaround.models.body.model import BodyModel
+from turnaround.models.hgm.inputs import HGMInput, assemble, unpremultiply
+from turnaround.models.hgm.noise import noisy_body
+from turnaround.models.hgm.surface import BodySurface
+from turnaround.pipeline.values.camera import canonical_camera, orbit_cameras
+from turnaround.pipeline.values.rotation import axis_angle_to_matrix, matrix_to_axis_angle
+from turnaround.pipeline.values.types import Body, Camera
 
 VIEWS = 12  # thirty degrees apart
 BACK = VIEWS // 2
@@ -41,17 +41,29 @@ class PeopleViews:
     """A folder of the "views" set: one .npz a person (see data/README of the generator)."""
 
     def __init__(
-        self, folder: Path, body_model: BodyModel, surface: BodySurface, *, limit: int | None = None, estimates: Path | None = None
-    ) -> None:  # fmt: skip
+        self,
+        folder: Path,
+        body_model: BodyModel,
+        surface: BodySurface,
+        *,
+        limit: int | None = None,
+        estimates: Path | None = None,
+    ) -> None:
         self.files = sorted(Path(folder).glob("*.npz"))[:limit]
         if not self.files:
-            raise FileNotFoundError(f"no people in {folder}: make them with `turnaround data people --kind views --out {folder}`")
+            raise FileNotFoundError(
+                f"no people in {folder}: make them with `turnaround data people --kind views --out {folder}`"
+            )
         self.body_model, self.surface, self.estimates = body_model, surface, estimates
-        missing = [file.name for file in self.files if estimates is not None and not (estimates / file.name).is_file()]
+        missing = [
+            file.name
+            for file in self.files
+            if estimates is not None and not (estimates / file.name).is_file()
+        ]
         if missing:
             raise FileNotFoundError(
                 f"{estimates} lacks {len(missing)} estimates, the first {missing[0]}: make them with "
-                f"`python -m models.hgm.estimates --data {folder} --out {estimates}`"
+                f"`python -m turnaround.models.hgm.estimates --data {folder} --out {estimates}`"
             )
 
     def __len__(self) -> int:
@@ -62,17 +74,25 @@ class PeopleViews:
         return _read(self.files[index])
 
     def example(
-        self, index: int, rng: np.random.Generator, *, turn: int, inputs: int, supervised: list[int], noise: float, with_body: bool,
+        self,
+        index: int,
+        rng: np.random.Generator,
+        *,
+        turn: int,
+        inputs: int,
+        supervised: list[int],
+        noise: float,
+        with_body: bool,
         back: Float[Tensor, "s s 4"] | None = None,
-    ) -> Example:  # fmt: skip
+    ) -> Example:
         """One person seen from stored view `turn` as the input.
 
         Args:
             turn: index of the stored view that becomes azimuth 0.
             inputs: 1 (front) or 2 (front and back).
             supervised: azimuths, in steps of 30 degrees from the input.
-            noise: of the body, see `noisy_body`; with `estimates`, most bodies are a blend of the true and the estimated one.
-            with_body: whether the model is given a body at all.
+            noise: of the body, see `noisy_body`; with `estimates`, most bodies are a blend of the true and
+            the estimated one. with_body: whether the model is given a body at all.
             back: replaces the true back view: RGB over white, and mask.
         """
         arrays = self.person(index)
@@ -85,14 +105,18 @@ class PeopleViews:
         if with_body:
             vertices = self._vertices(index, turn, turned_body(arrays, turn, self.body_model), rng, noise)
         cameras = [canonical_camera(size), orbit_cameras([180.0], size)[0]][:inputs]
-        colors = torch.stack([unpremultiply(i.permute(2, 0, 1), m[None]) for i, m in zip(rgb, mask, strict=True)])
+        colors = torch.stack(
+            [unpremultiply(i.permute(2, 0, 1), m[None]) for i, m in zip(rgb, mask, strict=True)]
+        )
         given = assemble(colors, mask[:, None], cameras, vertices, self.body_model, self.surface)
         truth, truth_mask = self._pictures(arrays, [(turn + k) % VIEWS for k in supervised])
         depth = torch.from_numpy(arrays["depth"][[(turn + k) % VIEWS for k in chosen]].astype(np.float32))
         return Example(given, orbit_cameras([30.0 * k for k in supervised], size), truth, truth_mask, depth)
 
     @torch.no_grad()
-    def _vertices(self, index: int, turn: int, true: Body, rng: np.random.Generator, noise: float) -> Float[Tensor, "n 3"]:
+    def _vertices(
+        self, index: int, turn: int, true: Body, rng: np.random.Generator, noise: float
+    ) -> Float[Tensor, "n 3"]:
         """Posed vertices with the error of an estimate, or with plain noise."""
         if self.estimates is None or rng.random() < PLAIN_NOISE:
             return self.body_model(noisy_body(true, rng, noise)).vertices
@@ -104,13 +128,19 @@ class PeopleViews:
 
     @staticmethod
     def _pictures(arrays: dict[str, np.ndarray], views: list[int]) -> tuple[Tensor, Tensor]:
-        return torch.from_numpy(arrays["rgb"][views]).float() / 255, torch.from_numpy(arrays["mask"][views]).float() / 255
+        return torch.from_numpy(arrays["rgb"][views]).float() / 255, torch.from_numpy(
+            arrays["mask"][views]
+        ).float() / 255
 
 
 @lru_cache(maxsize=700)
 def _read(file: Path) -> dict[str, np.ndarray]:
     with np.load(file, allow_pickle=False) as opened:
-        return {name: opened[name] for name in opened.files if name in ("rgb", "mask", "depth") or name.startswith("body_")}
+        return {
+            name: opened[name]
+            for name in opened.files
+            if name in ("rgb", "mask", "depth") or name.startswith("body_")
+        }
 
 
 def turned_body(arrays: dict[str, np.ndarray], turn: int, body_model: BodyModel) -> Body:
@@ -118,7 +148,12 @@ def turned_body(arrays: dict[str, np.ndarray], turn: int, body_model: BodyModel)
 
     The pelvis is at J_0(betas) + transl, so turning the world moves transl by more than a rotation.
     """
-    body = Body(**{f.name: torch.from_numpy(arrays[f"body_{f.name}"].astype(np.float32)) for f in dataclasses.fields(Body)})
+    body = Body(
+        **{
+            f.name: torch.from_numpy(arrays[f"body_{f.name}"].astype(np.float32))
+            for f in dataclasses.fields(Body)
+        }
+    )
     if turn % VIEWS == 0:
         return body
     # both cameras are rigid: x_camera = T_turn x_old = T_0 x_new, and T_0 has no rotation
@@ -127,7 +162,9 @@ def turned_body(arrays: dict[str, np.ndarray], turn: int, body_model: BodyModel)
     T_new_old = torch.linalg.inv(T_0) @ T_turn
     R, t = T_new_old[:3, :3], T_new_old[:3, 3]
     with torch.no_grad():
-        rest = body_model.joint_template[0] + body_model.joint_shapedirs[0] @ torch.cat([body.betas, body.expression])
+        rest = body_model.joint_template[0] + body_model.joint_shapedirs[0] @ torch.cat(
+            [body.betas, body.expression]
+        )
     return dataclasses.replace(
         body,
         global_orient=matrix_to_axis_angle(R @ axis_angle_to_matrix(body.global_orient)),

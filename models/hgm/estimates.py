@@ -1,7 +1,9 @@
-"""Bodies as estimation leaves them, for training the Human Gaussian Model: the estimator's answers on the people's own views.
+"""Bodies as estimation leaves them, for training the Human Gaussian Model: the estimator's answers on the
+people's own views.
 
-`python -m models.hgm.estimates --data VIEWS --out FOLDER` writes one .npz a person: the SMPL-X fields of the estimate from
-each input view that training uses, in the world of that view. The estimator must not have been trained on these people.
+`python -m turnaround.models.hgm.estimates --data VIEWS --out FOLDER` writes one .npz a person: the SMPL-X
+fields of the estimate from each input view that training uses, in the world of that view. The estimator must
+not have been trained on these people.
 """
 
 from __future__ import annotations
@@ -14,15 +16,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-
-from models.body import BodyModel
-from models.estimator.crop import cut, mask_window
-from models.estimator.kinematics import to_local
-from models.estimator.model import BodyEstimator
-from models.estimator.polish import polish
-from models.estimator.predict import load_estimator
-from pipeline.rotation import matrix_to_axis_angle
-from pipeline.types import Body
+from turnaround.models.body.model import BodyModel
+from turnaround.models.estimator.crop import cut, mask_window
+from turnaround.models.estimator.kinematics import to_local
+from turnaround.models.estimator.model import BodyEstimator
+from turnaround.models.estimator.polish import polish
+from turnaround.models.estimator.predict import load_estimator
+from turnaround.pipeline.values.rotation import matrix_to_axis_angle
+from turnaround.pipeline.values.types import Body
 
 log = logging.getLogger(__name__)
 
@@ -30,29 +31,43 @@ TURNS = (0, 1, 11)  # stored views that training takes as the input
 
 
 @torch.no_grad()
-def estimate_views(network: BodyEstimator, model: BodyModel, rgb: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
+def estimate_views(
+    network: BodyEstimator, model: BodyModel, rgb: np.ndarray, mask: np.ndarray
+) -> dict[str, np.ndarray]:
     """Estimates from n pictures over white, (n, s, s, 3) and (n, s, s) u8 -> Body fields, (n, ...)."""
-    pixels = torch.cat([torch.from_numpy(rgb).float().movedim(-1, 1), torch.from_numpy(mask).float()[:, None]], 1) / 255
+    pixels = (
+        torch.cat([torch.from_numpy(rgb).float().movedim(-1, 1), torch.from_numpy(mask).float()[:, None]], 1)
+        / 255
+    )
     window = mask_window(pixels[:, 3])
     shifted = cut(torch.cat([pixels[:, :3] - 1, pixels[:, 3:]], 1), window)
-    found = polish(network.skeleton, network(torch.cat([shifted[:, :3] + 1, shifted[:, 3:]], 1), window), window)
+    found = polish(
+        network.skeleton, network(torch.cat([shifted[:, :3] + 1, shifted[:, 3:]], 1), window), window
+    )
     pose = matrix_to_axis_angle(to_local(found.rotations))
     rest = model.joint_template[0] + torch.einsum("jk,nk->nj", model.joint_shapedirs[0, :, :10], found.betas)
     count = len(rgb)
     neutral = Body.neutral()
     values = {
-        field.name: getattr(neutral, field.name).expand(count, *getattr(neutral, field.name).shape) for field in dataclasses.fields(Body)
+        field.name: getattr(neutral, field.name).expand(count, *getattr(neutral, field.name).shape)
+        for field in dataclasses.fields(Body)
     }
     values |= {
-        "betas": found.betas, "global_orient": pose[:, 0], "body_pose": pose[:, 1:], "transl": found.pelvis - rest,
-        "left_hand_pose": network.hands[0].expand(count, -1, -1), "right_hand_pose": network.hands[1].expand(count, -1, -1),
-    }  # fmt: skip
+        "betas": found.betas,
+        "global_orient": pose[:, 0],
+        "body_pose": pose[:, 1:],
+        "transl": found.pelvis - rest,
+        "left_hand_pose": network.hands[0].expand(count, -1, -1),
+        "right_hand_pose": network.hands[1].expand(count, -1, -1),
+    }
     return {name: value.numpy().astype(np.float32) for name, value in values.items()}
 
 
 def main(argv: list[str] | None = None) -> None:
     """Command line; people whose file exists are kept."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True, help="views set")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--estimator", default="estimator", help="weight name or file")
@@ -64,7 +79,10 @@ def main(argv: list[str] | None = None) -> None:
     network = load_estimator(options.estimator)
     files = sorted(options.data.glob("*.npz"))
     if not files:
-        raise FileNotFoundError(f"no people in {options.data}: make them with `turnaround data people --kind views --out {options.data}`")
+        raise FileNotFoundError(
+            f"no people in {options.data}: make them with `turnaround data people --kind views --out "
+            f"{options.data}`"
+        )
     options.out.mkdir(parents=True, exist_ok=True)
     todo = [file for file in files if not (options.out / file.name).exists()]
     for file in todo:

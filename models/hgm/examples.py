@@ -1,4 +1,5 @@
-"""Batches for the Human Gaussian Model: people at random, and second views with the faults that back views have in use."""
+"""Batches for the Human Gaussian Model: people at random, and second views with the faults that back views
+have in use."""
 
 from __future__ import annotations
 
@@ -13,10 +14,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from scipy.ndimage import binary_fill_holes
 from torch import Tensor
-
-from models.hgm.dataset import BACK, VIEWS, Example, PeopleViews
-from models.hgm.losses import Supervised
-from pipeline.camera import canonical_camera, orbit_cameras
+from turnaround.models.hgm.dataset import BACK, VIEWS, Example, PeopleViews
+from turnaround.models.hgm.losses import Supervised
+from turnaround.pipeline.values.camera import canonical_camera, orbit_cameras
 
 NO_BODY = 0.12  # share of examples without a body, so that the pixels alone learn depth too
 INK = 0.03  # a pixel that differs from white by this much belongs to the person
@@ -31,18 +31,24 @@ class BackConfig:
 
 
 class BackViews:
-    """A folder of coarse or refined back views made by `models.back_view.pairs`, one u8 (s, s, 4) .npy a person.
+    """A folder of coarse or refined back views made by `models.back_view.pairs`, one u8 (s, s, 4) .npy a
+    person.
 
-    RGB over white and mask. Files (s, s, 3), as earlier versions wrote them, are taken with the mask that shows in them.
+    RGB over white and mask. Files (s, s, 3), as earlier versions wrote them, are taken with the mask that
+    shows in them.
     """
 
     def __init__(self, folder: Path) -> None:
         self.files = {file.stem: file for file in folder.glob("*.npy")}
         if not self.files:
-            raise FileNotFoundError(f"no back views in {folder}: make them with `python -m models.back_view.pairs --out {folder}`")
+            raise FileNotFoundError(
+                f"no back views in {folder}: make them with `python -m turnaround.models.back_view.pairs "
+                f"--out {folder}`"
+            )
 
     def find(self, person: str, size: int) -> Float[Tensor, "s s 4"] | None:
-        """The back view of a person by file name, seen from behind stored view 0; None where there is none."""
+        """The back view of a person by file name, seen from behind stored view 0; None where there is
+        none."""
         if person not in self.files:
             return None
         pixels = np.load(self.files[person])
@@ -58,10 +64,18 @@ def visible_mask(picture: Float[Tensor, "s s 3"]) -> Float[Tensor, "s s"]:
 
 
 def batches(
-    people: PeopleViews, views: int, batch: int, supervised: int, noise: float, *, backs: BackViews | None = None,
-    back: BackConfig | None = None, geometry: bool = False,
-) -> Callable[[int, np.random.Generator], list[Example]]:  # fmt: skip
-    """Random people, input views within 30 degrees of the front, always one of the back views among the supervised.
+    people: PeopleViews,
+    views: int,
+    batch: int,
+    supervised: int,
+    noise: float,
+    *,
+    backs: BackViews | None = None,
+    back: BackConfig | None = None,
+    geometry: bool = False,
+) -> Callable[[int, np.random.Generator], list[Example]]:
+    """Random people, input views within 30 degrees of the front, always one of the back views among the
+    supervised.
 
     Args:
         people: to draw from.
@@ -86,18 +100,30 @@ def batches(
             turn, given = second_view(people, index, turn, rng, backs, back)
         chosen = [rear, *map(int, others)]
         example = people.example(
-            index, rng, turn=turn, inputs=views, supervised=chosen, noise=float(noise * rng.random()),
-            with_body=bool(rng.random() > NO_BODY), back=given,
-        )  # fmt: skip
+            index,
+            rng,
+            turn=turn,
+            inputs=views,
+            supervised=chosen,
+            noise=float(noise * rng.random()),
+            with_body=bool(rng.random() > NO_BODY),
+            back=given,
+        )
         return with_geometry(example, people.files[index], turn, chosen) if geometry else example
 
     return make
 
 
 def second_view(
-    people: PeopleViews, index: int, turn: int, rng: np.random.Generator, backs: BackViews | None, config: BackConfig
+    people: PeopleViews,
+    index: int,
+    turn: int,
+    rng: np.random.Generator,
+    backs: BackViews | None,
+    config: BackConfig,
 ) -> tuple[int, Float[Tensor, "s s 4"] | None]:
-    """Which stored view is the first one (stored back views belong to view 0), and the second one; None: the true one."""
+    """Which stored view is the first one (stored back views belong to view 0), and the second one; None: the
+    true one."""
     draw, share = rng.random(2)
     if backs is not None and draw < config.stored:
         found = backs.find(people.files[index].stem, people.person(index)["rgb"].shape[1])
@@ -107,14 +133,18 @@ def second_view(
 
 
 def degraded_back(arrays: dict[str, np.ndarray], turn: int, rng: np.random.Generator) -> Tensor:
-    """The true back view with the faults of a refined one: blurred, shifted, tinted, its outline grown or shrunk."""
+    """The true back view with the faults of a refined one: blurred, shifted, tinted, its outline grown or
+    shrunk."""
     view = (turn + BACK) % VIEWS
     rgb, mask = (torch.from_numpy(arrays[name][view]).float() / 255 for name in ("rgb", "mask"))
     picture = torch.cat([rgb, mask[..., None]], -1).permute(2, 0, 1)[None]
     size = picture.shape[-1]
     small = int(size / rng.uniform(1.5, 6))
     picture = F.interpolate(
-        F.interpolate(picture, size=(small, small), mode="area"), size=(size, size), mode="bilinear", align_corners=False
+        F.interpolate(picture, size=(small, small), mode="area"),
+        size=(size, size),
+        mode="bilinear",
+        align_corners=False,
     )
     picture = torch.roll(picture, tuple(int(d) for d in rng.integers(-3, 4, 2)), (2, 3))
     tint = torch.tensor(rng.normal(1, 0.04, 3), dtype=torch.float32)[:, None, None]
@@ -124,11 +154,14 @@ def degraded_back(arrays: dict[str, np.ndarray], turn: int, rng: np.random.Gener
 
 
 def with_geometry(example: Example, file: Path, turn: int, supervised: list[int]) -> Supervised:
-    """The example with normals (in its world) and depth of its supervised views, read from the person's file."""
+    """The example with normals (in its world) and depth of its supervised views, read from the person's
+    file."""
     chosen = [(turn + k) % VIEWS for k in supervised]
     with np.load(file, allow_pickle=False) as person:
         if "normal" not in person.files:
-            raise ValueError(f"{file} has no normals, which loss.normal and loss.view_depth need; leave them at 0")
+            raise ValueError(
+                f"{file} has no normals, which loss.normal and loss.view_depth need; leave them at 0"
+            )
         normal = torch.from_numpy(person["normal"][chosen]).float() / 127
         depth = torch.from_numpy(person["depth"][chosen].astype(np.float32))
     # both cameras are rigid: x_camera = R_turn x_stored = R_0 x_example

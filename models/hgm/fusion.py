@@ -1,7 +1,7 @@
 """The fusion transformer: self-attention in which every token is a Gaussian (section 3.3).
 
-Where there are too many for full attention they attend in windows of neighbours along a space-filling curve; every
-second layer shifts the windows by half, so that information crosses their borders.
+Where there are too many for full attention they attend in windows of neighbours along a space-filling curve;
+every second layer shifts the windows by half, so that information crosses their borders.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-
-from models.hgm.attention import attend
+from turnaround.models.hgm.attention import attend
 
 CELL = 0.02  # metres, the finest step of the curve
 
@@ -42,7 +41,9 @@ class WindowAttention(nn.Module):
         front = self.shift
         back = -(n + front) % self.window
         padded = F.pad(self.norm(x), (0, 0, front, back))
-        real = F.pad(torch.ones(n, dtype=torch.bool, device=x.device), (front, back)).reshape(-1, 1, 1, self.window)
+        real = F.pad(torch.ones(n, dtype=torch.bool, device=x.device), (front, back)).reshape(
+            -1, 1, 1, self.window
+        )
         qkv = self.qkv(padded).reshape(-1, self.window, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
         # a window of nothing but padding attends to itself, its result is dropped
         mask = real | ~real.any(-1, keepdim=True)
@@ -56,7 +57,9 @@ class FusionTransformer(nn.Module):
 
     def __init__(self, width: int, heads: int, layers: int, window: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(WindowAttention(width, heads, window, shift=bool(i % 2)) for i in range(layers))
+        self.layers = nn.ModuleList(
+            WindowAttention(width, heads, window, shift=bool(i % 2)) for i in range(layers)
+        )
 
     def forward(self, tokens: Float[Tensor, "n c"], centres: Float[Tensor, "n 3"]) -> Float[Tensor, "n c"]:
         """Does not depend on the order of the Gaussians (up to ties within a cell of the curve)."""

@@ -6,10 +6,9 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
-
-from models.hgm.body_branch import BodyCode
-from pipeline.rotation import matrix_to_quat, quat_multiply
-from pipeline.types import Gaussians
+from turnaround.models.hgm.body_branch import BodyCode
+from turnaround.pipeline.values.rotation import matrix_to_quat, quat_multiply
+from turnaround.pipeline.values.types import Gaussians
 
 IMAGE_CHANNELS = 14
 BODY_CHANNELS = 18
@@ -33,9 +32,13 @@ def ray_depth(raw: Float[Tensor, "n 14"], base: Float[Tensor, " n"]) -> Float[Te
 
 
 def ray_gaussians(
-    raw: Float[Tensor, "n 14"], base: Float[Tensor, " n"], centre: Float[Tensor, "n 3"], ray: Float[Tensor, "n 3"],
-    color: Float[Tensor, "n 3"], footprint: float,
-) -> Gaussians:  # fmt: skip
+    raw: Float[Tensor, "n 14"],
+    base: Float[Tensor, " n"],
+    centre: Float[Tensor, "n 3"],
+    ray: Float[Tensor, "n 3"],
+    color: Float[Tensor, "n 3"],
+    footprint: float,
+) -> Gaussians:
     """A Gaussian a pixel: on the pixel's ray, in the pixel's colour.
 
     Args:
@@ -59,14 +62,21 @@ def ray_gaussians(
 def normal_frames(normals: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3 3"]:
     """Rotations whose third axis is the normal."""
     up = torch.where(
-        normals[:, 1:2].abs() > 0.95, torch.tensor([1.0, 0, 0], device=normals.device), torch.tensor([0, 1.0, 0], device=normals.device)
+        normals[:, 1:2].abs() > 0.95,
+        torch.tensor([1.0, 0, 0], device=normals.device),
+        torch.tensor([0, 1.0, 0], device=normals.device),
     )
     x = F.normalize(torch.cross(up, normals, dim=-1), dim=-1)
     return torch.stack([x, torch.cross(normals, x, dim=-1), normals], -1)
 
 
 def body_gaussians(
-    raw: Float[Tensor, "n 18"], points: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"], code: BodyCode, person: int, spacing: float
+    raw: Float[Tensor, "n 18"],
+    points: Float[Tensor, "n 3"],
+    normals: Float[Tensor, "n 3"],
+    code: BodyCode,
+    person: int,
+    spacing: float,
 ) -> Gaussians:
     """Discs on the body's surface that may leave it by 8 cm.
 
@@ -75,14 +85,19 @@ def body_gaussians(
     """
     frames = normal_frames(normals)
     seen, mirror_seen, part_seen = code.seen[person], code.mirror_seen[person], code.part_seen[person]
-    candidates = torch.stack([code.own[person], code.mirrored[person], code.part[person], torch.sigmoid(raw[:, 7:10])], 1)
-    prior = torch.stack([3 * seen, 3 * (1 - seen) * mirror_seen, 1.5 * (1 - seen) * part_seen, torch.zeros_like(seen)], 1)
+    candidates = torch.stack(
+        [code.own[person], code.mirrored[person], code.part[person], torch.sigmoid(raw[:, 7:10])], 1
+    )
+    prior = torch.stack(
+        [3 * seen, 3 * (1 - seen) * mirror_seen, 1.5 * (1 - seen) * part_seen, torch.zeros_like(seen)], 1
+    )
     share = torch.softmax(raw[:, 10:14] + prior, -1)
     turn = torch.cat([1 + raw[:, 14:15].clamp(min=-0.9), raw[:, 15:18]], -1)
     return Gaussians(
         means=points + (frames @ (0.08 * torch.tanh(raw[:, :3]))[..., None])[..., 0],
         quats=F.normalize(quat_multiply(matrix_to_quat(frames), turn), dim=-1),
-        scales=torch.exp(raw[:, 3:6].clamp(-3, 2)) * torch.tensor([spacing, spacing, 0.5 * spacing], device=raw.device),
+        scales=torch.exp(raw[:, 3:6].clamp(-3, 2))
+        * torch.tensor([spacing, spacing, 0.5 * spacing], device=raw.device),
         opacities=torch.sigmoid(raw[:, 6] + 1.0),
         colors=(share[..., None] * candidates).sum(1),
     )

@@ -10,14 +10,13 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
-
-from models.body import BodyModel
-from models.hgm.surface import BodySurface
-from models.silhouette import vertex_normals
-from models.zbuffer import rasterize_mesh
-from pipeline.camera import project, resize
-from pipeline.record import TensorRecord
-from pipeline.types import Body, Camera, View
+from turnaround.models.body.model import BodyModel
+from turnaround.models.hgm.surface import BodySurface
+from turnaround.models.mesh.silhouette import vertex_normals
+from turnaround.models.mesh.zbuffer import rasterize_mesh
+from turnaround.pipeline.values.camera import project, resize
+from turnaround.pipeline.values.record import TensorRecord
+from turnaround.pipeline.values.types import Body, Camera, View
 
 OCCLUSION = 0.02  # metres behind the visible surface at which a point counts as hidden
 
@@ -31,7 +30,9 @@ class HGMInput(TensorRecord):
     K: Float[Tensor, "b v 3 3"]  # at s pixels
     T_camera_world: Float[Tensor, "b v 4 4"]
     has_body: Bool[Tensor, " b"]
-    maps: Float[Tensor, "b v 5 h h"]  # body: depth (filled outside), coverage, normal in the camera frame; h = s / 2
+    maps: Float[
+        Tensor, "b v 5 h h"
+    ]  # body: depth (filled outside), coverage, normal in the camera frame; h = s / 2
     points: Float[Tensor, "b n 3"]  # on the body's surface, world
     normals: Float[Tensor, "b n 3"]
     visible: Float[Tensor, "b v n"]
@@ -44,10 +45,14 @@ class HGMInput(TensorRecord):
 
 def stack(inputs: list[HGMInput]) -> HGMInput:
     """People of the same sizes as one batch."""
-    return HGMInput(**{name: torch.cat([getattr(i, name) for i in inputs]) for name in HGMInput.__dataclass_fields__})
+    return HGMInput(
+        **{name: torch.cat([getattr(i, name) for i in inputs]) for name in HGMInput.__dataclass_fields__}
+    )
 
 
-def prepare(views: list[View], body: Body | None, body_model: BodyModel, surface: BodySurface, size: int) -> HGMInput:
+def prepare(
+    views: list[View], body: Body | None, body_model: BodyModel, surface: BodySurface, size: int
+) -> HGMInput:
     """Inputs of one person at `size` pixels; no gradient flows to the body."""
     images, masks, cameras = [], [], []
     for view in views:
@@ -64,29 +69,53 @@ def prepare(views: list[View], body: Body | None, body_model: BodyModel, surface
 
 
 def assemble(
-    rgb: Float[Tensor, "v 3 s s"], mask: Float[Tensor, "v 1 s s"], cameras: list[Camera], vertices: Float[Tensor, "n 3"] | None,
-    body_model: BodyModel, surface: BodySurface,
-) -> HGMInput:  # fmt: skip
+    rgb: Float[Tensor, "v 3 s s"],
+    mask: Float[Tensor, "v 1 s s"],
+    cameras: list[Camera],
+    vertices: Float[Tensor, "n 3"] | None,
+    body_model: BodyModel,
+    surface: BodySurface,
+) -> HGMInput:
     """Inputs of one person from pictures that are ready and posed vertices (None: no body)."""
     count, size = len(surface.faces), rgb.shape[-1]
     if vertices is None:
-        maps, visible = rgb.new_zeros(len(cameras), 5, size // 2, size // 2), rgb.new_zeros(len(cameras), count)
+        maps, visible = (
+            rgb.new_zeros(len(cameras), 5, size // 2, size // 2),
+            rgb.new_zeros(len(cameras), count),
+        )
         points = normals = rgb.new_zeros(count, 3)
     else:
         vertex_normal = vertex_normals(vertices, body_model.skin_faces)
         points = surface.points(vertices[None])[0]
         normals = F.normalize(surface.points(vertex_normal[None])[0], dim=-1)
-        pairs = [body_maps(vertices, vertex_normal, points, normals, body_model, resize(camera, size // 2)) for camera in cameras]
+        pairs = [
+            body_maps(vertices, vertex_normal, points, normals, body_model, resize(camera, size // 2))
+            for camera in cameras
+        ]
         maps, visible = (torch.stack(parts) for parts in zip(*pairs, strict=True))
     K, T = torch.stack([c.K for c in cameras]), torch.stack([c.T_camera_world for c in cameras])
     has_body = torch.tensor([vertices is not None])
-    return HGMInput(rgb[None], mask[None], K[None], T[None], has_body, maps[None], points[None], normals[None], visible[None])
+    return HGMInput(
+        rgb[None],
+        mask[None],
+        K[None],
+        T[None],
+        has_body,
+        maps[None],
+        points[None],
+        normals[None],
+        visible[None],
+    )
 
 
 def body_maps(
-    vertices: Float[Tensor, "v 3"], vertex_normal: Float[Tensor, "v 3"], points: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"],
-    body_model: BodyModel, camera: Camera,
-) -> tuple[Float[Tensor, "5 h h"], Float[Tensor, " n"]]:  # fmt: skip
+    vertices: Float[Tensor, "v 3"],
+    vertex_normal: Float[Tensor, "v 3"],
+    points: Float[Tensor, "n 3"],
+    normals: Float[Tensor, "n 3"],
+    body_model: BodyModel,
+    camera: Camera,
+) -> tuple[Float[Tensor, "5 h h"], Float[Tensor, " n"]]:
     """Depth, coverage and normal maps of the body, and which surface points the camera sees."""
     pixels, depth = project(vertices, camera)
     uvz = torch.cat([pixels, depth[:, None]], 1).numpy().astype(np.float32)
@@ -101,7 +130,9 @@ def body_maps(
     return torch.from_numpy(stacked.astype(np.float32)), _visible(points, normals, zbuffer, covered, camera)
 
 
-def _visible(points: Tensor, normals: Tensor, zbuffer: np.ndarray, covered: np.ndarray, camera: Camera) -> Float[Tensor, " n"]:
+def _visible(
+    points: Tensor, normals: Tensor, zbuffer: np.ndarray, covered: np.ndarray, camera: Camera
+) -> Float[Tensor, " n"]:
     pixels, depth = project(points, camera)
     x = pixels[:, 0].long().clamp(0, camera.width - 1)
     y = pixels[:, 1].long().clamp(0, camera.height - 1)
@@ -129,5 +160,7 @@ def unpremultiply(image: Float[Tensor, "3 s s"], mask: Float[Tensor, "1 s s"]) -
 def _resized(view: View, size: int) -> tuple[Tensor, Tensor]:
     stacked = torch.cat([view.image, view.mask[..., None]], -1).permute(2, 0, 1)[None]
     if stacked.shape[-1] != size:
-        stacked = F.interpolate(stacked, size=(size, size), mode="area" if stacked.shape[-1] % size == 0 else "bilinear")
+        stacked = F.interpolate(
+            stacked, size=(size, size), mode="area" if stacked.shape[-1] % size == 0 else "bilinear"
+        )
     return stacked[0, :3], stacked[0, 3:]

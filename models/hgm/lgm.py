@@ -24,28 +24,45 @@ class LGMReport:
 
 
 def load_lgm(model: nn.Module, file: Path) -> LGMReport:
-    """Fill `unet.*` and `conv.*` of a paper-size HGM from LGM's safetensors file (model_fp16_fixrot.safetensors); in place.
+    """Fill `unet.*` and `conv.*` of a paper-size HGM from LGM's safetensors file
+    (model_fp16_fixrot.safetensors); in place.
 
-    All of them or none: the shapes are compared before the first tensor is written. Layers outside of the image branch
-    (tokens, attention to patches, volume, fusion, view embedding) keep their values and are listed in the report.
+    All of them or none: the shapes are compared before the first tensor is written. Layers outside of the
+    image branch (tokens, attention to patches, volume, fusion, view embedding) keep their values and are
+    listed in the report.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the file's tensors and the image branch's differ in names or shapes; lists the first of them.
+        ValueError: the file's tensors and the image branch's differ in names or shapes; lists the first of
+        them.
     """
     if not Path(file).is_file():
-        raise FileNotFoundError(f"LGM's weights {file} do not exist: download model_fp16_fixrot.safetensors of ashawkey/LGM from the hub")
+        raise FileNotFoundError(
+            f"LGM's weights {file} do not exist: download model_fp16_fixrot.safetensors of ashawkey/LGM from "
+            f"the hub"
+        )
     own = model.state_dict(keep_vars=True)
     wanted = {name: tensor for name, tensor in own.items() if name.startswith(PARTS)}
     with safe_open(str(file), framework="pt") as opened:
-        found = {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys() if name.startswith(PARTS)}  # noqa: SIM118
+        found = {
+            name: tuple(opened.get_slice(name).get_shape())
+            for name in opened.keys()
+            if name.startswith(PARTS)
+        }
         _compare(found, {name: tuple(tensor.shape) for name, tensor in wanted.items()}, file)
         for name, tensor in wanted.items():
             tensor.data.copy_(opened.get_tensor(name))
     report = LGMReport(
-        tuple(sorted(wanted)), tuple(sorted(set(own) - set(wanted) - _buffers(model))), sum(t.numel() for t in wanted.values())
+        tuple(sorted(wanted)),
+        tuple(sorted(set(own) - set(wanted) - _buffers(model))),
+        sum(t.numel() for t in wanted.values()),
     )
-    log.info("LGM: %d tensors, %.1f M parameters; %d tensors stay as initialised", len(wanted), report.parameters / 1e6, len(report.fresh))
+    log.info(
+        "LGM: %d tensors, %.1f M parameters; %d tensors stay as initialised",
+        len(wanted),
+        report.parameters / 1e6,
+        len(report.fresh),
+    )
     return report
 
 
@@ -58,9 +75,16 @@ def _compare(found: dict[str, tuple[int, ...]], wanted: dict[str, tuple[int, ...
     if found == wanted:
         return
     missing, unknown = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
-    faults = [f"{n} is {found[n]}, expected {wanted[n]}" for n in sorted(set(found) & set(wanted)) if found[n] != wanted[n]][:3]
+    faults = [
+        f"{n} is {found[n]}, expected {wanted[n]}"
+        for n in sorted(set(found) & set(wanted))
+        if found[n] != wanted[n]
+    ][:3]
     if unknown:
         faults.insert(0, f"{len(unknown)} tensors are unknown, e.g. {unknown[0]}")
     if missing:
         faults.insert(0, f"{len(missing)} tensors are missing, e.g. {missing[0]}")
-    raise ValueError(f"{file} is not LGM 'big' for this model: {'; '.join(faults)}; use hgm_config('paper'). Nothing was loaded")
+    raise ValueError(
+        f"{file} is not LGM 'big' for this model: {'; '.join(faults)}; use hgm_config('paper'). Nothing was "
+        f"loaded"
+    )

@@ -1,4 +1,5 @@
-"""Losses of the Human Gaussian Model: pictures, masks and structure of up to three renders, depth, normals (equation 6)."""
+"""Losses of the Human Gaussian Model: pictures, masks and structure of up to three renders, depth, normals
+(equation 6)."""
 
 from __future__ import annotations
 
@@ -13,26 +14,28 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
-
-from models.hgm.dataset import Example
-from models.hgm.model import HGMOutput
-from models.hgm.perceptual import NoPerceptualLoss, Structure, lpips_vgg
-from models.splat import Render, rasterize
-from models.splat.rasterize import Output
-from pipeline.types import Camera, Gaussians
+from turnaround.models.hgm.dataset import Example
+from turnaround.models.hgm.model import HGMOutput
+from turnaround.models.hgm.perceptual import NoPerceptualLoss, Structure, lpips_vgg
+from turnaround.models.splat import Render, rasterize
+from turnaround.models.splat.rasterize import Output
+from turnaround.pipeline.values.types import Camera, Gaussians
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class LossConfig:
-    """What counts how much. The paper: rgb, mask and structure (LPIPS) 1, three renders of all views, no depth."""
+    """What counts how much. The paper: rgb, mask and structure (LPIPS) 1, three renders of all views, no
+    depth."""
 
     rgb: float = 1.0  # mean squared error of colours over white
     mask: float = 0.5  # mean squared error of alpha
     structure_weight: float = 0.05
     structure: Literal["box_ssim", "lpips"] = "box_ssim"  # 1 - SSIM with a box window | LPIPS-VGG
-    structure_instead: Literal["box_ssim", "none"] = "box_ssim"  # what stands in where LPIPS's weights are missing; none: an error
+    structure_instead: Literal["box_ssim", "none"] = (
+        "box_ssim"  # what stands in where LPIPS's weights are missing; none: an error
+    )
     structure_size: int = 0  # pixels at which LPIPS compares, 256 in the released code; 0 = as rendered
     vgg: str = ""  # file of VGG16's weights; empty: torch's hub cache
     merged: float = 1.0  # weight of the render of all Gaussians
@@ -40,7 +43,9 @@ class LossConfig:
     body_only: float = 0.0  # of the body's Gaussians alone
     alone_views: int = 1  # supervised views that the last two are rendered from, 0 = all
     alone_structure: bool = False  # whether the structural loss counts for them, too
-    depth: float = 0.2  # L1 of the pixels' depth along the ray where it is known, metres; not for the paper's head, which has no rays
+    # L1 of the pixels' depth along the ray where it is known, metres; not for the paper's head, which has no
+    # rays
+    depth: float = 0.2
     normal: float = 0.0  # L1 and one minus cosine of rendered normals in the supervised views
     view_depth: float = 0.0  # L1 of rendered depth in the supervised views, metres
     renderer: Literal["auto", "cpu"] = "auto"  # cpu: render there whatever the network's device
@@ -62,7 +67,9 @@ def box_ssim(x: Float[Tensor, "b c h w"], y: Float[Tensor, "b c h w"], window: i
 
     mx, my = mean(x), mean(y)
     vx, vy, cov = mean(x * x) - mx * mx, mean(y * y) - my * my, mean(x * y) - mx * my
-    return (((2 * mx * my + 1e-4) * (2 * cov + 9e-4)) / ((mx * mx + my * my + 1e-4) * (vx + vy + 9e-4))).mean()
+    return (
+        ((2 * mx * my + 1e-4) * (2 * cov + 9e-4)) / ((mx * mx + my * my + 1e-4) * (vx + vy + 9e-4))
+    ).mean()
 
 
 def dissimilarity(x: Float[Tensor, "b 3 h w"], y: Float[Tensor, "b 3 h w"]) -> Tensor:
@@ -73,7 +80,8 @@ def dissimilarity(x: Float[Tensor, "b 3 h w"], y: Float[Tensor, "b 3 h w"]) -> T
 def structural(config: LossConfig, device: torch.device | str) -> tuple[LossConfig, Structure]:
     """The structural loss of a config, and the config with the name of the one that is really used.
 
-    Raises NoPerceptualLoss where LPIPS is asked for, cannot be had and has no stand-in (`structure_instead: none`).
+    Raises NoPerceptualLoss where LPIPS is asked for, cannot be had and has no stand-in (`structure_instead:
+    none`).
     """
     if config.structure == "box_ssim":
         return config, dissimilarity
@@ -82,24 +90,36 @@ def structural(config: LossConfig, device: torch.device | str) -> tuple[LossConf
     except NoPerceptualLoss as error:
         if config.structure_instead == "none":
             raise
-        log.warning("no LPIPS: %s. The loss is %s instead, as loss.structure_instead says", error, config.structure_instead)
+        log.warning(
+            "no LPIPS: %s. The loss is %s instead, as loss.structure_instead says",
+            error,
+            config.structure_instead,
+        )
         return dataclasses.replace(config, structure=config.structure_instead), dissimilarity
     if not config.structure_size:
         return config, found
     size = (config.structure_size,) * 2
-    return config, lambda x, y: found(*(F.interpolate(z, size, mode="bilinear", align_corners=False) for z in (x, y)))
+    return config, lambda x, y: found(
+        *(F.interpolate(z, size, mode="bilinear", align_corners=False) for z in (x, y))
+    )
 
 
 @cache
 def _has_gsplat() -> bool:
     if importlib.util.find_spec("gsplat") is None:
-        log.warning("gsplat is not installed: Gaussians are rendered on the CPU, which is slower than the network on this GPU")
+        log.warning(
+            "gsplat is not installed: Gaussians are rendered on the CPU, which is slower than the network on "
+            "this GPU"
+        )
         return False
     return True
 
 
-def render(gaussians: Gaussians, cameras: Camera, outputs: tuple[Output, ...] = ("rgb", "alpha"), where: str = "auto") -> Render:
-    """`rasterize` on the Gaussians' device, or on the CPU and back where `where` says so or gsplat is missing."""
+def render(
+    gaussians: Gaussians, cameras: Camera, outputs: tuple[Output, ...] = ("rgb", "alpha"), where: str = "auto"
+) -> Render:
+    """`rasterize` on the Gaussians' device, or on the CPU and back where `where` says so or gsplat is
+    missing."""
     device = gaussians.means.device
     if device.type == "cpu" or (where == "auto" and device.type == "cuda" and _has_gsplat()):
         return rasterize(gaussians, cameras, outputs=outputs)
@@ -108,26 +128,42 @@ def render(gaussians: Gaussians, cameras: Camera, outputs: tuple[Output, ...] = 
 
 
 def hgm_loss(
-    output: HGMOutput, example: Example, config: LossConfig | None = None, structure: Structure = dissimilarity, stride: int = 1
+    output: HGMOutput,
+    example: Example,
+    config: LossConfig | None = None,
+    structure: Structure = dissimilarity,
+    stride: int = 1,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Loss of one person, and its terms: the merged Gaussians in all supervised views, the others, the pixels' depth.
+    """Loss of one person, and its terms: the merged Gaussians in all supervised views, the others, the
+    pixels' depth.
 
     `stride`: input pixels a side for one Gaussian, 2 in the paper.
     """
     config = config or LossConfig()
-    geometry: tuple[Output, ...] = tuple(name for name, on in (("depth", config.view_depth), ("normal", config.normal)) if on)  # type: ignore[misc]
+    geometry: tuple[Output, ...] = tuple(
+        name for name, on in (("depth", config.view_depth), ("normal", config.normal)) if on
+    )  # type: ignore[misc]
     drawn = render(output.merged, example.cameras, ("rgb", "alpha", *geometry), config.renderer)
-    terms = pictures(drawn, example, structure if config.structure_weight else None, whole=config.structure == "lpips")
+    terms = pictures(
+        drawn, example, structure if config.structure_weight else None, whole=config.structure == "lpips"
+    )
     loss = config.merged * _sum(terms, config)
     if len(output.pixels) and config.depth:
         terms["depth"] = _pixel_depth(output, example, stride)
         loss = loss + config.depth * terms["depth"]
     if geometry:
         terms |= _geometry(drawn, example)
-        loss = loss + config.normal * terms.get("normal", 0.0) + config.view_depth * terms.get("view_depth", 0.0)
+        loss = (
+            loss + config.normal * terms.get("normal", 0.0) + config.view_depth * terms.get("view_depth", 0.0)
+        )
     few = config.alone_views or len(example.mask)
-    part = dataclasses.replace(example, cameras=example.cameras[:few], rgb=example.rgb[:few], mask=example.mask[:few])
-    for name, weight, gaussians in (("image_only", config.image_only, output.image), ("body_only", config.body_only, output.body)):
+    part = dataclasses.replace(
+        example, cameras=example.cameras[:few], rgb=example.rgb[:few], mask=example.mask[:few]
+    )
+    for name, weight, gaussians in (
+        ("image_only", config.image_only, output.image),
+        ("body_only", config.body_only, output.body),
+    ):
         if weight and output.body is not None and gaussians is not None and len(gaussians):
             alone = render(gaussians, part.cameras, where=config.renderer)
             kind = structure if config.alone_structure and config.structure_weight else None
@@ -141,9 +177,15 @@ def _sum(terms: dict[str, Tensor], config: LossConfig) -> Tensor:
     return torch.stack([weights[name] * value for name, value in terms.items()]).sum()
 
 
-def pictures(drawn: Render, example: Example, structure: Structure | None, *, whole: bool) -> dict[str, Tensor]:
-    """Colours and alpha over the full frame; structure there too (`whole`), or in the box around the person."""
-    terms = {"rgb": (drawn.rgb - example.rgb).square().mean(), "mask": (drawn.alpha - example.mask).square().mean()}
+def pictures(
+    drawn: Render, example: Example, structure: Structure | None, *, whole: bool
+) -> dict[str, Tensor]:
+    """Colours and alpha over the full frame; structure there too (`whole`), or in the box around the
+    person."""
+    terms = {
+        "rgb": (drawn.rgb - example.rgb).square().mean(),
+        "mask": (drawn.alpha - example.mask).square().mean(),
+    }
     if structure is not None:
         rows, columns = (slice(None), slice(None)) if whole else _box(example.mask)
         found, truth = (x[:, rows, columns].permute(0, 3, 1, 2) for x in (drawn.rgb, example.rgb))
@@ -161,7 +203,9 @@ def _pixel_depth(output: HGMOutput, example: Example, stride: int) -> Tensor:
 def _geometry(drawn: Render, example: Example) -> dict[str, Tensor]:
     """L1 and cosine of normals, L1 of depth, where the truth is known."""
     if not isinstance(example, Supervised):
-        raise TypeError("loss.normal and loss.view_depth need examples with the geometry of their views (`Supervised`)")
+        raise TypeError(
+            "loss.normal and loss.view_depth need examples with the geometry of their views (`Supervised`)"
+        )
     known, terms = example.view_depth > 0, {}
     count = known.sum().clamp(min=1)
     if drawn.normal is not None:

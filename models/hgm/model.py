@@ -1,4 +1,5 @@
-"""The Human Gaussian Model: image branch, body branch, volume and fusion transformer (sections 3.3 and 3.5)."""
+"""The Human Gaussian Model: image branch, body branch, volume and fusion transformer (sections 3.3 and
+3.5)."""
 
 from __future__ import annotations
 
@@ -13,19 +14,25 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-
-from models import precision, zoo
-from models.body import BodyModel
-from models.hgm.body_branch import BodyBranch, BodyCode
-from models.hgm.config import HGMConfig, config_from_json
-from models.hgm.fusion import FusionTransformer
-from models.hgm.heads import BODY_CHANNELS, IMAGE_CHANNELS, absolute_gaussians, body_gaussians, ray_depth, ray_gaussians
-from models.hgm.inputs import HGMInput, prepare
-from models.hgm.surface import BodySurface
-from models.hgm.unet import UNet
-from models.hgm.volume import BodyVolume
-from pipeline.camera import camera_center, plucker, rays, resize
-from pipeline.types import Body, Gaussians, View
+from turnaround.models import precision, zoo
+from turnaround.models.body.model import BodyModel
+from turnaround.models.hgm.body_branch import BodyBranch, BodyCode
+from turnaround.models.hgm.config import HGMConfig, config_from_json
+from turnaround.models.hgm.fusion import FusionTransformer
+from turnaround.models.hgm.heads import (
+    BODY_CHANNELS,
+    IMAGE_CHANNELS,
+    absolute_gaussians,
+    body_gaussians,
+    ray_depth,
+    ray_gaussians,
+)
+from turnaround.models.hgm.inputs import HGMInput, prepare
+from turnaround.models.hgm.surface import BodySurface
+from turnaround.models.hgm.unet import UNet
+from turnaround.models.hgm.volume import BodyVolume
+from turnaround.pipeline.values.camera import camera_center, plucker, rays, resize
+from turnaround.pipeline.values.types import Body, Gaussians, View
 
 FOREGROUND = 0.25  # mask value above which a pixel makes a Gaussian
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -57,13 +64,16 @@ class HGM(nn.Module):
         self.conv = nn.Conv2d(IMAGE_CHANNELS, IMAGE_CHANNELS, 1) if config.head == "absolute" else None
         if config.unet.out_channels != IMAGE_CHANNELS * max(1, config.stem // config.shrink) ** 2:
             raise ValueError(
-                f"conv_out has {config.unet.out_channels} channels, expected {IMAGE_CHANNELS} for each of {per_pixel} Gaussians"
+                f"conv_out has {config.unet.out_channels} channels, expected {IMAGE_CHANNELS} for each of "
+                f"{per_pixel} Gaussians"
             )
         surface = BodySurface(self.body_model, config.points)
         self.surface = surface
         self._copies: tuple[BodyModel, BodySurface] | None = None  # a tuple: not moved with the module
         self.spacing = (1.9 / len(surface.rest)) ** 0.5 * 0.65  # metres; 1.9 square metres of skin
-        patch_channels = config.unet.down_channels[-1] if config.patch_level == 0 else up[config.patch_level - 1]
+        patch_channels = (
+            config.unet.down_channels[-1] if config.patch_level == 0 else up[config.patch_level - 1]
+        )
         if config.body_branch:
             self.body_branch = BodyBranch(config, surface, channels, patch_channels)
             self.body_head = nn.Linear(width, BODY_CHANNELS)
@@ -90,12 +100,19 @@ class HGM(nn.Module):
 
     @torch.no_grad()
     def reconstruct(self, views: list[View], body: Body | None) -> HGMOutput:
-        """Gaussians of one person from one view, or from two (front, back); raises ValueError for other counts."""
+        """Gaussians of one person from one view, or from two (front, back); raises ValueError for other
+        counts."""
         if len(views) not in (1, 2):
             raise ValueError(f"the model takes one view or two (front, back), got {len(views)}")
         device = self.view.device
         body_model, surface = self._on_cpu()
-        inputs = prepare([v.to("cpu") for v in views], None if body is None else body.to("cpu"), body_model, surface, self.config.size)
+        inputs = prepare(
+            [v.to("cpu") for v in views],
+            None if body is None else body.to("cpu"),
+            body_model,
+            surface,
+            self.config.size,
+        )
         return self.eval()(inputs.to(device))[0]
 
     def _on_cpu(self) -> tuple[BodyModel, BodySurface]:
@@ -140,15 +157,23 @@ class HGM(nn.Module):
         return x + self.view[:v].repeat(b, 1)[:, :, None, None]
 
     def _plucker(self, inputs: HGMInput, size: int) -> Float[Tensor, "bv 6 h w"]:
-        cameras = [resize(inputs.camera(b, v), size) for b in range(inputs.rgb.shape[0]) for v in range(inputs.rgb.shape[1])]
+        cameras = [
+            resize(inputs.camera(b, v), size)
+            for b in range(inputs.rgb.shape[0])
+            for v in range(inputs.rgb.shape[1])
+        ]
         return torch.stack([plucker(camera) for camera in cameras])
 
-    def _person(self, b: int, inputs: HGMInput, features: Tensor, raw: Tensor, code: BodyCode | None) -> HGMOutput:
+    def _person(
+        self, b: int, inputs: HGMInput, features: Tensor, raw: Tensor, code: BodyCode | None
+    ) -> HGMOutput:
         image_raw, context = self._pixels(b, inputs, features, raw)
         with_body = code is not None and bool(inputs.has_body[b])
         body_raw = self.body_head(code.code[b]).float() if with_body else None  # type: ignore[union-attr]
         if self.config.fusion:
-            image_raw, body_raw = self._fuse(b, inputs, image_raw, body_raw, context, code if with_body else None)
+            image_raw, body_raw = self._fuse(
+                b, inputs, image_raw, body_raw, context, code if with_body else None
+            )
         image = self._image_gaussians(image_raw, context)
         depth = ray_depth(image_raw, context["base"]) if self.config.head == "ray" else image.means[:, 2]
         if body_raw is None:
@@ -157,21 +182,35 @@ class HGM(nn.Module):
         merged = Gaussians.cat([image, body]) if self.config.body_gaussians else image
         return HGMOutput(merged, image, body, context["pixels"], depth)
 
-    def _pixels(self, b: int, inputs: HGMInput, features: Tensor, raw: Tensor) -> tuple[Float[Tensor, "n 14"], dict[str, Any]]:
+    def _pixels(
+        self, b: int, inputs: HGMInput, features: Tensor, raw: Tensor
+    ) -> tuple[Float[Tensor, "n 14"], dict[str, Any]]:
         """Raw values and context of every pixel that makes a Gaussian, all views."""
         config, size = self.config, raw.shape[-1]
-        collected: dict[str, list[Tensor]] = {name: [] for name in ("raw", "pixels", "feature", "base", "centre", "ray", "color")}
+        collected: dict[str, list[Tensor]] = {
+            name: [] for name in ("raw", "pixels", "feature", "base", "centre", "ray", "color")
+        }
         for v in range(raw.shape[0]):
             camera = dataclasses.replace(inputs.camera(b, v))
-            mask = inputs.mask[b, v] if size == inputs.mask.shape[-1] else F.adaptive_avg_pool2d(inputs.mask[b, v], size)
-            color = inputs.rgb[b, v] if size == inputs.rgb.shape[-1] else F.adaptive_avg_pool2d(inputs.rgb[b, v], size)
-            chosen = mask[0] > FOREGROUND if config.head == "ray" else torch.ones_like(mask[0], dtype=torch.bool)
+            mask = (
+                inputs.mask[b, v]
+                if size == inputs.mask.shape[-1]
+                else F.adaptive_avg_pool2d(inputs.mask[b, v], size)
+            )
+            color = (
+                inputs.rgb[b, v]
+                if size == inputs.rgb.shape[-1]
+                else F.adaptive_avg_pool2d(inputs.rgb[b, v], size)
+            )
+            chosen = (
+                mask[0] > FOREGROUND if config.head == "ray" else torch.ones_like(mask[0], dtype=torch.bool)
+            )
             row, column = chosen.nonzero().unbind(1)
             base = torch.full((len(row),), 2.0, device=raw.device)
             if bool(inputs.has_body[b]):
-                base = F.interpolate(inputs.maps[b, v : v + 1, :1], size=(size, size), mode="bilinear", align_corners=False)[
-                    0, 0, row, column
-                ]
+                base = F.interpolate(
+                    inputs.maps[b, v : v + 1, :1], size=(size, size), mode="bilinear", align_corners=False
+                )[0, 0, row, column]
             scale = size / features.shape[-1]
             near = features[v][:, (row / scale).long(), (column / scale).long()].T
             collected["raw"].append(raw[v][:, row, column].T)
@@ -189,10 +228,21 @@ class HGM(nn.Module):
     def _image_gaussians(self, raw: Tensor, context: dict[str, Any]) -> Gaussians:
         if self.config.head == "absolute":
             return absolute_gaussians(raw)
-        return ray_gaussians(raw, context["base"], context["centre"], context["ray"], context["color"], context["footprint"])
+        return ray_gaussians(
+            raw, context["base"], context["centre"], context["ray"], context["color"], context["footprint"]
+        )
 
-    def _fuse(self, b: int, inputs: HGMInput, image_raw: Tensor, body_raw: Tensor | None, context: dict[str, Any], code: BodyCode | None):
-        """Volume features at all centres, self-attention among all Gaussians, then residuals (default) or values anew (paper)."""
+    def _fuse(
+        self,
+        b: int,
+        inputs: HGMInput,
+        image_raw: Tensor,
+        body_raw: Tensor | None,
+        context: dict[str, Any],
+        code: BodyCode | None,
+    ):
+        """Volume features at all centres, self-attention among all Gaussians, then residuals (default) or
+        values anew (paper)."""
         centres = self._image_gaussians(image_raw, context).means
         person = torch.zeros(len(centres), dtype=torch.long, device=centres.device)
         volume = None
@@ -209,7 +259,9 @@ class HGM(nn.Module):
         if code is not None:
             points = inputs.points[b]
             parts = [code.code[b], points, inputs.normals[b], code.seen[b][:, None]]
-            tokens = torch.cat([tokens, self.body_in(torch.cat(parts + ([volume[n:]] if volume is not None else []), -1))])
+            tokens = torch.cat(
+                [tokens, self.body_in(torch.cat(parts + ([volume[n:]] if volume is not None else []), -1))]
+            )
             places = torch.cat([centres, points])
         mixed = precision.run("hgm_fusion", self.fusion, tokens, places)
         image_change, body_change = self.image_out(mixed[:n]).float(), self.body_out(mixed[n:]).float()
@@ -221,17 +273,28 @@ class HGM(nn.Module):
 
     def save(self, name_or_path: str | Path, state: dict[str, Tensor] | None = None, **facts: str) -> Path:
         """Write the weights with their configuration."""
-        state = {k: v for k, v in (state or self.state_dict()).items() if not k.startswith(("body_model.", "surface."))}
+        state = {
+            k: v
+            for k, v in (state or self.state_dict()).items()
+            if not k.startswith(("body_model.", "surface."))
+        }
         return zoo.save_state(
-            name_or_path, state, {"config": json.dumps(dataclasses.asdict(self.config)), "body": self.body_model.digest, **facts}
+            name_or_path,
+            state,
+            {"config": json.dumps(dataclasses.asdict(self.config)), "body": self.body_model.digest, **facts},
         )
 
     @classmethod
-    def load(cls, name_or_path: str | Path, device: torch.device | str = "cpu", body_model: BodyModel | None = None) -> HGM:
-        """The model of a weight name or file; every tensor must match, else RuntimeError names what does not."""
+    def load(
+        cls, name_or_path: str | Path, device: torch.device | str = "cpu", body_model: BodyModel | None = None
+    ) -> HGM:
+        """The model of a weight name or file; every tensor must match, else RuntimeError names what does
+        not."""
         state, metadata = zoo.load_state(name_or_path)
         if "config" not in metadata:
-            raise ValueError(f"{name_or_path} holds no HGM configuration; LGM's weights start a model through `load_lgm`")
+            raise ValueError(
+                f"{name_or_path} holds no HGM configuration; LGM's weights start a model through `load_lgm`"
+            )
         model = cls(config_from_json(metadata["config"]), body_model)
         model.load_state_dict(state)
         return model.to(device).eval()

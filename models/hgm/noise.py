@@ -6,17 +6,18 @@ import dataclasses
 
 import numpy as np
 import torch
-
-from pipeline.rotation import axis_angle_to_matrix, matrix_to_axis_angle
-from pipeline.types import Body
+from turnaround.pipeline.values.rotation import axis_angle_to_matrix, matrix_to_axis_angle
+from turnaround.pipeline.values.types import Body
 
 LIMBS = (0, 1, 3, 4, 15, 16, 17, 18)  # hips, knees, shoulders, elbows in `body_pose`
 
 
 def noisy_body(body: Body, rng: np.random.Generator, amount: float) -> Body:
-    """`body` with joints turned, shape and place changed; `amount` 1 is about 57 mm of joint error, 0.4 about 23 mm.
+    """`body` with joints turned, shape and place changed; `amount` 1 is about 57 mm of joint error, 0.4 about
+    23 mm.
 
-    Rotations 0.05 rad (limbs 0.07), betas 0.5, place 8 mm across and 25 mm along the camera's axis (standard deviations).
+    Rotations 0.05 rad (limbs 0.07), betas 0.5, place 8 mm across and 25 mm along the camera's axis (standard
+    deviations).
     """
 
     def normal(*shape: int, scale: float = 1.0) -> torch.Tensor:

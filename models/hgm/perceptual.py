@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 log = logging.getLogger(__name__)
 
-Structure = Callable[[Float[Tensor, "b 3 h w"], Float[Tensor, "b 3 h w"]], Tensor]  # pictures in [0, 1] -> mean distance
+Structure = Callable[
+    [Float[Tensor, "b 3 h w"], Float[Tensor, "b 3 h w"]], Tensor
+]  # pictures in [0, 1] -> mean distance
 
 BACKBONE = "vgg16-397923af.pth"
 SLICES = ((0, 4), (4, 9), (9, 16), (16, 23), (23, 30))  # of VGG16's `features`, LPIPS reads the end of each
@@ -23,11 +25,13 @@ class NoPerceptualLoss(RuntimeError):
 
 
 def backbone(path: str = "") -> Path:
-    """The file of VGG16's weights: `path`, or the one in torch's hub cache; raises NoPerceptualLoss that says how to get it."""
+    """The file of VGG16's weights: `path`, or the one in torch's hub cache; raises NoPerceptualLoss that says
+    how to get it."""
     file = Path(path).expanduser() if path else Path(torch.hub.get_dir()) / "checkpoints" / BACKBONE
     if not file.is_file():
         raise NoPerceptualLoss(
-            f"VGG16's weights are not at {file}: download https://download.pytorch.org/models/{BACKBONE} (528 MB, torchvision's licence) "
+            f"VGG16's weights are not at {file}: download https://download.pytorch.org/models/{BACKBONE} "
+            f"(528 MB, torchvision's licence) "
             "to there, or give their place as loss.vgg"
         )
     return file
@@ -42,7 +46,9 @@ def lpips_vgg(device: torch.device | str, path: str = "") -> Structure:
     try:
         from lpips import LPIPS  # type: ignore[import-not-found]
     except ImportError as error:
-        raise NoPerceptualLoss("the package lpips is not installed: pip install 'turnaround[train]'") from error
+        raise NoPerceptualLoss(
+            "the package lpips is not installed: pip install 'turnaround[train]'"
+        ) from error
     network = LPIPS(net="vgg", pnet_rand=True, verbose=False)  # its own linear layers, our backbone
     fill_backbone(network.net, torch.load(file, map_location="cpu", weights_only=True))
     network = network.to(device).eval().requires_grad_(False)
@@ -51,8 +57,13 @@ def lpips_vgg(device: torch.device | str, path: str = "") -> Structure:
 
 
 def fill_backbone(net: nn.Module, state: dict[str, Tensor]) -> None:
-    """Give LPIPS's five slices torchvision's `features.K.*`; LPIPS keeps torchvision's numbers in each slice."""
+    """Give LPIPS's five slices torchvision's `features.K.*`; LPIPS keeps torchvision's numbers in each
+    slice."""
     for number, (start, end) in enumerate(SLICES, 1):
-        part = {f"{k}.{kind}": state[f"features.{k}.{kind}"] for k in range(start, end) for kind in ("weight", "bias")
-                if f"features.{k}.{kind}" in state}  # fmt: skip
+        part = {
+            f"{k}.{kind}": state[f"features.{k}.{kind}"]
+            for k in range(start, end)
+            for kind in ("weight", "bias")
+            if f"features.{k}.{kind}" in state
+        }
         getattr(net, f"slice{number}").load_state_dict(part)

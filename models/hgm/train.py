@@ -1,4 +1,5 @@
-"""Trains the Human Gaussian Model: `python -m models.hgm.train --views 1 --data VIEWS --out RUN [--minutes M]`."""
+"""Trains the Human Gaussian Model: `python -m turnaround.models.hgm.train --views 1 --data VIEWS --out RUN
+[--minutes M]`."""
 
 from __future__ import annotations
 
@@ -10,22 +11,27 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from turnaround.models.body.model import BodyModel
+from turnaround.models.hgm.config import hgm_config
+from turnaround.models.hgm.dataset import BACK, VIEWS, Example, PeopleViews
+from turnaround.models.hgm.examples import BackConfig, BackViews, batches, degraded_back
+from turnaround.models.hgm.inputs import stack
+from turnaround.models.hgm.lgm import load_lgm
+from turnaround.models.hgm.losses import LossConfig, Structure, dissimilarity, hgm_loss, render, structural
+from turnaround.models.hgm.model import HGM
+from turnaround.models.metrics.image import psnr, ssim
+from turnaround.models.training.log import Pictures
+from turnaround.models.training.loop import LossFn, Trainer, add_arguments, config_from, device_of, moved
+from turnaround.models.training.people import HELD_OUT, split_people
+from turnaround.models.training.settings import check_network, parse
 
-from models.body import BodyModel
-from models.hgm.config import hgm_config
-from models.hgm.dataset import BACK, VIEWS, Example, PeopleViews
-from models.hgm.examples import BackConfig, BackViews, batches, degraded_back
-from models.hgm.inputs import stack
-from models.hgm.lgm import load_lgm
-from models.hgm.losses import LossConfig, Structure, dissimilarity, hgm_loss, render, structural
-from models.hgm.model import HGM
-from models.metrics.image import psnr, ssim
-from models.training import LossFn, Trainer, add_arguments, config_from, device_of, moved
-from models.training_log import Pictures
-from models.training_people import HELD_OUT, split_people
-from models.training_settings import check_network, parse
-
-GROUPS = {"input": (0,), "front": (1, 2, 10, 11), "side": (3, 9), "back": (4, 5, 6, 7, 8), "novel": tuple(range(1, 12))}
+GROUPS = {
+    "input": (0,),
+    "front": (1, 2, 10, 11),
+    "side": (3, 9),
+    "back": (4, 5, 6, 7, 8),
+    "novel": tuple(range(1, 12)),
+}
 NETWORKS = ("hgm-coarse", "hgm-fusion")  # with one view and with two
 VALIDATION_NOISE = 0.6
 SHOWN = 8  # people on a sample picture
@@ -38,9 +44,15 @@ def loss_with(config: LossConfig, structure: Structure = dissimilarity) -> LossF
         outputs = model(stack([example.inputs for example in examples]))
         stride: int = model.config.shrink  # type: ignore[union-attr,assignment]
         with torch.autocast(device_of(model).type, enabled=False):
-            pairs = [hgm_loss(output, example, config, structure, stride) for output, example in zip(outputs, examples, strict=True)]
+            pairs = [
+                hgm_loss(output, example, config, structure, stride)
+                for output, example in zip(outputs, examples, strict=True)
+            ]
         names = sorted({name for _, values in pairs for name in values})
-        means = {name: torch.stack([values[name] for _, values in pairs if name in values]).mean() for name in names}
+        means = {
+            name: torch.stack([values[name] for _, values in pairs if name in values]).mean()
+            for name in names
+        }
         return torch.stack([loss for loss, _ in pairs]).mean(), means
 
     return loss_fn
@@ -52,7 +64,14 @@ loss_fn = loss_with(LossConfig())
 class Validation:
     """PSNR and SSIM by azimuth on fixed people with fixed noise, and pictures of the first of them."""
 
-    def __init__(self, people: PeopleViews, views: int, count: int, backs: BackViews | None = None, renderer: str = "auto") -> None:
+    def __init__(
+        self,
+        people: PeopleViews,
+        views: int,
+        count: int,
+        backs: BackViews | None = None,
+        renderer: str = "auto",
+    ) -> None:
         self.people, self.views, self.count = people, views, min(count, len(people))
         self.backs, self.renderer, self.rows = backs, renderer, []
 
@@ -61,10 +80,21 @@ class Validation:
         rng, given = np.random.default_rng(index), None
         if self.views == 2:
             arrays = self.people.person(index)
-            found = None if self.backs is None else self.backs.find(self.people.files[index].stem, arrays["rgb"].shape[1])
+            found = (
+                None
+                if self.backs is None
+                else self.backs.find(self.people.files[index].stem, arrays["rgb"].shape[1])
+            )
             given = degraded_back(arrays, 0, rng) if found is None else found
         return self.people.example(
-            index, rng, turn=0, inputs=self.views, supervised=list(range(VIEWS)), noise=VALIDATION_NOISE, with_body=True, back=given
+            index,
+            rng,
+            turn=0,
+            inputs=self.views,
+            supervised=list(range(VIEWS)),
+            noise=VALIDATION_NOISE,
+            with_body=True,
+            back=given,
         )
 
     def __call__(self, model: nn.Module, step: int) -> dict[str, float]:
@@ -72,16 +102,21 @@ class Validation:
         scores, self.rows = [], []
         for index in range(self.count):
             example = moved(self.example(index), device_of(model))
-            drawn = render(model(example.inputs)[0].merged, example.cameras, where=self.renderer).rgb.clamp(0, 1)
+            drawn = render(model(example.inputs)[0].merged, example.cameras, where=self.renderer).rgb.clamp(
+                0, 1
+            )
             scores.append(torch.stack([psnr(drawn, example.rgb), ssim(drawn, example.rgb)]).cpu())
             if index < SHOWN:
-                self.rows.append(torch.cat([torch.cat([example.rgb[k], drawn[k]], 1) for k in (0, 1, 3, BACK)], 1).cpu())
+                self.rows.append(
+                    torch.cat([torch.cat([example.rgb[k], drawn[k]], 1) for k in (0, 1, 3, BACK)], 1).cpu()
+                )
         mean = torch.stack(scores).mean(0)
         result = {f"psnr_{name}": float(mean[0, list(group)].mean()) for name, group in GROUPS.items()}
         return result | {"ssim_novel": float(mean[1, 1:].mean())}
 
     def samples(self, _model: nn.Module) -> Pictures:
-        """A row a person: truth and render from azimuth 0, 30, 90 and 180, as the last validation drew them."""
+        """A row a person: truth and render from azimuth 0, 30, 90 and 180, as the last validation drew
+        them."""
         return {"views": torch.cat(self.rows)} if self.rows else {}
 
 
@@ -92,10 +127,19 @@ def validator(people: PeopleViews, views: int, count: int) -> Callable[[nn.Modul
 
 def open_people(options: argparse.Namespace, model: HGM) -> tuple[PeopleViews, PeopleViews]:
     """People to train on and held-out ones; ValueError where their pictures are not of the model's size."""
-    body, surface = copy.deepcopy(model.body_model).cpu(), copy.deepcopy(model.surface).cpu()  # the model's own go to its device
+    body, surface = (
+        copy.deepcopy(model.body_model).cpu(),
+        copy.deepcopy(model.surface).cpu(),
+    )  # the model's own go to its device
     people = PeopleViews(options.data, body, surface, estimates=options.estimates)
     if options.validation:
-        held = PeopleViews(options.validation, body, surface, limit=options.validation_count, estimates=options.validation_estimates)
+        held = PeopleViews(
+            options.validation,
+            body,
+            surface,
+            limit=options.validation_count,
+            estimates=options.validation_estimates,
+        )
     else:
         held = PeopleViews(options.data, body, surface, estimates=options.estimates)
         people.files, held.files = split_people(options.data, options.held_out, options.people)
@@ -112,7 +156,11 @@ def new_model(options: argparse.Namespace) -> HGM:
     """The model to train: from weights, from LGM's, or from random numbers."""
     torch.manual_seed(options.seed)
     body = BodyModel.load(options.body)
-    model = HGM.load(options.init, body_model=body).train() if options.init else HGM(hgm_config(options.size), body)
+    model = (
+        HGM.load(options.init, body_model=body).train()
+        if options.init
+        else HGM(hgm_config(options.size), body)
+    )
     if options.init_lgm:
         load_lgm(model, options.init_lgm)
     model.unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -121,21 +169,42 @@ def new_model(options: argparse.Namespace) -> HGM:
 
 def arguments() -> argparse.ArgumentParser:
     """The flags of this program."""
-    parser = add_arguments(argparse.ArgumentParser(description=__doc__), steps=4000, batch=2, bf16=True, validate_every=150)
+    parser = add_arguments(
+        argparse.ArgumentParser(description=__doc__), steps=4000, batch=2, bf16=True, validate_every=150
+    )
     parser.add_argument("--views", type=int, choices=(1, 2), default=1, help="1: hgm_coarse, 2: hgm_fusion")
-    parser.add_argument("--size", choices=("tiny", "default", "paper"), default="default", help="of the network, where --init gives none")
+    parser.add_argument(
+        "--size",
+        choices=("tiny", "default", "paper"),
+        default="default",
+        help="of the network, where --init gives none",
+    )
     parser.add_argument("--body", type=Path, help="SMPLX_NEUTRAL.npz; none: the free body")
     parser.add_argument("--init", help="weights to start from: a name or a file")
-    parser.add_argument("--init-lgm", type=Path, help="LGM's weights as the start of a paper-size image branch")
-    parser.add_argument("--validation", type=Path, help="folder of people to validate on; none: the last of --data are held out")
+    parser.add_argument(
+        "--init-lgm", type=Path, help="LGM's weights as the start of a paper-size image branch"
+    )
+    parser.add_argument(
+        "--validation",
+        type=Path,
+        help="folder of people to validate on; none: the last of --data are held out",
+    )
     parser.add_argument("--validation-count", type=int, default=8, help="people that are validated on")
-    parser.add_argument("--held-out", type=float, default=HELD_OUT, help="share of --data that is held out, the last by name")
+    parser.add_argument(
+        "--held-out", type=float, default=HELD_OUT, help="share of --data that is held out, the last by name"
+    )
     parser.add_argument("--people", type=int, default=0, help="use only so many people, 0 = all")
     parser.add_argument("--supervised", type=int, default=3, help="views a person")
     parser.add_argument("--noise", type=float, default=1.2, help="largest body error, 1 = 57 mm")
-    parser.add_argument("--estimates", type=Path, help="folder of estimated bodies made by models.hgm.estimates")
+    parser.add_argument(
+        "--estimates", type=Path, help="folder of estimated bodies made by models.hgm.estimates"
+    )
     parser.add_argument("--validation-estimates", type=Path, help="the same for --validation")
-    parser.add_argument("--backs", type=Path, help="folder of coarse or refined back views made by models.back_view.pairs (two views)")
+    parser.add_argument(
+        "--backs",
+        type=Path,
+        help="folder of coarse or refined back views made by models.back_view.pairs (two views)",
+    )
     parser.add_argument("--save", help="weight name or file to write at the end")
     return parser
 
@@ -154,9 +223,15 @@ def main(argv: list[str] | None = None) -> None:
     loss, structure = structural(options.loss, trainer.device)
     check = Validation(held, options.views, options.validation_count, backs, loss.renderer)
     make = batches(
-        people, options.views, config.batch, options.supervised, options.noise, backs=backs, back=options.back,
+        people,
+        options.views,
+        config.batch,
+        options.supervised,
+        options.noise,
+        backs=backs,
+        back=options.back,
         geometry=bool(loss.normal or loss.view_depth),
-    )  # fmt: skip
+    )
     trainer.run(make, loss_with(loss, structure), check, samples=check.samples, goal=("psnr_novel", "max"))
     if options.save and trainer.parallel.first:
         state = trainer.kept_state(best=options.save_best)

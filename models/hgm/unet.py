@@ -1,6 +1,7 @@
 """The image branch: an asymmetric U-Net with attention across views at its deep levels.
 
-Modules and parameters carry LGM's names, so that at the paper's size LGM's public weights load by name (section 3.3).
+Modules and parameters carry LGM's names, so that at the paper's size LGM's public weights load by name
+(section 3.3).
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-
-from models.hgm.attention import attend
+from turnaround.models.hgm.attention import attend
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,15 @@ class MVAttention(nn.Module):
     def forward(self, x: Float[Tensor, "bv c h w"], views: int) -> Float[Tensor, "bv c h w"]:
         """`x` holds the views of each person one after the other."""
         bv, c, h, w = x.shape
-        tokens = self.norm(x).reshape(bv // views, views, c, h * w).permute(0, 1, 3, 2).reshape(bv // views, views * h * w, c)
-        mixed = self.attn(tokens).reshape(bv // views, views, h * w, c).permute(0, 1, 3, 2).reshape(bv, c, h, w)
+        tokens = (
+            self.norm(x)
+            .reshape(bv // views, views, c, h * w)
+            .permute(0, 1, 3, 2)
+            .reshape(bv // views, views * h * w, c)
+        )
+        mixed = (
+            self.attn(tokens).reshape(bv // views, views, h * w, c).permute(0, 1, 3, 2).reshape(bv, c, h, w)
+        )
         return (mixed + x) * self.skip_scale
 
 
@@ -104,7 +111,9 @@ class DownBlock(Level):
     """A level on the way down."""
 
     def __init__(self, channels: int, out: int, attention: bool, last: bool, config: UNetConfig) -> None:
-        super().__init__([(channels if i == 0 else out, out) for i in range(config.layers)], attention, config)
+        super().__init__(
+            [(channels if i == 0 else out, out) for i in range(config.layers)], attention, config
+        )
         self.downsample = None if last else nn.Conv2d(out, out, 3, stride=2, padding=1)
 
     def forward(self, x: Tensor, views: int) -> list[Tensor]:
@@ -134,9 +143,13 @@ class MidBlock(nn.Module):
 class UpBlock(Level):
     """A level on the way up: each block also reads a map of the way down."""
 
-    def __init__(self, channels: int, skip: int, out: int, attention: bool, last: bool, config: UNetConfig) -> None:
+    def __init__(
+        self, channels: int, skip: int, out: int, attention: bool, last: bool, config: UNetConfig
+    ) -> None:
         count = config.layers + 1
-        widths = [((channels if i == 0 else out) + (skip if i == count - 1 else out), out) for i in range(count)]
+        widths = [
+            ((channels if i == 0 else out) + (skip if i == count - 1 else out), out) for i in range(count)
+        ]
         super().__init__(widths, attention, config)
         self.upsample = None if last else nn.Conv2d(out, out, 3, padding=1)
 
@@ -144,13 +157,16 @@ class UpBlock(Level):
         """Takes as many maps from the end of `skips` as it has blocks."""
         for i in range(len(self.nets)):
             x = self.block(i, torch.cat([x, skips.pop()], 1), views)
-        return x if self.upsample is None else self.upsample(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        return (
+            x if self.upsample is None else self.upsample(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        )
 
 
 class UNet(nn.Module):
     """Maps pictures of `views` views a person to a feature map and to `out_channels` a pixel.
 
-    The output has half the input's resolution where there is one up level less than down levels (the paper's).
+    The output has half the input's resolution where there is one up level less than down levels (the
+    paper's).
     """
 
     def __init__(self, config: UNetConfig) -> None:
@@ -161,7 +177,8 @@ class UNet(nn.Module):
         inputs = (down[0], *down[:-1])
         last = len(down) - 1
         self.down_blocks = nn.ModuleList(
-            DownBlock(a, b, config.down_attention[i], i == last, config) for i, (a, b) in enumerate(zip(inputs, down, strict=True))
+            DownBlock(a, b, config.down_attention[i], i == last, config)
+            for i, (a, b) in enumerate(zip(inputs, down, strict=True))
         )
         self.mid_block = MidBlock(down[-1], config)
         self.up_blocks = nn.ModuleList()
@@ -174,7 +191,8 @@ class UNet(nn.Module):
         self.conv_out = nn.Conv2d(up[-1], config.out_channels, 3, padding=1)
 
     def forward(self, x: Float[Tensor, "bv c h w"], views: int) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Returns the normalised features, conv_out of them, and the maps of the way up, the deepest first."""
+        """Returns the normalised features, conv_out of them, and the maps of the way up, the deepest
+        first."""
         x = self.conv_in(x)
         skips = [x]
         for block in self.down_blocks:

@@ -6,15 +6,15 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-
-from models.hgm.config import HGMConfig
-from models.sparse import SparseConv3d, SparseVoxels, neighbours, sample, voxelize
+from turnaround.models.hgm.config import HGMConfig
+from turnaround.models.sparse.convolution import SparseConv3d, SparseVoxels, neighbours, sample, voxelize
 
 MARGIN = 0.05  # metres around the points
 
 
 class SparseBlock(nn.Module):
-    """Two submanifold convolutions on the same voxels, normalised a voxel at a time (batch size never matters)."""
+    """Two submanifold convolutions on the same voxels, normalised a voxel at a time (batch size never
+    matters)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -38,11 +38,17 @@ class BodyVolume(nn.Module):
         width, self.voxel = config.volume_width, config.voxel
         self.enter = nn.Linear(config.width, width)
         self.blocks = nn.ModuleList(SparseBlock(width) for _ in range(config.volume_levels))
-        self.downs = nn.ModuleList(SparseConv3d(width, width, stride=2) for _ in range(config.volume_levels - 1))
+        self.downs = nn.ModuleList(
+            SparseConv3d(width, width, stride=2) for _ in range(config.volume_levels - 1)
+        )
         self.channels = width * config.volume_levels
 
     def forward(
-        self, points: Float[Tensor, "b n 3"], codes: Float[Tensor, "b n c"], queries: Float[Tensor, "m 3"], which: Int[Tensor, " m"]
+        self,
+        points: Float[Tensor, "b n 3"],
+        codes: Float[Tensor, "b n c"],
+        queries: Float[Tensor, "m 3"],
+        which: Int[Tensor, " m"],
     ) -> Float[Tensor, "m d"]:
         """Features at world points `queries` of the batch elements `which`."""
         origin = points.detach().amin((0, 1)) - MARGIN

@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-
-from models import sparse_cuda, zoo
-from models.body import BodyModel
-from models.hgm.model import HGM
+from turnaround.models import zoo
+from turnaround.models.body.model import BodyModel
+from turnaround.models.hgm.model import HGM
+from turnaround.models.sparse import cuda
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +23,9 @@ EMBEDDED_BODY = "body"
 def load_hgm(weights: str, body: str = EMBEDDED_BODY, device: torch.device | str = "cpu") -> HGM:
     """The model of a weight name or file, ready for a body model ("body" is the embedded one, else a file).
 
-    Tokens belong to places on the body. On another body than the one that the weights were trained with, each token is
-    the one of the nearest place in the rest pose. Loaded once a process and digest; do not change what is returned.
+    Tokens belong to places on the body. On another body than the one that the weights were trained with, each
+    token is the one of the nearest place in the rest pose. Loaded once a process and digest; do not change
+    what is returned.
 
     Raises:
         MissingWeight: a file is not there.
@@ -43,8 +44,8 @@ def _load(weights: str, _digest: str, body: str, _body_digest: str, device: str)
     model = HGM.load(weights, device, given)
     if trained != given.digest and model.config.body_branch:
         move_tokens(model, _home(trained, weights))
-    if torch.device(device).type == "cuda" and sparse_cuda.available():
-        sparse_cuda.accelerate(model)
+    if torch.device(device).type == "cuda" and cuda.available():
+        cuda.accelerate(model)
     model.unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model.requires_grad_(False)
 
@@ -54,20 +55,23 @@ def _home(digest: str, weights: str) -> BodyModel:
     embedded = BodyModel.shared()
     if embedded.digest != digest:
         raise ValueError(
-            f"weights {weights!r} were trained with the body model of sha256 {digest[:12]}, which is neither the given one nor "
-            f"the embedded one ({embedded.digest[:12]}): give that body, or train again with `python -m models.hgm.train`"
+            f"weights {weights!r} were trained with the body model of sha256 {digest[:12]}, which is neither "
+            f"the given one nor "
+            f"the embedded one ({embedded.digest[:12]}): give that body, or train again with `python -m "
+            f"turnaround.models.hgm.train`"
         )
     return embedded
 
 
 @torch.no_grad()
 def move_tokens(model: HGM, home: BodyModel) -> None:
-    """Give every token of `model` to the places of its own body that are nearest to the token's on `home`; in place.
+    """Give every token of `model` to the places of its own body that are nearest to the token's on `home`; in
+    place.
 
-    ValueError where the model's tokens are one a vertex and `home` has another number of vertices: such weights
-    have no places on another mesh.
+    ValueError where the model's tokens are one a vertex and `home` has another number of vertices: such
+    weights have no places on another mesh.
     """
-    from models.hgm.surface import BodySurface
+    from turnaround.models.hgm.surface import BodySurface
 
     tokens = model.body_branch.tokens
     source = BodySurface(home, model.config.points).rest.to(tokens.device)

@@ -11,9 +11,8 @@ from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
-
-from models.landmarks.interpreter import load_network
-from models.landmarks.region import Picture, Region, sigmoid
+from turnaround.models.landmarks.interpreter import load_network
+from turnaround.models.landmarks.region import Picture, Region, sigmoid
 
 
 @dataclass(frozen=True)

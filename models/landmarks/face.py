@@ -10,12 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-
-from models.landmarks.detector import FACE, Detection
-from models.landmarks.interpreter import load_network
-from models.landmarks.names import POSE_INDEX
-from models.landmarks.pose import Pose
-from models.landmarks.region import Picture, Region, sigmoid, upward_angle
+from turnaround.models.landmarks.detector import FACE, Detection
+from turnaround.models.landmarks.interpreter import load_network
+from turnaround.models.landmarks.names import POSE_INDEX
+from turnaround.models.landmarks.pose import Pose
+from turnaround.models.landmarks.region import Picture, Region, sigmoid, upward_angle
 
 COUNT = 468
 SIZE = 192  # pixels of the network's input

@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import locks, registry
-from pipeline.digest import DigestMemo
-from pipeline.files import Progress, user_cache, write_atomic
-from pipeline.registry import Package, RegistryError
+from turnaround.pipeline.files import Progress, user_cache, write_atomic
+from turnaround.pipeline.packages import registry
+from turnaround.pipeline.packages.registry import Package, RegistryError
+from turnaround.pipeline.store import locks
+from turnaround.pipeline.store.digest import DigestMemo
 
 log = logging.getLogger(__name__)
 

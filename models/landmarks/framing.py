@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-
-from models.landmarks.names import POSE_INDEX
-from models.landmarks.pose import Pose
-from models.landmarks.region import Region, upward_angle
+from turnaround.models.landmarks.names import POSE_INDEX
+from turnaround.models.landmarks.pose import Pose
+from turnaround.models.landmarks.region import Region, upward_angle
 
 BEYOND = 0.01  # of the person's circle: how far outside of the photo a landmark must lie
 ABSENT = 0.3  # presence below which the network itself says that a landmark is outside
@@ -49,12 +48,15 @@ def quarter_turns(pose: Pose) -> int:
 
 
 def _legs_agree(pose: Pose, angle: float) -> bool:
-    """Whether both legs stand in the direction of `angle` (radians, clockwise) too, as far as they are seen."""
+    """Whether both legs stand in the direction of `angle` (radians, clockwise) too, as far as they are
+    seen."""
     legs = [POSE_INDEX[f"{side}_{joint}"] for joint in ("ankle", "hip") for side in ("left", "right")]
     if pose.presence[legs].min() < 0.5:
         return True
     ankles, hips = pose.xy[legs[:2]], pose.xy[legs[2:]]
-    apart = [upward_angle(ankle, hip) - angle for ankle, hip in zip(ankles, hips, strict=True)]  # of either leg
+    apart = [
+        upward_angle(ankle, hip) - angle for ankle, hip in zip(ankles, hips, strict=True)
+    ]  # of either leg
     return all(abs((turn + np.pi) % (2 * np.pi) - np.pi) <= LEGS for turn in apart)
 
 
@@ -128,7 +130,8 @@ def _listed(words: Sequence[str]) -> str:
 
 
 def upright_region(pose: Pose, quarters: int, height: int, width: int) -> Region:
-    """Move the pose's region along as the photo (height x width pixels) is turned by `np.rot90(.., quarters)`."""
+    """Move the pose's region along as the photo (height x width pixels) is turned by `np.rot90(..,
+    quarters)`."""
     x, y = pose.region.x, pose.region.y
     for _ in range(quarters % 4):
         x, y = y, width - x

@@ -12,12 +12,11 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
-
-from models.landmarks.detector import PALM, Detection
-from models.landmarks.interpreter import load_network
-from models.landmarks.names import POSE_INDEX
-from models.landmarks.pose import Pose
-from models.landmarks.region import Picture, Region, upward_angle
+from turnaround.models.landmarks.detector import PALM, Detection
+from turnaround.models.landmarks.interpreter import load_network
+from turnaround.models.landmarks.names import POSE_INDEX
+from turnaround.models.landmarks.pose import Pose
+from turnaround.models.landmarks.region import Picture, Region, upward_angle
 
 Side = Literal["left", "right"]
 SIDES: tuple[Side, Side] = ("left", "right")

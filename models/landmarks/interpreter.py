@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
-
-from models import zoo
+from turnaround.models import zoo
 
 _LOADING = threading.Lock()
 

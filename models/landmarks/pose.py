@@ -12,11 +12,10 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Float32
-
-from models.landmarks.detector import Detection
-from models.landmarks.interpreter import load_network
-from models.landmarks.names import POSE_MIRROR
-from models.landmarks.region import Picture, Region, sigmoid, upward_angle
+from turnaround.models.landmarks.detector import Detection
+from turnaround.models.landmarks.interpreter import load_network
+from turnaround.models.landmarks.names import POSE_MIRROR
+from turnaround.models.landmarks.region import Picture, Region, sigmoid, upward_angle
 
 Variant = Literal["heavy", "full", "lite"]
 COUNT = 33

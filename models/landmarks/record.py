@@ -6,15 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from models.landmarks.face import Face
-from models.landmarks.hands import Hand
-from models.landmarks.names import FACE_68
-from models.landmarks.people import PersonLandmarks
-from models.landmarks.pose import Pose, Variant
+from turnaround.models.landmarks.everybody import PersonLandmarks
+from turnaround.models.landmarks.face import Face
+from turnaround.models.landmarks.hands import Hand
+from turnaround.models.landmarks.names import FACE_68
+from turnaround.models.landmarks.pose import Pose, Variant
 
 if TYPE_CHECKING:
-    from pipeline.types import Camera
+    from turnaround.pipeline.values.types import Camera
 
 SOURCE = "blazepose"
 
@@ -88,7 +87,9 @@ def keypoints_at(keypoints: Keypoints, source: Camera, target: Camera) -> dict[s
 
 def _points_at(points: Sequence[Sequence[float]], source: Camera, target: Camera) -> list[list[float]]:
     """Rows of x, y, perhaps z, and what stays as it is."""
-    from pipeline.crop import between  # needs torch, which the rest of this file does without
+    from turnaround.pipeline.values.crop import (
+        between,  # needs torch, which the rest of this file does without
+    )
 
     scale, shift = between(source, target)
     table = np.array(points, float).reshape(len(points), -1)

@@ -6,13 +6,14 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-
-from models.landmarks.people import Search, radius
-from models.landmarks.pose import Pose, Variant
-from models.landmarks.region import Picture, Region
+from turnaround.models.landmarks.everybody import Search, radius
+from turnaround.models.landmarks.pose import Pose, Variant
+from turnaround.models.landmarks.region import Picture, Region
 
 STEP = 0.6  # of a square's side, from one to the next: who is cut by one stands in another
-SMALLEST = 96.0  # pixels of a square; people of 30 pixels, a third of it, are the smallest that the networks see
+SMALLEST = (
+    96.0  # pixels of a square; people of 30 pixels, a third of it, are the smallest that the networks see
+)
 MOST = 900  # squares of one size: a photo without anybody should not take a minute
 GAP = 1.25  # between two sizes: nearer ones show the same people
 FLAT = 3.0  # grey levels of standard deviation, below which nobody can be in a square
@@ -21,8 +22,8 @@ FLAT = 3.0  # grey levels of standard deviation, below which nobody can be in a 
 def find_small(picture: Picture, looked: float, variant: Variant = "heavy", *, most: int = 12) -> list[Pose]:
     """Find people who are small in a picture, the largest first; [] where there is nobody.
 
-    It costs seconds, so it is for pictures in which `find_poses` finds nobody. Every one is confirmed by the mirror
-    image: of many squares some look like a person.
+    It costs seconds, so it is for pictures in which `find_poses` finds nobody. Every one is confirmed by the
+    mirror image: of many squares some look like a person.
 
     Args:
         looked: side in pixels of the smallest squares that were looked at before.
@@ -36,7 +37,8 @@ def find_small(picture: Picture, looked: float, variant: Variant = "heavy", *, m
 
 
 def sides(width: int, height: int, looked: float) -> list[float]:
-    """List the sides of the squares, each half of the one before; the last one's number is limited by MOST."""
+    """List the sides of the squares, each half of the one before; the last one's number is limited by
+    MOST."""
     least = max(SMALLEST, math.sqrt(width * height / MOST) / STEP)
     found, side = [], looked / 2
     while side >= least:

@@ -1,4 +1,5 @@
-"""Names of COCO-WholeBody's hands and face, in the order of the networks' points; bones to draw between them."""
+"""Names of COCO-WholeBody's hands and face, in the order of the networks' points; bones to draw between
+them."""
 
 from __future__ import annotations
 
@@ -14,8 +15,15 @@ def hand_names(side: str) -> tuple[str, ...]:
 
 FACE_NAMES: tuple[str, ...] = tuple(f"face-{k}" for k in range(68))
 
-_LIMBS = (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"), ("ankle", "heel"), ("ankle", "big_toe"),
-          ("shoulder", "hip"))  # fmt: skip
+_LIMBS = (
+    ("shoulder", "elbow"),
+    ("elbow", "wrist"),
+    ("hip", "knee"),
+    ("knee", "ankle"),
+    ("ankle", "heel"),
+    ("ankle", "big_toe"),
+    ("shoulder", "hip"),
+)
 
 
 def _hand_bones(side: str) -> tuple[tuple[str, str], ...]:
@@ -26,7 +34,13 @@ def _hand_bones(side: str) -> tuple[tuple[str, str], ...]:
 
 BONES: tuple[tuple[str, str], ...] = (
     *((f"{side}_{a}", f"{side}_{b}") for side in ("left", "right") for a, b in _LIMBS),
-    ("left_shoulder", "right_shoulder"), ("left_hip", "right_hip"), ("nose", "left_eye"), ("nose", "right_eye"),
-    ("left_eye", "left_ear"), ("right_eye", "right_ear"), *_hand_bones("left"), *_hand_bones("right"),
-)  # fmt: skip
+    ("left_shoulder", "right_shoulder"),
+    ("left_hip", "right_hip"),
+    ("nose", "left_eye"),
+    ("nose", "right_eye"),
+    ("left_eye", "left_ear"),
+    ("right_eye", "right_ear"),
+    *_hand_bones("left"),
+    *_hand_bones("right"),
+)
 """Pairs of names that are joined in a drawing."""

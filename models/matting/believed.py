@@ -8,13 +8,23 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from PIL import Image
-
-from models.landmarks.people import radius
-from models.landmarks.sight import COMPARABLE
-from models.matting import mends
-from models.matting.plausible import COVERED, LANDMARKS, Fit, Seen, best_fit, fit_of, is_convex, is_frame, is_whole, small
-from models.matting.scene import Scene, Somebody
-from pipeline.photo import encode_mask
+from turnaround.models.landmarks.company import COMPARABLE
+from turnaround.models.landmarks.everybody import radius
+from turnaround.models.matting import mends
+from turnaround.models.matting.plausible import (
+    COVERED,
+    LANDMARKS,
+    Fit,
+    Seen,
+    best_fit,
+    fit_of,
+    is_convex,
+    is_frame,
+    is_whole,
+    small,
+)
+from turnaround.models.matting.scene import Scene, Somebody
+from turnaround.pipeline.photos.photo import encode_mask
 
 SEEN = 0.5  # visibility from which a joint must lie in the mask
 CLEARLY = 0.15  # by which a mended mask must overlap more than the given one
@@ -38,12 +48,15 @@ class Verdict:
     person: int | None = None  # whose own mask takes the place of one that only says where they are
 
 
-def judged(image: bytes, mask: bytes | None, scene: Scene, people: Sequence[Somebody], own: Callable[[], Mask] | None) -> Verdict:
+def judged(
+    image: bytes, mask: bytes | None, scene: Scene, people: Sequence[Somebody], own: Callable[[], Mask] | None
+) -> Verdict:
     """Compare the scene's given mask with its people.
 
     Args:
         mask: the file beside the photo; None where the mask is the photo's alpha channel.
-        own: finds the mask of what stands out, for a mask that looks wrong where no landmark networks are used;
+        own: finds the mask of what stands out, for a mask that looks wrong where no landmark networks are
+        used;
             None where they are, and see nobody.
 
     Raises:
@@ -52,18 +65,30 @@ def judged(image: bytes, mask: bytes | None, scene: Scene, people: Sequence[Some
     assert scene.given is not None
     given, name = small(scene.given), "the photo's alpha channel" if mask is None else mends.NAME
     seen = _seen(people)
-    if not seen and own is not None and (is_convex(given) or _on_border(given) or (mask and mends.labels_in(mask))):
+    if (
+        not seen
+        and own is not None
+        and (is_convex(given) or _on_border(given) or (mask and mends.labels_in(mask)))
+    ):
         seen = mends.people_small([own()], [np.zeros((0, 2))])
     fit = best_fit(given, seen)
     better = _best_mend(scene.given, mask, seen)
     if better is not None and better[2].overlap >= max(SURE, fit.overlap + CLEARLY):
         said, data, found = better
-        return Verdict(image, data, f"{name} {said}: it overlaps the person by {_percent(found)}, as it came by {_percent(fit)}")
+        return Verdict(
+            image,
+            data,
+            f"{name} {said}: it overlaps the person by {_percent(found)}, as it came by {_percent(fit)}",
+        )
     if is_frame(given, seen):
         return _without(image, mask, given, seen, name)
     if people and not fit.agrees:
-        remedy = "give a mask of this photo (person white), remove it to use the photo's own, or believe it with"
-        raise Contradiction(f"{name} is not of the person in the photo ({fit}): {remedy} --set stages.prepare.trust=true")
+        remedy = (
+            "give a mask of this photo (person white), remove it to use the photo's own, or believe it with"
+        )
+        raise Contradiction(
+            f"{name} is not of the person in the photo ({fit}): {remedy} --set stages.prepare.trust=true"
+        )
     return Verdict(image, mask)
 
 
@@ -80,7 +105,12 @@ def _best_mend(given: Mask, mask: bytes | None, seen: Sequence[Seen]) -> tuple[s
     found = [("is inverted, and is turned round", mends.inverted(given))]
     labels = None if mask is None else mends.labels_in(mask)
     if labels is not None:
-        found.append((f"holds {len(labels.colors)} labels, of which the person's are used", mends.labelled(labels, list(seen))))
+        found.append(
+            (
+                f"holds {len(labels.colors)} labels, of which the person's are used",
+                mends.labelled(labels, list(seen)),
+            )
+        )
     height, width = seen[0].mask.shape
     best = None
     for said, values in found:
@@ -96,7 +126,10 @@ def _without(image: bytes, mask: bytes | None, given: Mask, seen: Sequence[Seen]
     """The photo's own mask for one that is only a frame; of the one who is in it, where others are not."""
     share = 100 * float((given > 0.5).mean())
     whites = "opaque" if mask is None else "white"
-    said = f"{name} is {whites} in {share:.1f} % of the picture, no outline of a person: the photo's own mask is used"
+    said = (
+        f"{name} is {whites} in {share:.1f} % of the picture, no outline of a person: the photo's own "
+        f"mask is used"
+    )
     inside = [k for k, person in enumerate(seen) if fit_of(given, person).covered >= COVERED]
     person = inside[0] if len(inside) == 1 and len(seen) > 1 and not is_whole(given) else None
     return Verdict(mends.opaque(image) if mask is None else image, None, said, person)

@@ -9,11 +9,10 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Float32, UInt8
 from PIL import Image
-
-from models.matting.cutout import Square
-from models.matting.guided import guided_upsample
-from models.matting.scene import Scene
-from pipeline.camera import FILL
+from turnaround.models.matting.cutout import Square
+from turnaround.models.matting.guided import guided_upsample
+from turnaround.models.matting.scene import Scene
+from turnaround.pipeline.values.camera import FILL
 
 SEEN = 0.02  # of the mask: what has more is not cut off
 AROUND = 4  # pixels of the scene that a part has around its square

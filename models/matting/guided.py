@@ -9,7 +9,8 @@ from torch import Tensor
 
 
 def box_mean(x: Float[Tensor, "b c h w"], radius: int) -> Float[Tensor, "b c h w"]:
-    """Mean over (2 radius + 1)^2 windows, cut at the borders; by cumulative sums, so the radius costs nothing."""
+    """Mean over (2 radius + 1)^2 windows, cut at the borders; by cumulative sums, so the radius costs
+    nothing."""
     for axis in (-2, -1):
         size = x.shape[axis]
         index = torch.arange(size, device=x.device)
@@ -21,27 +22,43 @@ def box_mean(x: Float[Tensor, "b c h w"], radius: int) -> Float[Tensor, "b c h w
 
 
 def guided_upsample(
-    mask: Float[Tensor, "b 1 k l"], picture: Float[Tensor, "b 3 h w"], max_size: int, radius: int = 3, eps: float = 2e-4
+    mask: Float[Tensor, "b 1 k l"],
+    picture: Float[Tensor, "b 3 h w"],
+    max_size: int,
+    radius: int = 3,
+    eps: float = 2e-4,
 ) -> Float[Tensor, "b 1 h w"]:
     """The fast guided filter (He and Sun 2015, algorithm 2) with the picture's colours as the guide.
 
-    In windows of the mask's resolution the mask is explained as a linear function of colour; its coefficients are
-    enlarged and meet the colours of the large picture. Where colours explain nothing (the fit leaves the mask's
-    variance), this is bilinear enlargement.
+    In windows of the mask's resolution the mask is explained as a linear function of colour; its coefficients
+    are enlarged and meet the colours of the large picture. Where colours explain nothing (the fit leaves the
+    mask's variance), this is bilinear enlargement.
     """
     height, width = picture.shape[-2:]
     scale = min(1.0, max_size / max(height, width))
     fine = (max(2, round(height * scale)), max(2, round(width * scale)))
-    large = picture if fine == (height, width) else F.interpolate(picture, fine, mode="bilinear", antialias=True)
+    large = (
+        picture if fine == (height, width) else F.interpolate(picture, fine, mode="bilinear", antialias=True)
+    )
     guide = F.interpolate(picture, mask.shape[-2:], mode="bilinear", antialias=True)
     weights, offset = _linear_coefficients(guide, mask, radius, eps)
-    coefficients = F.interpolate(box_mean(torch.cat([weights, offset], 1), radius), fine, mode="bilinear", align_corners=False)
+    coefficients = F.interpolate(
+        box_mean(torch.cat([weights, offset], 1), radius), fine, mode="bilinear", align_corners=False
+    )
     filtered = (coefficients[:, :3] * large).sum(1, keepdim=True) + coefficients[:, 3:]
     plain = F.interpolate(mask, fine, mode="bilinear", align_corners=False)
     # the filter decides near the edge only: far inside and outside, colours must not make holes
-    edge = F.interpolate(box_mean(mask * (1 - mask) * 4, 1), fine, mode="bilinear", align_corners=False).mul(3).clamp(0, 1)
+    edge = (
+        F.interpolate(box_mean(mask * (1 - mask) * 4, 1), fine, mode="bilinear", align_corners=False)
+        .mul(3)
+        .clamp(0, 1)
+    )
     result = (plain + edge * (filtered - plain)).clamp(0, 1)
-    return result if fine == (height, width) else F.interpolate(result, (height, width), mode="bilinear", align_corners=False)
+    return (
+        result
+        if fine == (height, width)
+        else F.interpolate(result, (height, width), mode="bilinear", align_corners=False)
+    )
 
 
 def _linear_coefficients(

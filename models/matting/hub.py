@@ -9,9 +9,8 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-
-from models import hub_source, zoo
-from models.zoo import MissingWeight
+from turnaround.models import hub_source, zoo
+from turnaround.models.zoo import MissingWeight
 
 
 class HubMatting(nn.Module):
@@ -20,7 +19,9 @@ class HubMatting(nn.Module):
     mean: Float[Tensor, "1 3 1 1"]
     std: Float[Tensor, "1 3 1 1"]
 
-    def __init__(self, network: nn.Module, labels: list[int], mean: list[float], std: list[float], size: int) -> None:
+    def __init__(
+        self, network: nn.Module, labels: list[int], mean: list[float], std: list[float], size: int
+    ) -> None:
         super().__init__()
         self.network, self.labels, self.size = network.eval(), labels, size
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
@@ -31,7 +32,8 @@ class HubMatting(nn.Module):
         """`model`, a folder written by `save_pretrained` or a hub id; the last one stays loaded.
 
         Args:
-            labels: names of the classes that make up the person; empty = the label "person", or, for a model of
+            labels: names of the classes that make up the person; empty = the label "person", or, for a model
+            of
                 clothes and body parts without one, everything but the background.
             local_only: never ask the hub.
 
@@ -52,18 +54,28 @@ class HubMatting(nn.Module):
 
         try:
             place, revision = hub_source.place_and_revision(model, local_only=local_only)
-            options = {"local_files_only": local_only, "revision": revision} if revision else {"local_files_only": local_only}
+            options = (
+                {"local_files_only": local_only, "revision": revision}
+                if revision
+                else {"local_files_only": local_only}
+            )
             network = AutoModelForSemanticSegmentation.from_pretrained(place, **options)
         except (OSError, ValueError, hub_source.UnknownRevision) as error:
             where = "folder" if Path(model).exists() else "folder or hub repository"
             raise MissingWeight(
-                f"no segmentation model in the {where} {model!r}: {error}. Give a folder written by save_pretrained, or the id of a "
+                f"no segmentation model in the {where} {model!r}: {error}. Give a folder written by "
+                f"save_pretrained, or the id of a "
                 f"semantic segmentation model, or use --set stages.prepare.matting=embedded"
             ) from error
         try:
             processor = AutoImageProcessor.from_pretrained(place, **options)
             mean, std, size = processor.image_mean, processor.image_std, max(dict(processor.size).values())
-        except (OSError, ValueError, TypeError, AttributeError):  # no preprocessor file: ImageNet's, the custom of these models
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+            AttributeError,
+        ):  # no preprocessor file: ImageNet's, the custom of these models
             mean, std, size = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225], 512
         return cls(network, person_labels(network.config.id2label, labels), list(mean), list(std), int(size))
 
@@ -75,12 +87,18 @@ class HubMatting(nn.Module):
         small = [max(32, 32 * round(side * scale / 32)) for side in (height, width)]
         pixels = F.interpolate(image, small, mode="bilinear", antialias=True, align_corners=False)
         logits = self.network(pixel_values=(pixels - self.mean) / self.std).logits.float()
-        share = torch.sigmoid(logits) if logits.shape[1] == 1 else logits.softmax(1)[:, self.labels].sum(1, keepdim=True)
+        share = (
+            torch.sigmoid(logits)
+            if logits.shape[1] == 1
+            else logits.softmax(1)[:, self.labels].sum(1, keepdim=True)
+        )
         return F.interpolate(share, (height, width), mode="bilinear", align_corners=False)
 
 
 @lru_cache(maxsize=1)
-def _load(kind: type[HubMatting], model: str, labels: tuple[str, ...], _known: str, local_only: bool) -> HubMatting:
+def _load(
+    kind: type[HubMatting], model: str, labels: tuple[str, ...], _known: str, local_only: bool
+) -> HubMatting:
     return kind.read(model, labels, local_only)
 
 
@@ -100,7 +118,8 @@ def person_labels(names: dict[int, str], wanted: tuple[str, ...] = ()) -> list[i
             chosen = [index for index, name in lower.items() if name != "background"]
     if not chosen and len(lower) > 1:
         raise ValueError(
-            f"the segmentation model has no label {list(wanted) or 'person'}; it knows {sorted(lower.values())[:20]}: choose with "
+            f"the segmentation model has no label {list(wanted) or 'person'}; it knows "
+            f"{sorted(lower.values())[:20]}: choose with "
             f"--set stages.prepare.labels='[...]'"
         )
     return chosen

@@ -1,4 +1,5 @@
-"""Repairs of a given mask or alpha channel, from bytes to bytes: brightness, labels, inverted masks, opaque pictures."""
+"""Repairs of a given mask or alpha channel, from bytes to bytes: brightness, labels, inverted masks, opaque
+pictures."""
 
 from __future__ import annotations
 
@@ -9,15 +10,19 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from scipy import ndimage
-
-from models.matting.plausible import Seen, small
-from pipeline.photo import decode, encode_mask
+from turnaround.models.matting.plausible import Seen, small
+from turnaround.pipeline.photos.photo import decode, encode_mask
 
 NAME = "the mask beside the photo"
 LIGHT = 0.9  # brightness from which a mask's person counts as white
-PLATEAU = 0.5  # of what is brighter than half of the brightest, that has one value: the person of a label mask
+PLATEAU = (
+    0.5  # of what is brighter than half of the brightest, that has one value: the person of a label mask
+)
 MOST_LABELS = 64
-IGNORED = ((255, 255, 255), (224, 224, 192))  # the border that nobody labelled, in values and in VOC's colours
+IGNORED = (
+    (255, 255, 255),
+    (224, 224, 192),
+)  # the border that nobody labelled, in values and in VOC's colours
 THIN = 0.03  # of the picture's longer side: a border, not a part
 MOSTLY = 0.5  # of a label, that must lie in the picture's own mask of the person
 INVISIBLE = 0.02  # alpha below which a colour means nothing
@@ -50,7 +55,8 @@ def values_of(data: bytes) -> Mask:
 
 
 def lit(data: bytes) -> tuple[bytes, float]:
-    """Bring a mask whose person has one grey value to white; tell that value, 1 for masks that stay as they are.
+    """Bring a mask whose person has one grey value to white; tell that value, 1 for masks that stay as they
+    are.
 
     Masks of labels have 1, 15 or a colour where the person is, and would be a person of glass.
     """
@@ -70,7 +76,8 @@ def inverted(values: Mask) -> Mask:
 
 
 def labels_in(data: bytes) -> Labels | None:
-    """The labels of a mask file; None where it has more colours than labels have, or two, which are no question."""
+    """The labels of a mask file; None where it has more colours than labels have, or two, which are no
+    question."""
     rgb, alpha = decode(data, NAME)
     if alpha is not None:
         return None
@@ -87,9 +94,13 @@ def labelled(labels: Labels, people: list[Seen]) -> Mask:
     everyone = np.max([person.mask for person in people], axis=0)
     index, ignored = labels.index, labels.ignored
     if ignored is not None:
-        nearest = ndimage.distance_transform_edt(index == ignored, return_distances=False, return_indices=True)
+        nearest = ndimage.distance_transform_edt(
+            index == ignored, return_distances=False, return_indices=True
+        )
         index = index[tuple(np.asarray(nearest))]
-    sized = np.asarray(Image.fromarray(everyone.astype(np.float32)).resize(index.shape[::-1], Image.Resampling.BILINEAR))
+    sized = np.asarray(
+        Image.fromarray(everyone.astype(np.float32)).resize(index.shape[::-1], Image.Resampling.BILINEAR)
+    )
     areas = np.bincount(index.ravel(), minlength=len(labels.colors))
     inside = np.bincount(index.ravel(), sized.ravel(), minlength=len(labels.colors))
     return (inside > MOSTLY * np.maximum(areas, 1))[index].astype(np.float32)

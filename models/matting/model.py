@@ -1,4 +1,5 @@
-"""The embedded matting network and how a whole photo goes through it: the picture, then a closer look at the person."""
+"""The embedded matting network and how a whole photo goes through it: the picture, then a closer look at the
+person."""
 
 from __future__ import annotations
 
@@ -9,16 +10,18 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-
-from models import precision, zoo
-from models.convnet import UNet, for_inference
-from models.matting.guided import guided_upsample
+from turnaround.models import precision, zoo
+from turnaround.models.convnet import UNet, for_inference
+from turnaround.models.matting.guided import guided_upsample
 
 MaskNetwork = Callable[[Float[Tensor, "b 3 h w"]], Float[Tensor, "b 1 h w"]]
 
 FULL_SIZES = (192, 256, 352)  # pixels of the longer side at the first look
 CLOSE_SIZES = (192, 256, 320)  # of the second, at the person's box; the last one carries the detail
-DOUBT, LEAN = 0.5, -0.1  # width of the probabilities that stay soft; how far their middle (0.55) leans away from the person
+DOUBT, LEAN = (
+    0.5,
+    -0.1,
+)  # width of the probabilities that stay soft; how far their middle (0.55) leans away from the person
 MARGIN = 0.2  # of the box's longer side, around it
 SURE = 0.7  # probability that the box of the closer look is drawn around
 MAX_SIZE = 1536  # longer side at which edges are followed; larger photos get the mask enlarged
@@ -41,7 +44,8 @@ class MattingNetwork(nn.Module):
 
 
 def load_matting(name_or_path: str = "matting", device: torch.device | str = "cpu") -> MattingNetwork:
-    """The trained network for inference, embedded or a file of the user's; loaded once a process and digest."""
+    """The trained network for inference, embedded or a file of the user's; loaded once a process and
+    digest."""
     return _load(name_or_path, zoo.digest(name_or_path), str(device))
 
 
@@ -58,8 +62,8 @@ def _load(name_or_path: str, _digest: str, device: str) -> MattingNetwork:
 def person_mask(network: MaskNetwork, image: Float[Tensor, "h w 3"]) -> Float[Tensor, "h w"]:
     """The soft mask of all people in a photo, at its resolution.
 
-    The whole picture is looked at coarsely; the box of what was found is looked at again, larger, and once more where
-    that showed the box to be another. A guided filter carries the edges to full resolution.
+    The whole picture is looked at coarsely; the box of what was found is looked at again, larger, and once
+    more where that showed the box to be another. A guided filter carries the edges to full resolution.
     """
     picture = image.movedim(-1, 0)[None]
     mask = _look(network, picture, FULL_SIZES)
@@ -71,23 +75,31 @@ def person_mask(network: MaskNetwork, image: Float[Tensor, "h w 3"]) -> Float[Te
         mask = mask.clone()
         mask[..., top:bottom, left:right] = _look(network, picture[..., top:bottom, left:right], CLOSE_SIZES)
         before, box = box, _box(mask[0, 0])
-        if box is None or max(abs(a - b) for a, b in zip(before, box, strict=True)) < 0.05 * max(bottom - top, right - left):
+        if box is None or max(abs(a - b) for a, b in zip(before, box, strict=True)) < 0.05 * max(
+            bottom - top, right - left
+        ):
             break
     return decided(mask[0, 0])
 
 
 def decided(mask: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
-    """Probabilities -> shares of a pixel: what is doubtful over whole regions must not become half transparent."""
+    """Probabilities -> shares of a pixel: what is doubtful over whole regions must not become half
+    transparent."""
     return ((mask - 0.5) / DOUBT + 0.5 + LEAN).clamp(0, 1)
 
 
-def _look(network: MaskNetwork, picture: Float[Tensor, "1 3 h w"], sizes: tuple[int, ...]) -> Float[Tensor, "1 1 h w"]:
+def _look(
+    network: MaskNetwork, picture: Float[Tensor, "1 3 h w"], sizes: tuple[int, ...]
+) -> Float[Tensor, "1 1 h w"]:
     """The mean mask over the sizes, at the picture's size."""
     return guided_upsample(look(network, picture, sizes), picture, MAX_SIZE)
 
 
-def look(network: MaskNetwork, picture: Float[Tensor, "1 3 h w"], sizes: tuple[int, ...]) -> Float[Tensor, "1 1 k l"]:
-    """The mean mask over the sizes (of the longer side) and over the picture and its mirror image, at the last size."""
+def look(
+    network: MaskNetwork, picture: Float[Tensor, "1 3 h w"], sizes: tuple[int, ...]
+) -> Float[Tensor, "1 1 k l"]:
+    """The mean mask over the sizes (of the longer side) and over the picture and its mirror image, at the
+    last size."""
     height, width = picture.shape[-2:]
     masks = []
     for size in sizes:
@@ -97,7 +109,9 @@ def look(network: MaskNetwork, picture: Float[Tensor, "1 3 h w"], sizes: tuple[i
         plain, mirrored = precision.run("matting", network, torch.cat([reduced, reduced.flip(-1)])).split(1)
         masks.append((plain + mirrored.flip(-1)) / 2)
     fine = masks[-1].shape[-2:]
-    return torch.stack([F.interpolate(mask, fine, mode="bilinear", align_corners=False) for mask in masks]).mean(0)
+    return torch.stack(
+        [F.interpolate(mask, fine, mode="bilinear", align_corners=False) for mask in masks]
+    ).mean(0)
 
 
 def _box(mask: Float[Tensor, "h w"]) -> tuple[int, int, int, int] | None:
@@ -108,4 +122,9 @@ def _box(mask: Float[Tensor, "h w"]) -> tuple[int, int, int, int] | None:
     top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
     margin = round(MARGIN * max(bottom - top, right - left)) + 8
     height, width = mask.shape
-    return max(0, top - margin), max(0, left - margin), min(height, bottom + margin), min(width, right + margin)
+    return (
+        max(0, top - margin),
+        max(0, left - margin),
+        min(height, bottom + margin),
+        min(width, right + margin),
+    )

@@ -1,7 +1,7 @@
 """How well a given mask fits the people whom the landmark networks see, and whether it is an outline at all.
 
-Thresholds are measured (docs/landmarks.md): true masks of 43 rendered people overlap the network's own mask by .62 or
-more (median .95), masks of somebody else in front of the same camera by .36 in the median.
+Thresholds are measured (docs/landmarks.md): true masks of 43 rendered people overlap the network's own mask
+by .62 or more (median .95), masks of somebody else in front of the same camera by .36 in the median.
 """
 
 from __future__ import annotations
@@ -23,7 +23,21 @@ WHOLE = 0.97  # of a picture: nobody fills so much of it
 CONVEX = 0.96  # area over that of its convex hull: windows, discs and soft corners, but no person
 ROOM = 0.75  # of a convex mask that is the person: where it is more, it is their outline
 JOINT = 0.02  # of the person's height, by which a joint may lie outside
-LANDMARKS = (0, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)  # of BlazePose: nose, and two of each large joint
+LANDMARKS = (
+    0,
+    11,
+    12,
+    13,
+    14,
+    15,
+    16,
+    23,
+    24,
+    25,
+    26,
+    27,
+    28,
+)  # of BlazePose: nose, and two of each large joint
 
 Mask = Float[np.ndarray, "h w"]
 
@@ -100,9 +114,16 @@ def is_convex(mask: Mask) -> bool:
     rows, columns = np.flatnonzero(solid.any(1)), np.flatnonzero(solid.any(0))
     if len(rows) < 4 or len(columns) < 4:
         return False
-    left, right = solid[rows].argmax(1), solid.shape[1] - solid[rows][:, ::-1].argmax(1)  # of each row: the hull needs no more
-    corners = [(x, y + below) for below in (0, 1) for ends in (left, right) for x, y in zip(ends, rows, strict=True)]
-    return float(solid.sum()) > CONVEX * ConvexHull(np.array(corners, float)).volume  # in the plane, that is the area
+    left, right = (
+        solid[rows].argmax(1),
+        solid.shape[1] - solid[rows][:, ::-1].argmax(1),
+    )  # of each row: the hull needs no more
+    corners = [
+        (x, y + below) for below in (0, 1) for ends in (left, right) for x, y in zip(ends, rows, strict=True)
+    ]
+    return (
+        float(solid.sum()) > CONVEX * ConvexHull(np.array(corners, float)).volume
+    )  # in the plane, that is the area
 
 
 def is_frame(mask: Mask, people: Sequence[Seen]) -> bool:

@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
-
-from models.landmarks.framing import quarter_turns, upright_region
-from models.landmarks.people import complete, pose_mask, smallest_square
-from models.landmarks.pose import Pose, Variant, find_pose
-from models.landmarks.record import as_record
-from models.landmarks.region import Picture
-from models.landmarks.sight import COMPARABLE, people_seen, scaled, small_people_seen
-from models.matting.cutout import Square, factor, limited
-from pipeline.photo import decode, decode_mask
+from turnaround.models.landmarks.company import COMPARABLE, people_seen, scaled, small_people_seen
+from turnaround.models.landmarks.everybody import complete, pose_mask, smallest_square
+from turnaround.models.landmarks.framing import quarter_turns, upright_region
+from turnaround.models.landmarks.pose import Pose, Variant, find_pose
+from turnaround.models.landmarks.record import as_record
+from turnaround.models.landmarks.region import Picture
+from turnaround.models.matting.cutout import Square, factor, limited
+from turnaround.pipeline.photos.photo import decode, decode_mask
 
 FINE = 4096  # pixels of the longer side of what the landmark networks see: hands and faces are small
 STRIP = 256  # rows of a large photo that are handled at once
@@ -85,7 +84,11 @@ def open_scene(image: bytes, mask: bytes | None) -> Scene:
     given = alpha if mask is None else decode_mask(mask, "the mask beside the photo", pixels.shape[:2])
     step = factor(pixels.shape)
     ratio = step / factor(pixels.shape, FINE)
-    whole = None if step == 1 else Whole(_whole_blocks(pixels, step), None if given is None else _whole_blocks(given, step), step)
+    whole = (
+        None
+        if step == 1
+        else Whole(_whole_blocks(pixels, step), None if given is None else _whole_blocks(given, step), step)
+    )
     pixels, given = limited(pixels, given)
     cut_out = mask is None and alpha is not None
     return Scene(pixels, given, cut_out, np.round(fine * 255).astype(np.uint8), ratio, whole)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-from models.skeleton import MIRROR_JOINT
-from pipeline.rotation import axis_angle_to_matrix, matrix_to_axis_angle
+from turnaround.models.body.skeleton import MIRROR_JOINT
+from turnaround.pipeline.values.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 
 BODY_JOINTS = 22
 HANDS = ((20, slice(25, 40)), (21, slice(40, 55)))  # wrist joint and the 15 finger joints of each hand
@@ -67,7 +66,8 @@ def mirror_mm(joints: Float[Tensor, "55 3"], of_mirrored: Float[Tensor, "55 3"])
 def similarity_transform(
     source: Float[Tensor, "n 3"], target: Float[Tensor, "n 3"], *, with_scale: bool = True
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Scale (1 without it), rotation and translation that bring `source` closest to `target` in least squares (Umeyama 1991)."""
+    """Scale (1 without it), rotation and translation that bring `source` closest to `target` in least squares
+    (Umeyama 1991)."""
     mean_s, mean_t = source.mean(0), target.mean(0)
     s, t = source - mean_s, target - mean_t
     U, D, Vt = torch.linalg.svd(t.T @ s)

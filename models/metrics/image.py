@@ -21,7 +21,8 @@ def psnr(image: Images, truth: Images) -> Float[Tensor, "*b"]:
 
 
 def psnr_inside(image: Images, truth: Images, region: Masks) -> Float[Tensor, "*b"]:
-    """PSNR over the pixels where `region` is above 0.05; infinite error nowhere, NaN where the region is empty."""
+    """PSNR over the pixels where `region` is above 0.05; infinite error nowhere, NaN where the region is
+    empty."""
     inside = (region > 0.05).to(image.dtype)
     error = (image - truth).square().mean(-1)
     return _decibel((error * inside).sum((-2, -1)) / inside.sum((-2, -1)))
@@ -37,7 +38,8 @@ def _decibel(mse: Tensor) -> Tensor:
 
 
 def ssim(image: Images, truth: Images, *, data_range: float = 1.0) -> Float[Tensor, "*b"]:
-    """Structural similarity (Wang et al. 2004): Gaussian window of 11 pixels, sigma 1.5, borders not padded."""
+    """Structural similarity (Wang et al. 2004): Gaussian window of 11 pixels, sigma 1.5, borders not
+    padded."""
     similarity, _ = _ssim_parts(_channels_first(image), _channels_first(truth), data_range)
     return similarity.mean((-3, -2, -1)).reshape(image.shape[:-3])
 
@@ -87,7 +89,9 @@ def iou(mask: Masks, truth: Masks) -> Float[Tensor, "*b"]:
     """Intersection over union of masks cut at one half; 1 where both are empty."""
     a, b = mask > 0.5, truth > 0.5
     union = (a | b).sum((-2, -1))
-    return torch.where(union > 0, (a & b).sum((-2, -1)) / union.clamp(min=1), torch.ones_like(union, dtype=torch.float32))
+    return torch.where(
+        union > 0, (a & b).sum((-2, -1)) / union.clamp(min=1), torch.ones_like(union, dtype=torch.float32)
+    )
 
 
 def sharpness(image: Images, region: Masks) -> Float[Tensor, "*b"]:
@@ -108,14 +112,18 @@ def gradient_energy(image: Images, region: Masks) -> Float[Tensor, "*b"]:
 
 
 def lpips(image: Images, truth: Images, *, normalize: bool = True) -> Float[Tensor, "*b"] | None:
-    """LPIPS-VGG (Zhang et al. 2018) on [-1, 1], or None where the package or its VGG weights are not on this machine.
+    """LPIPS-VGG (Zhang et al. 2018) on [-1, 1], or None where the package or its VGG weights are not on this
+    machine.
 
     `normalize` False gives the network [0, 1] instead, as the released HGM script does.
     """
     network = _lpips_network()
     if network is None:
         return None
-    x, y = (_channels_first(picture) * 2 - 1 if normalize else _channels_first(picture) for picture in (image, truth))
+    x, y = (
+        _channels_first(picture) * 2 - 1 if normalize else _channels_first(picture)
+        for picture in (image, truth)
+    )
     with torch.no_grad():
         value = network(x, y)
     return value.reshape(image.shape[:-3])

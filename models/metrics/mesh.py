@@ -1,7 +1,7 @@
 """Mesh metrics in centimetres: Chamfer, point to surface both ways, normal consistency, F-score.
 
-Samples are area-weighted, 100,000 a mesh. Points are compared with sampled points of the other surface, whose spacing
-(about 2 mm) is far below the errors that are measured.
+Samples are area-weighted, 100,000 a mesh. Points are compared with sampled points of the other surface, whose
+spacing (about 2 mm) is far below the errors that are measured.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from scipy.spatial import KDTree
-
-from models.metrics.body import similarity_transform
+from turnaround.models.metrics.body import similarity_transform
 
 SAMPLES = 100_000
 
@@ -44,7 +43,9 @@ def sample_surface(vertices: np.ndarray, faces: np.ndarray, count: int = SAMPLES
     if not area.sum() > 0:
         raise ValueError(f"a mesh of {len(faces)} faces without area cannot be sampled")
     edges = np.cumsum(area) / area.sum()
-    chosen = np.minimum(np.searchsorted(edges, (np.arange(count) + rng.random(count)) / count), len(faces) - 1)
+    chosen = np.minimum(
+        np.searchsorted(edges, (np.arange(count) + rng.random(count)) / count), len(faces) - 1
+    )
     u, v = rng.random((2, count))
     fold = u + v > 1
     u, v = np.where(fold, 1 - u, u), np.where(fold, 1 - v, v)
@@ -62,11 +63,19 @@ def compare(prediction: Surface, truth: Surface) -> dict[str, float]:
     agreement += np.abs((prediction.normals * truth.normals[nearest_t]).sum(1)).mean()
     precision, recall = (to_truth < 0.01).mean(), (to_prediction < 0.01).mean()
     fscore = 2 * precision * recall / max(precision + recall, 1e-12)
-    values = {"chamfer_cm": (p2s + s2p) / 2, "p2s_cm": p2s, "s2p_cm": s2p, "normal_consistency": agreement / 2, "fscore_1cm": fscore}
+    values = {
+        "chamfer_cm": (p2s + s2p) / 2,
+        "p2s_cm": p2s,
+        "s2p_cm": s2p,
+        "normal_consistency": agreement / 2,
+        "fscore_1cm": fscore,
+    }
     return {name: float(value) for name, value in values.items()}
 
 
-def icp(source: Surface, target: Surface, *, with_scale: bool, iterations: int = 20, count: int = 10_000) -> Surface:
+def icp(
+    source: Surface, target: Surface, *, with_scale: bool, iterations: int = 20, count: int = 10_000
+) -> Surface:
     """`source` aligned to `target` by iterated closest points, rigid or similarity; never mirrored.
 
     Every step matches `count` of its points; all of them are moved once, by the steps' product.
@@ -81,8 +90,12 @@ def icp(source: Surface, target: Surface, *, with_scale: bool, iterations: int =
     return source.moved(scale, R, t)
 
 
-def _closest_transform(source: np.ndarray, target: np.ndarray, with_scale: bool) -> tuple[float, np.ndarray, np.ndarray]:
-    scale, R, t = similarity_transform(torch.from_numpy(source), torch.from_numpy(target), with_scale=with_scale)
+def _closest_transform(
+    source: np.ndarray, target: np.ndarray, with_scale: bool
+) -> tuple[float, np.ndarray, np.ndarray]:
+    scale, R, t = similarity_transform(
+        torch.from_numpy(source), torch.from_numpy(target), with_scale=with_scale
+    )
     return float(scale), R.numpy(), t.numpy()
 
 

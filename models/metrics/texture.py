@@ -1,7 +1,9 @@
-"""How alike two sets of pictures are in texture: KID where its Inception weights are present, random features where not.
+"""How alike two sets of pictures are in texture: KID where its Inception weights are present, random features
+where not.
 
-Both are the unbiased squared maximum mean discrepancy with the kernel (x.y / d + 1)^3 (Binkowski et al. 2018, section
-4.2): 0 in the mean for two sets of one distribution, larger the more they differ, and sometimes a little below 0.
+Both are the unbiased squared maximum mean discrepancy with the kernel (x.y / d + 1)^3 (Binkowski et al. 2018,
+section 4.2): 0 in the mean for two sets of one distribution, larger the more they differ, and sometimes a
+little below 0.
 """
 
 from __future__ import annotations
@@ -13,14 +15,16 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-
-from models.metrics.image import Images, Masks
-from pipeline.digest import file_digest
+from turnaround.models.metrics.image import Images, Masks
+from turnaround.pipeline.store.digest import file_digest
 
 PATCH = 32  # pixels
 COVERED = 0.8  # share of a patch that the mask has to cover
 WIDTHS = (24, 48)  # channels of the two random layers
-INCEPTION, INCEPTION_SHA256 = "weights-inception-2015-12-05-6726825d.pth", "6726825d"  # torch-fidelity's file and how its digest begins
+INCEPTION, INCEPTION_SHA256 = (
+    "weights-inception-2015-12-05-6726825d.pth",
+    "6726825d",
+)  # torch-fidelity's file and how its digest begins
 
 
 def polynomial_mmd(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> float:
@@ -66,14 +70,17 @@ def random_features(image: Float[Tensor, "h w 3"], mask: Float[Tensor, "h w"]) -
     return torch.cat([row / scale for row, scale in zip(rows, (0.25, 0.05, 0.05), strict=True)], 1)
 
 
-def random_feature_mmd(features: list[Float[Tensor, "_ d"]], truth: list[Float[Tensor, "_ d"]]) -> float | None:
+def random_feature_mmd(
+    features: list[Float[Tensor, "_ d"]], truth: list[Float[Tensor, "_ d"]]
+) -> float | None:
     """`polynomial_mmd` of the patches of two sets of pictures; None where there are hardly any."""
     a, b = torch.cat(features), torch.cat(truth)
     return polynomial_mmd(a, b) if min(len(a), len(b)) >= 2 else None
 
 
 def kid(images: Images, truth: Images) -> float | None:
-    """Kernel Inception Distance of two sets of pictures in [0, 1]; None where torch-fidelity or its weights are not here."""
+    """Kernel Inception Distance of two sets of pictures in [0, 1]; None where torch-fidelity or its weights
+    are not here."""
     network = _inception()
     if network is None or min(len(images), len(truth)) < 2:
         return None
@@ -91,12 +98,17 @@ def _inception() -> nn.Module | None:
     if not weights.is_file():
         return None
     if not file_digest(weights).startswith(INCEPTION_SHA256):  # it is a pickle: no other file is opened
-        raise ValueError(f"{weights} is not the file of torch-fidelity's release, whose sha256 begins with {INCEPTION_SHA256}; replace it")
+        raise ValueError(
+            f"{weights} is not the file of torch-fidelity's release, whose sha256 begins with "
+            f"{INCEPTION_SHA256}; replace it"
+        )
     try:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3  # type: ignore[import-not-found]
     except ImportError:
         return None
-    return FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=str(weights)).eval()
+    return FeatureExtractorInceptionV3(
+        "inception-v3-compat", ["2048"], feature_extractor_weights_path=str(weights)
+    ).eval()
 
 
 def interior(mask: Masks, pixels: int = 3) -> Masks:

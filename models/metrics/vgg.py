@@ -16,9 +16,8 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-
-from models.metrics import vgg_files
-from models.metrics.image import Images
+from turnaround.models.metrics import vgg_files
+from turnaround.models.metrics.image import Images
 
 # of the convolutions, by stage
 CHANNELS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))

@@ -1,7 +1,7 @@
 """Refinement of an estimated body by outlines, keypoints and normals (HGM, section 3.2 and appendix)."""
 
-from models.refinement.config import RefinementConfig
-from models.refinement.evidence import (
+from turnaround.models.refinement.config import RefinementConfig
+from turnaround.models.refinement.evidence import (
     LANDMARK_NAMES,
     Evidence,
     GaussianModel,
@@ -12,9 +12,9 @@ from models.refinement.evidence import (
     landmarks,
     masks_of_gaussians,
 )
-from models.refinement.fit import Refinement, refine_body, stack
-from models.refinement.pictures import compare_masks
-from models.refinement.quality import mask_iou
+from turnaround.models.refinement.fit import Refinement, refine_body, stack
+from turnaround.models.refinement.pictures import compare_masks
+from turnaround.models.refinement.quality import mask_iou
 
 __all__ = [
     "LANDMARK_NAMES",

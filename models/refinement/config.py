@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class RefinementConfig:
-    """Loop, weights and step sizes. Lengths in pixels are of a picture 256 pixels wide, whatever `size` is."""
+    """Loop, weights and step sizes. Lengths in pixels are of a picture 256 pixels wide, whatever `size`
+    is."""
 
     # the paper's loop (appendix, "SMPL-X optimization")
     iterations: int = 45
@@ -24,12 +25,16 @@ class RefinementConfig:
     joint_scale: float = 8.0  # pixels, of the Geman-McClure function
     outline_scale: float = 0.02  # of the squared distance between outlines
     outline_huber: float = 3.0  # pixels
-    normal_direction_weight: float = 8.0  # pixels that a difference of 1 between outline normals counts as in matching
+    normal_direction_weight: float = (
+        8.0  # pixels that a difference of 1 between outline normals counts as in matching
+    )
     inside_weight: float = 0.4  # of mask that the body leaves uncovered, where clothes are, from iteration
     inside_from: int = 20
     pose_prior: float = 0.0  # pull to the estimate, of the mean squared joint rotation in radians
     shape_prior: float = 0.0  # pull to the estimate, of the mean squared beta
-    depth_prior: float = 0.0  # pull to the estimate, of the squared distance along the photo's axis in decimetres
+    depth_prior: float = (
+        0.0  # pull to the estimate, of the squared distance along the photo's axis in decimetres
+    )
     # Adam
     pose_rate: float = 0.03
     shape_rate: float = 0.03
@@ -48,4 +53,6 @@ class RefinementConfig:
         if self.views < 1 or self.iterations < 1 or self.model_every < 1:
             raise ValueError(f"views, iterations and model_every must be at least 1, got {self}")
         if self.front_weight <= 0:
-            raise ValueError(f"front_weight must be positive, got {self.front_weight}: the photo's mask cannot be left out")
+            raise ValueError(
+                f"front_weight must be positive, got {self.front_weight}: the photo's mask cannot be left out"
+            )

@@ -10,11 +10,10 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
-
-from models.body import JOINT_NAMES, BodyModel, BodyOutput
-from models.keypoints import BODY_NAMES, SURFACE_NAMES, surface_vertices
-from pipeline.camera import orbit_cameras, resize
-from pipeline.types import Body, Camera, Gaussians, View
+from turnaround.models.body.keypoints import BODY_NAMES, SURFACE_NAMES, surface_vertices
+from turnaround.models.body.model import JOINT_NAMES, BodyModel, BodyOutput
+from turnaround.pipeline.values.camera import orbit_cameras, resize
+from turnaround.pipeline.values.types import Body, Camera, Gaussians, View
 
 LANDMARK_NAMES: tuple[str, ...] = (*JOINT_NAMES, *SURFACE_NAMES)
 """What a keypoint may be called: the body's joints, and points of the skin such as the nose and the toes."""
@@ -41,17 +40,22 @@ class Evidence:
 
     def to(self, device: torch.device) -> Evidence:
         """The same on a device."""
-        moved = (x.to(device) for x in (self.cameras, self.front_mask, self.landmark_index, self.keypoints, self.confidence))
+        moved = (
+            x.to(device)
+            for x in (self.cameras, self.front_mask, self.landmark_index, self.keypoints, self.confidence)
+        )
         return Evidence(*moved)  # type: ignore[arg-type]
 
 
-def gather_evidence(view: View, keypoints: Mapping[str, Sequence[float]], *, views: int, size: int) -> Evidence:
+def gather_evidence(
+    view: View, keypoints: Mapping[str, Sequence[float]], *, views: int, size: int
+) -> Evidence:
     """Evidence from a prepared photo.
 
     Args:
         view: picture, mask and canonical camera.
-        keypoints: name -> x, y in pixels of `view`, confidence; names of fingers, of the face and unknown ones are left out.
-        views: cameras in equal steps around the person.
+        keypoints: name -> x, y in pixels of `view`, confidence; names of fingers, of the face and unknown
+        ones are left out. views: cameras in equal steps around the person.
         size: pixels of the fitted masks.
     """
     scale = size / view.camera.width
@@ -76,21 +80,30 @@ def landmarks(posed: BodyOutput, model: BodyModel, index: Int[Tensor, " k"]) -> 
 
 
 def surface_of(model: BodyModel, index: Int[Tensor, " k"]) -> Int[Tensor, " s"]:
-    """Vertices of the landmarks that follow the joints, none where `index` has joints only; raises as `landmarks`."""
+    """Vertices of the landmarks that follow the joints, none where `index` has joints only; raises as
+    `landmarks`."""
     wanted = bool((index >= len(JOINT_NAMES)).any())
     return torch.tensor(surface_vertices(model) if wanted else [], dtype=torch.long)
 
 
-def landmarks_at(posed: BodyOutput, surface: Int[Tensor, " s"], index: Int[Tensor, " k"]) -> Float[Tensor, "k 3"]:
+def landmarks_at(
+    posed: BodyOutput, surface: Int[Tensor, " s"], index: Int[Tensor, " k"]
+) -> Float[Tensor, "k 3"]:
     """`landmarks` with the vertices of `surface_of`, which a loop asks for once."""
     return torch.cat([posed.joints, posed.vertices[surface]])[index]
 
 
 def circle(front: Camera, views: int, size: int) -> Camera:
-    """`views` cameras around the world's origin in equal steps; the first is `front`, all `size` pixels wide."""
+    """`views` cameras around the world's origin in equal steps; the first is `front`, all `size` pixels
+    wide."""
     orbit = orbit_cameras([360 / views * k for k in range(views)], size)
     first = resize(front, size)
-    return Camera(torch.cat([first.K[None], orbit.K[1:]]), torch.cat([first.T_camera_world[None], orbit.T_camera_world[1:]]), size, size)
+    return Camera(
+        torch.cat([first.K[None], orbit.K[1:]]),
+        torch.cat([first.T_camera_world[None], orbit.T_camera_world[1:]]),
+        size,
+        size,
+    )
 
 
 def resize_mask(mask: Float[Tensor, "h w"], size: int) -> Float[Tensor, "size size"]:
@@ -101,11 +114,15 @@ def resize_mask(mask: Float[Tensor, "h w"], size: int) -> Float[Tensor, "size si
 
 def masks_of_gaussians(model: GaussianModel) -> MaskModel:
     """The opacity of the model's Gaussians in each view."""
-    from models.splat import rasterize  # compiled kernels, which a fit to given masks does not need
+    from turnaround.models.splat import (
+        rasterize,  # compiled kernels, which a fit to given masks does not need
+    )
 
     @torch.no_grad()
     def masks(body: Body | None, cameras: Camera) -> Float[Tensor, "c h w"]:
         gaussians = model(body)
-        return rasterize(gaussians, cameras.to(gaussians.means.device), outputs=("rgb", "alpha")).alpha.clamp(0, 1)
+        return rasterize(gaussians, cameras.to(gaussians.means.device), outputs=("rgb", "alpha")).alpha.clamp(
+            0, 1
+        )
 
     return masks

@@ -10,21 +10,21 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-from models.body import BodyModel
-from models.refinement.config import RefinementConfig
-from models.refinement.evidence import Evidence, MaskModel, NormalModel
-from models.refinement.objective import Objective, Targets
-from models.refinement.quality import fit_quality, poor_fit
-from models.silhouette import mesh_edges
-from pipeline.types import Body
+from turnaround.models.body.model import BodyModel
+from turnaround.models.mesh.silhouette import mesh_edges
+from turnaround.models.refinement.config import RefinementConfig
+from turnaround.models.refinement.evidence import Evidence, MaskModel, NormalModel
+from turnaround.models.refinement.objective import Objective, Targets
+from turnaround.models.refinement.quality import fit_quality, poor_fit
+from turnaround.pipeline.values.types import Body
 
 FITTED = ("global_orient", "body_pose", "betas", "transl")  # hands and face stay as estimated
 
 
 @dataclass(frozen=True)
 class Refinement:
-    """The refined body, the masks of the last round, the record of every loss, and the body before each step and after the last."""
+    """The refined body, the masks of the last round, the record of every loss, and the body before each step
+    and after the last."""
 
     body: Body
     masks: Float[Tensor, "c h w"] | None
@@ -60,7 +60,9 @@ def refine_body(
     """
     _check(evidence, config, masks, normals)
     device = estimate.transl.device
-    objective = Objective(config, evidence.to(device), estimate, model, mesh_edges(model.skin_faces.cpu().numpy()))
+    objective = Objective(
+        config, evidence.to(device), estimate, model, mesh_edges(model.skin_faces.cpu().numpy())
+    )
     descent = _Descent(estimate, config)
     bodies: dict[str, Body] = {}  # candidates by the number of steps behind them
     records: list[dict[str, Float[Tensor, ""]]] = []
@@ -90,27 +92,44 @@ def refine_body(
 
 def stack(bodies: list[Body]) -> Body:
     """One batch of `bodies`, in order."""
-    return Body(**{name: torch.stack([getattr(body, name).detach() for body in bodies]) for name in vars(bodies[0])})
+    return Body(
+        **{name: torch.stack([getattr(body, name).detach() for body in bodies]) for name in vars(bodies[0])}
+    )
 
 
-def _check(evidence: Evidence, config: RefinementConfig, masks: MaskModel | None, normals: NormalModel | None) -> None:
+def _check(
+    evidence: Evidence, config: RefinementConfig, masks: MaskModel | None, normals: NormalModel | None
+) -> None:
     if config.side_weight > 0 and config.views > 1 and masks is None:
-        raise ValueError("side views are on (side_weight > 0) but no mask model was given; give one or set side_weight to 0")
+        raise ValueError(
+            "side views are on (side_weight > 0) but no mask model was given; give one or set "
+            "side_weight to 0"
+        )
     if config.normal_weight > 0 and normals is None:
-        raise ValueError("normals are on (normal_weight > 0) but no normal model was given; give one or set normal_weight to 0")
+        raise ValueError(
+            "normals are on (normal_weight > 0) but no normal model was given; give one or set "
+            "normal_weight to 0"
+        )
     if float(evidence.front_mask.max()) < 0.5:
         raise ValueError("the photo's mask is empty: there is no person to fit the body to")
 
 
 def _numbers(records: list[dict[str, Float[Tensor, ""]]]) -> list[dict[str, Any]]:
-    """The losses of every iteration as numbers, fetched at once: asking in the loop would make it wait for the device."""
+    """The losses of every iteration as numbers, fetched at once: asking in the loop would make it wait for
+    the device."""
     rows = torch.stack([torch.stack(list(parts.values())) for parts in records]).tolist()
-    return [{"iteration": k} | dict(zip(parts, row, strict=True)) for k, (parts, row) in enumerate(zip(records, rows, strict=True))]
+    return [
+        {"iteration": k} | dict(zip(parts, row, strict=True))
+        for k, (parts, row) in enumerate(zip(records, rows, strict=True))
+    ]
 
 
 @torch.no_grad()
-def _look(objective: Objective, body: Body, iteration: int, masks: MaskModel | None, normals: NormalModel | None):
-    """Targets from the models, run on the current body, and the masks of all views with the photo's as the first."""
+def _look(
+    objective: Objective, body: Body, iteration: int, masks: MaskModel | None, normals: NormalModel | None
+):
+    """Targets from the models, run on the current body, and the masks of all views with the photo's as the
+    first."""
     config = objective.config
     seen = None
     if objective.has_sides and masks is not None:
@@ -126,7 +145,9 @@ def _look(objective: Objective, body: Body, iteration: int, masks: MaskModel | N
 @torch.no_grad()
 def _best(objective: Objective, bodies: dict[str, Body], targets: Targets) -> tuple[str, dict[str, float]]:
     """The body of the lowest total loss under the same targets and weights."""
-    last = objective.config.inside_weight if objective.config.iterations > objective.config.inside_from else 1.0
+    last = (
+        objective.config.inside_weight if objective.config.iterations > objective.config.inside_from else 1.0
+    )
     totals = {name: objective.loss(body, targets, last)[1]["total"].item() for name, body in bodies.items()}
     return min(totals, key=totals.__getitem__), totals
 
@@ -138,13 +159,18 @@ class _Descent:
         self.start, self.config = estimate, config
         self.values = {name: getattr(estimate, name).detach().clone().requires_grad_() for name in FITTED}
         rates = {"betas": config.shape_rate, "transl": config.translation_rate}
-        groups = [{"params": [value], "lr": rates.get(name, config.pose_rate)} for name, value in self.values.items()]
+        groups = [
+            {"params": [value], "lr": rates.get(name, config.pose_rate)}
+            for name, value in self.values.items()
+        ]
         self.optimizer = torch.optim.Adam(groups, betas=config.momenta)
         self.rates = [group["lr"] for group in groups]
 
     def body(self, grad: bool = False) -> Body:
         """The current body; without `grad` a copy cut from the graph."""
-        values = self.values if grad else {name: value.detach().clone() for name, value in self.values.items()}
+        values = (
+            self.values if grad else {name: value.detach().clone() for name, value in self.values.items()}
+        )
         return dataclasses.replace(self.start, **values)
 
     def step(self, loss: Float[Tensor, ""], iteration: int) -> None:

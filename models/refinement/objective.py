@@ -1,4 +1,5 @@
-"""The refinement's total loss for given targets: one place, for the descent and for choosing the best body."""
+"""The refinement's total loss for given targets: one place, for the descent and for choosing the best
+body."""
 
 from __future__ import annotations
 
@@ -8,17 +9,28 @@ from functools import cached_property
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-
-from models.body import BodyModel, BodyOutput
-from models.refinement.config import RefinementConfig
-from models.refinement.evidence import Evidence, landmarks_at, surface_of
-from models.refinement.outline import OutlineTarget, match_outlines, outline_losses, outline_target, residuals
-from models.refinement.outline_device import DeviceEdges, DeviceTargets, Sizes, outline_losses_on_device, sizes_for
-from models.refinement.terms import joint_errors, joint_loss, prior_loss
-from models.silhouette import MeshEdges, mesh_contour, normal_difference, visible_faces
-from models.zbuffer_torch import enlarged, visible
-from pipeline.camera import project, resize
-from pipeline.types import Body, Camera
+from turnaround.models.body.model import BodyModel, BodyOutput
+from turnaround.models.mesh.silhouette import MeshEdges, mesh_contour, normal_difference, visible_faces
+from turnaround.models.mesh.zbuffer_torch import enlarged, visible
+from turnaround.models.refinement.config import RefinementConfig
+from turnaround.models.refinement.evidence import Evidence, landmarks_at, surface_of
+from turnaround.models.refinement.outline import (
+    OutlineTarget,
+    match_outlines,
+    outline_losses,
+    outline_target,
+    residuals,
+)
+from turnaround.models.refinement.outline_device import (
+    DeviceEdges,
+    DeviceTargets,
+    Sizes,
+    outline_losses_on_device,
+    sizes_for,
+)
+from turnaround.models.refinement.terms import joint_errors, joint_loss, prior_loss
+from turnaround.pipeline.values.camera import project, resize
+from turnaround.pipeline.values.types import Body, Camera
 
 REFERENCE_WIDTH = 256  # pixels, in which the settings are given
 
@@ -64,24 +76,40 @@ class Objective:
         """Whether views other than the photo take part."""
         return self.config.side_weight > 0 and self.config.views > 1
 
-    def targets(self, masks: Float[Tensor, "c h w"] | None, normals: Float[Tensor, "2 h w 3"] | None) -> Targets:
+    def targets(
+        self, masks: Float[Tensor, "c h w"] | None, normals: Float[Tensor, "2 h w 3"] | None
+    ) -> Targets:
         """Outlines of the photo's mask and of the other views' `masks` (whose first is ignored)."""
         direction = self.config.normal_direction_weight * self.unit
-        sides = [outline_target(mask, direction) for mask in masks[1:]] if masks is not None and self.has_sides else []
+        sides = (
+            [outline_target(mask, direction) for mask in masks[1:]]
+            if masks is not None and self.has_sides
+            else []
+        )
         front = outline_target(self.evidence.front_mask, direction)
         missing: list[OutlineTarget | None] = [None] * (self.config.views - 1 - len(sides))
         outlines = [front, *sides, *missing]
         packed = None if self.device.type == "cpu" else DeviceTargets.of(outlines, self.device)
-        return Targets(outlines, normals, None if normals is None else self._front_and_back(normals.shape[1]), packed)
+        return Targets(
+            outlines, normals, None if normals is None else self._front_and_back(normals.shape[1]), packed
+        )
 
     def _front_and_back(self, size: int) -> Camera:
-        return resize(self.evidence.cameras[torch.tensor([0, self.config.views // 2], device=self.device)], size)
+        return resize(
+            self.evidence.cameras[torch.tensor([0, self.config.views // 2], device=self.device)], size
+        )
 
-    def loss(self, body: Body, targets: Targets, inside_weight: float) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
+    def loss(
+        self, body: Body, targets: Targets, inside_weight: float
+    ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
         """Total and its parts, already weighted; they stay where the body is."""
         posed = self.model(body)
         outlines = self._outlines(posed, targets, inside_weight)
-        parts = {"front": outlines[0], "sides": outlines[1:].sum(), "prior": prior_loss(body, self.estimate, self.config)}
+        parts = {
+            "front": outlines[0],
+            "sides": outlines[1:].sum(),
+            "prior": prior_loss(body, self.estimate, self.config),
+        }
         if self.config.joint_weight > 0 and len(self.evidence.landmark_index):
             parts["joints"] = self.config.joint_weight * self._joints(posed)
         if self.config.normal_weight > 0 and targets.normals is not None:
@@ -91,7 +119,8 @@ class Objective:
 
     def _outlines(self, posed: BodyOutput, targets: Targets, inside_weight: float) -> Float[Tensor, " c"]:
         config, cameras, count = self.config, self.evidence.cameras, self.config.views
-        # the paper's weights as shares, so that switching views off does not make the front louder against the rest
+        # the paper's weights as shares, so that switching views off does not make the front louder against
+        # the rest
         share = config.outline_scale / (config.front_weight + config.side_weight * (count - 1))
         if targets.packed is not None:
             return share * self._outlines_on_device(posed, targets.packed, inside_weight)
@@ -100,22 +129,35 @@ class Objective:
         drawn = cameras[torch.tensor(active)]  # views without a target cost nothing
         contour = mesh_contour(posed.vertices, self.edges, drawn)
         matches = match_outlines(
-            contour, [targets.outlines[k] for k in active], [weights[k] for k in active], config.normal_direction_weight * self.unit
+            contour,
+            [targets.outlines[k] for k in active],
+            [weights[k] for k in active],
+            config.normal_direction_weight * self.unit,
         )
         residual = residuals(posed.vertices, contour, matches, drawn) / self.unit
         views = torch.from_numpy(contour.view)[matches.sample]
-        losses = outline_losses(residual, matches, views, len(active), huber=config.outline_huber, inside_weight=inside_weight)
+        losses = outline_losses(
+            residual, matches, views, len(active), huber=config.outline_huber, inside_weight=inside_weight
+        )
         return torch.zeros(count).index_add(0, torch.tensor(active), losses) * share
 
-    def _outlines_on_device(self, posed: BodyOutput, targets: DeviceTargets, inside_weight: float) -> Float[Tensor, " c"]:
+    def _outlines_on_device(
+        self, posed: BodyOutput, targets: DeviceTargets, inside_weight: float
+    ) -> Float[Tensor, " c"]:
         config, (edges, sizes) = self.config, self._on_device
         weights = torch.full((config.views,), config.side_weight, device=self.device)
         weights[0] = config.front_weight
         losses = outline_losses_on_device(
-            posed.vertices, edges, self.evidence.cameras, targets, weights, sizes,
-            direction_weight=config.normal_direction_weight * self.unit, huber=config.outline_huber * self.unit,
+            posed.vertices,
+            edges,
+            self.evidence.cameras,
+            targets,
+            weights,
+            sizes,
+            direction_weight=config.normal_direction_weight * self.unit,
+            huber=config.outline_huber * self.unit,
             inside_weight=inside_weight,
-        )  # fmt: skip
+        )
         return losses / self.unit**2
 
     @cached_property
@@ -129,7 +171,9 @@ class Objective:
         return joint_errors(points, evidence.keypoints, evidence.cameras[0]) / self.unit**2
 
     def _joints(self, posed: BodyOutput) -> Float[Tensor, ""]:
-        return joint_loss(self.squared_keypoint_errors(posed), self.evidence.confidence, self.config.joint_scale)
+        return joint_loss(
+            self.squared_keypoint_errors(posed), self.evidence.confidence, self.config.joint_scale
+        )
 
     def _normals(self, posed: BodyOutput, targets: Targets) -> Float[Tensor, ""]:
         assert targets.normals is not None and targets.sides is not None
@@ -140,11 +184,17 @@ class Objective:
         known = (targets.normals != 0).any(-1).to(targets.normals)
         # the mean over the pixels where both have a normal: `terms.normal_loss` of the drawn maps
         total, count = normal_difference(posed.vertices, faces, shown, targets.normals, known)
-        share = self.config.normal_weight / (self.config.front_weight + self.config.side_weight * (self.config.views - 1))
+        share = self.config.normal_weight / (
+            self.config.front_weight + self.config.side_weight * (self.config.views - 1)
+        )
         return share * total / count.clamp(min=1)
 
-    def _visible_on_device(self, vertices: Float[Tensor, "v 3"], cameras: Camera) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def _visible_on_device(
+        self, vertices: Float[Tensor, "v 3"], cameras: Camera
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         edges, sizes = self._on_device
         pixels, depth = project(vertices.detach(), cameras)
         windows = enlarged(sizes.windows, cameras.width / self.evidence.cameras.width)
-        return edges.faces, visible(torch.cat([pixels, depth[..., None]], -1), edges.faces, cameras.height, cameras.width, windows)
+        return edges.faces, visible(
+            torch.cat([pixels, depth[..., None]], -1), edges.faces, cameras.height, cameras.width, windows
+        )

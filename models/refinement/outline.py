@@ -14,9 +14,8 @@ import torch
 from jaxtyping import Float, Int
 from scipy.spatial import KDTree
 from torch import Tensor
-
-from models.silhouette import MeshContour, contour_points, mask_contour
-from pipeline.types import Camera
+from turnaround.models.mesh.silhouette import MeshContour, contour_points, mask_contour
+from turnaround.pipeline.values.types import Camera
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,8 @@ class OutlineTarget:
 
 @dataclass(frozen=True)
 class Matches:
-    """Pairs (sample of the body's outline, point of a mask's outline) with constant weights; residuals are linear in the points."""
+    """Pairs (sample of the body's outline, point of a mask's outline) with constant weights; residuals are
+    linear in the points."""
 
     sample: Int[Tensor, " m"]  # index into MeshContour
     target: Float[Tensor, "m 2"]  # pixels
@@ -47,7 +47,11 @@ def outline_target(mask: Float[Tensor, "h w"], direction_weight: float) -> Outli
 
 
 def match_outlines(
-    contour: MeshContour, targets: list[OutlineTarget | None], view_weights: list[float], direction_weight: float, stride: int = 2
+    contour: MeshContour,
+    targets: list[OutlineTarget | None],
+    view_weights: list[float],
+    direction_weight: float,
+    stride: int = 2,
 ) -> Matches:
     """Closest points from the body's samples to each mask's outline and back.
 
@@ -68,15 +72,24 @@ def match_outlines(
     if not parts:
         raise ValueError("no view has both a mask outline and a visible body: nothing to fit")
     sample, target, weight, uncovered = (np.concatenate([p[k] for p in parts]) for k in range(4))
-    return Matches(torch.from_numpy(sample), torch.from_numpy(target), torch.from_numpy(weight), torch.from_numpy(uncovered))
+    return Matches(
+        torch.from_numpy(sample),
+        torch.from_numpy(target),
+        torch.from_numpy(weight),
+        torch.from_numpy(uncovered),
+    )
 
 
-def _match_view(contour: MeshContour, samples: np.ndarray, target: OutlineTarget, weight: float, direction_weight: float):
+def _match_view(
+    contour: MeshContour, samples: np.ndarray, target: OutlineTarget, weight: float, direction_weight: float
+):
     points, normals = contour.points[samples], contour.normals[samples]
     keys = np.concatenate([points, direction_weight * normals], 1)
     nearest = np.asarray(target.tree.query(keys)[1])
     tree = KDTree(keys, compact_nodes=False, balanced_tree=False)
-    backward = np.asarray(tree.query(np.concatenate([target.points, direction_weight * target.normals], 1))[1])
+    backward = np.asarray(
+        tree.query(np.concatenate([target.points, direction_weight * target.normals], 1))[1]
+    )
     lengths = contour.lengths[samples]
     beyond_forward = ((points - target.points[nearest]) * target.normals[nearest]).sum(1) < 0
     beyond_backward = ((points[backward] - target.points) * target.normals).sum(1) < 0
@@ -89,13 +102,23 @@ def _match_view(contour: MeshContour, samples: np.ndarray, target: OutlineTarget
     )
 
 
-def residuals(vertices: Float[Tensor, "v 3"], contour: MeshContour, matches: Matches, cameras: Camera) -> Float[Tensor, "m 2"]:
+def residuals(
+    vertices: Float[Tensor, "v 3"], contour: MeshContour, matches: Matches, cameras: Camera
+) -> Float[Tensor, "m 2"]:
     """Pixels from each matched mask point to the body's outline sample."""
-    return contour_points(vertices, contour, cameras)[matches.sample.to(vertices.device)] - matches.target.to(vertices)
+    return contour_points(vertices, contour, cameras)[matches.sample.to(vertices.device)] - matches.target.to(
+        vertices
+    )
 
 
 def outline_losses(
-    residual: Float[Tensor, "m 2"], matches: Matches, views: Int[Tensor, " m"], count: int, *, huber: float, inside_weight: float
+    residual: Float[Tensor, "m 2"],
+    matches: Matches,
+    views: Int[Tensor, " m"],
+    count: int,
+    *,
+    huber: float,
+    inside_weight: float,
 ) -> Float[Tensor, " c"]:
     """Weighted Huber loss of every view, in squared pixels.
 

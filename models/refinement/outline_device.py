@@ -1,7 +1,9 @@
-"""The silhouette loss of `outline.py` in torch operations, all views in one call, for a body that is on a GPU and should stay there.
+"""The silhouette loss of `outline.py` in torch operations, all views in one call, for a body that is on a GPU
+and should stay there.
 
-The same matching with two differences: every edge of the outline has the same number of samples, weighted by their length, and
-nearest points are found by comparing all with all. Sizes are fixed before, so nothing in an iteration waits for the device.
+The same matching with two differences: every edge of the outline has the same number of samples, weighted by
+their length, and nearest points are found by comparing all with all. Sizes are fixed before, so nothing in an
+iteration waits for the device.
 """
 
 from __future__ import annotations
@@ -11,13 +13,12 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-
-from models.refinement.outline import OutlineTarget
-from models.silhouette import MeshEdges
-from models.silhouette.contour import OUTSIDE
-from models.zbuffer_torch import Windows, covered, enlarged, windows_of
-from pipeline.camera import project
-from pipeline.types import Camera, TensorRecord
+from turnaround.models.mesh.silhouette import MeshEdges
+from turnaround.models.mesh.silhouette.contour import OUTSIDE
+from turnaround.models.mesh.zbuffer_torch import Windows, covered, enlarged, windows_of
+from turnaround.models.refinement.outline import OutlineTarget
+from turnaround.pipeline.values.camera import project
+from turnaround.pipeline.values.types import Camera, TensorRecord
 
 SAMPLES = 2  # sub-pixels along each side of a pixel in the test of what is hidden
 ROOM = 2.0  # outline edges for which there is room, over those of the first body
@@ -36,7 +37,12 @@ class DeviceEdges(TensorRecord):
     @staticmethod
     def of(edges: MeshEdges, device: torch.device) -> DeviceEdges:
         """The same topology on a device."""
-        return DeviceEdges(*(torch.from_numpy(x).long().to(device) for x in (edges.faces, edges.ends, edges.sides, edges.opposite)))
+        return DeviceEdges(
+            *(
+                torch.from_numpy(x).long().to(device)
+                for x in (edges.faces, edges.ends, edges.sides, edges.opposite)
+            )
+        )
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,10 @@ class DeviceTargets(TensorRecord):
         for view, target in enumerate(targets):
             if target is not None:
                 count = len(target.points)
-                points[view, :count], normals[view, :count] = torch.from_numpy(target.points), torch.from_numpy(target.normals)
+                points[view, :count], normals[view, :count] = (
+                    torch.from_numpy(target.points),
+                    torch.from_numpy(target.normals),
+                )
                 valid[view, :count] = True
         return DeviceTargets(points.to(device), normals.to(device), valid.to(device))
 
@@ -103,7 +112,8 @@ def outline_losses_on_device(
     huber: float,
     inside_weight: float,
 ) -> Float[Tensor, " c"]:
-    """Weighted Huber loss of every view, in squared pixels; the meaning of the settings is that of `outline.py`."""
+    """Weighted Huber loss of every view, in squared pixels; the meaning of the settings is that of
+    `outline.py`."""
     uv = project(vertices, cameras)[0]
     samples = outline_samples(uv.detach(), edges, cameras, sizes)
     view = torch.arange(len(uv), device=uv.device)[:, None]
@@ -115,20 +125,30 @@ def outline_losses_on_device(
     there = targets.valid * (samples.lengths > 0).any(1, keepdim=True)
     parts = [
         (moved - found, wanted, seen / seen.sum(1, keepdim=True).clamp(min=1e-9)),
-        (moved[view, backward] - targets.points, targets.normals, there / there.sum(1, keepdim=True).clamp(min=1)),
+        (
+            moved[view, backward] - targets.points,
+            targets.normals,
+            there / there.sum(1, keepdim=True).clamp(min=1),
+        ),
     ]
     return view_weights * sum(_robust(*part, huber, inside_weight) for part in parts)
 
 
-def _robust(residual: Tensor, normals: Tensor, weight: Tensor, huber: float, inside_weight: float) -> Float[Tensor, " c"]:
+def _robust(
+    residual: Tensor, normals: Tensor, weight: Tensor, huber: float, inside_weight: float
+) -> Float[Tensor, " c"]:
     squared = (residual * residual).sum(-1)
     distance = (squared + 1e-12).sqrt()
     robust = torch.where(distance < huber, squared / 2, huber * (distance - huber / 2))
-    uncovered = ((residual.detach() * normals).sum(-1) < 0).to(weight.dtype)  # the mask reaches beyond the body
+    uncovered = ((residual.detach() * normals).sum(-1) < 0).to(
+        weight.dtype
+    )  # the mask reaches beyond the body
     return (weight * (1 - (1 - inside_weight) * uncovered) * robust).sum(1)
 
 
-def nearest(samples: Samples, targets: DeviceTargets, direction_weight: float) -> tuple[Int[Tensor, "c n"], Int[Tensor, "c m"]]:
+def nearest(
+    samples: Samples, targets: DeviceTargets, direction_weight: float
+) -> tuple[Int[Tensor, "c n"], Int[Tensor, "c m"]]:
     """Index of the closest mask point of every sample, and of the closest sample of every mask point."""
     keys = torch.cat([samples.points, direction_weight * samples.normals], -1)
     wanted = torch.cat([targets.points, direction_weight * targets.normals], -1)
@@ -156,13 +176,17 @@ def outline_samples(uv: Float[Tensor, "c v 2"], edges: DeviceEdges, cameras: Cam
     normal = normal * outwards[..., None]
     t = (torch.arange(sizes.pieces, device=uv.device, dtype=uv.dtype) + 0.5) / sizes.pieces
     points = (start[:, :, None] + t[:, None] * across[:, :, None]).flatten(1, 2)
-    normals, many = (x.repeat_interleave(sizes.pieces, 1) for x in (normal, real * (length > 1e-6) * length / sizes.pieces))
+    normals, many = (
+        x.repeat_interleave(sizes.pieces, 1) for x in (normal, real * (length > 1e-6) * length / sizes.pieces)
+    )
     lengths = many * ~_hidden(points, normals, uv, edges, cameras, sizes)
     ends = [x.repeat_interleave(sizes.pieces, 1) for x in (a, b)]
     return Samples(points, normals, lengths, ends[0], ends[1], t.repeat(index.shape[1]))
 
 
-def _hidden(points: Tensor, normals: Tensor, uv: Tensor, edges: DeviceEdges, cameras: Camera, sizes: Sizes) -> Bool[Tensor, "c n"]:
+def _hidden(
+    points: Tensor, normals: Tensor, uv: Tensor, edges: DeviceEdges, cameras: Camera, sizes: Sizes
+) -> Bool[Tensor, "c n"]:
     """Whether another part of the mesh lies just outside of a sample."""
     height, width = cameras.height * SAMPLES, cameras.width * SAMPLES
     mask = covered(uv * SAMPLES, edges.faces, height, width, enlarged(sizes.windows, SAMPLES)).flatten(1)
@@ -182,6 +206,8 @@ def _compact(chosen: Bool[Tensor, "c e"], room: int) -> tuple[Int[Tensor, "c r"]
     """Indices of the first `room` chosen, and which of them are real; without waiting, unlike `nonzero`."""
     place = torch.where(chosen, chosen.cumsum(1) - 1, room).clamp(max=room)
     every = torch.arange(chosen.shape[1], device=chosen.device).expand_as(chosen)
-    index = torch.zeros(len(chosen), room + 1, dtype=torch.long, device=chosen.device).scatter(1, place, every)[:, :-1]
+    index = torch.zeros(len(chosen), room + 1, dtype=torch.long, device=chosen.device).scatter(
+        1, place, every
+    )[:, :-1]
     real = torch.arange(room, device=chosen.device)[None] < chosen.sum(1, keepdim=True)
     return index, real

@@ -8,25 +8,27 @@ from typing import TYPE_CHECKING
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-from models.refinement.config import RefinementConfig
-from models.silhouette import body_masks
-from pipeline.types import Body
+from turnaround.models.mesh.silhouette import body_masks
+from turnaround.models.refinement.config import RefinementConfig
+from turnaround.pipeline.values.types import Body
 
 if TYPE_CHECKING:
-    from models.refinement.objective import Objective
+    from turnaround.models.refinement.objective import Objective
 
 SURE = 0.8  # confidence of a keypoint by which a single limb is judged
 
 
 @torch.no_grad()
-def fit_quality(objective: Objective, body: Body, seen: Float[Tensor, "c h w"] | None) -> dict[str, float | None]:
+def fit_quality(
+    objective: Objective, body: Body, seen: Float[Tensor, "c h w"] | None
+) -> dict[str, float | None]:
     """How a body covers the masks and the keypoints.
 
     Returns:
-        front_iou, and sides_iou, the mean over the side masks (None without); inside, the share of the body's picture that
-        lies in the front mask, which loose clothes do not lower; keypoints_px, the mean distance by confidence, and
-        worst_px, the largest of a keypoint that is surely seen, both in pixels of 256 (None without keypoints).
+        front_iou, and sides_iou, the mean over the side masks (None without); inside, the share of the body's
+        picture that lies in the front mask, which loose clothes do not lower; keypoints_px, the mean distance
+        by confidence, and worst_px, the largest of a keypoint that is surely seen, both in pixels of 256
+        (None without keypoints).
     """
     evidence = objective.evidence
     posed = objective.model(body)
@@ -40,7 +42,9 @@ def fit_quality(objective: Objective, body: Body, seen: Float[Tensor, "c h w"] |
         "sides_iou": mask_iou(drawn[1:], seen[1:]).mean().item() if seen is not None else None,
         "inside": ((covered & mask).sum() / covered.sum().clamp(min=1)).item(),
         "worst_px": sure.max().item() if len(sure) else None,
-        "keypoints_px": ((distances * weight).sum() / weight.sum()).item() if float(weight.sum()) > 0 else None,
+        "keypoints_px": ((distances * weight).sum() / weight.sum()).item()
+        if float(weight.sum()) > 0
+        else None,
     }
 
 
@@ -48,18 +52,25 @@ def mask_iou(a: Float[Tensor, "c h w"], b: Float[Tensor, "c h w"]) -> Float[Tens
     """Intersection over union of masks thresholded at 0.5; 1 where both are empty."""
     a, b = a >= 0.5, b >= 0.5
     union = (a | b).sum((1, 2))
-    return torch.where(union > 0, (a & b).sum((1, 2)) / union.clamp(min=1), torch.ones_like(union, dtype=torch.float32))
+    return torch.where(
+        union > 0, (a & b).sum((1, 2)) / union.clamp(min=1), torch.ones_like(union, dtype=torch.float32)
+    )
 
 
-def poor_fit(quality: Mapping[str, float | None], config: RefinementConfig, *, independent: bool) -> list[str]:
+def poor_fit(
+    quality: Mapping[str, float | None], config: RefinementConfig, *, independent: bool
+) -> list[str]:
     """Reasons to distrust a fit; empty when there are none.
 
     Args:
-        independent: the keypoints come from other networks than the body, so that a wrong limb shows in them and a low IoU
+        independent: the keypoints come from other networks than the body, so that a wrong limb shows in them
+        and a low IoU
             may be a skirt or a coat. Otherwise both are wrong together, and the IoU alone tells.
     """
     reasons = []
-    iou, inside, keypoints, worst = (quality[name] for name in ("front_iou", "inside", "keypoints_px", "worst_px"))
+    iou, inside, keypoints, worst = (
+        quality[name] for name in ("front_iou", "inside", "keypoints_px", "worst_px")
+    )
     if not independent:
         if iou is not None and iou < config.poor_iou:
             least = f"expected {config.poor_iou:.2f} or more"
@@ -69,9 +80,18 @@ def poor_fit(quality: Mapping[str, float | None], config: RefinementConfig, *, i
             reasons.append(f"joints are {keypoints:.1f} px from the keypoints (of 256), {most}")
         return reasons
     if inside is not None and inside < config.poor_inside:
-        reasons.append(f"{1 - inside:.0%} of the body lie outside the photo's mask, expected {1 - config.poor_inside:.0%} or less")
+        reasons.append(
+            f"{1 - inside:.0%} of the body lie outside the photo's mask, expected "
+            f"{1 - config.poor_inside:.0%} or less"
+        )
     if keypoints is not None and keypoints > config.poor_landmarks:
-        reasons.append(f"joints are {keypoints:.1f} px from the landmarks (of 256), expected {config.poor_landmarks:.1f} or less")
+        reasons.append(
+            f"joints are {keypoints:.1f} px from the landmarks (of 256), expected "
+            f"{config.poor_landmarks:.1f} or less"
+        )
     if worst is not None and worst > config.poor_limb:
-        reasons.append(f"a visible joint is {worst:.0f} px from its landmark (of 256), expected {config.poor_limb:.0f} or less")
+        reasons.append(
+            f"a visible joint is {worst:.0f} px from its landmark (of 256), expected {config.poor_limb:.0f} "
+            f"or less"
+        )
     return reasons

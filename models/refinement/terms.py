@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from jaxtyping import Float
 from torch import Tensor
+from turnaround.models.refinement.config import RefinementConfig
+from turnaround.pipeline.values.camera import project
+from turnaround.pipeline.values.types import Body, Camera
 
-from models.refinement.config import RefinementConfig
-from pipeline.camera import project
-from pipeline.types import Body, Camera
 
-
-def joint_errors(points: Float[Tensor, "k 3"], keypoints: Float[Tensor, "k 2"], camera: Camera) -> Float[Tensor, " k"]:
+def joint_errors(
+    points: Float[Tensor, "k 3"], keypoints: Float[Tensor, "k 2"], camera: Camera
+) -> Float[Tensor, " k"]:
     """Squared distances in pixels between projected landmarks and keypoints."""
     projected, _ = project(points, camera)
     return (projected - keypoints).square().sum(-1)
 
 
-def joint_loss(squared: Float[Tensor, " k"], confidence: Float[Tensor, " k"], scale: float) -> Float[Tensor, ""]:
-    """Mean Geman-McClure function of squared pixel distances, weighted by confidence; per 100 squared pixels."""
+def joint_loss(
+    squared: Float[Tensor, " k"], confidence: Float[Tensor, " k"], scale: float
+) -> Float[Tensor, ""]:
+    """Mean Geman-McClure function of squared pixel distances, weighted by confidence; per 100 squared
+    pixels."""
     robust = squared * scale**2 / (squared + scale**2)
     return (confidence * robust).sum() / confidence.sum().clamp(min=1e-6) / 100
 

@@ -1,5 +1,5 @@
 """The splat renderer: `rasterize(gaussians, cameras)`."""
 
-from models.splat.rasterize import Render, rasterize
+from turnaround.models.splat.rasterize import Render, rasterize
 
 __all__ = ["Render", "rasterize"]

@@ -8,22 +8,23 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
-
-from models.splat.rasterize import Render, rasterize
-from pipeline.camera import camera_center, resize
-from pipeline.types import Camera, Gaussians
+from turnaround.models.splat.rasterize import Render, rasterize
+from turnaround.pipeline.values.camera import camera_center, resize
+from turnaround.pipeline.values.types import Camera, Gaussians
 
 WIDE = 0.44  # pixels: standard deviation from which on a Gaussian is drawn as it is
 MOST = 4
 
 
 @torch.no_grad()
-def rasterize_fine(gaussians: Gaussians, cameras: Camera, *, background: float | Sequence[float] = 1.0, most: int = MOST) -> Render:
+def rasterize_fine(
+    gaussians: Gaussians, cameras: Camera, *, background: float | Sequence[float] = 1.0, most: int = MOST
+) -> Render:
     """Colours and opacity of `rasterize`, without its swelling of Gaussians that are smaller than a pixel.
 
-    Splatting never draws a Gaussian narrower than a pixel's filter (Kerbl et al. 2023, section 4), and keeps its opacity:
-    many fine ones seen from afar grow a rim (the dilation that Mip-Splatting speaks of, Yu et al. 2024, section 3).
-    So the picture is drawn `times_larger` and averaged.
+    Splatting never draws a Gaussian narrower than a pixel's filter (Kerbl et al. 2023, section 4), and keeps
+    its opacity: many fine ones seen from afar grow a rim (the dilation that Mip-Splatting speaks of, Yu et
+    al. 2024, section 3). So the picture is drawn `times_larger` and averaged.
 
     Args:
         gaussians: of one person.
@@ -32,7 +33,9 @@ def rasterize_fine(gaussians: Gaussians, cameras: Camera, *, background: float |
         most: times as large, at most.
     """
     times = times_larger(gaussians, cameras, most)
-    drawn = rasterize(gaussians, resize(cameras, cameras.width * times), background=background, outputs=("rgb", "alpha"))
+    drawn = rasterize(
+        gaussians, resize(cameras, cameras.width * times), background=background, outputs=("rgb", "alpha")
+    )
     if times == 1:
         return drawn
     rgb = F.avg_pool2d(drawn.rgb.permute(0, 3, 1, 2), times).permute(0, 2, 3, 1).contiguous()
@@ -40,7 +43,8 @@ def rasterize_fine(gaussians: Gaussians, cameras: Camera, *, background: float |
 
 
 def times_larger(gaussians: Gaussians, cameras: Camera, most: int = MOST) -> int:
-    """How many times larger pictures must be drawn for half of the Gaussians to be WIDE pixels wide, `most` at most."""
+    """How many times larger pictures must be drawn for half of the Gaussians to be WIDE pixels wide, `most`
+    at most."""
     if len(gaussians) == 0:
         return 1
     wide = _widths(gaussians.scales).median() * float(cameras.K.reshape(-1, 3, 3)[0, 0, 0])

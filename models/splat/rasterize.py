@@ -10,8 +10,7 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-from pipeline.types import Camera, Gaussians
+from turnaround.pipeline.values.types import Camera, Gaussians
 
 Output = Literal["rgb", "alpha", "depth", "normal"]
 Backend = Callable[[Gaussians, Camera, bool], tuple[Tensor, Tensor]]
@@ -23,7 +22,9 @@ class Render:
 
     rgb: Float[Tensor, "c h w 3"]  # over the background
     alpha: Float[Tensor, "c h w"]
-    depth: Float[Tensor, "c h w"]  # metres along the camera's axis, the mean over what is seen; 0 where alpha is 0
+    depth: Float[
+        Tensor, "c h w"
+    ]  # metres along the camera's axis, the mean over what is seen; 0 where alpha is 0
     normal: Float[Tensor, "c h w 3"]  # world frame, weighted sum: its length is at most alpha
 
 
@@ -43,7 +44,8 @@ def rasterize(
         outputs: without "depth" and "normal" the pictures cost about half; those fields are then None.
 
     Returns:
-        Pictures with c leading, on the Gaussians' device. Differentiable in every Gaussian field and in T_camera_world.
+        Pictures with c leading, on the Gaussians' device. Differentiable in every Gaussian field and in
+        T_camera_world.
 
     Raises:
         ValueError: a wrong shape, dtype or device, an unknown output, or a value that is not finite.
@@ -59,7 +61,9 @@ def rasterize(
         image, alpha = _nothing(gaussians, cameras, geometry)
     else:
         image, alpha = _backend(gaussians.means.device)(gaussians, cameras, geometry)
-    return _compose(image, alpha, torch.as_tensor(background, dtype=torch.float32, device=image.device), outputs)
+    return _compose(
+        image, alpha, torch.as_tensor(background, dtype=torch.float32, device=image.device), outputs
+    )
 
 
 def _compose(image: Tensor, alpha: Tensor, background: Tensor, outputs: Sequence[Output]) -> Render:
@@ -75,9 +79,9 @@ def _compose(image: Tensor, alpha: Tensor, background: Tensor, outputs: Sequence
 
 def _backend(device: torch.device) -> Backend:
     if device.type == "cuda":
-        from models.splat.cuda import render
+        from turnaround.models.splat.cuda import render
     elif device.type == "cpu":
-        from models.splat.cpu import render
+        from turnaround.models.splat.cpu.render import render
     else:
         raise ValueError(f"rasterize runs on cpu and cuda, got {device}")
     return render
@@ -105,11 +109,16 @@ def _check(gaussians: Gaussians, cameras: Camera) -> None:
         tensor = getattr(gaussians, name)
         if tuple(tensor.shape) != (count, *width) or tensor.dtype != torch.float32 or tensor.device != device:
             expected = f"float32 {(count, *width)} on {device}"
-            raise ValueError(f"gaussians.{name}: expected {expected}, got {tensor.dtype} {tuple(tensor.shape)} on {tensor.device}")
+            raise ValueError(
+                f"gaussians.{name}: expected {expected}, got {tensor.dtype} {tuple(tensor.shape)} on "
+                f"{tensor.device}"
+            )
         totals.append(tensor.detach().sum())
     T = cameras.T_camera_world
     if T.ndim != 3 or T.shape[1:] != (4, 4) or T.device != device:
-        raise ValueError(f"cameras.T_camera_world: expected (c, 4, 4) on {device}, got {tuple(T.shape)} on {T.device}")
+        raise ValueError(
+            f"cameras.T_camera_world: expected (c, 4, 4) on {device}, got {tuple(T.shape)} on {T.device}"
+        )
     totals.append(T.detach().sum())
     if not torch.isfinite(torch.stack(totals)).all():
         names = [*widths, "T_camera_world"]

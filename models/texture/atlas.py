@@ -1,4 +1,5 @@
-"""A surface cut into flat charts and laid into one square: the texture coordinates of its corners (xatlas)."""
+"""A surface cut into flat charts and laid into one square: the texture coordinates of its corners
+(xatlas)."""
 
 from __future__ import annotations
 
@@ -6,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32, Int
-
-from models.surface import Surface
+from turnaround.models.mesh.surface import Surface
 
 RESOLUTION = 2048  # texels for which the space between charts is given
 _COARSER = 4  # the charts are laid out in cells of so many texels, which takes a third of the time
@@ -26,8 +26,9 @@ class Atlas:
 def unwrap(surface: Surface, padding: int = 8) -> Atlas:
     """Charts of little distortion that do not overlap.
 
-    The surface is cut into level parts first, each with its own charts. xatlas holds the interpreter meanwhile: .5 s for 20,000
-    faces on one core, where one part and single texels take 2 s and find as many charts.
+    The surface is cut into level parts first, each with its own charts. xatlas holds the interpreter
+    meanwhile: .5 s for 20,000 faces on one core, where one part and single texels take 2 s and find as many
+    charts.
 
     Args:
         surface: metres; faces without an area are laid anywhere.
@@ -45,7 +46,9 @@ def unwrap(surface: Surface, padding: int = 8) -> Atlas:
     parts = _level_parts(surface)
     for faces in parts:
         vertices, corners = np.unique(surface.faces[faces], return_inverse=True)
-        maker.add_mesh(surface.vertices[vertices].astype(np.float32), corners.reshape(-1, 3).astype(np.uint32))
+        maker.add_mesh(
+            surface.vertices[vertices].astype(np.float32), corners.reshape(-1, 3).astype(np.uint32)
+        )
         used.append(vertices)
     pack = xatlas.PackOptions()
     pack.resolution, pack.padding = RESOLUTION // _COARSER, -(-padding // _COARSER)

@@ -9,16 +9,17 @@ import numba
 import numpy as np
 import torch
 from jaxtyping import Float32
-
-from models.bands import in_bands
-from models.texture.gutter import fill_gutters
-from models.texture.sight import seen_depth, trust
-from models.texture.texels import Texels, surface_texels
-from pipeline.camera import camera_center
-from pipeline.types import TexturedMesh, View
+from turnaround.models.bands import in_bands
+from turnaround.models.texture.gutter import fill_gutters
+from turnaround.models.texture.sight import seen_depth, trust
+from turnaround.models.texture.texels import Texels, surface_texels
+from turnaround.pipeline.values.camera import camera_center
+from turnaround.pipeline.values.types import TexturedMesh, View
 
 FALLBACK = 1e-3  # weight of the vertices' colours: they show where no picture is believed
-SHARPNESS = 2.0  # power of the weights: what sees better takes nearly all, and two pictures mix in a narrow band
+SHARPNESS = (
+    2.0  # power of the weights: what sees better takes nearly all, and two pictures mix in a narrow band
+)
 TOLERANCE = 0.01  # metres by which a texel may lie behind the surface that a picture shows
 RIM = 6.0  # pixels, of 1,024, over which a picture's edge gains trust
 
@@ -26,8 +27,9 @@ RIM = 6.0  # pixels, of 1,024, over which a picture's edge gains trust
 def bake(mesh: TexturedMesh, views: Sequence[tuple[View, float]], size: int) -> TexturedMesh:
     """The mesh with a texture of `size` x `size` texels.
 
-    A view's weight at a texel is its own (PSHuman's: photo 2, back 1, sides less) x the squared cosine between normal and
-    ray x the trust in the pixel (`sight.trust`), all to the power of SHARPNESS; 0 where something stands before it.
+    A view's weight at a texel is its own (PSHuman's: photo 2, back 1, sides less) x the squared cosine
+    between normal and ray x the trust in the pixel (`sight.trust`), all to the power of SHARPNESS; 0 where
+    something stands before it.
 
     Args:
         mesh: with an atlas and vertex colours, which fill what no view sees; its texture is replaced.
@@ -38,7 +40,9 @@ def bake(mesh: TexturedMesh, views: Sequence[tuple[View, float]], size: int) -> 
     total, weights = texels.colors * np.float32(FALLBACK), np.full(len(texels.place), FALLBACK, np.float32)
     for view, share in views:
         depth = seen_depth(mesh, view.camera)
-        add_view(texels, view, share, depth, trust(view, depth, RIM * view.camera.width / 1024), total, weights)
+        add_view(
+            texels, view, share, depth, trust(view, depth, RIM * view.camera.width / 1024), total, weights
+        )
     texture = np.ones((size, size, 3), np.float32)
     texture.reshape(-1, 3)[texels.place] = total / weights[:, None]
     fill_gutters(texture, texels.place)
@@ -60,14 +64,23 @@ def add_view(
     """
     camera = view.camera
     T = camera.T_camera_world.double().numpy()
-    lens = np.concatenate([(camera.K.double().numpy() @ T[:3]).ravel(), camera_center(camera).double().numpy()])
+    lens = np.concatenate(
+        [(camera.K.double().numpy() @ T[:3]).ravel(), camera_center(camera).double().numpy()]
+    )
     image = np.ascontiguousarray(view.image.numpy(), np.float32)
     # the third row of K [R t] is the depth: K's own is (0, 0, 1)
-    in_bands(lambda a, b: _add(a, b, texels.points, texels.normals, lens, image, depth, believed, share, total, weights), len(weights))
+    in_bands(
+        lambda a, b: _add(
+            a, b, texels.points, texels.normals, lens, image, depth, believed, share, total, weights
+        ),
+        len(weights),
+    )
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
-def _add(start, stop, points, normals, lens, image, depth, believed, share, total, weights):  # pragma: no cover - compiled
+def _add(
+    start, stop, points, normals, lens, image, depth, believed, share, total, weights
+):  # pragma: no cover - compiled
     """Texels start to stop - 1. lens: K [R t], row by row, then the camera's centre."""
     height, width = depth.shape
     for i in range(start, stop):
@@ -95,8 +108,8 @@ def _add(start, stop, points, normals, lens, image, depth, believed, share, tota
 def _between(x, y, nearest, depth, believed, image):  # pragma: no cover - compiled
     """Trust and colour between the four pixels about x and y, which count from the first pixel's centre.
 
-    Pixels count by their trust, and not at all where they show less than `nearest` metres away, or nothing of the mesh: so none
-    of what stands before a place, or is not believed, is mixed in.
+    Pixels count by their trust, and not at all where they show less than `nearest` metres away, or nothing of
+    the mesh: so none of what stands before a place, or is not believed, is mixed in.
     """
     height, width = believed.shape
     left, top = int(np.floor(x)), int(np.floor(y))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 from jaxtyping import Float32, Int32
-
-from models.zbuffer import barycentric, draw_nearest
+from turnaround.models.mesh.zbuffer import barycentric, draw_nearest
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
@@ -18,9 +17,11 @@ def draw_textured(
     supersample: int,
     picture: Float32[np.ndarray, "h w 3"],
 ):  # pragma: no cover - compiled
-    """Fill `picture`: the mean of `supersample` x `supersample` samples a pixel, white where there is no face.
+    """Fill `picture`: the mean of `supersample` x `supersample` samples a pixel, white where there is no
+    face.
 
-    uvz: projected vertices, in pixels of the samples. uv: their places in the texture, [0, 1]; it is read between four texels.
+    uvz: projected vertices, in pixels of the samples. uv: their places in the texture, [0, 1]; it is read
+    between four texels.
     """
     height, width, size = picture.shape[0] * supersample, picture.shape[1] * supersample, texture.shape[0]
     face_id, depth = np.full((height, width), -1, np.int32), np.empty((height, width), np.float32)

@@ -1,4 +1,5 @@
-"""Texels outside of all charts take the colour of the nearest one inside, so that no filter mixes in what is between (numba)."""
+"""Texels outside of all charts take the colour of the nearest one inside, so that no filter mixes in what is
+between (numba)."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from jaxtyping import Float32, Int32, Int64
 
 
 def fill_gutters(texture: Float32[np.ndarray, "t t 3"], place: Int64[np.ndarray, " n"]) -> None:
-    """Fill all texels but those at `place` (row * t + column), in the array itself; nothing to do without any."""
+    """Fill all texels but those at `place` (row * t + column), in the array itself; nothing to do without
+    any."""
     if not len(place):
         return
     size = texture.shape[0]
@@ -23,7 +25,8 @@ def fill_gutters(texture: Float32[np.ndarray, "t t 3"], place: Int64[np.ndarray,
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
 def nearest(source: Int32[np.ndarray, "h w"]):  # pragma: no cover - compiled
-    """Fill -1 with the number (row * w + column) of the nearest place that has its own, in two passes (Danielsson 1980).
+    """Fill -1 with the number (row * w + column) of the nearest place that has its own, in two passes
+    (Danielsson 1980).
 
     Each takes the best of its neighbours' sources: the distance is exact but for a fraction of a texel.
     """

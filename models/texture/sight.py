@@ -1,4 +1,5 @@
-"""What a picture can be asked of a surface: how far the surface is at each pixel, and how much the pixel is believed."""
+"""What a picture can be asked of a surface: how far the surface is at each pixel, and how much the pixel is
+believed."""
 
 from __future__ import annotations
 
@@ -6,10 +7,9 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 from scipy import ndimage
-
-from models.zbuffer import rasterize_mesh
-from pipeline.camera import project
-from pipeline.types import Camera, TexturedMesh, View
+from turnaround.models.mesh.zbuffer import rasterize_mesh
+from turnaround.pipeline.values.camera import project
+from turnaround.pipeline.values.types import Camera, TexturedMesh, View
 
 JUMP = 0.03  # metres between neighbouring pixels from which on one thing stands before another
 INSIDE = 0.9  # a pixel whose mask is less holds background
@@ -23,9 +23,11 @@ def seen_depth(mesh: TexturedMesh, camera: Camera) -> Float32[np.ndarray, "h w"]
 
 
 def trust(view: View, depth: Float32[np.ndarray, "h w"], rim: float) -> Float32[np.ndarray, "h w"]:
-    """[0, 1]: rises over `rim` pixels from the mask's edge, and from where one thing stands close before another.
+    """[0, 1]: rises over `rim` pixels from the mask's edge, and from where one thing stands close before
+    another.
 
-    There the surface is some pixels beside what the picture shows, so that colours of one would land on the other.
+    There the surface is some pixels beside what the picture shows, so that colours of one would land on the
+    other.
     """
     unsure = view.mask.numpy() < INSIDE
     nearest = ndimage.minimum_filter(np.where(depth > 0, depth, np.inf), 3)

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 from jaxtyping import Float32, Int32, Int64
-
-from models.bands import in_bands
-from models.zbuffer import barycentric, draw_nearest
-from pipeline.glb import shared_normals
-from pipeline.types import TexturedMesh
+from turnaround.models.bands import in_bands
+from turnaround.models.mesh.zbuffer import barycentric, draw_nearest
+from turnaround.pipeline.formats.glb import shared_normals
+from turnaround.pipeline.values.types import TexturedMesh
 
 
 @dataclass(frozen=True)
@@ -32,9 +31,13 @@ def surface_texels(mesh: TexturedMesh, size: int) -> Texels:
     in_bands(lambda top, bottom: draw_nearest(flat, faces, top, bottom, drawn, depth), size)
     place = np.flatnonzero(drawn.ravel() >= 0)
     vertices = mesh.vertices.numpy()
-    values = np.concatenate([vertices, shared_normals(vertices, mesh.faces.numpy()), mesh.colors.numpy()], 1).astype(np.float32)
+    values = np.concatenate(
+        [vertices, shared_normals(vertices, mesh.faces.numpy()), mesh.colors.numpy()], 1
+    ).astype(np.float32)
     found = np.empty((len(place), 9), np.float32)
-    in_bands(lambda start, stop: _interpolate(start, stop, place, drawn, flat, faces, values, found), len(place))
+    in_bands(
+        lambda start, stop: _interpolate(start, stop, place, drawn, flat, faces, values, found), len(place)
+    )
     return Texels(place, *(np.ascontiguousarray(found[:, k : k + 3]) for k in (0, 3, 6)))
 
 

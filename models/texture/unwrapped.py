@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import torch
 from scipy.spatial import KDTree
-
-from models.surface import Surface, decimate
-from models.texture.atlas import unwrap
-from pipeline.types import Mesh, TexturedMesh
+from turnaround.models.mesh.surface import Surface, decimate
+from turnaround.models.texture.atlas import unwrap
+from turnaround.pipeline.values.types import Mesh, TexturedMesh
 
 
 def unwrapped(mesh: Mesh, faces: int, padding: int) -> TexturedMesh:
-    """The mesh with at most `faces` faces, split along the seams of its atlas; its texture is one white texel.
+    """The mesh with at most `faces` faces, split along the seams of its atlas; its texture is one white
+    texel.
 
     padding: see `unwrap`. ValueError for a mesh without faces.
     """

@@ -9,13 +9,12 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-from models.estimator.crop import rotation_2d
-from models.estimator.kinematics import KEYPOINTS, mirror_keypoints, mirror_rotations, to_global
-from models.estimator.lifter.sighting import Sighting, mirrored, turned
-from models.landmarks.names import FACE_68
-from pipeline.record import TensorRecord
-from pipeline.rotation import axis_angle_to_matrix
+from turnaround.models.estimator.crop import rotation_2d
+from turnaround.models.estimator.kinematics import KEYPOINTS, mirror_keypoints, mirror_rotations, to_global
+from turnaround.models.estimator.lifter.sighting import Sighting, mirrored, turned
+from turnaround.models.landmarks.names import FACE_68
+from turnaround.pipeline.values.record import TensorRecord
+from turnaround.pipeline.values.rotation import axis_angle_to_matrix
 
 HELD_OUT = 0.05  # share of the chunks, the last ones, that is only validated on
 # landmarks that are lost together
@@ -52,12 +51,17 @@ class LandmarkSet:
         files = sorted(folder.glob("chunk_*.npz"))
         if len(files) < 2:
             raise FileNotFoundError(
-                f"{folder} holds {len(files)} chunks of landmarks, at least 2 are needed: make them with `turnaround data landmarks`"
+                f"{folder} holds {len(files)} chunks of landmarks, at least 2 are needed: make them with "
+                f"`turnaround data landmarks`"
             )
         held = max(1, round(HELD_OUT * len(files)))
         chosen = {"train": files[:-held][: limit or None], "held": files[-held:], "all": files}[part]
         chunks = [dict(np.load(file)) for file in chosen]
-        arrays = {name: torch.from_numpy(np.concatenate([c[name] for c in chunks])) for name in chunks[0] if name != "kind"}
+        arrays = {
+            name: torch.from_numpy(np.concatenate([c[name] for c in chunks]))
+            for name in chunks[0]
+            if name != "kind"
+        }
         self.everything = Batch(_sighting(arrays), _bodies(arrays))
         self.kinds = np.concatenate([chunk["kind"] for chunk in chunks])
 
@@ -77,7 +81,12 @@ class LandmarkSet:
 def cat_batches(parts: list[Batch]) -> Batch:
     """All people of several batches."""
     joined = [
-        type(first)(**{name: torch.cat([getattr(getattr(part, half), name) for part in parts]) for name in vars(first)})
+        type(first)(
+            **{
+                name: torch.cat([getattr(getattr(part, half), name) for part in parts])
+                for name in vars(first)
+            }
+        )
         for half, first in (("seen", parts[0].seen), ("truth", parts[0].truth))
     ]
     return Batch(*joined)  # type: ignore[arg-type]
@@ -88,21 +97,36 @@ def mirror_batch(batch: Batch) -> Batch:
     truth, flip = batch.truth, torch.tensor([-1.0, 1, 1], device=batch.truth.up.device)
     sign = flip[:, None] * flip
     bodies = Bodies(
-        mirror_rotations(truth.rotations), truth.betas, mirror_keypoints(truth.joints), truth.up * flip, truth.fingers.flip(1) * sign,
-        truth.jaw * -flip, truth.expression, truth.K, truth.T_camera_world,
-    )  # fmt: skip
+        mirror_rotations(truth.rotations),
+        truth.betas,
+        mirror_keypoints(truth.joints),
+        truth.up * flip,
+        truth.fingers.flip(1) * sign,
+        truth.jaw * -flip,
+        truth.expression,
+        truth.K,
+        truth.T_camera_world,
+    )
     return Batch(mirrored(batch.seen), bodies)
 
 
 def turn_batch(batch: Batch, angle: Float[Tensor, " b"]) -> Batch:
-    """Everything turned about the optical axis by `angle`; the camera that took the picture is no longer known."""
+    """Everything turned about the optical axis by `angle`; the camera that took the picture is no longer
+    known."""
     truth = batch.truth
     turn = torch.eye(3).repeat(len(angle), 1, 1)
     turn[:, :2, :2] = rotation_2d(angle)
     bodies = Bodies(
-        turn[:, None] @ truth.rotations, truth.betas, truth.joints @ turn.transpose(-1, -2), (turn @ truth.up[..., None])[..., 0],
-        truth.fingers, truth.jaw, truth.expression, truth.K, truth.T_camera_world,
-    )  # fmt: skip
+        turn[:, None] @ truth.rotations,
+        truth.betas,
+        truth.joints @ turn.transpose(-1, -2),
+        (turn @ truth.up[..., None])[..., 0],
+        truth.fingers,
+        truth.jaw,
+        truth.expression,
+        truth.K,
+        truth.T_camera_world,
+    )
     return Batch(turned(batch.seen, angle), bodies)
 
 
@@ -132,9 +156,14 @@ def _spoilt(seen: Sighting, rng: np.random.Generator) -> Sighting:
     hands = torch.from_numpy((rng.random((size, 2)) > 0.15).astype(np.float32))
     face = torch.from_numpy((rng.random(size) > 0.15).astype(np.float32))
     return Sighting(
-        pose, world * depth * known[..., None], seen.hands * hands[..., None, None],
-        seen.hands_world * hands[..., None, None], seen.hands_flag * hands, seen.face * face[:, None, None], seen.face_flag * face,
-    )  # fmt: skip
+        pose,
+        world * depth * known[..., None],
+        seen.hands * hands[..., None, None],
+        seen.hands_world * hands[..., None, None],
+        seen.hands_flag * hands,
+        seen.face * face[:, None, None],
+        seen.face_flag * face,
+    )
 
 
 def _sighting(arrays: dict[str, Tensor]) -> Sighting:
@@ -143,16 +172,27 @@ def _sighting(arrays: dict[str, Tensor]) -> Sighting:
     seen = (arrays["face_flag"] > 0)[:, None, None]
     hands = arrays["hand_flag"][..., 0]
     return Sighting(
-        torch.cat([points[..., :3] * 2 - flat, points[..., 3:]], -1), arrays["pose_world"],
-        (arrays["hand_xy"] * 2 - 1) * (hands > 0)[..., None, None], arrays["hand_world"], hands,
-        (face - flat) * seen, arrays["face_flag"],
-    )  # fmt: skip
+        torch.cat([points[..., :3] * 2 - flat, points[..., 3:]], -1),
+        arrays["pose_world"],
+        (arrays["hand_xy"] * 2 - 1) * (hands > 0)[..., None, None],
+        arrays["hand_world"],
+        hands,
+        (face - flat) * seen,
+        arrays["face_flag"],
+    )
 
 
 def _bodies(arrays: dict[str, Tensor]) -> Bodies:
     pose = torch.cat([arrays["body_global_orient"][:, None], arrays["body_body_pose"]], 1)
     fingers = torch.stack([arrays["body_left_hand_pose"], arrays["body_right_hand_pose"]], 1)
     return Bodies(
-        to_global(axis_angle_to_matrix(pose)), arrays["body_betas"], arrays["joints"][:, list(KEYPOINTS)], arrays["up"],
-        axis_angle_to_matrix(fingers), arrays["body_jaw_pose"], arrays["body_expression"], arrays["K"], arrays["T_camera_world"],
-    )  # fmt: skip
+        to_global(axis_angle_to_matrix(pose)),
+        arrays["body_betas"],
+        arrays["joints"][:, list(KEYPOINTS)],
+        arrays["up"],
+        axis_angle_to_matrix(fingers),
+        arrays["body_jaw_pose"],
+        arrays["body_expression"],
+        arrays["K"],
+        arrays["T_camera_world"],
+    )

@@ -1,7 +1,8 @@
 """Jaw and expression from 68 points of a face, by how the body model's own face moves with them.
 
-Rendered faces of full figures are too small to learn expressions from, and real faces differ in shape. So only the mean
-face is learned; what differs from it at brows, lids and lips is explained by the model's derivatives, regularised.
+Rendered faces of full figures are too small to learn expressions from, and real faces differ in shape. So
+only the mean face is learned; what differs from it at brows, lids and lips is explained by the model's
+derivatives, regularised.
 """
 
 from __future__ import annotations
@@ -11,18 +12,20 @@ from collections.abc import Iterable
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-
-from models.body import BodyModel
-from models.estimator.lifter.landmark_points import RIGID_FACE
-from models.skeleton import JOINT_INDEX
-from pipeline.types import Body
+from turnaround.models.body.model import BodyModel
+from turnaround.models.body.skeleton import JOINT_INDEX
+from turnaround.models.estimator.lifter.landmark_points import RIGID_FACE
+from turnaround.pipeline.values.types import Body
 
 OUTPUTS = 1 + 10  # jaw about x, radians; coefficients of the expression
 FIRST = 17  # of the 68 points: those before are the contour, which the body model's landmarks lack
 LIMIT, JAW_LIMIT = 1.5, 0.4  # standard deviations of a coefficient; radians
 EXPRESSION, JAW = 0.6, 0.12  # deviations of what is expected
 NOSE = range(27, 36)  # of the 68
-NOSE_NOISE, NOISE = 0.006, 0.0035  # metres: how far identity alone moves points of the nose; brows, lids, lips
+NOSE_NOISE, NOISE = (
+    0.006,
+    0.0035,
+)  # metres: how far identity alone moves points of the nose; brows, lids, lips
 
 
 class FaceReader(nn.Module):
@@ -36,7 +39,9 @@ class FaceReader(nn.Module):
         self.register_buffer("mean", torch.zeros(68, 3))
         self.register_buffer("weight", torch.zeros((68 - FIRST) * 3, OUTPUTS))
 
-    def forward(self, face: Float[Tensor, "b 68 3"], flag: Float[Tensor, " b"]) -> tuple[Float[Tensor, "b 3"], Float[Tensor, "b 10"]]:
+    def forward(
+        self, face: Float[Tensor, "b 68 3"], flag: Float[Tensor, " b"]
+    ) -> tuple[Float[Tensor, "b 3"], Float[Tensor, "b 10"]]:
         """Jaw (axis-angle, radians) and expression; zeros where no face is seen."""
         there = (flag > 0).float()[:, None]
         values = (laid_over(face, self.mean) - self.mean)[:, FIRST:].flatten(1) @ self.weight * there
@@ -45,7 +50,8 @@ class FaceReader(nn.Module):
 
     @torch.no_grad()
     def learn(self, faces: Float[Tensor, "b 68 3"], model: BodyModel) -> None:
-        """Take the mean of `faces`, in size and axes of the model's face, and the map that explains differences.
+        """Take the mean of `faces`, in size and axes of the model's face, and the map that explains
+        differences.
 
         Args:
             faces: in any axes, of any size; the mean alone gives the map again: `learn(mean[None], model)`.
@@ -65,7 +71,8 @@ class FaceReader(nn.Module):
 
 
 def face_derivative(model: BodyModel) -> tuple[Float[Tensor, "51 3"], Float[Tensor, "51 3 11"]]:
-    """The model's face landmarks at rest, and how they move with the jaw and each expression (finite differences)."""
+    """The model's face landmarks at rest, and how they move with the jaw and each expression (finite
+    differences)."""
     index, share = model.face_landmarks
 
     def landmarks(jaw: float = 0.0, coefficient: int = -1) -> Float[Tensor, "51 3"]:
@@ -90,7 +97,8 @@ def _at_size_of(mean: Float[Tensor, "68 3"], rest: Float[Tensor, "51 3"]) -> Flo
 
 
 def _in_axes_of(mean: Float[Tensor, "68 3"], rest: Float[Tensor, "51 3"]) -> Float[Tensor, "68 3"]:
-    """The mean face in the model's axes: the first of the faces, over which it was laid, may look anywhere."""
+    """The mean face in the model's axes: the first of the faces, over which it was laid, may look
+    anywhere."""
     wanted = torch.cat([torch.zeros(FIRST, 3), rest])
     return laid_over(mean[None], wanted, points=range(FIRST, 68))[0]
 

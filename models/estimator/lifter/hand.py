@@ -1,6 +1,8 @@
-"""Finger rotations from a hand's 21 points in metres: a small network in the palm's own frame, one for both sides.
+"""Finger rotations from a hand's 21 points in metres: a small network in the palm's own frame, one for both
+sides.
 
-In that frame neither the arm's pose nor the camera matters, so what is learned on renders holds for photographs.
+In that frame neither the arm's pose nor the camera matters, so what is learned on renders holds for
+photographs.
 """
 
 from __future__ import annotations
@@ -9,15 +11,15 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-
-from pipeline.rotation import matrix_to_rot6d, rot6d_to_matrix
+from turnaround.pipeline.values.rotation import matrix_to_rot6d, rot6d_to_matrix
 
 JOINTS = 15  # index, middle, little, ring finger and thumb, three each, as SMPL-X has them
 WIDTH = 256
 
 
 class HandNetwork(nn.Module):
-    """Points of left hands -> rotations of the fingers relative to their parents; right hands go through mirrored."""
+    """Points of left hands -> rotations of the fingers relative to their parents; right hands go through
+    mirrored."""
 
     mean_pose: Float[Tensor, "15 6"]  # of a relaxed left hand, what an unseen hand gets
 
@@ -27,12 +29,21 @@ class HandNetwork(nn.Module):
         nn.init.normal_(last.weight, 0, 0.002)
         nn.init.zeros_(last.bias)
         self.layers = nn.Sequential(
-            nn.Linear(63, WIDTH), nn.GELU(), nn.LayerNorm(WIDTH), nn.Dropout(0.1), nn.Linear(WIDTH, WIDTH), nn.GELU(),
-            nn.LayerNorm(WIDTH), nn.Dropout(0.1), last,
-        )  # fmt: skip
+            nn.Linear(63, WIDTH),
+            nn.GELU(),
+            nn.LayerNorm(WIDTH),
+            nn.Dropout(0.1),
+            nn.Linear(WIDTH, WIDTH),
+            nn.GELU(),
+            nn.LayerNorm(WIDTH),
+            nn.Dropout(0.1),
+            last,
+        )
         self.register_buffer("mean_pose", matrix_to_rot6d(torch.eye(3)).expand(JOINTS, 6).clone())
 
-    def forward(self, world: Float[Tensor, "b 2 21 3"], flag: Float[Tensor, "b 2"]) -> Float[Tensor, "b 2 15 3 3"]:
+    def forward(
+        self, world: Float[Tensor, "b 2 21 3"], flag: Float[Tensor, "b 2"]
+    ) -> Float[Tensor, "b 2 15 3 3"]:
         """Left and right; where `flag` is 0 the relaxed hand."""
         left = mirror_right(world)
         change = self.layers(palm_frame(left).flatten(-2)).unflatten(-1, (JOINTS, 6))
@@ -41,7 +52,8 @@ class HandNetwork(nn.Module):
 
 
 def palm_frame(points: Float[Tensor, "*b 21 3"]) -> Float[Tensor, "*b 21 3"]:
-    """Points in the frame of the palm: from the wrist, x to the middle knuckle, z out of the palm's plane, palms 1 long."""
+    """Points in the frame of the palm: from the wrist, x to the middle knuckle, z out of the palm's plane,
+    palms 1 long."""
     local = points - points[..., :1, :]
     length = local[..., 9:10, :].norm(dim=-1, keepdim=True).clamp(min=1e-4)
     x = F.normalize(local[..., 9, :], dim=-1)

@@ -1,4 +1,5 @@
-"""2D keypoints in the body's own definition, from landmarks: what the overlay draws and the refinement pulls to."""
+"""2D keypoints in the body's own definition, from landmarks: what the overlay draws and the refinement pulls
+to."""
 
 from __future__ import annotations
 
@@ -7,15 +8,19 @@ from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
-
-from models.body import BodyModel
-from models.estimator.lifter.landmark_points import KNUCKLES, POINT_NAMES, body_points, observed_points
-from models.estimator.lifter.network import Lifted, Lifter
-from models.estimator.lifter.sighting import Sighting
-from models.keypoints import KEYPOINT_NAMES, keypoints
-from models.landmarks.wholebody import FACE_NAMES, hand_names
-from pipeline.camera import project
-from pipeline.types import Body, Camera
+from turnaround.models.body.keypoints import KEYPOINT_NAMES, keypoints
+from turnaround.models.body.model import BodyModel
+from turnaround.models.estimator.lifter.landmark_points import (
+    KNUCKLES,
+    POINT_NAMES,
+    body_points,
+    observed_points,
+)
+from turnaround.models.estimator.lifter.network import Lifted, Lifter
+from turnaround.models.estimator.lifter.sighting import Sighting
+from turnaround.models.landmarks.wholebody import FACE_NAMES, hand_names
+from turnaround.pipeline.values.camera import project
+from turnaround.pipeline.values.types import Body, Camera
 
 _SAME = {"left_big_toe": "left_foot_index", "right_big_toe": "right_foot_index"}
 _UNKNOWN = ("left_small_toe", "right_small_toe")  # no landmark tells them
@@ -30,10 +35,12 @@ def keypoint_table(
     camera: Camera,
     landmarks: Mapping[str, Any],
 ) -> dict[str, list[float]]:
-    """Name -> x, y in pixels of the view, certainty: COCO-WholeBody's body, feet, hands and face, as far as they are seen.
+    """Name -> x, y in pixels of the view, certainty: COCO-WholeBody's body, feet, hands and face, as far as
+    they are seen.
 
-    A landmark and the body's joint of that name are not the same point (hips differ most): each landmark of the body is
-    moved by what lies between them on the fitted body. Points of hands and face are the networks' own.
+    A landmark and the body's joint of that name are not the same point (hips differ most): each landmark of
+    the body is moved by what lies between them on the fitted body. Points of hands and face are the networks'
+    own.
     """
     points = body_points(fitted.joints, fitted.rotations, lifter.offsets)[0].cpu()
     theirs, _ = project(points, camera)
@@ -52,7 +59,8 @@ def keypoint_table(
 
 
 def _source(name: str, certainty: Float[Tensor, " n"]) -> int:
-    """The landmark for a keypoint; a wrist's is the hand network's where the hand is seen, which is twice as exact."""
+    """The landmark for a keypoint; a wrist's is the hand network's where the hand is seen, which is twice as
+    exact."""
     side, _, part = name.partition("_")
     if part == "wrist":
         hand = POINT_NAMES.index(f"{side}_hand-{KNUCKLES[0]}")

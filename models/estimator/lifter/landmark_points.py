@@ -1,7 +1,8 @@
 """Where landmarks lie on the body: each is a point fixed to a joint, learned from people whose body is known.
 
-BlazePose's hips lie wider than SMPL-X's and at the surface; toes, heels and ears are no joints at all. A landmark is
-joint + rotation @ offset (of the joint or of its parent), which costs no skinning, so a fit on joints alone can use every landmark.
+BlazePose's hips lie wider than SMPL-X's and at the surface; toes, heels and ears are no joints at all. A
+landmark is joint + rotation @ offset (of the joint or of its parent), which costs no skinning, so a fit on
+joints alone can use every landmark.
 """
 
 from __future__ import annotations
@@ -9,11 +10,10 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-from models.estimator.kinematics import posed_chain
-from models.estimator.lifter.sighting import Sighting
-from models.landmarks.names import FACE_MIRROR, POSE_MIRROR, POSE_NAMES
-from models.skeleton import JOINT_INDEX, MIRROR_JOINT
+from turnaround.models.body.skeleton import JOINT_INDEX, MIRROR_JOINT
+from turnaround.models.estimator.kinematics import posed_chain
+from turnaround.models.estimator.lifter.sighting import Sighting
+from turnaround.models.landmarks.names import FACE_MIRROR, POSE_MIRROR, POSE_NAMES
 
 _BASES = {"pinky": "wrist", "index": "wrist", "thumb": "wrist", "heel": "ankle"}
 _FRAMES = {"shoulder": "collar", "hip": "pelvis"}  # these turn with the trunk, not with the limb
@@ -38,22 +38,26 @@ def _frame(name: str) -> str:
 KNUCKLES = (0, 5, 9, 13, 17)  # of a hand's 21 points: wrist and first knuckles, which the wrist carries
 RIGID_FACE = (0, 2, 14, 16, 27, 28, 30, 36, 39, 42, 45)  # of the 68: ears, nose, corners of the eyes
 POINT_NAMES: tuple[str, ...] = (
-    *POSE_NAMES, *(f"{side}_hand-{k}" for side in ("left", "right") for k in KNUCKLES), *(f"face-{k}" for k in RIGID_FACE),
-)  # fmt: skip
+    *POSE_NAMES,
+    *(f"{side}_hand-{k}" for side in ("left", "right") for k in KNUCKLES),
+    *(f"face-{k}" for k in RIGID_FACE),
+)
 POINT_JOINTS: tuple[int, ...] = (
     *(JOINT_INDEX[_base(name)] for name in POSE_NAMES),
     *(JOINT_INDEX[f"{side}_wrist"] for side in ("left", "right") for _ in KNUCKLES),
     *(JOINT_INDEX["head"] for _ in RIGID_FACE),
-)  # fmt: skip
+)
 POINT_FRAMES: tuple[int, ...] = (
     *(JOINT_INDEX[_frame(name)] for name in POSE_NAMES),
     *POINT_JOINTS[len(POSE_NAMES) :],
 )
 _HANDS, _FACE = len(POSE_NAMES), len(POSE_NAMES) + 2 * len(KNUCKLES)
 POINT_MIRROR: tuple[int, ...] = (
-    *POSE_MIRROR, *range(_HANDS + len(KNUCKLES), _FACE), *range(_HANDS, _HANDS + len(KNUCKLES)),
+    *POSE_MIRROR,
+    *range(_HANDS + len(KNUCKLES), _FACE),
+    *range(_HANDS, _HANDS + len(KNUCKLES)),
     *(_FACE + RIGID_FACE.index(FACE_MIRROR[k]) for k in RIGID_FACE),
-)  # fmt: skip
+)
 COUNT = len(POINT_NAMES)
 assert [POINT_JOINTS[k] for k in POINT_MIRROR] == [MIRROR_JOINT[joint] for joint in POINT_JOINTS]
 
@@ -65,11 +69,13 @@ def body_points(
     return joints[:, list(POINT_JOINTS)] + (rotations[:, list(POINT_FRAMES)] @ offsets[..., None])[..., 0]
 
 
-AWAY = 0.7  # of the certainty of eyes, ears and mouth of a head seen from behind: they still tell where the head is
+# of the certainty of eyes, ears and mouth of a head seen from behind: they still tell where the head is
+AWAY = 0.7
 
 
 def observed_points(seen: Sighting) -> tuple[Float[Tensor, "b n 2"], Float[Tensor, "b n"]]:
-    """Where the landmarks are in the canonical picture ([-1, 1]), and how sure each is: 0 for what is not seen."""
+    """Where the landmarks are in the canonical picture ([-1, 1]), and how sure each is: 0 for what is not
+    seen."""
     turned_away = (seen.face_flag < 0.5) & from_behind(seen)
     pose = seen.pose[:, :, 3].clone()
     pose[:, :11] *= torch.where(turned_away, AWAY, 1.0)[:, None]
@@ -84,7 +90,8 @@ def observed_points(seen: Sighting) -> tuple[Float[Tensor, "b n 2"], Float[Tenso
 
 
 def from_behind(seen: Sighting) -> Tensor:
-    """(b,) bool: the left shoulder and hip lie left of the right ones, as those of a person seen from behind."""
+    """(b,) bool: the left shoulder and hip lie left of the right ones, as those of a person seen from
+    behind."""
     across = seen.pose[:, [11, 23], 0] - seen.pose[:, [12, 24], 0]
     return across.sum(1) < 0
 

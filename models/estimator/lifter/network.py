@@ -1,8 +1,9 @@
-"""The lifter: a residual network from landmarks to the body's rotations with their uncertainty, shape, place and gravity.
+"""The lifter: a residual network from landmarks to the body's rotations with their uncertainty, shape, place
+and gravity.
 
-In the manner of Martinez et al. 2017 (arXiv 1705.03098), with rotations instead of points, certainty and both hands and
-the face as inputs, and a Laplacian's scale for every rotation. Its input is what landmark networks say, which looks the
-same for a render and for a photograph.
+In the manner of Martinez et al. 2017 (arXiv 1705.03098), with rotations instead of points, certainty and both
+hands and the face as inputs, and a Laplacian's scale for every rotation. Its input is what landmark networks
+say, which looks the same for a render and for a photograph.
 """
 
 from __future__ import annotations
@@ -13,14 +14,13 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-
-from models.estimator.crop import lift
-from models.estimator.kinematics import POSED, Skeleton
-from models.estimator.lifter.face import FaceReader
-from models.estimator.lifter.hand import HandNetwork
-from models.estimator.lifter.landmark_points import COUNT
-from models.estimator.lifter.sighting import Sighting
-from pipeline.rotation import matrix_to_rot6d, rot6d_to_matrix
+from turnaround.models.estimator.crop import lift
+from turnaround.models.estimator.kinematics import POSED, Skeleton
+from turnaround.models.estimator.lifter.face import FaceReader
+from turnaround.models.estimator.lifter.hand import HandNetwork
+from turnaround.models.estimator.lifter.landmark_points import COUNT
+from turnaround.models.estimator.lifter.sighting import Sighting
+from turnaround.pipeline.values.rotation import matrix_to_rot6d, rot6d_to_matrix
 
 INPUTS = 33 * 8 + 3 + 2 * (1 + 21 * 5 + 2) + 1 + 68 * 3 + 2
 HAND_UNIT, WORLD_UNIT = 0.1, 0.4  # metres, so that inputs are about 1
@@ -69,7 +69,9 @@ class Lifter(nn.Module):
         for head in (self.pose_head, self.spread_head, self.shape_head, self.place_head, self.up_head):
             nn.init.normal_(head.weight, 0, 0.002)
             nn.init.zeros_(head.bias)
-        self.register_buffer("mean_pose", matrix_to_rot6d(torch.diag(torch.tensor([1.0, -1, -1]))).expand(POSED, 6).clone())
+        self.register_buffer(
+            "mean_pose", matrix_to_rot6d(torch.diag(torch.tensor([1.0, -1, -1]))).expand(POSED, 6).clone()
+        )
         self.register_buffer("offsets", torch.zeros(COUNT, 3))  # metres, in the frame of the joint
         self.register_buffer("errors", torch.full((2, COUNT), 0.02))  # of person heights; if seen, if hidden
 
@@ -91,7 +93,9 @@ class Lifter(nn.Module):
         up = F.normalize(self.up_head(hidden) + torch.tensor([0.0, -1, 0], device=hidden.device), dim=-1)
         joints = self.skeleton(rotations, betas) + pelvis[:, None]
         fingers = self.hand(seen.hands_world, seen.hands_flag)
-        return Lifted(rotations, spread, betas, pelvis, joints, up, fingers, *self.face(seen.face, seen.face_flag))
+        return Lifted(
+            rotations, spread, betas, pelvis, joints, up, fingers, *self.face(seen.face, seen.face_flag)
+        )
 
 
 class ResidualBlock(nn.Module):
@@ -114,17 +118,21 @@ class ResidualBlock(nn.Module):
 
 
 def landmark_window(seen: Sighting) -> Float[Tensor, "b 3"]:
-    """Middle and half side of a square about the landmarks, whose size does not change as the picture is turned."""
+    """Middle and half side of a square about the landmarks, whose size does not change as the picture is
+    turned."""
     points = seen.pose[..., :2]
     known = (seen.pose[..., 4:] > 0).float()
     count = known.sum(1).clamp(min=1)
     centre = (points * known).sum(1) / count
-    radius = (((points - centre[:, None]).square().sum(-1, keepdim=True) * known).sum(1) / count + 1e-8).sqrt()
+    radius = (
+        ((points - centre[:, None]).square().sum(-1, keepdim=True) * known).sum(1) / count + 1e-8
+    ).sqrt()
     return torch.cat([centre, 2 * radius], -1)
 
 
 def features(seen: Sighting, window: Float[Tensor, "b 3"]) -> Float[Tensor, "b d"]:
-    """The network's input: everything relative to the window, and where the window is; zeros for what is not seen."""
+    """The network's input: everything relative to the window, and where the window is; zeros for what is not
+    seen."""
     side, centre = window[:, 2:, None], window[:, None, :2]
     known = (seen.pose[..., 4:] > 0).float()
     pose = torch.cat(

@@ -8,18 +8,17 @@ from functools import lru_cache
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-from models import zoo
-from models.body import FREE_BODY, BodyModel
-from models.convnet import for_inference
-from models.estimator.kinematics import Skeleton, mean_rotation, mirror_rotations, to_local
-from models.estimator.lifter.network import Lifted, Lifter
-from models.estimator.lifter.sighting import Sighting, mirrored
-from models.estimator.predict import transfer_shape
-from models.skeleton import MIRROR_JOINT
-from pipeline.camera import DISTANCE
-from pipeline.rotation import matrix_to_axis_angle
-from pipeline.types import Body
+from turnaround.models import zoo
+from turnaround.models.body.model import FREE_BODY, BodyModel
+from turnaround.models.body.skeleton import MIRROR_JOINT
+from turnaround.models.convnet import for_inference
+from turnaround.models.estimator.kinematics import Skeleton, mean_rotation, mirror_rotations, to_local
+from turnaround.models.estimator.lifter.network import Lifted, Lifter
+from turnaround.models.estimator.lifter.sighting import Sighting, mirrored
+from turnaround.models.estimator.predict import transfer_shape
+from turnaround.pipeline.values.camera import DISTANCE
+from turnaround.pipeline.values.rotation import matrix_to_axis_angle
+from turnaround.pipeline.values.types import Body
 
 
 def load_lifter(name_or_path: str = "lifter", device: torch.device | str = "cpu") -> Lifter:
@@ -38,12 +37,18 @@ def _load(name_or_path: str, _digest: str, device: str) -> Lifter:
 
 
 def average(lifter: Lifter, seen: Sighting, second: Sighting) -> Lifted:
-    """The mean of what is lifted from the picture and from its mirror image; where they disagree it is less sure.
+    """The mean of what is lifted from the picture and from its mirror image; where they disagree it is less
+    sure.
 
     `second` is what was seen in the mirrored picture, brought back.
     """
     count = len(seen.pose)
-    both = Sighting(*(torch.cat([a, b]) for a, b in zip(vars(seen).values(), vars(mirrored(second)).values(), strict=True)))
+    both = Sighting(
+        *(
+            torch.cat([a, b])
+            for a, b in zip(vars(seen).values(), vars(mirrored(second)).values(), strict=True)
+        )
+    )
     found = lifter(both)
     plain, other = found.rotations[:count], mirror_rotations(found.rotations[count:])
     rotations = mean_rotation(torch.stack([plain, other]))
@@ -58,10 +63,16 @@ def average(lifter: Lifter, seen: Sighting, second: Sighting) -> Lifted:
     up = torch.nn.functional.normalize(found.up[:count] + found.up[count:] * flip, dim=-1)
     fingers = torch.stack([found.fingers[:count], swap_hands(found.fingers[count:])])
     return Lifted(
-        rotations, (spread.square() + apart.square()).sqrt(), betas, pelvis, lifter.skeleton(rotations, betas) + pelvis[:, None], up,
-        mean_rotation(fingers), (found.jaw[:count] + found.jaw[count:] * -flip) / 2,
+        rotations,
+        (spread.square() + apart.square()).sqrt(),
+        betas,
+        pelvis,
+        lifter.skeleton(rotations, betas) + pelvis[:, None],
+        up,
+        mean_rotation(fingers),
+        (found.jaw[:count] + found.jaw[count:] * -flip) / 2,
         (found.expression[:count] + found.expression[count:]) / 2,
-    )  # fmt: skip
+    )
 
 
 def swap_hands(fingers: Float[Tensor, "b 2 15 3 3"]) -> Float[Tensor, "b 2 15 3 3"]:
@@ -76,7 +87,8 @@ def mirror_joints(values: Float[Tensor, "b 22"]) -> Float[Tensor, "b 22"]:
 
 
 def to_body(lifter: Lifter, found: Lifted, model: BodyModel) -> Body:
-    """Parameters of the first person, for `model`: another body model gets betas that make its bones as long."""
+    """Parameters of the first person, for `model`: another body model gets betas that make its bones as
+    long."""
     found = Lifted(**{name: value.cpu() for name, value in vars(found).items()})
     pose = matrix_to_axis_angle(to_local(found.rotations))[0]
     fingers = matrix_to_axis_angle(found.fingers)[0]
@@ -86,6 +98,13 @@ def to_body(lifter: Lifter, found: Lifted, model: BodyModel) -> Body:
         betas = transfer_shape(lifter.skeleton.cpu(), own, betas)
     pelvis_rest = model.joint_template[0].cpu() + model.joint_shapedirs[0, :, :10].cpu() @ betas
     return dataclasses.replace(
-        Body.neutral(), betas=betas, global_orient=pose[0], body_pose=pose[1:], left_hand_pose=fingers[0], right_hand_pose=fingers[1],
-        jaw_pose=found.jaw[0], expression=found.expression[0], transl=found.pelvis[0] - pelvis_rest,
-    )  # fmt: skip
+        Body.neutral(),
+        betas=betas,
+        global_orient=pose[0],
+        body_pose=pose[1:],
+        left_hand_pose=fingers[0],
+        right_hand_pose=fingers[1],
+        jaw_pose=found.jaw[0],
+        expression=found.expression[0],
+        transl=found.pelvis[0] - pelvis_rest,
+    )

@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-from models.estimator.crop import rotation_2d
-from models.landmarks.names import FACE_MIRROR, POSE_MIRROR
-from pipeline.record import TensorRecord
+from turnaround.models.estimator.crop import rotation_2d
+from turnaround.models.landmarks.names import FACE_MIRROR, POSE_MIRROR
+from turnaround.pipeline.values.record import TensorRecord
 
 
 @dataclass(frozen=True)
@@ -32,9 +31,14 @@ def mirrored(seen: Sighting) -> Sighting:
     """The same people in the mirrored picture, left and right exchanged."""
     flip = torch.tensor([-1.0, 1, 1, 1, 1], device=seen.pose.device)
     return Sighting(
-        seen.pose[:, list(POSE_MIRROR)] * flip, seen.world[:, list(POSE_MIRROR)] * flip[:3], seen.hands.flip(1) * flip[:2],
-        seen.hands_world.flip(1) * flip[:3], seen.hands_flag.flip(1), seen.face[:, list(FACE_MIRROR)] * flip[:3], seen.face_flag,
-    )  # fmt: skip
+        seen.pose[:, list(POSE_MIRROR)] * flip,
+        seen.world[:, list(POSE_MIRROR)] * flip[:3],
+        seen.hands.flip(1) * flip[:2],
+        seen.hands_world.flip(1) * flip[:3],
+        seen.hands_flag.flip(1),
+        seen.face[:, list(FACE_MIRROR)] * flip[:3],
+        seen.face_flag,
+    )
 
 
 def turned(seen: Sighting, angle: Float[Tensor, " b"]) -> Sighting:
@@ -46,9 +50,14 @@ def turned(seen: Sighting, angle: Float[Tensor, " b"]) -> Sighting:
         return torch.cat([flat.reshape(*points.shape[:-1], 2), points[..., 2:]], -1)
 
     return Sighting(
-        rotate(seen.pose), rotate(seen.world), rotate(seen.hands), rotate(seen.hands_world), seen.hands_flag,
-        rotate(seen.face), seen.face_flag,
-    )  # fmt: skip
+        rotate(seen.pose),
+        rotate(seen.world),
+        rotate(seen.hands),
+        rotate(seen.hands_world),
+        seen.hands_flag,
+        rotate(seen.face),
+        seen.face_flag,
+    )
 
 
 def from_trace(landmarks: Mapping[str, Any], size: int, *, second: bool = False) -> Sighting:
@@ -66,11 +75,18 @@ def from_trace(landmarks: Mapping[str, Any], size: int, *, second: bool = False)
     for side in ("left", "right"):
         hand = landmarks["hands"][side]
         hands.append(torch.zeros(1, 21, 2) if hand is None else plane(hand["xy"]) - 1)
-        worlds.append(torch.zeros(1, 21, 3) if hand is None else torch.tensor(hand["world"], dtype=torch.float32)[None])
+        worlds.append(
+            torch.zeros(1, 21, 3) if hand is None else torch.tensor(hand["world"], dtype=torch.float32)[None]
+        )
         flags.append(0.0 if hand is None else float(hand["flag"]))
     face = landmarks["face"]
     points = torch.zeros(1, 68, 3) if face is None else plane(face["points"]) - torch.tensor([1.0, 1, 0])
     return Sighting(
-        pose, torch.tensor(run["world"], dtype=torch.float32)[None], torch.stack(hands, 1), torch.stack(worlds, 1),
-        torch.tensor([flags]), points, torch.tensor([0.0 if face is None else float(face["flag"])]),
-    )  # fmt: skip
+        pose,
+        torch.tensor(run["world"], dtype=torch.float32)[None],
+        torch.stack(hands, 1),
+        torch.stack(worlds, 1),
+        torch.tensor([flags]),
+        points,
+        torch.tensor([0.0 if face is None else float(face["flag"])]),
+    )

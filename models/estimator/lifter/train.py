@@ -1,4 +1,5 @@
-"""Train the lifter: `turnaround train lifter --data LANDMARKS --out FOLDER`, or this module with `python -m`."""
+"""Train the lifter: `turnaround train lifter --data LANDMARKS --out FOLDER`, or this module with `python
+-m`."""
 
 from __future__ import annotations
 
@@ -10,29 +11,42 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-
-from models import zoo
-from models.body import BodyModel
-from models.estimator.crop import project_plane
-from models.estimator.kinematics import Skeleton, mirror_keypoints, to_local
-from models.estimator.lifter.dataset import Batch, Bodies, LandmarkSet, cat_batches
-from models.estimator.lifter.hand import mirror_right_rotations
-from models.estimator.lifter.landmark_points import COUNT, POINT_MIRROR, body_points, observed_points, person_height
-from models.estimator.lifter.network import Lifted, Lifter, LifterConfig, landmark_window
-from models.estimator.lifter.sighting import mirrored
-from models.estimator.train import procrustes_error
-from models.training import Trainer, add_arguments, config_from, device_of, moved
-from models.training_settings import parse
-from pipeline.rotation import matrix_to_rot6d
+from turnaround.models import zoo
+from turnaround.models.body.model import BodyModel
+from turnaround.models.estimator.crop import project_plane
+from turnaround.models.estimator.kinematics import Skeleton, mirror_keypoints, to_local
+from turnaround.models.estimator.lifter.dataset import Batch, Bodies, LandmarkSet, cat_batches
+from turnaround.models.estimator.lifter.hand import mirror_right_rotations
+from turnaround.models.estimator.lifter.landmark_points import (
+    COUNT,
+    POINT_MIRROR,
+    body_points,
+    observed_points,
+    person_height,
+)
+from turnaround.models.estimator.lifter.network import Lifted, Lifter, LifterConfig, landmark_window
+from turnaround.models.estimator.lifter.sighting import mirrored
+from turnaround.models.estimator.train import procrustes_error
+from turnaround.models.training.loop import Trainer, add_arguments, config_from, device_of, moved
+from turnaround.models.training.settings import parse
+from turnaround.pipeline.values.rotation import matrix_to_rot6d
 
 WEIGHTS = {
-    "rotation": 0.5, "local": 0.3, "joints": 8.0, "absolute": 1.5, "plane": 3.0, "betas": 0.05, "up": 0.5, "fingers": 1.0,
-}  # fmt: skip
+    "rotation": 0.5,
+    "local": 0.3,
+    "joints": 8.0,
+    "absolute": 1.5,
+    "plane": 3.0,
+    "betas": 0.05,
+    "up": 0.5,
+    "fingers": 1.0,
+}
 UNKNOWN = 0.02  # of person heights: the error of a landmark that too few of the people show
 
 
 def lifter_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-    """Weighted sum: likelihood of the rotations, joints (3D about the pelvis, 3D absolute, 2D), shape, gravity."""
+    """Weighted sum: likelihood of the rotations, joints (3D about the pelvis, 3D absolute, 2D), shape,
+    gravity."""
     found: Lifted = network(batch.seen)
     with torch.autocast(found.betas.device.type, enabled=False):
         terms = _terms(found, batch)
@@ -76,10 +90,11 @@ def _length(vectors: Float[Tensor, "*b d"]) -> Float[Tensor, "*b"]:
 
 
 def learn_points(everything: Batch, steps: int = 300) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "2 n"]]:
-    """Where the landmarks lie on the body, and how far they are off when they are seen and when they are hidden.
+    """Where the landmarks lie on the body, and how far they are off when they are seen and when they are
+    hidden.
 
-    Offsets that make the true bodies' landmarks fall on the observed ones, by the sum of distances; left and right are
-    mirror images. Errors are medians over the set, in heights of the person's landmarks.
+    Offsets that make the true bodies' landmarks fall on the observed ones, by the sum of distances; left and
+    right are mirror images. Errors are medians over the set, in heights of the person's landmarks.
     """
     seen, truth = everything.seen, everything.truth
     observed, certainty = observed_points(seen)
@@ -120,7 +135,8 @@ def _seen_by_camera(truth: Bodies, offsets: Float[Tensor, "n 3"]) -> Float[Tenso
 
 
 def measure(network: nn.Module, held: Batch) -> dict[str, float]:
-    """Errors on held-out people in millimetres over 22 joints, and of rotations in degrees, mirrored pictures averaged."""
+    """Errors on held-out people in millimetres over 22 joints, and of rotations in degrees, mirrored pictures
+    averaged."""
     network.eval()
     held = moved(held, device_of(network))
     found: Lifted = network(held.seen)
@@ -145,7 +161,8 @@ def _two_looks(network: nn.Module, held: Batch) -> Float[Tensor, "b 22 3"]:
 
 
 def new_lifter(data: LandmarkSet | None = None, config: LifterConfig = LifterConfig()) -> Lifter:
-    """An untrained network on the free body's skeleton; from `data` its mean pose and the landmarks' places and errors."""
+    """An untrained network on the free body's skeleton; from `data` its mean pose and the landmarks' places
+    and errors."""
     model = BodyModel.load()
     network = Lifter(Skeleton(model.joint_template, model.joint_shapedirs), config)
     if data is not None:
@@ -153,7 +170,9 @@ def new_lifter(data: LandmarkSet | None = None, config: LifterConfig = LifterCon
         offsets, errors = learn_points(data.everything)
         network.offsets.copy_(offsets)
         network.errors.copy_(errors)
-        network.hand.mean_pose.copy_(matrix_to_rot6d(mirror_right_rotations(data.everything.truth.fingers)).mean((0, 1)))
+        network.hand.mean_pose.copy_(
+            matrix_to_rot6d(mirror_right_rotations(data.everything.truth.fingers)).mean((0, 1))
+        )
         network.face.learn(data.everything.seen.face[data.everything.seen.face_flag > 0.5], model)
     return network
 
@@ -161,17 +180,31 @@ def new_lifter(data: LandmarkSet | None = None, config: LifterConfig = LifterCon
 def arguments() -> argparse.ArgumentParser:
     """The flags of this program."""
     parser = add_arguments(
-        argparse.ArgumentParser(description=__doc__), batch=256, lr=1e-3, steps=20000, warmup=300, clip=5.0, ema=0.999,
+        argparse.ArgumentParser(description=__doc__),
+        batch=256,
+        lr=1e-3,
+        steps=20000,
+        warmup=300,
+        clip=5.0,
+        ema=0.999,
         weight_decay=0.02,
-    )  # fmt: skip
+    )
     parser.add_argument("--init", default="", help="weight name or file to begin with")
-    parser.add_argument("--simulated", type=Path, help="folder of `python -m data.simulated_landmarks`, mixed in")
-    parser.add_argument("--simulated-share", type=float, default=0.4, help="of a batch, where --simulated is given")
+    parser.add_argument(
+        "--simulated",
+        type=Path,
+        help="folder of `python -m turnaround.data.sets.simulated_landmarks`, mixed in",
+    )
+    parser.add_argument(
+        "--simulated-share", type=float, default=0.4, help="of a batch, where --simulated is given"
+    )
     parser.add_argument("--save", default="", help="weight name (lifter) or file to write at the end")
     return parser
 
 
-def mixed(real: LandmarkSet, simulated: LandmarkSet | None, share: float, size: int, rng: np.random.Generator) -> Batch:
+def mixed(
+    real: LandmarkSet, simulated: LandmarkSet | None, share: float, size: int, rng: np.random.Generator
+) -> Batch:
     """A training batch, `share` of it simulated."""
     count = round(size * share) if simulated is not None else 0
     parts = [real.batch(size - count, rng)]

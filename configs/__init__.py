@@ -1,0 +1,1 @@
+"""Presets and training settings, as package data."""

@@ -1,0 +1,1 @@
+"""The build of the free body from MakeHuman's CC0 data."""

@@ -1,0 +1,1 @@
+"""What people wear: the wardrobe, garments, outfits, fabrics, skins."""

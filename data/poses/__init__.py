@@ -1,0 +1,1 @@
+"""Plausible body poses and their checks."""

@@ -1,0 +1,1 @@
+"""Data sets on disk and the streams that trainings read."""

@@ -1,0 +1,60 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from turnaround.flows.cli import completion
+
+Work = Annotated[Path, typer.Option("--work", help="folder of all results")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="a setting, e.g. stages.refine.iterations=90; again for more"),
+]
+Config = Annotated[
+    str,
+    typer.Option(
+        "--config", help="preset (default, tiny, paper) or a yaml file", autocompletion=completion.presets
+    ),
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N")]
+Runner = Annotated[
+    str,
+    typer.Option("--runner", help="threads, processes, dask, ray, or a cluster: dask=ADDRESS, ray=ADDRESS"),
+]
+RemoteStore = Annotated[
+    str | None,
+    typer.Option(
+        "--store", help="s3://bucket/prefix or another URL: results are looked for there and sent there"
+    ),
+]
+Workers = Annotated[int, typer.Option("--workers", min=0, help="photos at a time; 0 = by the cores")]
+Direct = Annotated[bool, typer.Option("--direct", help="without Prefect")]
+Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="also the folders of folders")]
+Lists = Annotated[
+    list[Path] | None,
+    typer.Option("--list", help="text file of photos, one a line, relative to it; again for more"),
+]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="the first N photos only")]
+Shard = Annotated[
+    str | None, typer.Option("--shard", help="i/n: part i of n by the subjects' names, for n machines")
+]
+FailFast = Annotated[
+    bool, typer.Option("--fail-fast/--keep-going", help="start no further photo after the first failure")
+]
+Json = Annotated[bool, typer.Option("--json", help="for programs")]
+Until = Annotated[
+    str | None, typer.Option("--until", help="the last stage to do", autocompletion=completion.stages)
+]
+Subjects = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--subject",
+        "-s",
+        autocompletion=completion.subjects,
+        help="whose: a name or a pattern ('ali*'), again for more; all by default",
+    ),
+]
+Subject = Annotated[str, typer.Argument(autocompletion=completion.subjects)]

@@ -1,0 +1,132 @@
+"""The mask that stage 01 finds, against the true one: `python -m turnaround.flows.evaluation.measures.matting
+--help` does only this."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from turnaround.flows.evaluation import suite as people
+from turnaround.flows.evaluation.composites import Composite, composites
+from turnaround.models.matting.cutout import cut_square, frame_square
+from turnaround.models.metrics.image import iou
+from turnaround.pipeline.formats.preview import contact_sheet, overlay, to_pil
+from turnaround.pipeline.photos.photo import decode
+from turnaround.pipeline.stage import Stage, StageError
+from turnaround.pipeline.values.crop import networks_copy
+
+log = logging.getLogger(__name__)
+LOW = 0.1  # share of the pictures whose best value is `iou_low`
+
+
+def matting_errors(found: Float[Tensor, "h w"], truth: Float[Tensor, "h w"]) -> dict[str, float]:
+    """Intersection over union of the masks cut at one half, and the mean absolute difference of the soft
+    ones."""
+    return {"iou": iou(found, truth).item(), "mae": (found - truth).abs().mean().item()}
+
+
+def stage_mask(prepare: Stage[Any], photo: bytes, device: torch.device) -> Float[Tensor, "s s"] | None:
+    """The mask that `prepare` makes of a photo, in the photo's whole frame; None where it finds nobody, or no
+    clear one.
+
+    The stage must be set to framing=frame.
+    """
+    try:
+        return networks_copy(prepare.run(device=device, image=photo, mask=None)["view"]).mask.cpu()
+    except StageError as error:
+        log.info("matting: %s", error)
+        return None
+
+
+def true_mask(composite: Composite, size: int) -> Float[Tensor, "s s"]:
+    """The true mask on the grid of `stage_mask`."""
+    nothing = np.zeros((*composite.mask.shape, 3), np.float32)
+    return cut_square(nothing, composite.mask, frame_square(composite.mask.shape), size, straight=True)[1]
+
+
+def matting(prepare: Stage[Any], person: people.TestPerson, device: torch.device) -> list[dict[str, Any]]:
+    """Errors of the stage over each kind of background; a photo that the stage refuses counts as an empty
+    mask."""
+    rows = []
+    for composite in composites(person):
+        found = stage_mask(prepare, composite.jpeg, device)
+        truth = true_mask(composite, found.shape[0] if found is not None else 512)
+        errors = matting_errors(torch.zeros_like(truth) if found is None else found, truth)
+        rows.append({"background": composite.kind, "refused": found is None, **errors})
+    return rows
+
+
+def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Means over pictures, the lowest tenth's bound, and the mean by background; None without pictures."""
+    if not rows:
+        return None
+    overlaps = np.array([row["iou"] for row in rows])
+    kinds = dict.fromkeys(row["background"] for row in rows)
+    by_kind = {
+        kind: float(np.mean([row["iou"] for row in rows if row["background"] == kind])) for kind in kinds
+    }
+    return {
+        "iou": float(overlaps.mean()),
+        "iou_low": float(np.quantile(overlaps, LOW)),
+        "mae": float(np.mean([row["mae"] for row in rows])),
+        "count": len(rows),
+        "refused": sum(bool(row["refused"]) for row in rows),
+        "iou_by_background": by_kind,
+    }
+
+
+def sheet(
+    prepare: Stage[Any], person: people.TestPerson, device: torch.device
+) -> list[Float[Tensor, "h w 3"]]:
+    """Each composite with the found mask in red."""
+    pictures = []
+    for composite in composites(person):
+        pixels = decode(composite.jpeg, "composite")[0]
+        found = stage_mask(prepare, composite.jpeg, device)
+        size = found.shape[0] if found is not None else 512
+        square = cut_square(pixels, None, frame_square(pixels.shape), size, straight=True)[0]
+        pictures.append(square if found is None else overlay(square, found))
+    return pictures
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line."""
+    import typer
+    from turnaround.flows.evaluation.setting import Setting
+    from turnaround.flows.evaluation.summary import rounded
+    from turnaround.flows.runs.execute import lend_device
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--weights", default="matting", help="embedded weight, or a safetensors file")
+    parser.add_argument("--suite", default="people-test")
+    parser.add_argument("--limit", type=int, default=24, help="people; each stands before three backgrounds")
+    parser.add_argument(
+        "--work", type=Path, default=Path("work/evaluate"), help="folder of `turnaround evaluate`"
+    )
+    parser.add_argument("--sheet", type=Path, help="write a picture of all masks here")
+    parser.add_argument("--device", default="auto")
+    options = parser.parse_args(arguments)
+    setting = Setting("default", (f"stages.prepare.weights={options.weights}",), options.work, options.device)
+    prepare = setting.stage("prepare")
+    rows: list[dict[str, Any]] = []
+    shown: list[Tensor] = []
+    with lend_device(prepare, options.device) as device:
+        for person in people.people(options.suite, options.limit, options.work / "evaluation", 256):
+            rows += matting(prepare, person, device)
+            shown += sheet(prepare, person, device) if options.sheet else []
+    if options.sheet:
+        labels = [f"IoU {row['iou']:.3f}" for row in rows]
+        to_pil(contact_sheet(shown, labels, columns=9, size=200)).save(options.sheet)
+    typer.echo(json.dumps(rounded(summary(rows)), indent=1))
+
+
+if __name__ == "__main__":
+    main()

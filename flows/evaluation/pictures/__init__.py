@@ -1,0 +1,1 @@
+"""The pictures on the evaluation's page."""

@@ -1,0 +1,183 @@
+"""`export`: one result of a subject as a file for other programs, or as a page that needs none."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from turnaround.flows.exports.stature import stature
+from turnaround.flows.subjects import memory
+from turnaround.pipeline.store.store import Record, Store
+
+log = logging.getLogger(__name__)
+
+FORMATS = ("ply", "splat", "spz", "glb", "obj", "mp4", "html")
+GAUSSIANS, MESHES = ("ply", "splat", "spz"), ("glb", "obj")
+_GAUSSIANS = (
+    ("detail", "gaussians"),
+    ("fuse", "gaussians"),
+    ("refine", "gaussians"),
+    ("coarse", "gaussians"),
+)  # the best first
+_MESHES = (("texture", "mesh"), ("detail", "mesh"), ("mesh", "mesh"))
+_SOURCES = (
+    {to: _GAUSSIANS for to in GAUSSIANS}
+    | {to: _MESHES for to in MESHES}
+    | {"mp4": (("turntable", "turntable"),)}
+)
+_TAKERS = {
+    "texture": MESHES,
+    "height": MESHES + GAUSSIANS,
+    "gaussians": (*GAUSSIANS, "html"),
+}  # change -> formats that know it
+PAGE_GAUSSIANS = 200_000  # of the offline page, which stays under 8 MB
+
+Write = Callable[[Path], object]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is made different on the way out; None: as it is."""
+
+    texture: int | None = None  # texels of a side (glb, obj)
+    height: float | None = (
+        None  # metres of the person, were they to stand upright (glb, obj, ply, splat, spz)
+    )
+    gaussians: int | None = None  # at most so many (ply, splat, spz, html)
+
+    def check(self, to: str) -> None:
+        """ValueError for a change that a format does not know, or a value that makes no sense."""
+        for name, formats in _TAKERS.items():
+            value = getattr(self, name)
+            if value is not None and to not in formats:
+                raise ValueError(f"--{name} goes with --to {', '.join(formats)}; --to {to} does not know it")
+            if value is not None and not value > 0:
+                raise ValueError(f"--{name} {value}: expected more than 0")
+
+    def fits(self, to: str) -> bool:
+        """Whether a format knows all of these changes."""
+        return all(getattr(self, name) is None or to in formats for name, formats in _TAKERS.items())
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A written file and the stages whose outputs it shows."""
+
+    path: Path
+    stages: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.path.stat().st_size / 1e6:.1f} MB, from {' and '.join(self.stages)})"
+
+
+def export_file(
+    root: Path, subject: str, to: str, out: Path | None, changes: Changes = Changes()
+) -> Exported:
+    """Write a subject's best result of a format.
+
+    Args:
+        root: the work folder.
+        subject: its name.
+        to: one of FORMATS. Textured obj brings its .mtl and its texture, which lie beside it.
+        out: the file, or a folder for SUBJECT.<to>, made where it is not there; that file in the current
+        folder by default. changes: of size, scale or number.
+
+    Raises:
+        DamagedRun: the result is not what was written.
+        ValueError: an unknown format or subject, nothing to export yet, a change that does not fit, a file
+        that cannot be
+            written, or (html) a package that cannot be fetched; the message says what to do.
+    """
+    if to not in FORMATS:
+        raise ValueError(f"--to {to}: expected one of {', '.join(FORMATS)}")
+    changes.check(to)
+    memory.recall(root, subject)
+    target = _target(out or Path("."), subject, to)
+    store = Store(root)
+    write, stages = _page(store, subject, changes) if to == "html" else _content(store, subject, to, changes)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write(target)
+    except OSError as error:
+        raise ValueError(
+            f"{target} cannot be written ({error.strerror}); choose another with --out"
+        ) from error
+    return Exported(target, stages)
+
+
+def sources_of(root: Path, subject: str, to: str) -> tuple[str, ...]:
+    """Name the stages whose outputs a file of a format would show; none where there is nothing yet."""
+    store = Store(root)
+    formats = ("ply", "glb") if to == "html" else (to,)
+    found = [
+        next((stage for stage, _ in _SOURCES[kind] if store.linked(subject, stage)), None) for kind in formats
+    ]
+    return tuple(stage for stage in found if stage is not None)
+
+
+def _target(out: Path, subject: str, to: str) -> Path:
+    """The file to write: a new path without an ending is a folder. ValueError for the ending of another
+    format."""
+    if out.is_dir() or not (out.suffix or out.exists()):
+        return out / f"{subject}.{to}"
+    other = out.suffix[1:].lower()
+    if other in FORMATS and other != to:
+        raise ValueError(f"--out {out} ends as {other}, and --to is {to}; give them the same")
+    return out
+
+
+def _content(store: Store, subject: str, to: str, changes: Changes) -> tuple[Write, tuple[str, ...]]:
+    record, output, stage = _best(store, subject, to)
+    scale = changes.height / stature(store, subject) if changes.height else 1.0
+    if to in GAUSSIANS and (to != "ply" or changes != Changes()):  # the file itself is a PLY
+        from turnaround.flows.exports.gaussians import gaussians_bytes
+
+        content = gaussians_bytes(record.load(output), to, changes.gaussians, scale)
+        return lambda target: target.write_bytes(content), (stage,)
+    if to in MESHES:
+        from turnaround.flows.exports.mesh import mesh_writer
+
+        return mesh_writer(store, subject, stage, to, changes.texture, scale), (stage,)
+    record.check(output)
+    content = record.file(output).read_bytes()
+    return lambda target: target.write_bytes(content), (stage,)
+
+
+def _best(store: Store, subject: str, to: str) -> tuple[Record, str, str]:
+    """The first source of a format that is there: record, output, stage; a warning where it is not the final
+    one."""
+    from turnaround.stages import NAMES
+
+    sources = [(stage, output) for stage, output in _SOURCES[to] if stage in NAMES]
+    for stage, output in sources:
+        record = store.linked(subject, stage)
+        if record is not None:
+            if stage != sources[0][0]:
+                log.warning(
+                    "%s has no result of `%s` yet: this is that of `%s`", subject, sources[0][0], stage
+                )
+            return record, output, stage
+    names = " or ".join(f"`{stage}`" for stage, _ in sources)
+    raise ValueError(
+        f"{subject} has no {to} yet: it comes from {names}; `turnaround status {subject}` tells what is "
+        f"missing"
+    )
+
+
+def _page(store: Store, subject: str, changes: Changes) -> tuple[Write, tuple[str, ...]]:
+    """A page of the best Gaussians, and the mesh where there is one."""
+    from turnaround.flows.viewer.html_page import Person, page
+    from turnaround.models.splat.pruning import pruned
+
+    record, output, stage = _best(store, subject, "ply")
+    gaussians = pruned(record.load(output), changes.gaussians or PAGE_GAUSSIANS)
+    meshes = (
+        (name, found.load(output)) for name, output in _MESHES if (found := store.linked(subject, name))
+    )
+    source, mesh = next(meshes, (None, None))
+    text = page(Person(subject, gaussians, mesh)).encode()
+    return lambda target: target.write_bytes(text), (
+        tuple(dict.fromkeys((stage, source))) if source else (stage,)
+    )

@@ -1,0 +1,25 @@
+"""How tall the reconstructed person is when they stand upright, whatever they do in the photo."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from turnaround.pipeline.store.store import Store
+from turnaround.pipeline.values.types import Body
+
+
+def stature(store: Store, subject: str) -> float:
+    """Metres from sole to crown of the refined body in the T pose, bare; ValueError where there is no such
+    body yet."""
+    from turnaround.models.body.model import BodyModel
+
+    record = store.linked(subject, "refine")
+    if record is None:
+        raise ValueError(
+            f"--height needs the body of `refine`; `turnaround status {subject}` tells what is missing"
+        )
+    file = record.manifest["config"].get("body", "body")
+    upright = dataclasses.replace(Body.neutral(), betas=record.load("body").betas)
+    heights = BodyModel.load(None if file == "body" else Path(file))(upright).vertices[..., 1]
+    return float(heights.max() - heights.min())

@@ -1,0 +1,1 @@
+"""Runs under Prefect: flow, server, task runners, deployment. Nothing else imports prefect."""

@@ -1,0 +1,175 @@
+"""Who runs the subjects: this process (`--direct`), or one of Prefect's task runners, here or on a
+cluster."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from turnaround.flows.runs.execute import Event, Job, Result, reconstruct_one
+
+Kind = Literal["threads", "processes", "dask", "ray"]
+RUNNERS: tuple[str, ...] = get_args(Kind)
+_EXTRAS = {"dask": ("prefect_dask", "DaskTaskRunner"), "ray": ("prefect_ray", "RayTaskRunner")}
+
+
+@dataclass(frozen=True)
+class Runner:
+    """A task runner: `threads`, `processes`, `dask`, `ray`, or `dask=tcp://HOST:8786`, `ray=ray://HOST:10001` for a cluster that runs."""
+
+    kind: str
+    address: str = ""
+
+    @staticmethod
+    def parse(text: str) -> Runner:
+        """From `--runner`; ValueError for anything else."""
+        kind, equals, address = text.partition("=")
+        if kind not in RUNNERS or bool(equals) != bool(address) or (address and kind not in _EXTRAS):
+            raise ValueError(
+                f"--runner {text}: expected one of {', '.join(RUNNERS)}, dask=ADDRESS or ray=ADDRESS"
+            )
+        return Runner(kind, address)
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether its workers may be on other machines."""
+        host = self.address.rpartition("://")[2].rsplit(":", 1)[0].strip("[]")
+        return bool(host) and host not in ("127.0.0.1", "localhost", "::1")
+
+    def check(self) -> None:
+        """ValueError where no cluster answers at the address, within 5 s."""
+        import socket
+
+        host, _, port = self.address.rpartition("://")[2].rpartition(":")
+        if not port.isdigit():  # `auto`, or a kind of address that only the package itself understands
+            return
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), 5).close()
+        except OSError as error:
+            raise ValueError(
+                f"--runner {self.kind}={self.address}: no cluster answers there ({error}); start one, or "
+                f"check the address"
+            ) from error
+
+
+def default_workers(subjects: int) -> int:
+    """Subjects at a time: one for each four cores, at most four; torch and numba use the cores themselves."""
+    return max(1, min(subjects, 4, (os.cpu_count() or 1) // 4))
+
+
+def run_direct(
+    jobs: Sequence[Job], workers: int, event: Event, finished: Callable[[Result], None]
+) -> list[Result]:
+    """All jobs in this process; with one worker in this thread, where Ctrl-C interrupts at once."""
+    if workers <= 1:
+        results = []
+        for job in jobs:
+            results.append(reconstruct_one(job, event=event))
+            finished(results[-1])
+        return results
+    by_name: dict[str, Result] = {}
+    executor = ThreadPoolExecutor(workers)
+    try:
+        for future in as_completed([executor.submit(reconstruct_one, job, None, event) for job in jobs]):
+            result = future.result()
+            by_name[result.subject] = result
+            finished(result)
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+    return [by_name[job.photo.name] for job in jobs]
+
+
+def task_runner(runner: Runner, workers: int, environment: dict[str, str]) -> Any:
+    """A Prefect task runner; ValueError with the remedy where its package is not installed.
+
+    environment: variables that workers of other processes get, PREFECT_API_URL above all.
+    """
+    from prefect.task_runners import ThreadPoolTaskRunner
+
+    if runner.kind == "threads":
+        return ThreadPoolTaskRunner(max_workers=workers)
+    if runner.kind == "processes":
+        return _process_pool()(max_workers=workers)
+    module, name = _EXTRAS[runner.kind]
+    os.environ.setdefault(
+        "DASK_LOGGING__DISTRIBUTED", "error"
+    )  # read when dask is imported, here and in its workers
+    try:
+        factory = getattr(importlib.import_module(module), name)
+    except ImportError as error:
+        raise ValueError(
+            f"--runner {runner.kind} needs a package that is not installed: pip install "
+            f"'turnaround[{runner.kind}]'"
+        ) from error
+    return (_dask if runner.kind == "dask" else _ray)(factory, runner.address, workers, environment)
+
+
+def _process_pool() -> Any:
+    """Prefect's pool of processes, which does not keep this process from ending after one of the workers was
+    killed."""
+    from prefect.task_runners import ProcessPoolTaskRunner
+
+    class Pool(ProcessPoolTaskRunner):
+        def _stop_message_forwarding(self) -> None:
+            if (queue := self._subprocess_message_queue) is not None:
+                queue.cancel_join_thread()  # a killed worker may hold the queue's lock for ever
+            super()._stop_message_forwarding()
+
+    return Pool
+
+
+def _dask(factory: Any, address: str, workers: int, environment: dict[str, str]) -> Any:
+    """Workers of one thread each: torch and numba use the cores themselves, and a GPU is lent to one stage at
+    a time."""
+    if address:
+        return factory(address=address)
+    from dask import config
+
+    # a variable of the nannies, which start the workers with it
+    config.set({"distributed.nanny.environ": environment, "distributed.scheduler.work-stealing": True})
+    cluster = {
+        "n_workers": workers,
+        "threads_per_worker": 1,
+        "dashboard_address": None,
+        "silence_logs": "ERROR",
+        "host": "127.0.0.1",
+    }
+    return factory(cluster_kwargs=cluster)
+
+
+def _ray(factory: Any, address: str, workers: int, environment: dict[str, str]) -> Any:
+    """On one machine no task asks Ray for a GPU, so all workers must go on seeing all of them: the lock is
+    what lends them."""
+    values: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
+    values["runtime_env"] = {
+        "env_vars": environment | ({} if address else {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"})
+    }
+    if address:
+        return factory(address=address, init_kwargs=values)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    return factory(
+        address="local", init_kwargs=values | {"num_cpus": workers, "include_dashboard": False}
+    )  # not one that happens to run
+
+
+def resources(runner: Runner, device: str) -> AbstractContextManager[Any]:
+    """What a subject asks of a cluster when it is submitted: one GPU where `device` is cuda, otherwise
+    nothing.
+
+    Ray counts its machines' GPUs itself; Dask's workers say what they have: `dask worker --resources GPU=1`.
+    On one machine the lock of `pipeline/gpu.py` lends the GPU stage by stage, which leaves it free meanwhile.
+    """
+    if not runner.address or not device.startswith("cuda"):
+        return nullcontext()
+    if runner.kind == "ray":
+        return importlib.import_module("prefect_ray.context").remote_options(
+            num_gpus=1
+        )  # an extra, maybe not installed
+    from dask.base import annotate
+
+    return annotate(resources={"GPU": 1})

@@ -1,0 +1,1 @@
+"""Runs of stages over subjects, with or without Prefect."""

@@ -1,0 +1,56 @@
+"""Ctrl-C: what is finished is in the store, so the process may end at once, and takes its children with
+it."""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
+_PATIENCE = (
+    3.0  # seconds for what wants to be done at exit; it may wait for a server that Ctrl-C has ended, too
+)
+_SHOW_CURSOR = "\033[?25h"
+
+
+def end() -> NoReturn:
+    """Say how to go on and end without waiting for threads; half-written runs are not in the store."""
+    sys.stderr.write(
+        (_SHOW_CURSOR if sys.stderr.isatty() else "")
+        + "\ninterrupted; the same command goes on where this one stopped\n"
+    )
+    sys.stderr.flush()
+    leaving = threading.Thread(target=atexit._run_exitfuncs, daemon=True)
+    leaving.start()
+    leaving.join(_PATIENCE)
+    _end_children()
+    sys.stdout.flush()
+    os._exit(INTERRUPTED)
+
+
+def _end_children() -> None:
+    """Worker processes where they are still there; Prefect's private server ends when its pipe closes."""
+    for child in multiprocessing.active_children():
+        child.terminate()
+
+
+@contextmanager
+def at_once() -> Iterator[None]:
+    """Inside of this Ctrl-C ends the process where it stands: Prefect would first wait for what is running,
+    or for ever."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *_: end())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

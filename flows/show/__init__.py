@@ -1,0 +1,1 @@
+"""What the commands that look say: status, causes, settings, garbage, damage, the machine."""

@@ -1,0 +1,142 @@
+"""What the work folder remembers of a subject: its photo, the settings of its last run, its failures."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from turnaround.flows.show.suggestions import meant
+from turnaround.flows.subjects import given
+from turnaround.pipeline.photos.naming import Wanted, assign, is_plain
+from turnaround.pipeline.photos.source import Photo
+from turnaround.pipeline.store.store import Store
+
+FILE = "subject.json"
+_FEW = 12  # subjects that a message names
+NAMES = "names.json"  # in subjects/: path of a photo (and "#2" for its second person) -> name of the subject
+
+
+@dataclass(frozen=True)
+class Memory:
+    """subjects/<name>/subject.json."""
+
+    image: str  # path of the photo
+    config: str = "default"  # preset or yaml file
+    overrides: tuple[str, ...] = ()  # `--set` of the last run, and of reruns since
+    failures: Mapping[str, str] = field(default_factory=dict)  # stage -> message
+
+    def failing(self, stage: str, message: str | None) -> Memory:
+        """With the failure of a stage noted, or with None forgotten."""
+        failures = {name: text for name, text in self.failures.items() if name != stage}
+        return replace(self, failures=failures if message is None else failures | {stage: message})
+
+
+def names(root: Path) -> list[str]:
+    """The subjects of a work folder."""
+    return sorted(path.parent.name for path in (root / "subjects").glob(f"*/{FILE}"))
+
+
+def matching(root: Path, patterns: Sequence[str]) -> list[str]:
+    """The subjects that any of the patterns (`ali*`) means, all of them for none; ValueError for a pattern
+    that means nobody."""
+    known = names(root)
+    if not known and not patterns:
+        raise ValueError(f"{root} holds no subjects yet; start with `turnaround run PHOTO`")
+    for pattern in patterns:
+        if pattern not in known and not fnmatch.filter(known, pattern):
+            raise _unknown(root, pattern)
+    exact = set(patterns) & set(known)
+    return [
+        name
+        for name in known
+        if not patterns or name in exact or any(fnmatch.fnmatchcase(name, p) for p in patterns)
+    ]
+
+
+def recall(root: Path, name: str) -> Memory:
+    """What is known of a subject; ValueError with the known ones where it is nothing."""
+    try:
+        values: dict[str, Any] = json.loads((Store(root).subject(name) / FILE).read_text(encoding="utf-8"))
+        memory = Memory(values["image"], values["config"], tuple(values["overrides"]), values["failures"])
+        texts = [memory.image, memory.config, *memory.overrides, *memory.failures.values()]
+        if not all(isinstance(text, str) for text in texts) or "\0" in memory.image:
+            raise ValueError("expected texts")
+        return memory
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise _unknown(root, name) from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(
+            f"{root / 'subjects' / name / FILE} cannot be read ({error}); run the photo again"
+        ) from error
+
+
+def _unknown(root: Path, name: str) -> ValueError:
+    known = names(root)
+    more = f" and {len(known) - _FEW} more (`turnaround status`)" if len(known) > _FEW else ""
+    told = ", ".join(known[:_FEW]) + more or "none yet: start with `turnaround run PHOTO`"
+    return ValueError(f"{root} knows no subject {name!r}{meant(name, known)}; there are: {told}")
+
+
+def photo(root: Path, name: str, image: Path | None = None) -> Photo:
+    """A subject's photo with what lies beside it now and what `turnaround override` gave; ValueError for an
+    unknown subject."""
+    return Photo.at(image or Path(recall(root, name).image), name, given.files(root, name))
+
+
+def remember(root: Path, name: str, memory: Memory) -> None:
+    """Write it in one rename; unchanged content is not written."""
+    values = memory.__dict__ | {"overrides": list(memory.overrides)}
+    _write(Store(root).subject(name) / FILE, json.dumps(values, indent=1, sort_keys=True) + "\n")
+
+
+def register(root: Path, wanted: Sequence[Wanted]) -> dict[Wanted, str]:
+    """Names for photos and their people, kept in the work folder, so that every later run and every shard
+    uses the same.
+
+    ValueError for a file whose name cannot be a folder.
+    """
+    store = Store(root)
+    file = root / "subjects" / NAMES
+    with store.lock("subjects", "names"):
+        known = _known(root, file)
+        chosen = assign(wanted, known)
+        merged = known | {item.key: name for item, name in chosen.items()}
+        _write(file, json.dumps(merged, indent=0, sort_keys=True) + "\n")
+    return chosen
+
+
+def _known(root: Path, file: Path) -> dict[str, str]:
+    """What was named before; a file that cannot be read is made again from what every subject remembers of
+    itself."""
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+        known = {str(key): str(name) for key, name in values.items() if is_plain(str(name))}
+    except (OSError, ValueError, AttributeError, RecursionError):
+        known = {}
+    for name in set(names(root)) - set(known.values()):
+        try:
+            known.setdefault(recall(root, name).image, name)
+        except ValueError:
+            continue
+    return known
+
+
+def _write(file: Path, text: str) -> None:
+    """In one rename; unchanged content is not written."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if file.is_file() and file.read_text(encoding="utf-8", errors="replace") == text:
+        return
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, file)
+
+
+def merge_overrides(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:
+    """Later assignments of a key win; the order is kept."""
+    values = {text.partition("=")[0]: text for text in (*old, *new)}
+    return tuple(values.values())

@@ -1,0 +1,1 @@
+"""The body model (SMPL-X form): shape, pose, skeleton, keypoints."""

@@ -1,0 +1,1 @@
+"""Triangle meshes: z-buffers, extraction from depth, repair, colours, pictures."""

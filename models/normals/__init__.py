@@ -1,0 +1,1 @@
+"""Normals of the clothed person: the network and its training."""

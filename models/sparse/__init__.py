@@ -1,0 +1,1 @@
+"""Sparse 3D convolution: plain torch, and spconv where there is one."""

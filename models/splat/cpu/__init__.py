@@ -1,0 +1,1 @@
+"""The renderer's CPU engine: projection, tiles, blending and their gradients, compiled (numba)."""

@@ -1,0 +1,1 @@
+"""What every training stands on: loop, settings, batches, checkpoints, logs, several processes."""

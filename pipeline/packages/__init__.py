@@ -1,0 +1,1 @@
+"""Packages of npm and PyPI, fetched by digest into the user's cache."""

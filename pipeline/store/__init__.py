@@ -1,0 +1,1 @@
+"""Finished stage runs on disk and behind a URL, keyed by content."""

@@ -1,0 +1,237 @@
+"""A work folder with a store behind it that machines share: what is missing here is looked for there, what is
+made here is sent.
+
+<url>/cache/<stage>/<key>/<content>/...        the files; <content> is from their digests, so that racing
+workers never mix theirs <url>/cache/<stage>/<key>/manifest.json        last: until it is there nobody sees
+the run, and a killed push leaves nothing behind it <url>/photos/<digest>/<name>                   photos for
+workers that do not see the folder which they are in work/remote/<digest of the url>/<stage>-<key>  an empty
+file: this run is known to be there, no need to ask again
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from turnaround.pipeline.photos.source import Photo
+from turnaround.pipeline.stage import SOURCES
+from turnaround.pipeline.store.digest import bytes_digest, combined
+from turnaround.pipeline.store.manifest import MANIFEST, Record
+from turnaround.pipeline.store.recipe import Recipe
+from turnaround.pipeline.store.remote import Remote, Unreachable, remote
+from turnaround.pipeline.store.store import Store
+
+log = logging.getLogger(__name__)
+
+
+class MirroredStore(Store):
+    """A store whose runs are also at a URL. The local folder is complete in itself: without the network all
+    goes on."""
+
+    def __init__(self, root: Path, url: str) -> None:
+        super().__init__(root)
+        self.url = url
+        self._damaged: set[tuple[str, str]] = set()  # remote runs that have to be written over
+
+    @property
+    def remote(self) -> Remote:
+        """The connection, one a process: what is sent to a worker is the URL."""
+        return remote(self.url)
+
+    def find(self, stage: str, key: str) -> Record | None:
+        """A complete run of this folder, else one from the remote store, checked byte for byte; None where
+        neither has it."""
+        record = super().find(stage, key)
+        if record is None:
+            return self._attempt("look for", stage, key, lambda: self._pull(stage, key))
+        if not _marker(self.root, self.url, stage, key).exists():
+            self._attempt("send", stage, key, lambda: self._push(record, replace=False))
+        return record
+
+    def save(
+        self, recipe: Recipe, kinds: Mapping[str, str], outputs: Mapping[str, Any], facts: Mapping[str, Any]
+    ) -> Record:
+        """Publish a run here, then there."""
+        record = super().save(recipe, kinds, outputs, facts)
+        self._attempt("send", recipe.stage, recipe.key, lambda: self._push(record, replace=True))
+        return record
+
+    def _attempt(self, what: str, stage: str, key: str, action: Any) -> Any:
+        """Do it if the remote store answers; otherwise say so and go on, None."""
+        try:
+            return action()
+        except (Unreachable, PermissionError, FileNotFoundError) as error:
+            log.warning("cannot %s %s/%s: %s; going on with %s alone", what, stage, key, error, self.root)
+            return None
+
+    def _push(self, record: Record, *, replace: bool) -> None:
+        """Send the files, then the manifest. What is there already stays, unless `replace` and it differs or
+        is damaged."""
+        stage, key = record.manifest["stage"], record.key
+        there = None if (stage, key) in self._damaged else self.remote.read(f"cache/{stage}/{key}/{MANIFEST}")
+        if there is None or (replace and _content(_manifest(there)) != _content(record.manifest)):
+            folder = f"cache/{stage}/{key}"
+            names = [name for entry in record.manifest["outputs"].values() for name in entry["files"]]
+            self.remote.write(
+                {
+                    f"{folder}/{_content(record.manifest)}/{name}": (record.path / name).read_bytes()
+                    for name in names
+                }
+            )
+            self.remote.write({f"{folder}/{MANIFEST}": (record.path / MANIFEST).read_bytes()})
+            self._damaged.discard((stage, key))
+        self._mark(stage, key)
+
+    def _pull(self, stage: str, key: str) -> Record | None:
+        text = self.remote.read(f"cache/{stage}/{key}/{MANIFEST}")
+        if text is None:
+            return None
+        with self._staging() as tmp:
+            try:
+                folder = self._fetch(text, stage, key, tmp / key)
+            except (ValueError, KeyError, TypeError) as error:
+                log.warning(
+                    "%s/cache/%s/%s is damaged (%s); it will be made again and sent anew",
+                    self.url,
+                    stage,
+                    key,
+                    error,
+                )
+                self._damaged.add((stage, key))
+                return None
+            except OSError as error:
+                if isinstance(error, Unreachable | PermissionError | FileNotFoundError):
+                    raise
+                raise self._refused(f"the run {stage}/{key} of {self.url}", error) from error
+            record = self._adopt(folder, stage, key)
+        self._mark(stage, key)
+        return record
+
+    def _fetch(self, text: bytes, stage: str, key: str, folder: Path) -> Path:
+        """Write a run as its remote manifest describes it; ValueError where it is not what it says."""
+        from turnaround.pipeline.store.store import _sync_tree
+
+        folder.mkdir()
+        (folder / MANIFEST).write_bytes(text)
+        record = Record.read(folder)  # refuses names that lead out of the folder before anything is written
+        if record.manifest["stage"] != stage or Recipe.recorded(record.manifest).key != key:
+            raise ValueError("its manifest is that of another run")
+        files = {
+            name: facts
+            for entry in record.manifest["outputs"].values()
+            for name, facts in entry["files"].items()
+        }
+        source = f"cache/{stage}/{key}/{_content(record.manifest)}"
+        for path, content in self.remote.read_all(f"{source}/{name}" for name in files).items():
+            name = path.removeprefix(f"{source}/")
+            if content is None or bytes_digest(content) != files[name]["sha256"]:
+                raise ValueError(
+                    f"{name} is missing" if content is None else f"{name} has other bytes than were written"
+                )
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+        _sync_tree(folder)
+        return folder
+
+    def _adopt(self, folder: Path, stage: str, key: str) -> Record | None:
+        """Publish a fetched run; one that somebody else has put there meanwhile is as good."""
+        final = self.path(stage, key)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.rename(folder, final)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise self._refused(f"the run {stage}/{key} of {self.url}", error) from error
+            if super().find(stage, key) is None:  # what is there is damaged
+                self._publish(folder, Recipe.recorded(Record.read(folder).manifest))
+        return super().find(stage, key)
+
+    def _mark(self, stage: str, key: str) -> None:
+        """Best effort: without the mark the store is asked again."""
+        marker = _marker(self.root, self.url, stage, key)
+        try:
+            marker.parent.mkdir(parents=True, exist_ok=True)
+            marker.touch()
+        except OSError as error:
+            log.debug("%s: %s", marker, error)
+
+
+def open_store(root: Path, url: str | None) -> Store:
+    """The store of a work folder, with the one at `url` behind it if there is any."""
+    return MirroredStore(root, url) if url else Store(root)
+
+
+def unsent(root: Path, url: str, runs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Those of the runs (stage, key) that are not known to be at `url`."""
+    return [(stage, key) for stage, key in runs if not _marker(root, url, stage, key).exists()]
+
+
+def send_photo(photo: Photo, url: str) -> dict[str, str]:
+    """Put a photo and all files that go with it at `url` for workers that do not see them; their digests, for
+    `fetch_photo`.
+
+    Unreachable where the store does not answer; OSError where the photo cannot be read.
+    """
+    digests = {}
+    for what, file in _files(photo).items():
+        content = file.read_bytes()
+        digests[what] = bytes_digest(content)
+        name = f"photos/{digests[what]}/{file.name}"
+        if remote(url).read(name) != content:
+            remote(url).write({name: content})
+    return digests
+
+
+def fetch_photo(photo: Photo, digests: Mapping[str, str], root: Path, url: str) -> Photo:
+    """The same photo with its files below root/photos/, fetched where they are not there yet; OSError where
+    one cannot be had whole."""
+    here = {}
+    for what, file in _files(photo).items():
+        digest = digests[what]
+        here[what] = root / "photos" / digest[:16] / file.name
+        if here[what].is_file() and bytes_digest(here[what].read_bytes()) == digest:
+            continue
+        content = remote(url).read(f"photos/{digest}/{file.name}")
+        if content is None or bytes_digest(content) != digest:
+            raise OSError(
+                f"{url}/photos/{digest}/{file.name} is {'missing' if content is None else 'damaged'}; run "
+                f"again to send it"
+            )
+        here[what].parent.mkdir(parents=True, exist_ok=True)
+        temporary = here[what].with_name(f".{os.getpid()}-{os.urandom(3).hex()}")
+        temporary.write_bytes(content)
+        os.replace(temporary, here[what])
+    given = {output: here[output] for output in photo.given}
+    return dataclasses.replace(
+        photo, given=given, **{source: here[source] for source in SOURCES if source in here}
+    )
+
+
+def _files(photo: Photo) -> dict[str, Path]:
+    """Every file of a photo by its source, or by the output that it stands for."""
+    sources = {source: file for source in SOURCES if (file := photo.file(source)) is not None}
+    return sources | dict(photo.given)
+
+
+def _marker(root: Path, url: str, stage: str, key: str) -> Path:
+    return root / "remote" / bytes_digest(url.rstrip("/").encode())[:12] / f"{stage}-{key}"
+
+
+def _manifest(text: bytes) -> Mapping[str, Any]:
+    """Of a run that is there; an unreadable one equals nothing."""
+    try:
+        found = json.loads(text)
+        return found if isinstance(found.get("outputs"), dict) else {"outputs": {}}
+    except (ValueError, AttributeError):
+        return {"outputs": {}}
+
+
+def _content(manifest: Mapping[str, Any]) -> str:
+    """12 hex digits that stand for the bytes of all outputs."""
+    return combined({name: entry["sha256"] for name, entry in manifest["outputs"].items()})[:12]

@@ -1,0 +1,1 @@
+"""The values that stages exchange: records of tensors, cameras, rotations."""

@@ -1,0 +1,83 @@
+"""The real stages give the same bytes in every process, killed and resumed or not, and equal bytes stop the
+cascade."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import faults
+import pytest
+from turnaround.flows.cli.app import app, guarded
+
+HERE = Path(__file__).resolve().parent
+NAME = "person_40004"
+PHOTO = HERE.parent / "docs" / "demo" / f"{NAME}.jpg"
+STAGES = 10
+
+
+def turn(*words: object) -> int:
+    return guarded(lambda: app([str(word) for word in words], standalone_mode=False))
+
+
+def run_here(work: Path) -> None:
+    assert turn("run", PHOTO, "--config", "tiny", "--direct", "--work", work) == 0
+
+
+def process(work: Path, step: int) -> subprocess.Popen[bytes]:
+    """A run in a process of its own, which kills itself before its disk step number `step`."""
+    command = [sys.executable, str(HERE / "faults.py"), str(work), "once", str(step), str(PHOTO)]
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def made(work: Path) -> int:
+    return len(list(work.glob("cache/*/*/manifest.json")))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> tuple[Path, Path]:
+    """Work folders of a run in this process, and of one in another that was killed in its later half and
+    resumed here."""
+    quiet, killed = (tmp_path_factory.mktemp("runs") / name for name in ("quiet", "killed"))
+    other = process(killed, random.Random(4).randint(650, 1000))
+    run_here(quiet)
+    assert other.wait() == -signal.SIGKILL
+    assert STAGES // 2 <= made(killed) < STAGES, (
+        "the kill is to hit the later half of the stages; choose other steps"
+    )
+    run_here(killed)
+    return quiet, killed
+
+
+def test_two_processes_one_of_them_killed_give_the_same_keys_and_bytes(runs):
+    quiet, killed = map(faults.state, runs)
+    assert quiet == killed and made(runs[0]) == STAGES
+
+
+def test_estimate_done_again_gives_its_bytes_and_stops_the_cascade(runs, capsys):
+    work, before = runs[0], faults.state(runs[0])
+    capsys.readouterr()
+    assert turn("rerun", "estimate", "--work", work) == 0
+    assert f"(1 stages made, {STAGES - 1} fresh)" in capsys.readouterr().err
+    assert faults.state(work) == before
+    assert turn("status", NAME, "--json", "--work", work) == 0
+    states = {facts["state"] for facts in json.loads(capsys.readouterr().out)[NAME]["stages"].values()}
+    assert states == {"FRESH"}
+
+
+@pytest.mark.slow
+def test_a_run_killed_eight_times_in_a_row_is_that_of_an_undisturbed_one(runs, tmp_path):
+    chance, kills = random.Random(0), 0
+    while kills < 8:
+        kills += process(tmp_path / "work", chance.randint(20, 200)).wait() == -signal.SIGKILL
+        if made(tmp_path / "work") == STAGES:
+            break
+    assert kills >= 4
+    assert process(tmp_path / "work", 0).wait() == 0
+    assert faults.state(tmp_path / "work") == faults.state(runs[0])

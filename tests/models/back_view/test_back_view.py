@@ -1,0 +1,518 @@
+"""The back view: identity without noise, outlines that do not grow, seeds, training steps, and SD 1.5's form
+with tiny networks."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from diffusers import (
+    AutoencoderKL,
+    ControlNetModel,
+    DDIMScheduler,
+    StableDiffusionControlNetImg2ImgPipeline,
+    UNet2DConditionModel,
+)
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from turnaround.models import zoo
+from turnaround.models.back_view import networks
+from turnaround.models.back_view.coarse import simulate_coarse
+from turnaround.models.back_view.losses import ControlLoss, Latents, NoiseLoss, vae_loss
+from turnaround.models.back_view.outline import dilate, within_outline
+from turnaround.models.back_view.patches import Patches, cut_out, read_pictures, sample_patches, split_people
+from turnaround.models.back_view.refiner import (
+    Settings,
+    embedded_refiner,
+    hub_refiner,
+    person_box,
+    without_slow_change,
+)
+from turnaround.models.back_view.train import main
+from turnaround.pipeline.stage import StageError
+from turnaround.pipeline.values.camera import canonical_camera, orbit_cameras
+from turnaround.pipeline.values.crop import at_camera
+from turnaround.pipeline.values.types import Body, Gaussians, View
+from turnaround.stages.back_view import BackView, BackViewConfig
+
+SETTINGS = Settings(strength=0.5, steps=4, guidance=2.0, control=1.0, seed=1, keep_detail=True)
+
+
+def person(size=64):
+    """A checked figure over white and its mask."""
+    image, mask = torch.ones(size, size, 3), torch.zeros(size, size)
+    rows, columns = slice(size // 8, size - size // 8), slice(size // 3, size - size // 3)
+    checks = (torch.arange(size)[:, None] // 4 + torch.arange(size)[None] // 4) % 2
+    image[rows, columns] = (torch.tensor([0.7, 0.3, 0.2]) + 0.2 * checks[..., None])[rows, columns]
+    mask[rows, columns] = 1
+    return image, mask
+
+
+CPU = torch.device("cpu")
+
+
+def run(stage, given=None):
+    """The stage on a blob, and on a photo of a checked figure."""
+    image, mask = person(128)
+    photo = View(image, mask, canonical_camera(128))
+    return stage.run(device=CPU, photo=photo, gaussians=blob(), body=Body.neutral(), given=given)
+
+
+def blob(count=200):
+    generator = torch.Generator().manual_seed(0)
+    means = torch.randn(count, 3, generator=generator) * torch.tensor([0.12, 0.35, 0.08])
+    quats = torch.tensor([[1.0, 0, 0, 0]]).repeat(count, 1)
+    return Gaussians(
+        means,
+        quats,
+        torch.full((count, 3), 0.04),
+        torch.full((count,), 0.9),
+        torch.rand(count, 3, generator=generator),
+    )
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """Random networks of the embedded form, the ControlNet's zero convolutions filled so that it has an
+    effect."""
+    folder = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(0)
+    unet = networks.build_unet()
+    controlnet = networks.build_controlnet(unet)
+    for name, parameter in controlnet.named_parameters():
+        if "controlnet_" in name and parameter.ndim == 4:
+            torch.nn.init.normal_(parameter, std=0.05)
+    models = {"vae": networks.build_vae(), "unet": unet, "controlnet": controlnet}
+    return {name: str(networks.save(folder / f"{name}.safetensors", model)) for name, model in models.items()}
+
+
+@pytest.fixture(scope="module")
+def refiner(weights):
+    return embedded_refiner(weights["vae"], weights["unet"], weights["controlnet"])
+
+
+def test_networks_come_back_from_their_file_and_fit_the_limit(weights, tmp_path):
+    first = networks.load(UNet2DConditionModel, weights["unet"])
+    again = networks.load(UNet2DConditionModel, networks.save(tmp_path / "unet.safetensors", first))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True)
+    )
+    for kind, name in (
+        (AutoencoderKL, "vae"),
+        (UNet2DConditionModel, "unet"),
+        (ControlNetModel, "controlnet"),
+    ):
+        parameters = sum(p.numel() for p in networks.load(kind, weights[name]).parameters())
+        assert 2 * parameters < 16 * 2**20, f"{name} does not fit into 16 MiB"
+
+
+def test_an_untouched_controlnet_changes_nothing():
+    torch.manual_seed(1)
+    unet = networks.build_unet()
+    controlnet, t = networks.build_controlnet(unet), torch.tensor([300])
+    latents, prompt = torch.randn(1, networks.LATENTS, 16, 16), networks.empty_prompt(1)
+    down, middle = controlnet(latents, t, prompt, controlnet_cond=torch.rand(1, 3, 64, 64), return_dict=False)
+    with torch.no_grad():
+        controlled = unet(
+            latents, t, prompt, down_block_additional_residuals=down, mid_block_additional_residual=middle
+        ).sample
+        assert torch.equal(controlled, unet(latents, t, prompt).sample)
+
+
+def test_without_noise_the_picture_comes_back_as_it_was(refiner):
+    image, _ = person()
+    settings = dataclasses.replace(SETTINGS, strength=0.0)
+    assert torch.equal(refiner(image, settings), image)
+    # and without keep_detail, what comes back is the VAE's idea of it
+    assert not torch.allclose(
+        refiner(image, dataclasses.replace(settings, keep_detail=False)), image, atol=0.05
+    )
+
+
+def test_the_seed_decides_and_the_control_matters(refiner):
+    image, _ = person()
+    first = refiner(image, SETTINGS)
+    assert not torch.equal(
+        refiner(image, dataclasses.replace(SETTINGS, strength=0.1, steps=2)), image
+    )  # one step at least
+    assert first.shape == image.shape and first.min() >= 0 and first.max() <= 1
+    assert torch.equal(first, refiner(image, SETTINGS))
+    assert not torch.equal(first, refiner(image, dataclasses.replace(SETTINGS, seed=2)))
+    assert not torch.equal(first, refiner(image, dataclasses.replace(SETTINGS, control=0.0)))
+
+
+def test_less_noise_is_less_random_and_colours_stay(refiner):
+    image, mask = person()
+    spread = {}
+    for noise in (0.0, 0.5, 1.01):
+        first, second = (
+            refiner(image, dataclasses.replace(SETTINGS, noise=noise, seed=seed)) for seed in (1, 2)
+        )
+        spread[noise] = (first - second).abs().mean().item()
+    assert spread[0.0] == 0 < spread[0.5] < spread[1.01]
+    change = torch.full((1, 3, 64, 64), 0.3)
+    assert without_slow_change(change, image.permute(2, 0, 1)[None], 3.0).abs().max() < 1e-5
+    ripple = change * ((torch.arange(64) % 2) * 2.0 - 1)
+    kept = without_slow_change(ripple, image.permute(2, 0, 1)[None], 3.0)[0, 0]
+    assert (kept[mask > 0].abs() > 0.2).all() and (kept[mask == 0] == 0).all()
+
+
+def test_the_outline_grows_by_the_margin_at_most():
+    coarse, mask = person()
+    refined = torch.zeros_like(coarse)  # a refinement that paints everything black
+    for margin in (0, 3):
+        image, grown = within_outline(refined, coarse, mask, margin)
+        allowed = dilate(mask, margin)
+        assert torch.equal(grown, allowed) and torch.equal(image.amin(-1) < 1, allowed > 0)
+    image, grown = within_outline(coarse, coarse, mask, 3)
+    assert torch.equal(image, coarse) and torch.equal(grown, mask)
+    # the person keeps the mask where the clothes became white
+    assert torch.equal(within_outline(torch.ones_like(coarse), coarse, mask, 3)[1], mask)
+
+
+def test_dilation_of_a_point_is_a_square():
+    mask = torch.zeros(9, 9)
+    mask[4, 4] = 1
+    assert dilate(mask, 2).sum() == 25 and torch.equal(dilate(mask, 0), mask)
+
+
+def test_the_box_holds_the_person_and_fits_the_networks():
+    image = torch.ones(3, 64, 64)
+    image[:, 20:41, 30:33] = 0
+    top, bottom, left, right = person_box(image, 16)
+    assert (
+        top <= 20
+        and bottom >= 41
+        and left <= 30
+        and right >= 33
+        and (bottom - top) % 16 == 0
+        and (right - left) % 16 == 0
+    )
+    assert person_box(torch.ones(3, 32, 48), 16) == (0, 32, 0, 48)
+
+
+def test_the_diffusion_goes_over_the_close_view_and_its_silhouette_stays(weights):
+    names = {f"{name}_weights": file for name, file in weights.items()}
+    stage = BackView(BackViewConfig(refiner="embedded", size=128, margin=4, **names))
+    made = run(stage)
+    view, plain = made["view"], run(BackView(BackViewConfig(size=128, refiner="none")))
+    assert torch.equal(plain["coarse"], made["coarse"]) and not torch.equal(view.image, plain["view"].image)
+    assert (view.mask <= dilate(plain["view"].mask, 1)).all() and (
+        view.mask >= plain["view"].mask - 1e-6
+    ).all()
+    assert torch.allclose(
+        view.camera.T_camera_world[:3, :3] @ torch.tensor([0.0, 0, 1]), torch.tensor([0.0, 0, -1]), atol=1e-6
+    )
+    assert stage.weights() == ("body", *weights.values())
+
+
+def test_auto_takes_the_embedded_diffusion_where_its_weights_are(weights):
+    names = {f"{name}_weights": file for name, file in weights.items()}
+    assert BackView(BackViewConfig(**names)).refiner == "embedded"
+    assert BackView(BackViewConfig(**{**names, "vae_weights": "nowhere.safetensors"})).refiner == "none"
+    assert BackView(BackViewConfig(enabled=False, **names)).refiner == "none"
+
+
+def test_the_view_is_close_and_in_the_colours_of_the_photo():
+    stage = BackView(BackViewConfig(size=192, refiner="none"))
+    made = run(stage)
+    view, inside = made["view"], made["view"].mask > 0.9
+    rows = torch.nonzero((view.mask > 0.5).any(1))[:, 0]
+    assert 0.8 < (rows[-1] - rows[0] + 1) / 192 < 0.95 and made["refined"].shape == made["coarse"].shape == (
+        192,
+        192,
+        3,
+    )
+    photo = person(128)[0].reshape(-1, 3).unique(dim=0)
+    photo = photo[photo.amin(1) < 0.99]
+    far = lambda image: torch.cdist(image[inside], photo).amin(1).mean()  # noqa: E731
+    coarse = run(BackView(BackViewConfig(size=192, refiner="none", exemplar=False)))["view"]
+    assert far(view.image) < 0.6 * far(coarse.image)
+    assert torch.equal(view.image, run(stage)["view"].image)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"exemplar": False}, {"enabled": False}, {"refiner": "hub", "enabled": False}]
+)
+def test_without_exemplar_and_diffusion_the_coarse_view_goes_on_as_it_is(settings):
+    stage = BackView(BackViewConfig(size=96, **{"refiner": "none", **settings}))
+    made = run(stage)
+    assert stage.refiner == "none" and stage.weights() == ()
+    assert torch.equal(made["refined"], made["coarse"]) and made["view"].mask.max() > 0.5
+    back = at_camera(made["view"], orbit_cameras([180.0], 96)[0])
+    assert (back.image - made["coarse"]).abs().mean() < 0.02
+
+
+def test_the_embedded_diffusion_without_its_files_says_which_and_how_to_train_them(
+    tmp_path, monkeypatch, weights
+):
+    monkeypatch.setattr(zoo, "FOLDER", tmp_path)
+    monkeypatch.setattr(zoo, "INDEX", tmp_path / "index.json")
+    stage = BackView(BackViewConfig(refiner="embedded", exemplar=False, size=96))
+    names = stage.weights()
+    assert names == ("back_view_vae", "back_view_unet", "back_view_controlnet")
+    remedy = r"back-view-vae.*back-view-unet.*back-view-controlnet.*docs/training\.md"
+    for name, file in zip(names, weights.values(), strict=True):
+        with pytest.raises(zoo.MissingWeight, match=rf"{name}\.safetensors.*{remedy}"):
+            run(stage)  # the first that lacks
+        with pytest.raises(zoo.MissingWeight, match=rf"{name}\.safetensors.*{remedy}"):
+            zoo.digest(name)
+        zoo.save_state(name, *zoo.load_state(file))  # as training with --save does
+        assert zoo.pins()[name] == zoo.digest(name)
+    made = run(stage)
+    assert not torch.equal(made["refined"], made["coarse"])
+    zoo.path(names[0]).write_bytes(b"something else")
+    with pytest.raises(zoo.MissingWeight, match="pinned"):
+        run(stage)
+
+
+def test_a_picture_beside_the_photo_takes_the_place_of_the_model(tmp_path):
+    from turnaround.pipeline.formats.codecs import save_image
+
+    image, mask = person(96)
+    save_image(torch.cat([image, mask[..., None]], -1), tmp_path / "back.png")
+    stage = BackView(BackViewConfig(size=96))
+    made = run(stage, (tmp_path / "back.png").read_bytes())
+    assert (made["refined"] - image).abs().max() < 0.01
+    back = at_camera(made["view"], orbit_cameras([180.0], 96)[0])
+    assert (back.image - image).abs().mean() < 0.02 and (back.mask - mask).abs().mean() < 0.02
+    save_image(image[:80], tmp_path / "flat.png")
+    with pytest.raises(StageError, match="square"):
+        run(stage, (tmp_path / "flat.png").read_bytes())
+
+
+def save_tiny_stable_diffusion(folder):
+    """Random networks with SD 1.5's classes and wiring (4 latent channels, CLIP text encoder and tokenizer),
+    a few kilobytes each."""
+    torch.manual_seed(0)
+    words = [
+        "<|startoftext|>",
+        "<|endoftext|>",
+        *"abcdefghijklmnopqrstuvwxyz,",
+        *(c + "</w>" for c in "abcdefghijklmnopqrstuvwxyz,"),
+    ]
+    (folder / "words").mkdir(parents=True)
+    (folder / "words/vocab.json").write_text(json.dumps({w: i for i, w in enumerate(words)}))
+    (folder / "words/merges.txt").write_text("#version: 0.2\n")
+    tokenizer = CLIPTokenizer.from_pretrained(folder / "words", model_max_length=77)
+    text = CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(words),
+            hidden_size=16,
+            intermediate_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            eos_token_id=1,
+        )
+    )
+    vae = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(8,) * 4,
+        layers_per_block=1,
+        norm_num_groups=4,
+        latent_channels=4,
+    )
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        norm_num_groups=4,
+        attention_head_dim=4,
+        cross_attention_dim=16,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+    )
+    controlnet = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(4, 8, 8, 8))
+    scheduler = DDIMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, steps_offset=1
+    )
+    StableDiffusionControlNetImg2ImgPipeline(
+        vae,
+        text,
+        tokenizer,
+        unet,
+        controlnet,
+        scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    ).save_pretrained(folder / "base")
+    controlnet.save_pretrained(folder / "tile")
+    return str(folder / "base"), str(folder / "tile")
+
+
+def test_stable_diffusion_of_a_local_folder_runs_end_to_end(tmp_path):
+    base, tile = save_tiny_stable_diffusion(tmp_path)
+    config = BackViewConfig(refiner="hub", exemplar=False, base=base, controlnet=tile, size=64, steps=10)
+    stage = BackView(config)
+    assert stage.weights() == (base, tile) and stage.settings().strength == 0.2
+    made = run(stage)
+    assert not torch.equal(made["refined"], made["coarse"]) and torch.equal(
+        made["refined"], run(stage)["refined"]
+    )
+    # guidance uses the negative prompt: another strength of it gives another picture
+    other = hub_refiner(base, tile, 64)
+    assert not torch.equal(
+        other(person()[0], SETTINGS), other(person()[0], dataclasses.replace(SETTINGS, guidance=7.0))
+    )
+
+
+def test_a_missing_folder_names_the_setting_and_the_remedy(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(FileNotFoundError, match=r"stages\.back_view\.controlnet.*refiner=none"):
+        hub_refiner("nowhere/base", str(tmp_path / "missing"))
+
+
+def views_folder(folder, people=3):
+    image, mask = person(96)
+    for seed in range(people):
+        rgb = (image * 255).to(torch.uint8).numpy()[None].repeat(12, 0)
+        masks = (mask * 255).to(torch.uint8).numpy()[None].repeat(12, 0)
+        np.savez(folder / f"{seed:07d}.npz", rgb=rgb, mask=masks, azimuths=np.arange(12) * 30.0)
+    return folder
+
+
+def test_patches_hold_people_and_people_are_not_shared_between_the_sets(tmp_path):
+    train, held = split_people(views_folder(tmp_path), 0.3)
+    assert len(train) == 2 and len(held) == 1 and not set(train) & set(held)
+    backs, everything = read_pictures(train, True), read_pictures(train, False)
+    assert len(backs) == 10 and len(everything) == 24
+    patches = sample_patches(backs, 8, (64, 48), np.random.default_rng(0))
+    again = sample_patches(backs, 8, (64, 48), np.random.default_rng(0))
+    assert torch.equal(patches.image, again.image) and (patches.mask.sum((1, 2, 3)) > 0).all()
+    assert (patches.image[(patches.mask == 0).expand_as(patches.image)] == 1).all()
+    with pytest.raises(ValueError, match="at least 2"):
+        split_people(tmp_path / "none")
+
+
+def test_coarse_versions_stay_beside_their_pictures(tmp_path):
+    views_folder(tmp_path, 2)
+    coarse = tmp_path / "coarse"
+    coarse.mkdir()
+    image = (person(96)[0] * 255).to(torch.uint8).numpy()
+    np.save(coarse / "0000001.npy", 255 - (255 - image) // 2)
+    pictures = read_pictures(sorted(tmp_path.glob("*.npz")), True, coarse)
+    assert len(pictures) == 15 and sum(p.coarse is not None for p in pictures) == 5
+    patches = sample_patches(pictures, 16, (64, 48), np.random.default_rng(0))
+    assert 0 < patches.paired.sum() < 16
+    paired, single = patches.paired, ~patches.paired
+    assert torch.allclose(1 - patches.coarse[paired], (1 - patches.image[paired]) / 2, atol=0.01)
+    assert torch.equal(patches.coarse[single], patches.image[single])
+
+
+def test_a_cut_keeps_every_pixel_of_the_person():
+    image, mask = (t.numpy() for t in person(96))
+    cut = cut_out(image, mask)
+    assert cut.mask.sum() == mask.sum() and cut.rgb.shape[:2] == cut.mask.shape
+
+
+def test_simulated_coarse_views_are_blurrier_and_white_stays_white():
+    image = person(96)[0].permute(2, 0, 1)[None]
+    coarse = simulate_coarse(image, np.random.default_rng(0))
+    assert (
+        coarse.shape == image.shape
+        and coarse.min() >= 0
+        and coarse.max() <= 1
+        and (coarse[..., :2] == 1).all()
+    )
+    steepness = lambda x: (x[..., 1:] - x[..., :-1]).abs().max()  # noqa: E731
+    assert steepness(coarse) < steepness(image) and 0 < (coarse - image).abs().mean() < 0.2
+
+
+def test_a_perfect_restoration_has_no_loss():
+    """The v that leads to the truth from wherever the noise was added is what ControlLoss asks for."""
+    true, start = torch.randn(2, networks.LATENTS, 8, 8), torch.randn(2, networks.LATENTS, 8, 8)
+    loss = ControlLoss(networks.build_unet())
+
+    def oracle(noised, t, _prompt, **_residuals):
+        signal, noise = loss.coefficients(t)
+        return type("Output", (), {"sample": (signal * noised - true) / noise})
+
+    loss.unet = oracle
+    controlnet = lambda noised, t, prompt, controlnet_cond, return_dict: ([], None)  # noqa: E731
+    value, parts = loss(controlnet, Latents(true, start, torch.rand(2, 3, 32, 32), torch.ones(2, 1, 8, 8)))
+    assert value < 1e-6 and parts["coarse"] == pytest.approx(((true - start) ** 2).mean().item(), rel=1e-4)
+
+
+def test_the_losses_reach_every_trained_tensor():
+    torch.manual_seed(0)
+    image, mask = person(32)
+    images = image.permute(2, 0, 1)[None].repeat(2, 1, 1, 1)
+    patches = Patches(images, mask[None, None].repeat(2, 1, 1, 1), images, torch.tensor([False, False]))
+    vae, unet = networks.build_vae(), networks.build_unet()
+    vae_loss(vae, patches)[0].backward()
+    latents = Latents(
+        torch.randn(2, networks.LATENTS, 8, 8),
+        torch.randn(2, networks.LATENTS, 8, 8),
+        patches.image,
+        torch.ones(2, 1, 8, 8),
+    )
+    NoiseLoss()(unet, latents)[0].backward()
+    for network in (vae, unet):
+        missing = [n for n, p in network.named_parameters() if p.grad is None]
+        assert not missing, missing
+    unet.requires_grad_(False)
+    controlnet = networks.build_controlnet(unet).requires_grad_(True)
+    ControlLoss(unet)(controlnet, latents)[0].backward()
+    assert all(
+        p.grad is not None
+        for n, p in controlnet.named_parameters()
+        if "controlnet_" in n and "embedding" not in n
+    )
+
+
+def test_three_commands_train_three_networks_that_refine(tmp_path):
+    data = str(views_folder(tmp_path))
+    files = {name: str(tmp_path / f"{name}.safetensors") for name in ("vae", "unet", "controlnet")}
+    for name, file in files.items():
+        extra = {
+            "vae": [],
+            "unet": ["--vae", files["vae"]],
+            "controlnet": ["--vae", files["vae"], "--unet", files["unet"]],
+        }[name]
+        main(
+            [
+                name,
+                "--data",
+                data,
+                "--out",
+                str(tmp_path / name),
+                "--steps",
+                "1",
+                "--batch",
+                "1",
+                "--save",
+                file,
+                *extra,
+            ]
+        )
+    vae = networks.load(AutoencoderKL, files["vae"])
+    patches = sample_patches(
+        read_pictures(split_people(tmp_path)[0], True), 4, (128, 96), np.random.default_rng(0)
+    )
+    assert 0.3 < networks.encode(vae, patches.image).std() < 3  # the scaling factor was measured
+    image, _ = person()
+    assert torch.isfinite(
+        embedded_refiner(files["vae"], files["unet"], files["controlnet"])(image, SETTINGS)
+    ).all()
+
+
+def test_a_mirrored_photo_lies_in_the_outline_from_behind():
+    from turnaround.models.back_view.mirrored import mirrored
+    from turnaround.pipeline.values.camera import framed, orbit_cameras
+
+    wide = canonical_camera(128)
+    image, mask = torch.ones(128, 128, 3), torch.zeros(128, 128)
+    mask[20:110, 40:90] = 1
+    image[20:110, 40:65] = torch.tensor([1.0, 0.0, 0.0])  # the photo's left half is red
+    image[20:110, 65:90] = torch.tensor([0.0, 0.0, 1.0])
+    behind = framed(orbit_cameras([180.0], 128)[0], (38.0, 20.0, 88.0, 110.0), 96)
+    outline = torch.zeros(96, 96)
+    outline[10:86, 30:66] = 1
+    view = mirrored(View(image, mask, wide), View(torch.ones(96, 96, 3), outline, behind))
+    row = view.image[48, 32:64]
+    assert (row[:, 2] > 0.9).float().mean() > 0.4 and (row[:, 0] > 0.9).float().mean() > 0.4
+    assert row[2, 2] > 0.9 and row[-3, 0] > 0.9  # left and right exchanged: blue first
+    assert view.camera is behind

@@ -1,0 +1,393 @@
+"""Networks at inference: folded and in plain torch they are what was trained; bfloat16 stays within stated
+bounds; each loads once."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+import torch
+from torch import nn
+from turnaround.models import convnet, precision, zoo
+from turnaround.models.back_view import latents, networks, sampling
+from turnaround.models.back_view.refiner import embedded_refiner
+from turnaround.models.body.model import BodyModel
+from turnaround.models.estimator import load_estimator
+from turnaround.models.hgm.weights import load_hgm
+from turnaround.models.matting import load_matting
+from turnaround.models.normals.network import load_normals
+from turnaround.models.sparse.convolution import convolve
+
+from benchmarks import network_cases
+
+# Relative error of the outputs (2-norm) in bfloat16, whose numbers have 8 bits: one rounding is 0.2-0.4 %.
+# Twice of what was found.
+BF16 = {
+    "matting": 0.015,
+    "normals": 0.035,
+    "hgm_unet_1": 0.015,
+    "hgm_unet_2": 0.015,
+    "hgm_tokens": 0.007,
+    "hgm_fusion": 0.005,
+    "back_view_encoder": 0.025,
+    "back_view_controlnet": 0.032,
+    "back_view_unet": 0.032,
+    "back_view_decoder": 0.016,
+}
+FP32 = 1e-4  # of the folded, channels-last or rewritten network against the one that was trained
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    return network_cases.recorded()
+
+
+@pytest.fixture(scope="module")
+def shipped(recorded):
+    return recorded[1]
+
+
+@pytest.fixture(scope="module")
+def diffusion_files(tmp_path_factory):
+    return network_cases.random_diffusion(tmp_path_factory.mktemp("diffusion"))
+
+
+@pytest.fixture(scope="module")
+def every(recorded, shipped, diffusion_files):
+    """What ships, and the diffusion of back views."""
+    return shipped | network_cases.diffusion(diffusion_files, recorded[0].back.image)
+
+
+def error(found, expected) -> float:
+    """Largest relative difference (2-norm) of the floating tensors in two equal structures."""
+    if isinstance(expected, torch.Tensor):
+        return (
+            0.0
+            if not expected.is_floating_point()
+            else float((found.float() - expected).norm() / expected.norm().clamp(min=1e-12))
+        )
+    if isinstance(expected, list | tuple):
+        return max(error(a, b) for a, b in zip(found, expected, strict=True))
+    if hasattr(expected, "__dataclass_fields__"):
+        return max(
+            error(getattr(found, k), getattr(expected, k))
+            for k in expected.__dataclass_fields__
+            if k != "extra"
+        )
+    return 0.0
+
+
+def test_every_network_is_covered(shipped, every):
+    assert set(every) == {
+        *BF16,
+        "estimator",
+    }  # whose decoder is several times slower in bfloat16 on a CPU: it stays float32
+    assert not any(name.startswith("back_view") for name in shipped)
+
+
+def test_what_runs_computes_what_was_trained(every):
+    twins = {name: case for name, case in every.items() if case.plain is not None}
+    assert len(twins) == 9
+    found = {name: error(case.run("fp32"), case.run("plain")) for name, case in twins.items()}
+    assert all(value < FP32 for value in found.values()), found
+    assert max(found.values()) > 0  # the twins are not the networks themselves
+
+
+def test_bfloat16_stays_within_its_bounds(every):
+    found = {name: error(every[name].run("bf16"), every[name].run("fp32")) for name in BF16}
+    assert all(found[name] < BF16[name] for name in BF16), found
+    assert min(found.values()) > 1e-5  # it was bfloat16
+
+
+def test_bfloat16_hardly_moves_what_people_see(recorded):
+    """End to end on one photo: masks, and pictures of the Gaussians."""
+    from turnaround.models.hgm.rendering import orbit_views
+
+    a = recorded[0]
+    with network_cases.number_format("bf16"):
+        b = network_cases.person()
+    both = (
+        torch.minimum(a.view.mask, b.view.mask).sum() / torch.maximum(a.view.mask, b.view.mask).sum()
+    ).item()
+    assert 0.99 < both < 1, both
+    pictures = [torch.stack(list(orbit_views(person.fused, 128).values())) for person in (a, b)]
+    psnr = -10 * (pictures[0] - pictures[1]).square().mean().log10().item()
+    assert psnr > 35, psnr
+
+
+class Wide(nn.Module):
+    """A network of any number of parameters that counts its calls in each format."""
+
+    def __init__(self, parameters: int = 4) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1).expand(parameters).clone(), requires_grad=False)
+        self.calls: list[torch.dtype] = []
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        y = x @ x
+        self.calls.append(y.dtype)
+        return y, [y]
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setenv("TURNAROUND_CACHE", str(tmp_path))
+    monkeypatch.delenv(precision.VARIABLE)
+    monkeypatch.setattr(precision, "multiplies_bf16", lambda: True)
+    monkeypatch.setattr(precision, "_CHOSEN", {})
+    return tmp_path
+
+
+X = torch.full((2, 2), 1.01)
+
+
+@torch.no_grad()
+def test_small_networks_are_float32_unless_asked(elsewhere, monkeypatch):
+    network = Wide()
+    precision.run("n", network, X)
+    assert network.calls == [torch.float32] and not list(elsewhere.rglob("*.json"))
+    monkeypatch.setenv(precision.VARIABLE, "bf16")
+    found, nested = precision.run("n", network, X)
+    assert network.calls[1:] == [torch.bfloat16] and found.dtype == nested[0].dtype == torch.float32
+    monkeypatch.setenv(precision.VARIABLE, "half")
+    with pytest.raises(ValueError, match="expected auto, measured, fp32 or bf16"):
+        precision.run("n", network, X)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("fp32", "bf16", "expected"), [(1.0, 0.5, "bf16"), (1.0, 0.95, "fp32"), (1.0, 4.0, "fp32")]
+)
+def test_the_faster_format_is_kept_for_good(elsewhere, monkeypatch, fp32, bf16, expected):
+    clock = {"now": 0.0}
+    monkeypatch.setattr(precision.time, "perf_counter", lambda: clock["now"])
+
+    class Slow(Wide):
+        def forward(self, x):
+            found = super().forward(x)
+            clock["now"] += bf16 if found[0].dtype == torch.bfloat16 else fp32
+            return found
+
+    monkeypatch.setenv(precision.VARIABLE, "measured")
+    network = Slow()
+    precision.run("n", network, X)
+    kept = precision.known()["n-4"]
+    assert (
+        kept["format"] == expected
+        and kept["fp32_ms"] == 1e3 * fp32
+        and kept["bf16_ms"] == pytest.approx(1e3 * bf16)
+    )
+    wanted = torch.bfloat16 if expected == "bf16" else torch.float32
+    assert network.calls[-1] == wanted
+    # another process, where the other one would win: what was kept holds
+    monkeypatch.setattr(precision, "_CHOSEN", {})
+    fp32, bf16, network.calls = bf16, fp32, []
+    precision.run("n", network, X)
+    assert network.calls == [wanted]
+
+
+@torch.no_grad()
+def test_large_networks_are_timed_by_default(elsewhere, monkeypatch):
+    monkeypatch.setattr(precision, "LARGE", 4)
+    precision.run("n", Wide(4), X)
+    precision.run("n", Wide(3), X)
+    assert list(precision.known()) == ["n-4"]
+
+
+@torch.no_grad()
+def test_processes_that_begin_together_agree(elsewhere, monkeypatch):
+    monkeypatch.setattr(precision, "LARGE", 1)
+    found = []
+
+    def work(kind):
+        file = precision._folder() / "n-4.json"
+        found.append(precision._keep(file, lambda: {"format": kind, "fp32_ms": 1, "bf16_ms": 1}))
+
+    workers = [threading.Thread(target=work, args=(kind,)) for kind in ("fp32", "bf16") * 4]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len({json.dumps(item) for item in found}) == 1 and len(list(precision._folder().iterdir())) == 1
+
+
+@torch.no_grad()
+def test_without_a_place_to_remember_or_such_a_cpu_it_is_float32(elsewhere, monkeypatch):
+    monkeypatch.setattr(precision, "LARGE", 1)
+    (elsewhere / "file").write_text("")
+    monkeypatch.setenv("TURNAROUND_CACHE", str(elsewhere / "file"))
+    network = Wide()
+    precision.run("n", network, X)
+    assert network.calls == [torch.float32]  # not even timed
+    monkeypatch.setenv("TURNAROUND_CACHE", str(elsewhere))
+    monkeypatch.setattr(precision, "multiplies_bf16", lambda: False)
+    precision.run("n", network, X)
+    assert network.calls == [torch.float32] * 2
+
+
+@torch.no_grad()
+def test_a_damaged_memory_is_measured_anew(elsewhere, monkeypatch):
+    monkeypatch.setattr(precision, "LARGE", 1)
+    precision.run("n", Wide(), X)
+    file = precision._folder() / "n-4.json"
+    for damage in ("", "[]", '{"format": "fp8"}'):
+        file.write_text(damage)
+        monkeypatch.setattr(precision, "_CHOSEN", {})
+        precision.run("n", Wide(), X)
+        assert json.loads(file.read_text())["format"] in ("fp32", "bf16")
+
+
+def test_training_and_an_outer_choice_are_left_alone(monkeypatch):
+    monkeypatch.setenv(precision.VARIABLE, "bf16")
+    network = Wide()
+    precision.run("n", network, X)  # gradients are recorded
+    with torch.no_grad(), torch.autocast("cpu", torch.float16):
+        precision.run("n", network, X)
+    assert network.calls == [torch.float32, torch.float16]
+
+
+def test_folding_keeps_the_function_of_every_pair():
+    torch.manual_seed(0)
+    network = convnet.UNet(3, 2, (8, 12, 16)).eval()
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.running_mean.normal_()
+            layer.running_var.uniform_(0.5, 2)
+            nn.init.uniform_(layer.weight, 0.5, 1.5)
+    nn.init.normal_(network.head.weight)
+    x = torch.rand(1, 3, 32, 48)
+    with torch.no_grad():
+        before = network(x)
+        after = convnet.for_inference(network)(x)
+    assert error(after, before) < 1e-5 and not [
+        layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)
+    ]
+
+
+def test_networks_load_once_a_process_and_a_changed_file_anew(tmp_path, diffusion_files):
+    assert (
+        load_matting() is load_matting()
+        and load_normals() is load_normals()
+        and load_estimator() is load_estimator()
+    )
+    assert load_hgm("hgm_coarse").body_model is BodyModel.shared() is load_hgm("hgm_fusion").body_model
+    assert embedded_refiner(*diffusion_files) is embedded_refiner(*diffusion_files)
+    file = tmp_path / "matting.safetensors"
+    state, metadata = zoo.load_state("matting")
+    zoo.save_state(file, state, metadata)
+    first = load_matting(str(file))
+    zoo.save_state(file, {k: v * 2 if v.is_floating_point() else v for k, v in state.items()}, metadata)
+    assert load_matting(str(file)) is not first
+    assert not any(p.requires_grad for p in load_hgm("hgm_coarse").parameters())
+
+
+def test_the_schedule_is_diffusers():
+    scheduler = networks.build_scheduler()
+    torch.testing.assert_close(sampling.signal_shares(), scheduler.alphas_cumprod, rtol=1e-6, atol=0)
+    for steps in (1, 3, 7, 10, 50, 999, 1000):
+        scheduler.set_timesteps(steps)
+        assert sampling.timesteps(steps) == scheduler.timesteps.tolist(), steps
+
+
+def test_several_steps_are_diffusers_pipeline(diffusion_files):
+    """From a draw of the posterior, through several steps of DDIM, under the control."""
+    from diffusers import StableDiffusionControlNetImg2ImgPipeline
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.controlnets.controlnet import ControlNetModel
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+    from turnaround.models.back_view.settings import Settings
+
+    kinds = (AutoencoderKL, UNet2DConditionModel, ControlNetModel)
+    vae, unet, controlnet = (
+        networks.load(kind, file) for kind, file in zip(kinds, diffusion_files, strict=True)
+    )
+    pipeline = StableDiffusionControlNetImg2ImgPipeline(
+        vae,
+        None,
+        None,
+        unet,
+        controlnet,
+        networks.build_scheduler(),
+        None,
+        None,
+        requires_safety_checker=False,  # type: ignore[arg-type]
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    image = torch.rand(1, 3, 64, 48, generator=torch.Generator().manual_seed(3))
+    expected = pipeline(
+        image=image,
+        control_image=image,
+        strength=0.5,
+        num_inference_steps=6,
+        controlnet_conditioning_scale=0.7,
+        guidance_scale=1.0,
+        generator=torch.Generator().manual_seed(4),
+        output_type="latent",
+        prompt_embeds=networks.empty_prompt(1),
+    ).images  # type: ignore[union-attr]
+    model = sampling.EmbeddedDiffusion.load(*diffusion_files)
+    with torch.no_grad():
+        found = model.denoise(image, model.encode(image), Settings(0.5, 6, 1.0, 0.7, 4, keep_detail=True))
+    assert error(found, expected) < FP32
+
+
+def test_a_file_of_another_network_is_refused(tmp_path, diffusion_files):
+    state, metadata = zoo.load_state(diffusion_files[1])
+    config = json.loads(metadata["config"]) | {"act_fn": "gelu"}
+    file = zoo.save_state(tmp_path / "unet.safetensors", state, {"config": json.dumps(config)})
+    with pytest.raises(ValueError, match=r"'act_fn': 'gelu'.*expected.*'silu'"):
+        latents.load(latents.LatentUNet, file)
+    with pytest.raises(ValueError, match="no diffusers configuration"):
+        latents.load(latents.LatentUNet, zoo.save_state(tmp_path / "bare.safetensors", state, {}))
+    del state["conv_in.weight"]
+    file = zoo.save_state(tmp_path / "unet.safetensors", state, metadata)
+    with pytest.raises(RuntimeError, match=r"conv_in\.weight"):
+        latents.load(latents.LatentUNet, file)
+
+
+def test_convolving_in_parts_is_convolving_at_once(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    features, weight = (
+        torch.randn(500, 6, generator=generator),
+        torch.randn(5, 3, 3, 3, 6, generator=generator),
+    )
+    rows = torch.randint(0, 501, (430, 27), generator=generator)
+    monkeypatch.setattr("turnaround.models.sparse.convolution.CHUNK", 70 * 27 * 6)
+    with torch.enable_grad():
+        expected = convolve(features, rows, weight)
+    with torch.no_grad():
+        torch.testing.assert_close(convolve(features, rows, weight), expected, rtol=1e-5, atol=1e-5)
+        assert convolve(features, rows[:0], weight).shape == (0, 5)
+
+
+@pytest.mark.gpu
+def test_networks_on_cuda_agree_with_the_cpu(monkeypatch, diffusion_files):
+    """In bfloat16, as they run there, and in float32."""
+    person, cpu = network_cases.recorded(plain=False)
+    cpu |= network_cases.diffusion(diffusion_files, person.back.image, plain=False)
+    for kind in ("fp32", "auto"):
+        monkeypatch.setenv(precision.VARIABLE, kind)
+        for name, case in cpu.items():
+            if not isinstance(case.network, nn.Module):
+                continue
+            expected = case.run("fp32")
+            inputs = tuple(moved(x, "cuda") for x in case.inputs)
+            with torch.no_grad():  # the estimator never runs in bfloat16
+                call = precision.run if name in BF16 else lambda _, network, *given: network(*given)
+                found = moved(call(name, case.network.to("cuda"), *inputs), "cpu")
+            case.network.to("cpu")
+            assert error(found, expected) < (BF16[name] if kind == "auto" and name in BF16 else 5e-3), (
+                name,
+                kind,
+            )  # TF32 in convolutions
+
+
+def moved(value, device):
+    if isinstance(value, torch.Tensor):
+        return value.to(device)
+    if isinstance(value, list | tuple):
+        return type(value)(moved(item, device) for item in value)
+    if hasattr(value, "__dataclass_fields__"):
+        return type(value)(**{k: moved(getattr(value, k), device) for k in value.__dataclass_fields__})
+    return value
