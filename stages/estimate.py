@@ -126,8 +126,8 @@ class Estimate(Stage[EstimateConfig]):
 
     def _read(self, data: bytes, model: BodyModel, view: View) -> Body:
         """The body of the sidecar file, turned and placed."""
-        from turnaround.models.estimator.given import UnknownBody, read_body, upright
-        from turnaround.models.estimator.placing import (
+        from turnaround.models.estimator.given.body_file import UnknownBody, read_body, upright
+        from turnaround.models.estimator.given.placing import (
             box_overlap,
             mask_box,
             place_body,

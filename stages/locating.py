@@ -91,8 +91,8 @@ class Locator:
 
         A mask that surely means something else than it says is mended; StageError for one of something else.
         """
-        from turnaround.models.matting.believed import Contradiction, comparable, judged
-        from turnaround.models.matting.mends import lit
+        from turnaround.models.matting.given.believed import Contradiction, comparable, judged
+        from turnaround.models.matting.given.mends import lit
         from turnaround.models.matting.scene import open_scene
         from turnaround.pipeline.photos.photo import encode_mask
 

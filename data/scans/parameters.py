@@ -14,7 +14,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 from turnaround.data.scans.scan import ScanError
 from turnaround.models.body.model import BodyModel
-from turnaround.models.estimator.given_pickle import load_pickle
+from turnaround.models.estimator.given.pickles import load_pickle
 from turnaround.pipeline.formats.untrusted import parse_json, read_npz
 from turnaround.pipeline.values.types import Body
 

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from turnaround.models import zoo
-from turnaround.models.estimator.given import UnknownBody, read_body
+from turnaround.models.estimator.given.body_file import UnknownBody, read_body
 from turnaround.pipeline.formats.codecs import codec_for
 from turnaround.pipeline.formats.untrusted import PICTURES, check_plain, parse_json, parse_yaml, read_npz
 from turnaround.pipeline.photos.photo import decode

@@ -32,8 +32,8 @@ from turnaround.data.scans.parameters import read_fields
 from turnaround.data.scans.scan import ScanError
 from turnaround.flows.subjects import memory as subjects
 from turnaround.models import zoo
-from turnaround.models.estimator.given import read_body
-from turnaround.models.estimator.given_pickle import load_pickle
+from turnaround.models.estimator.given.body_file import read_body
+from turnaround.models.estimator.given.pickles import load_pickle
 from turnaround.pipeline.formats import glb, ply
 from turnaround.pipeline.formats.codecs import codec_for
 from turnaround.pipeline.formats.untrusted import parse_yaml

@@ -14,7 +14,7 @@ from turnaround.flows.evaluation.measures import photo_figures
 from turnaround.flows.evaluation.measures.mirrored import mirrored_body
 from turnaround.models.body.model import BodyModel
 from turnaround.models.body.skeleton import JOINT_NAMES
-from turnaround.models.estimator.given import read_body
+from turnaround.models.estimator.given.body_file import read_body
 from turnaround.models.matting.cutout import cut_square, frame_square
 from turnaround.models.mesh.silhouette import body_masks
 from turnaround.models.mesh.view import mesh_pictures

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from turnaround.data.sets.archive import save_npz
 from turnaround.models.body.skeleton import MIRROR_JOINT
-from turnaround.models.estimator.given import read_body
+from turnaround.models.estimator.given.body_file import read_body
 from turnaround.models.matting.cutout import limited
 from turnaround.pipeline.photos.photo import decode, decode_mask, encode_mask
 from turnaround.pipeline.photos.source import Photo

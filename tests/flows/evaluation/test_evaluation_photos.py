@@ -18,7 +18,7 @@ from turnaround.flows.evaluation import compare, photos, setting
 from turnaround.flows.evaluation.measures import photo_figures
 from turnaround.flows.evaluation.measures.mirrored import mirrored_body, mirrored_photo
 from turnaround.models.body.model import BodyModel
-from turnaround.models.estimator.given import read_body
+from turnaround.models.estimator.given.body_file import read_body
 from turnaround.models.metrics import body as metrics
 from turnaround.pipeline.photos.photo import decode, decode_mask
 from turnaround.pipeline.photos.source import Photo

@@ -10,15 +10,21 @@ import numpy as np
 import pytest
 import torch
 from turnaround.models.body.model import BodyModel
-from turnaround.models.estimator.given import (
+from turnaround.models.estimator.given.body_file import (
     UnknownBody,
     read_body,
     transl_to_weak_perspective,
     upright,
     weak_perspective_to_transl,
 )
-from turnaround.models.estimator.given_pickle import UnsafePickle, load_pickle
-from turnaround.models.estimator.placing import box_overlap, mask_box, place_body, projected_box, turn_upright
+from turnaround.models.estimator.given.pickles import UnsafePickle, load_pickle
+from turnaround.models.estimator.given.placing import (
+    box_overlap,
+    mask_box,
+    place_body,
+    projected_box,
+    turn_upright,
+)
 from turnaround.pipeline.values.camera import canonical_camera
 from turnaround.pipeline.values.rotation import axis_angle_to_matrix, matrix_to_rot6d
 from turnaround.pipeline.values.types import Body, View

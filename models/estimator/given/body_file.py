@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from turnaround.models.estimator.given_pickle import MAX_BYTES, load_pickle
-from turnaround.models.estimator.whole_pose import (
+from turnaround.models.estimator.given.pickles import MAX_BYTES, load_pickle
+from turnaround.models.estimator.given.whole_pose import (
     BODY_POSE,
     of_a_film,
     of_person,

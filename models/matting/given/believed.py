@@ -10,8 +10,8 @@ from jaxtyping import Float
 from PIL import Image
 from turnaround.models.landmarks.company import COMPARABLE
 from turnaround.models.landmarks.everybody import radius
-from turnaround.models.matting import mends
-from turnaround.models.matting.plausible import (
+from turnaround.models.matting.given import mends
+from turnaround.models.matting.given.plausible import (
     COVERED,
     LANDMARKS,
     Fit,
