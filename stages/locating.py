@@ -96,6 +96,7 @@ class Locator:
         from turnaround.models.matting.scene import open_scene
         from turnaround.pipeline.photos.photo import encode_mask
 
+        raw = mask
         if mask is not None and not self.config.trust:
             mask, level = lit(mask)
             if level < 1:
@@ -109,9 +110,8 @@ class Locator:
             return scene, people
         networks = bool(landmark_networks(self.config))
         try:
-            verdict = judged(
-                image, mask, scene, people, None if networks else lambda: self.mask_of_all(scene)
-            )
+            own = None if networks else lambda: self.mask_of_all(scene)
+            verdict = judged(image, mask, scene, people, own, raw=raw)
         except Contradiction as error:
             raise StageError(str(error)) from error
         if not verdict.said:
@@ -119,8 +119,8 @@ class Locator:
         log.warning("%s; --set stages.prepare.trust=true believes it as it is", verdict.said)
         scene = open_scene(verdict.image, verdict.mask)
         if verdict.person is not None:
-            own = encode_mask(self.told(scene, people[verdict.person]))
-            return open_scene(verdict.image, own), people
+            theirs = encode_mask(self.told(scene, people[verdict.person]))
+            return open_scene(verdict.image, theirs), people
         if scene.given is None:
             people = comparable(people)
             if networks and not people:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,7 @@ from turnaround.pipeline.photos.photo import encode_mask
 
 SEEN = 0.5  # visibility from which a joint must lie in the mask
 CLEARLY = 0.15  # by which a mended mask must overlap more than the given one
+LABELS_BETTER = 0.05  # the same for labels, whose brightness means nothing
 SURE = 0.5  # overlap that a mended mask must have at least
 BORDER = 0.5  # of the picture's border: a mask with more is perhaps inverted
 
@@ -49,37 +50,37 @@ class Verdict:
 
 
 def judged(
-    image: bytes, mask: bytes | None, scene: Scene, people: Sequence[Somebody], own: Callable[[], Mask] | None
+    image: bytes,
+    mask: bytes | None,
+    scene: Scene,
+    people: Sequence[Somebody],
+    own: Callable[[], Mask] | None,
+    *,
+    raw: bytes | None = None,
 ) -> Verdict:
     """Compare the scene's given mask with its people.
 
     Args:
         mask: the file beside the photo; None where the mask is the photo's alpha channel.
         own: finds the mask of what stands out, for a mask that looks wrong where no landmark networks are
-        used;
-            None where they are, and see nobody.
+            used; None where they are, and see nobody.
+        raw: the file before `lit`, whose colours may be labels; default: `mask`.
 
     Raises:
         Contradiction: with the overlap and the remedy.
     """
     assert scene.given is not None
     given, name = small(scene.given), "the photo's alpha channel" if mask is None else mends.NAME
-    seen = _seen(people)
-    if (
-        not seen
-        and own is not None
-        and (is_convex(given) or _on_border(given) or (mask and mends.labels_in(mask)))
-    ):
+    seen, labels = _seen(people), None if mask is None else mends.labels_in(raw or mask)
+    if not seen and own is not None and (is_convex(given) or _on_border(given) or labels is not None):
         seen = mends.people_small([own()], [np.zeros((0, 2))])
     fit = best_fit(given, seen)
-    better = _best_mend(scene.given, mask, seen)
-    if better is not None and better[2].overlap >= max(SURE, fit.overlap + CLEARLY):
-        said, data, found = better
-        return Verdict(
-            image,
-            data,
-            f"{name} {said}: it overlaps the person by {_percent(found)}, as it came by {_percent(fit)}",
-        )
+    for said, values, clearly in _mended(scene.given, labels, seen):
+        found = _fit_at(values, seen)
+        if found.overlap >= max(SURE, fit.overlap + clearly):
+            figures = f"it overlaps the person by {100 * found.overlap:.0f} %, as it came by"
+            said = f"{name} {said}: {figures} {100 * fit.overlap:.0f} %"
+            return Verdict(image, encode_mask(values), said)
     if is_frame(given, seen):
         return _without(image, mask, given, seen, name)
     if people and not fit.agrees:
@@ -98,28 +99,22 @@ def comparable(people: Sequence[Somebody]) -> list[Somebody]:
     return [somebody for somebody in people if radius(somebody.pose) >= COMPARABLE * largest]
 
 
-def _best_mend(given: Mask, mask: bytes | None, seen: Sequence[Seen]) -> tuple[str, bytes, Fit] | None:
-    """What a mended mask would be said to have been, its file, and its fit."""
-    if not seen:
-        return None
-    found = [("is inverted, and is turned round", mends.inverted(given))]
-    labels = None if mask is None else mends.labels_in(mask)
-    if labels is not None:
-        found.append(
-            (
-                f"holds {len(labels.colors)} labels, of which the person's are used",
-                mends.labelled(labels, list(seen)),
-            )
-        )
+def _mended(
+    given: Mask, labels: mends.Labels | None, seen: Sequence[Seen]
+) -> Iterator[tuple[str, Mask, float]]:
+    """What a mask may have been, what it then means, and how much better that must fit."""
+    if labels is not None and seen:
+        said = f"holds {len(labels.colors)} labels, of which the person's are used"
+        yield said, mends.labelled(labels, list(seen)), LABELS_BETTER
+    if seen:
+        yield "is inverted, and is turned round", mends.inverted(given), CLEARLY
+
+
+def _fit_at(values: Mask, seen: Sequence[Seen]) -> Fit:
+    """The fit of a mask of any size."""
     height, width = seen[0].mask.shape
-    best = None
-    for said, values in found:
-        sized = np.asarray(Image.fromarray(small(values)).resize((width, height), Image.Resampling.BILINEAR))
-        fit = best_fit(sized, seen)
-        if best is None or fit.overlap > best[2].overlap:
-            best = said, values, fit
-    assert best is not None
-    return best[0], encode_mask(best[1]), best[2]
+    reduced = Image.fromarray(small(values)).resize((width, height), Image.Resampling.BILINEAR)
+    return best_fit(np.asarray(reduced), seen)
 
 
 def _without(image: bytes, mask: bytes | None, given: Mask, seen: Sequence[Seen], name: str) -> Verdict:
@@ -149,7 +144,3 @@ def _on_border(mask: Mask) -> bool:
     """Whether the mask holds most of the picture's border."""
     border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
     return float((border > 0.5).mean()) > BORDER
-
-
-def _percent(fit: Fit) -> str:
-    return f"{100 * fit.overlap:.0f} %"
