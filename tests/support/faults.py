@@ -1,15 +1,15 @@
-"""Kills the command line over toy stages, at every step that touches the disk or at random times, and runs it
-again.
+"""Kill the command line at every step that touches the disk, or at random times, and run it again.
 
-    PYTHONPATH=. python tests/support/faults.py FOLDER every [NAME...]   each rename, sync, link, folder,
-    deletion and half of each write PYTHONPATH=. python tests/support/faults.py FOLDER random 100        at
-    random times PYTHONPATH=. python tests/support/faults.py FOLDER once STEP PHOTO   a run of the real stages
-    (`tiny`) that dies at this step; 0: lives
+    python tests/support/faults.py FOLDER every [NAME...]    toy stages; each rename, sync, link, folder,
+                                                             deletion and half of each write
+    python tests/support/faults.py FOLDER random 100         toy stages, at random times
+    python tests/support/faults.py FOLDER once STEP PHOTO    a run of the real stages (`tiny`), which dies at
+                                                             this step; 0: it lives
 
 After each kill the same command runs undisturbed, and the work folder must hold what it holds had nobody been
 killed. Prints a summary as json. Each run is a fork of this process, which has imported everything, so that
-kills hit the work. Of the real stages each run is a process of its own
-(tests/flows/runs/test_reproducible.py), whose memory lies elsewhere each time.
+kills hit the work. Of the real stages each run is a process of its own, whose memory lies elsewhere each time
+(tests/flows/runs/test_reproducible.py).
 """
 
 from __future__ import annotations
@@ -44,9 +44,8 @@ def turn(*words: object) -> int:
     """One command, in this process."""
     toys = functools.partial(Project, lambda: (toy.Count, toy.Share, toy.Label), toy.WEIGHTS.__getitem__)
     turnaround.flows.subjects.project.Project = toys  # type: ignore[misc]
-    turnaround.flows.runs.execute.lend_device = lambda stage, wanted: nullcontext(
-        "cpu"
-    )  # torch would make each fork slow
+    # torch would make each fork slow
+    turnaround.flows.runs.execute.lend_device = lambda stage, wanted: nullcontext("cpu")
     return guarded(lambda: command()([str(word) for word in words], standalone_mode=False))
 
 

@@ -1,4 +1,4 @@
-"""Faults from outside: kills, full and read-only disks, odd paths, clocks, two runs at once, damage, Ctrl-C,
+"""Faults from outside: full and read-only disks, odd paths, clocks, two runs at once, damage, Ctrl-C,
 a full GPU."""
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from turnaround.flows.cli.app import app, guarded
 from turnaround.flows.subjects.project import Project
 from turnaround.pipeline.store.store import Store
 
-HERE = Path(__file__).resolve().parents[2]
+SUPPORT = Path(faults.__file__).resolve().parent
 STAGES = 3
 
 
@@ -55,7 +55,7 @@ def turn(*words: object) -> int:
 
 def process(*words: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, str(HERE / "toy_cli.py"), *map(str, words)],
+        [sys.executable, str(SUPPORT / "toy_cli.py"), *map(str, words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -77,50 +77,6 @@ def undisturbed(photos: Path, *words: object) -> dict[str, str]:
     assert turn("run", photos, "--direct", "--work", "quiet", *words) == 0
     toy.calls.clear()
     return faults.state(Path("quiet"))
-
-
-# ---------------------------------------------------------------------------------------------- kill -9
-
-
-def harness(folder: Path, *words: str) -> dict[str, Any]:
-    """The kills are forks, which are made in a process without threads."""
-    command = [sys.executable, str(HERE / "faults.py"), str(folder), *words]
-    done = subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(HERE.parent)}
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def test_a_run_killed_at_any_step_is_finished_by_the_next(tmp_path):
-    found = harness(tmp_path / "f", "every", "run")["run"]
-    assert found["wrong"] == [] and found["code"] == 0
-    assert found["kills"] == sum(found["steps"].values()) >= 60
-    assert (
-        min(found["steps"][kind] for kind in ("fsync", "rename", "replace", "symlink", "half a write"))
-        >= STAGES
-    )
-
-
-@pytest.mark.slow
-def test_every_command_killed_at_any_step_is_finished_by_the_next(tmp_path):
-    found = harness(tmp_path / "f", "every")
-    assert set(found) == {"run", "rerun", "verify", "mend", "gc"}
-    assert all(
-        scenario["wrong"] == [] and scenario["kills"] == sum(scenario["steps"].values())
-        for scenario in found.values()
-    ), found
-
-
-def test_runs_killed_at_random_are_finished_by_the_next(tmp_path):
-    found = harness(tmp_path / "f", "random", "12")
-    assert found["wrong"] == [] and found["kills"] == 12, found
-
-
-@pytest.mark.slow
-def test_a_hundred_random_kills(tmp_path):
-    found = harness(tmp_path / "f", "random", "100")
-    assert found["wrong"] == [] and found["kills"] == 100 and found["in the middle"] >= 10, found
 
 
 # ---------------------------------------------------------------------------------------------- disks
@@ -189,7 +145,7 @@ def test_folders_of_any_name(tmp_path, name, capsys):
     (photos / "p1.png").write_bytes(b"good now")
     resume = next(line for line in said.splitlines() if line.startswith("Resume with: turnaround "))
     script = (
-        f'set -e; turnaround() {{ {sys.executable} {HERE / "toy_cli.py"} "$@"; }}; '
+        f'set -e; turnaround() {{ {sys.executable} {SUPPORT / "toy_cli.py"} "$@"; }}; '
         f"{resume.removeprefix('Resume with: ')}"
     )
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True)

@@ -1,10 +1,8 @@
-"""The real stages give the same bytes in every process, killed and resumed or not, and equal bytes stop the
-cascade."""
+"""The real stages give the same bytes in every process, also after a kill; equal bytes stop the cascade."""
 
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -15,9 +13,8 @@ import faults
 import pytest
 from turnaround.flows.cli.app import app, guarded
 
-HERE = Path(__file__).resolve().parent
 NAME = "person_40004"
-PHOTO = HERE.parent / "docs" / "demo" / f"{NAME}.jpg"
+PHOTO = Path(__file__).resolve().parents[3] / "docs" / "demo" / f"{NAME}.jpg"
 STAGES = 10
 
 
@@ -31,9 +28,8 @@ def run_here(work: Path) -> None:
 
 def process(work: Path, step: int) -> subprocess.Popen[bytes]:
     """A run in a process of its own, which kills itself before its disk step number `step`."""
-    command = [sys.executable, str(HERE / "faults.py"), str(work), "once", str(step), str(PHOTO)]
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [sys.executable, faults.__file__, str(work), "once", str(step), str(PHOTO)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def made(work: Path) -> int:
@@ -42,15 +38,12 @@ def made(work: Path) -> int:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> tuple[Path, Path]:
-    """Work folders of a run in this process, and of one in another that was killed in its later half and
-    resumed here."""
+    """Work folders of a run in this process, and of one in another that was killed late and resumed here."""
     quiet, killed = (tmp_path_factory.mktemp("runs") / name for name in ("quiet", "killed"))
     other = process(killed, random.Random(4).randint(650, 1000))
     run_here(quiet)
     assert other.wait() == -signal.SIGKILL
-    assert STAGES // 2 <= made(killed) < STAGES, (
-        "the kill is to hit the later half of the stages; choose other steps"
-    )
+    assert STAGES // 2 <= made(killed) < STAGES, "the kill is to hit a later stage: choose another step"
     run_here(killed)
     return quiet, killed
 
