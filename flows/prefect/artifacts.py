@@ -7,30 +7,40 @@ import base64
 import io
 import logging
 import re
+import time
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
+import httpx
 from turnaround.flows.runs.execute import Job, Result
 from turnaround.pipeline.store.manifest import Record
 from turnaround.pipeline.store.store import Store
 
 log = logging.getLogger(__name__)
 
+_AGAIN = 60.0  # seconds
 _WIDTH = 880  # pixels of a sheet on the page
 _PICTURES = {"Image": "{}", "Images": "{}/*.png", "View": "{}"}
 
 
+_lost: list[float] = []  # when the server was last found not to answer, in this process
+
+
 def _best_effort(show: Callable[..., None]) -> Callable[..., None]:
-    """A page that cannot be reached or a picture that cannot be shown is a warning."""
+    """A picture that cannot be shown is a warning; a server that is gone is not asked again for a minute."""
 
     @wraps(show)
     def shown(*arguments: Any) -> None:
+        if _lost and time.monotonic() - _lost[0] < _AGAIN:
+            return
         try:
             show(*arguments)
         except Exception as error:  # whatever the server, its client or a reader of pictures raise
             log.warning("Prefect's page will not show this (%s): %s", show.__name__, error)
+            if isinstance(error, httpx.TransportError):
+                _lost[:] = [time.monotonic()]
 
     return shown
 

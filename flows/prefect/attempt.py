@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import logging
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
-from turnaround.flows.prefect import server
+from turnaround.flows.prefect import private_server, server
 from turnaround.flows.prefect.private_server import PrefectFailed
-from turnaround.flows.prefect.runners import Runner
+from turnaround.flows.prefect.runners import Runner, run_direct
+from turnaround.flows.prefect.server import first_line
 from turnaround.flows.runs import interrupts
 from turnaround.flows.runs.execute import Event, Job, Result, listening
+from turnaround.pipeline.graph import Subject, ordered
+from turnaround.pipeline.store.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -30,26 +36,63 @@ def under_prefect(
 
     try:
         with interrupts.at_once(), listening(event):
-            _run(jobs, runner, workers, told)
+            _run(jobs, runner, workers, event, told)
     except PrefectFailed as failure:
+        interrupts.abandon()
         left = [job for job in jobs if job.photo.name not in done]
-        rest = f"{len(left)} of {len(jobs)} photos go on directly" if left else "all photos were done before"
-        log.warning(
-            "Prefect is not used any more: %s. %s; --direct leaves it out from the start", failure, rest
-        )
+        rest = f"{len(left)} of {len(jobs)} photos go on directly" if left else "nothing is lost"
+        log.warning("Prefect is left out: %s; %s (--direct leaves it out from the start)", failure, rest)
         return left
     return []
 
 
-def _run(jobs: Sequence[Job], runner: str, workers: int, finished: Callable[[Result], None]) -> None:
+def _run(
+    jobs: Sequence[Job], runner: str, workers: int, event: Event, finished: Callable[[Result], None]
+) -> None:
     """All jobs under Prefect; PrefectFailed for all that is Prefect's own fault."""
     server.settle()
-    elsewhere = Runner.parse(runner).elsewhere
-    private = None if elsewhere else server.begin(jobs[0].root)  # comes up while Prefect is imported
+    private = None
+    if not Runner.parse(runner).elsewhere and not server.may_be_named():
+        if all(is_done(job) for job in jobs):  # nobody looks at a server that ends with the run
+            run_direct(jobs, 1, event, finished)
+            return
+        private = private_server.running(jobs[0].root)  # it comes up while Prefect is imported
     try:
-        from turnaround.flows.prefect.flow import run_with_prefect
-    except (
-        Exception
-    ) as error:  # its settings are checked when it is imported: a bad one, a profile that is no TOML
-        raise PrefectFailed(f"it cannot be imported ({prefect_api.first_line(error)})") from error
+        with _quickly():
+            from turnaround.flows.prefect.flow import run_with_prefect
+    except Exception as error:  # Prefect reads its settings now: a bad value, a profile that is no TOML
+        raise PrefectFailed(f"it cannot be imported ({first_line(error)})") from error
     run_with_prefect(jobs, runner, workers, finished, private)
+
+
+def is_done(job: Job) -> bool:
+    """Whether every stage of a job is in the work folder, so that nothing would be computed."""
+    if job.force or job.remote:
+        return False
+    try:
+        subject = Subject.open(job.photo, Store(job.folder), job.weight_digest)
+        for stage in ordered(job.stages):
+            record = subject.store.find(stage.name, subject.recipe(stage).key)
+            if record is None:
+                return False
+            subject.done[stage.name] = record
+            if stage.name == job.until:
+                break
+    except Exception as error:  # whatever it is, the run meets it again and tells
+        log.debug("%s is not done: %s", job.photo.name, error)
+        return False
+    return True
+
+
+@contextmanager
+def _quickly() -> Iterator[None]:
+    """Import without collecting garbage, a sixth of the time, and without a warning of an unwritable home."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Failed to create the Prefect home")
+            yield
+    finally:
+        if collecting:
+            gc.enable()

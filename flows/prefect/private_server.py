@@ -15,13 +15,13 @@ import time
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
+from turnaround.flows.prefect.empty_database import NAME, place
 from turnaround.pipeline.store import locks
 
 log = logging.getLogger(__name__)
 
 PATIENCE = 15.0  # seconds from the start until it is given up
 FOLDER = "prefect"  # in the work folder
-_DATABASE = "prefect.db"
 _LOG = "server.log"
 _PROCESS = Path(__file__).with_name("server_process.py")
 _GRACE = 3.0  # seconds between asking the process to end and ending it
@@ -123,7 +123,7 @@ class PrivateServer:
         has it."""
         try:
             self._stack.enter_context(locks.held(self._home / "lock", locks.EXCLUSIVE | locks.AT_ONCE))
-            heal(self._home / _DATABASE)
+            heal(self._home / NAME)
         except OSError as error:  # read-only, full, held by another run, no locks on this file system
             log.debug("%s: %s; Prefect's data base is elsewhere", self._home, error)
             self._stack.close()
@@ -143,6 +143,7 @@ class PrivateServer:
         environment |= _SETTINGS | {"PREFECT_HOME": str(self._home.resolve())}
         command = [sys.executable, "-P", str(_PROCESS), str(self._port)]
         try:
+            place(self._home)
             with (self._home / _LOG).open("wb") as said:
                 self._process = (
                     subprocess.Popen(  # cwd: Prefect reads .env, prefect.toml and pyproject.toml there

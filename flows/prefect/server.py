@@ -23,6 +23,7 @@ def settle() -> None:
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # failures are in our report
+    os.environ.setdefault("PREFECT_INTERNAL_LOGGING_LEVEL", "CRITICAL")  # of lost servers one warning tells
     os.environ.setdefault(
         "PREFECT_CLIENT_MAX_RETRIES", "1"
     )  # by default a server that died costs a minute a call
@@ -51,12 +52,6 @@ def may_be_named() -> bool:
             if "prefect" in text and "url" in text:
                 return True
     return False
-
-
-def begin(work: Path) -> PrivateServer | None:
-    """Start a server of this run's own unless the user may have named one; PrefectFailed where that is
-    impossible."""
-    return None if may_be_named() else private_server.running(work)
 
 
 @contextmanager

@@ -20,19 +20,40 @@ _PATIENCE = (
 _SHOW_CURSOR = "\033[?25h"
 
 
+_abandoned: list[bool] = []  # filled: threads wait for a server that will never answer
+
+
+def abandon() -> None:
+    """Have `leave` not wait for threads: Prefect's go on sending to a server that is gone, for minutes."""
+    _abandoned[:] = [True]
+
+
+def leave(code: int) -> NoReturn:
+    """End the process with that exit code, without waiting where something was abandoned."""
+    if _abandoned:
+        _end_now(code)
+    sys.exit(code)
+
+
 def end() -> NoReturn:
     """Say how to go on and end without waiting for threads; half-written runs are not in the store."""
     sys.stderr.write(
         (_SHOW_CURSOR if sys.stderr.isatty() else "")
         + "\ninterrupted; the same command goes on where this one stopped\n"
     )
+    _end_now(INTERRUPTED)
+
+
+def _end_now(code: int) -> NoReturn:
+    """Do what is to be done at exit, for 3 s at most: `sys.exit` would first wait for every thread."""
     sys.stderr.flush()
-    leaving = threading.Thread(target=atexit._run_exitfuncs, daemon=True)
+    leaving = threading.Thread(target=atexit._run_exitfuncs, daemon=True)  # there is no public name for it
     leaving.start()
     leaving.join(_PATIENCE)
     _end_children()
     sys.stdout.flush()
-    os._exit(INTERRUPTED)
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _end_children() -> None:
