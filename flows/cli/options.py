@@ -58,3 +58,5 @@ Subjects = Annotated[
     ),
 ]
 Subject = Annotated[str, typer.Argument(autocompletion=completion.subjects)]
+# of commands whose further words are read by somebody else, `--help` among them
+PASS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}

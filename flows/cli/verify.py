@@ -1,4 +1,4 @@
-"""The command that looks after the work folder: `verify`."""
+"""The command `verify`: every file against its digest."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from typing import Annotated
 
 import typer
 from turnaround.flows.cli import completion
-from turnaround.flows.cli.options import Json, Work
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(verify)
+from turnaround.flows.cli.options import (
+    Json,
+    Work,
+)
 
 
 def verify(

@@ -1,4 +1,4 @@
-"""The commands that show one subject: `view` and `export`."""
+"""The command `view`: a subject in the browser."""
 
 from __future__ import annotations
 
@@ -6,14 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from turnaround.flows.cli import completion
-from turnaround.flows.cli.options import Json, Subject, Work
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command()(view)
-    app.command()(export)
+from turnaround.flows.cli.options import (
+    Subject,
+    Work,
+)
 
 
 def view(
@@ -34,56 +30,3 @@ def view(
     from turnaround.flows.viewer.serve import serve
 
     serve(work, subject, host=host, port=port, open_browser=open_, say=typer.echo)
-
-
-def export(
-    subject: Annotated[
-        list[str], typer.Argument(autocompletion=completion.subjects, help="names or patterns ('ali*')")
-    ],
-    to: Annotated[
-        str, typer.Option("--to", help="ply, splat, spz, glb, obj, mp4 or html; several as glb,ply")
-    ],
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="folder for NAME.glb and others; here by default; a file for one"),
-    ] = None,
-    texture: Annotated[
-        int | None,
-        typer.Option("--texture", help="texels of a side: 1024, 2048 or 4096 (glb, obj)", metavar="N"),
-    ] = None,
-    height: Annotated[
-        float | None,
-        typer.Option("--height", help="of the person upright, in metres (glb, obj, ply, splat, spz)"),
-    ] = None,
-    gaussians: Annotated[
-        int | None,
-        typer.Option("--gaussians", help="at most so many, those that show most (ply, splat, spz, html)"),
-    ] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="leave out what is stale, and exit with 3 where something was")
-    ] = False,
-    work: Work = Path("work"),
-    json: Json = False,
-) -> None:
-    """Write results as files for other programs.
-
-    `export 'ali*' --to glb,ply --out models` writes NAME.glb and NAME.ply of every subject that the pattern
-    means. html is one page that shows the person in 3D without a network.
-    """
-    from json import dumps
-
-    from turnaround.flows.exports.batch import Wish, export_all
-    from turnaround.flows.exports.export import Changes
-    from turnaround.flows.subjects import memory
-    from turnaround.flows.subjects.project import Project
-
-    wish = Wish.of(to, out, Changes(texture, height, gaussians), strict=strict)
-    done = export_all(Project(), work, memory.matching(work, subject), wish)
-    if json:
-        typer.echo(dumps(done.as_json(), indent=1))
-    else:
-        for _, _, each in done.written:
-            typer.echo(str(each))
-    for name, form, message in done.failed:
-        typer.echo(f"FAILED {name}.{form}: {message}", err=True)
-    raise typer.Exit(done.code(strict=strict))

@@ -46,7 +46,7 @@ def turn(*arguments: object) -> int:
 
 
 def process(*arguments: object, **options) -> subprocess.Popen:
-    command = [sys.executable, str(HERE / "toy_cli.py"), *map(str, arguments)]
+    command = [sys.executable, str(HERE / "support/toy_cli.py"), *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
@@ -319,7 +319,7 @@ def test_a_fresh_run_imports_no_torch(photos):
         import runpy, sys
         sys.argv[1:] = ['run', 'photos', '--direct']
         try:
-            runpy.run_path({str(HERE / "toy_cli.py")!r}, run_name='__main__')
+            runpy.run_path({str(HERE / "support/toy_cli.py")!r}, run_name='__main__')
         except SystemExit as stop:
             assert not stop.code
         heavy = {{'torch', 'prefect', 'numba', 'PIL.Image'}} & set(sys.modules)

@@ -226,7 +226,8 @@ def test_zsh_and_fish_complete_too(people):
 
 
 def test_completion_imports_nothing_heavy():
-    code = "import sys, flows.cli, flows.completing as c; c.stages(''), c.presets(''); print(*sys.modules)"
+    imports = "import sys, turnaround.flows.cli.app, turnaround.flows.cli.completion as c"
+    code = f"{imports}; c.stages(''), c.presets(''); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not {"torch", "numpy", "pydantic", "prefect", "yaml", "rich"} & set(done.stdout.split())
 

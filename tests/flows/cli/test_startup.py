@@ -46,7 +46,7 @@ json.dump({"opened": names, "modules": [name for name in sys.modules if "." not 
 """
 
 
-def spied(folder: Path, *words: object, script: Path = HERE / "toy_cli.py") -> dict[str, list[str]]:
+def spied(folder: Path, *words: object, script: Path = HERE / "support/toy_cli.py") -> dict[str, list[str]]:
     """The files below work/ and photos/ that a command opens in a fresh process, and the packages that it
     imports."""
     report = folder / "spied.json"
@@ -73,7 +73,7 @@ def finished(tmp_path_factory) -> dict[int, Path]:
 
 
 def test_help_imports_nothing_heavy(tmp_path):
-    modules = set(spied(tmp_path, "--help", script=HERE.parent / "flows" / "cli.py")["modules"])
+    modules = set(spied(tmp_path, "--help", script=HERE.parent / "flows" / "cli" / "app.py")["modules"])
     assert not modules & (HEAVY | {"numpy", "pydantic", "PIL", "yaml", "safetensors"})
 
 

