@@ -23,6 +23,14 @@ log = logging.getLogger(__name__)
 PATIENCE = 15.0  # seconds from the start until it is given up
 FOLDER = "prefect"  # in the work folder
 _LOG = "server.log"
+_NOT_ITS_FAULT = (  # of a data base that cannot be read now: in use, or on a disk that fails
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_IOERR,
+)
 _PROCESS = Path(__file__).with_name("server_process.py")
 _GRACE = 3.0  # seconds between asking the process to end and ending it
 _SETTINGS = {  # nothing of the user's settings for servers counts here: they are for another one
@@ -188,12 +196,14 @@ def heal(database: Path) -> None:
 
 
 def _damage(database: Path) -> str | None:
-    """What SQLite says of the file; None where it is well."""
+    """What SQLite says of the file; None where it is well, OSError where that cannot be told."""
     try:
         with closing(sqlite3.connect(database, timeout=1)) as connection:
             said = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             connection.execute("SELECT version_num FROM alembic_version").fetchone()
     except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF in _NOT_ITS_FAULT:
+            raise OSError(f"{database}: {error}") from error
         return str(error)
     return None if said == "ok" else said.splitlines()[0]
 

@@ -4,6 +4,7 @@ it."""
 from __future__ import annotations
 
 import atexit
+import logging
 import multiprocessing
 import os
 import signal
@@ -47,6 +48,7 @@ def end() -> NoReturn:
 def _end_now(code: int) -> NoReturn:
     """Do what is to be done at exit, for 3 s at most: `sys.exit` would first wait for every thread."""
     sys.stderr.flush()
+    logging.disable()  # of what cannot be done any more nobody needs to hear
     leaving = threading.Thread(target=atexit._run_exitfuncs, daemon=True)  # there is no public name for it
     leaving.start()
     leaving.join(_PATIENCE)
