@@ -239,7 +239,10 @@ def test_everything_at_once_costs_nothing_but_a_warning(jobs, tmp_path):
         "PREFECT_SERVER_API_BASE_PATH": "/elsewhere",
         "PREFECT_SERVER_API_AUTH_STRING": "user:password",
     }
-    variables |= {"PREFECT_CLIENT_MAX_RETRIES": "0", "PYTHONPATH": str(SUPPORT)}
+    variables |= {
+        "PREFECT_CLIENT_MAX_RETRIES": "0",
+        "PYTHONPATH": os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")]),
+    }
     done, _ = command(tmp_path, script=tmp_path / "driver.py", **variables)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["work/prefect", "[0, 0]"]
