@@ -12,13 +12,14 @@ from typing import Any
 
 from turnaround.flows.show.suggestions import meant
 from turnaround.flows.subjects import given
-from turnaround.pipeline.photos.naming import Wanted, assign, is_plain
+from turnaround.pipeline.errors import CallError
+from turnaround.pipeline.photos.naming import NAMES_FILE, Wanted, assign, is_plain
 from turnaround.pipeline.photos.source import Photo
 from turnaround.pipeline.store.store import Store
 
 FILE = "subject.json"
 _FEW = 12  # subjects that a message names
-NAMES = "names.json"  # in subjects/: path of a photo (and "#2" for its second person) -> name of the subject
+NAMES = NAMES_FILE  # in subjects/: path of a photo (and "#2" for its second person) -> name of the subject
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def matching(root: Path, patterns: Sequence[str]) -> list[str]:
     that means nobody."""
     known = names(root)
     if not known and not patterns:
-        raise ValueError(f"{root} holds no subjects yet; start with `turnaround run PHOTO`")
+        raise CallError(f"{root} holds no subjects yet; start with `turnaround run PHOTO`")
     for pattern in patterns:
         if pattern not in known and not fnmatch.filter(known, pattern):
             raise _unknown(root, pattern)
@@ -65,12 +66,12 @@ def recall(root: Path, name: str) -> Memory:
         memory = Memory(values["image"], values["config"], tuple(values["overrides"]), values["failures"])
         texts = [memory.image, memory.config, *memory.overrides, *memory.failures.values()]
         if not all(isinstance(text, str) for text in texts) or "\0" in memory.image:
-            raise ValueError("expected texts")
+            raise CallError("expected texts")
         return memory
     except (FileNotFoundError, NotADirectoryError) as error:
         raise _unknown(root, name) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(
+        raise CallError(
             f"{root / 'subjects' / name / FILE} cannot be read ({error}); run the photo again"
         ) from error
 
@@ -96,10 +97,7 @@ def remember(root: Path, name: str, memory: Memory) -> None:
 
 def register(root: Path, wanted: Sequence[Wanted]) -> dict[Wanted, str]:
     """Names for photos and their people, kept in the work folder, so that every later run and every shard
-    uses the same.
-
-    ValueError for a file whose name cannot be a folder.
-    """
+    uses the same."""
     store = Store(root)
     file = root / "subjects" / NAMES
     with store.lock("subjects", "names"):
