@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms
+from turnaround.pipeline.errors import CallError
 
 
 def by_profile(image: Image.Image, profile: bytes) -> Image.Image:
@@ -23,9 +24,9 @@ def by_profile(image: Image.Image, profile: bytes) -> Image.Image:
             stored, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
         )
     except (ImageCms.PyCMSError, OSError) as error:
-        raise ValueError(str(error)) from error
+        raise CallError(str(error)) from error
     if converted is None:
-        raise ValueError("it gives no picture")
+        raise CallError("it gives no picture")
     return converted
 
 
@@ -39,12 +40,12 @@ def _as_the_profile_has_them(image: Image.Image, space: str) -> Image.Image:
     """The pixels in the colours that a profile of `space` speaks of: GRAY, RGB or CMYK."""
     if space == "CMYK" or image.mode == "CMYK":
         if (space, image.mode) != ("CMYK", "CMYK"):
-            raise ValueError(f"a profile of {space} in a picture of {image.mode}")
+            raise CallError(f"a profile of {space} in a picture of {image.mode}")
         return image
     colors = opaque(image)
     if space == "RGB":
         return colors
     pixels = np.asarray(colors)
     if space != "GRAY" or np.any(pixels.max(-1) != pixels.min(-1)):
-        raise ValueError(f"a profile of {space} in a picture of {image.mode}")
+        raise CallError(f"a profile of {space} in a picture of {image.mode}")
     return colors.getchannel("R")

@@ -7,16 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from turnaround.pipeline.photos import sidecars
 from turnaround.pipeline.photos.gather import pictures
 from turnaround.pipeline.photos.naming import Wanted, assign
 from turnaround.pipeline.stage import PHOTO, SOURCES
 from turnaround.pipeline.store.digest import DigestMemo
 
-_SIDECARS = {
-    "mask": tuple(f".mask{s}" for s in (".png", ".jpg", ".webp", ".tif")),
-    "body": (".smplx.npz", ".smplx.json", ".smplx.pkl"),
-    "back": tuple(f".back{s}" for s in (".png", ".jpg", ".webp")),
-}
 NONE = "none"  # the digest of a sidecar that is not there
 
 
@@ -41,10 +37,9 @@ class Photo:
         given: files that take the place of outputs ("fuse.gaussians"), or of what lies beside the photo
         ("photo.mask").
         """
-        found: dict[str, Path | None] = {}
-        for kind, endings in _SIDECARS.items():
-            files = (image.with_name(image.stem + ending) for ending in endings)
-            found[kind] = next((file for file in files if file.is_file()), None)
+        found: dict[str, Path | None] = {
+            kind: image.with_name(files[0].name) for kind, files in sidecars.beside(image).items()
+        }
         outputs: dict[str, Path] = {}
         for what, file in (given or {}).items():
             owner, _, kind = what.partition(".")
