@@ -1,4 +1,4 @@
-"""Colours of photos: profiles are followed however the colours are stored, and multiplied colours are divided."""
+"""Colours of photos: profiles are followed in every mode, and multiplied colours are divided."""
 
 from __future__ import annotations
 
