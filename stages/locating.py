@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from turnaround.models.matting.model import MaskNetwork
     from turnaround.models.matting.pieces import Person
     from turnaround.models.matting.scene import Scene, Somebody
+    from turnaround.pipeline.values.fit import Cause
     from turnaround.pipeline.values.types import Camera
     from turnaround.stages.prepare import PrepareConfig
 
@@ -28,7 +29,6 @@ LIMITS = {"top": 0.3, "bottom": 0.35, "left": 0.2, "right": 0.2}
 _MASK = "put a mask beside it (NAME.mask.png, person white)"
 NOBODY = f"no person was found in the photo; use one that shows a whole person, or {_MASK}"
 REMEDY = "use one that shows them whole, or accept a guess with --set stages.prepare.allow_truncated=true"
-TURNS = {1: "lies on their side", 2: "is upside down", 3: "lies on their side"}
 
 
 class Placed(Protocol):
@@ -53,6 +53,7 @@ class Located:
     close: Square  # what to cut of it: the person fills it
     somebody: Somebody | None  # as the landmark networks see them
     quarters: int = 0  # turns of the scene, counter-clockwise
+    doubts: tuple[Cause, ...] = ()  # what speaks against a good result
 
     def camera(self, size: int) -> Camera:
         """The canonical camera, looking at `close` alone with `size` pixels."""
@@ -78,10 +79,10 @@ class Locator:
         if scene.given is None:
             if not people:
                 return self._stands_out(scene)
-            return self._seen(scene, chosen(self.config.person, people, len(people) - 1))
+            return self._seen(scene, chosen(self.config.person, people, len(people) - 1), people)
         somebody = owner(people, self._piece(scene.given, fill_holes=False)[1])
         if somebody is not None:
-            return self._seen(scene, somebody)
+            return self._seen(scene, somebody, people)
         if landmark_networks(self.config):
             log.warning("landmark networks see nobody in the given mask: it is believed, the pose guessed")
         return self._stands_out(scene)
@@ -155,21 +156,22 @@ class Locator:
 
         return person_mask(self._network(), torch.from_numpy(scene.pixels).to(self.device)).cpu().numpy()
 
-    def _seen(self, scene: Scene, somebody: Somebody) -> Located:
-        """A person whom the landmark networks see."""
+    def _seen(self, scene: Scene, somebody: Somebody, people: Sequence[Somebody]) -> Located:
+        """A person whom the landmark networks see, among all those whom they see."""
+        import numpy as np
         from turnaround.models.landmarks.framing import extent, findings
         from turnaround.models.matting.close import close_square
         from turnaround.models.matting.pieces import person_of, reduced
         from turnaround.models.matting.scene import stood_upright
+        from turnaround.stages import doubts
 
-        quarters = 0
-        if (
-            self.config.turn == "auto" and self.config.framing != "frame"
-        ):  # a frame that is kept has its own camera
+        quarters, before = 0, somebody
+        # a frame that is kept has its own camera
+        if self.config.turn == "auto" and self.config.framing != "frame":
             scene, somebody, quarters = stood_upright(scene, somebody, self.config.landmark_network)
         if quarters:
             kept = "--set stages.prepare.turn=never keeps it as it is"
-            log.warning("the person %s: the photo is turned upright; %s", TURNS[quarters], kept)
+            log.warning("the person %s: the photo is turned upright; %s", doubts.POSTURE[quarters], kept)
         said = findings(somebody.pose, *scene.shape)
         tell(said, self.config.allow_truncated)
         if scene.given is None:
@@ -182,16 +184,27 @@ class Locator:
         person = person_of(small > 0.5, small)
         if any(finding.outside for finding in said):
             person = _with_the_rest(person, extent(somebody.pose), scene.shape)
-        return Located(scene, soft, self._square(scene, soft, person), close_square(soft), somebody, quarters)
+        others = [other.pose for other in people if other is not before]
+        causes = [
+            *doubts.of_findings(said),
+            *doubts.of_posture(somebody.pose, quarters),
+            *doubts.of_company(np.rot90(soft, -quarters), before.pose, others),
+            *doubts.of_size(soft, scene),
+        ]
+        square, close = self._square(scene, soft, person), close_square(soft)
+        return Located(scene, soft, square, close, somebody, quarters, _told_of(causes, said))
 
     def _stands_out(self, scene: Scene) -> Located:
         """The person of a mask alone: of the given one, or of the matting network's."""
         from turnaround.models.matting.close import close_square
+        from turnaround.stages import doubts
 
         mask = self.mask_of_all(scene) if scene.given is None else scene.given
         person, soft = self._piece(mask, fill_holes=scene.given is None)
-        check_borders(person, scene.given is not None, self.config.allow_truncated)
-        return Located(scene, soft, self._square(scene, soft, person), close_square(soft), None)
+        touched, cut_off = check_borders(person, scene.given is not None, self.config.allow_truncated)
+        causes = _told_of([*doubts.of_outline(person, touched, cut_off), *doubts.of_size(soft, scene)])
+        square, close = self._square(scene, soft, person), close_square(soft)
+        return Located(scene, soft, square, close, None, doubts=causes)
 
     def _piece(self, soft: np.ndarray, *, fill_holes: bool) -> tuple[Person, np.ndarray]:
         """The person that the settings ask for, of a mask of all people, and their mask (h, w)."""
@@ -262,21 +275,35 @@ def tell(said: Sequence[Finding], allow_truncated: bool) -> None:
         log.warning("%s%s", finding.text, ": the rest will be guessed" if finding.truncated else "")
 
 
-def check_borders(person: Person, given: bool, allow_truncated: bool) -> None:
-    """Warn where a little of a mask's person is cut off; StageError where much is."""
+def _told_of(causes: Sequence[Cause], said: Sequence[Finding] = ()) -> tuple[Cause, ...]:
+    """The same, after warning of those of which `tell` and others have not."""
+    told = {"at_border", "cut_off", "turned", *(finding.code for finding in said)}
+    for cause in causes:
+        if cause.code not in told:
+            log.warning("%s; %s", cause.sentence, cause.remedy)
+    return tuple(causes)
+
+
+def check_borders(person: Person, given: bool, allow_truncated: bool) -> tuple[list[str], list[str]]:
+    """Warn where a little of a mask's person is cut off; StageError where much is.
+
+    Returns:
+        the photo's sides that the person touches, and those at which much is missing, which was allowed.
+    """
     from turnaround.models.matting.pieces import cut_sides
 
     sides = cut_sides(person)
     if not sides:
-        return
+        return [], []
     if given and len(sides) >= 3:
         touched = ", ".join(sides)
         log.warning("the cut-out touches %s of its picture: taken as trimmed, not as cut off", touched)
-        return
+        return [], []
     much = [name for name, contact in sides.items() if contact > LIMITS[name]]
     if much and not allow_truncated:
         raise StageError(f"the person is cut off at the {' and '.join(much)} of the photo; {REMEDY}")
     log.warning("the person touches the photo's %s: what is outside will be guessed", ", ".join(sides))
+    return list(sides), much
 
 
 def _network_names(variant: str) -> tuple[str, ...]:

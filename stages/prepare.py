@@ -67,7 +67,7 @@ class Prepare(Stage[PrepareConfig]):
     name, version = "prepare", 5
     needs = {"image": "photo.image", "mask": "photo.mask"}
     accepts = {"mask": "mask"}
-    makes = {"view": "View", "mask": "Image", "overlay": "Image", "landmarks": "Trace"}
+    makes = {"view": "View", "mask": "Image", "overlay": "Image", "landmarks": "Trace", "doubts": "Trace"}
     device = "gpu"
     Config = PrepareConfig
 
@@ -88,6 +88,7 @@ class Prepare(Stage[PrepareConfig]):
         from turnaround.models.matting.close import part_under
         from turnaround.models.matting.cutout import cut_square
         from turnaround.pipeline.formats.preview import overlay
+        from turnaround.pipeline.values.fit import causes_to_json
         from turnaround.pipeline.values.types import View
         from turnaround.stages.locating import Locator
 
@@ -100,8 +101,13 @@ class Prepare(Stage[PrepareConfig]):
         behind = white
         if not found.scene.cut_out:
             behind = cut_square(part.pixels, None, part.square, size, straight=True)[0]
-        landmarks = self._landmarks(found)
-        return {"view": view, "mask": cut, "overlay": overlay(behind, cut), "landmarks": landmarks}
+        return {
+            "view": view,
+            "mask": cut,
+            "overlay": overlay(behind, cut),
+            "landmarks": self._landmarks(found),
+            "doubts": {"causes": causes_to_json(found.doubts)},
+        }
 
     def _landmarks(self, found: Located) -> dict[str, Any]:
         """The person's, in pixels of the view."""

@@ -83,7 +83,7 @@ class RefineConfig(StageConfig):
 class Refine(Stage[RefineConfig]):
     """The paper's refinement loop (section 3.2, appendix)."""
 
-    name, version = "refine", 5
+    name, version = "refine", 6
     needs = {
         "view": "prepare.view",
         "landmarks": "prepare.landmarks",
@@ -199,7 +199,10 @@ class Refine(Stage[RefineConfig]):
             settings = dataclasses.replace(settings, joint_weight=OWN_KEYPOINTS * settings.joint_weight)
         if not self.config.enabled:
             return Refinement(
-                body, None, {"iterations": [], "kept": "iteration 0", "poor_fit": []}, stack([body])
+                body,
+                None,
+                {"iterations": [], "kept": "iteration 0", "poor_fit": [], "causes": []},
+                stack([body]),
             ), settings
         evidence = gather_evidence(view, keypoints, views=settings.views, size=settings.size)
         try:
@@ -212,8 +215,8 @@ class Refine(Stage[RefineConfig]):
                 f"the body cannot be fitted to the photo: {error}; look at the overlays of prepare and "
                 f"estimate"
             ) from error
-        for reason in refined.trace["poor_fit"]:
-            log.warning("poor fit: %s", reason)
+        for cause in refined.trace["causes"]:
+            log.warning("poor fit: %s; %s", cause["sentence"], cause["remedy"])
         return refined, settings
 
     def _normal_model(self, model: BodyModel, view: View, device: torch.device) -> NormalModel:

@@ -27,6 +27,7 @@ class Finding:
     """One thing that can be said."""
 
     text: str  # "the person ..."
+    code: str  # a word for programs
     truncated: bool = False  # a larger part of the person is outside of the photo
     outside: bool = False  # at least a hand or a foot is
 
@@ -82,21 +83,29 @@ def _cut_off(outside: dict[str, bool]) -> list[Finding]:
         return outside[f"left_{part}"] and outside[f"right_{part}"]
 
     graver = (
-        (all(outside[name] for name in HEAD), "the person's head is outside of the photo"),
-        (both("hip") and both("elbow"), "only head and shoulders of the person are in the photo"),
-        (both("hip"), "only the upper half of the person is in the photo, cut off at the waist"),
-        (both("knee"), "only half of the person is in the photo, cut off above the knees"),
-        (both("ankle"), "the person is cut off at the knees"),
+        (all(outside[name] for name in HEAD), "head_outside", "the person's head is outside of the photo"),
+        (
+            both("hip") and both("elbow"),
+            "head_only",
+            "only head and shoulders of the person are in the photo",
+        ),
+        (both("hip"), "waist", "only the upper half of the person is in the photo, cut off at the waist"),
+        (
+            both("knee"),
+            "above_knees",
+            "only half of the person is in the photo, cut off above the knees",
+        ),
+        (both("ankle"), "knees", "the person is cut off at the knees"),
     )
-    for holds, text in graver:
+    for holds, code, text in graver:
         if holds:
-            return [Finding(text, truncated=True, outside=True)]
+            return [Finding(text, code, truncated=True, outside=True)]
     sides = ("left", "right")
     feet = [f"{side} foot" for side in sides if outside[f"{side}_ankle"] or outside[f"{side}_foot_index"]]
     hands = [f"{side} hand" for side in sides if outside[f"{side}_wrist"]]
     if feet or hands:
         missing = f"the photo does not show the person's {_listed([*hands, *feet])}"
-        return [Finding(f"{missing}: what is outside will be guessed", outside=True)]
+        return [Finding(f"{missing}: what is outside will be guessed", "parts_outside", outside=True)]
     return []
 
 
@@ -109,7 +118,7 @@ def _behind(pose: Pose) -> list[Finding]:
     trunk = np.hypot(*(middle - (pose.xy[name["left_hip"]] + pose.xy[name["right_hip"]]) / 2))
     across = pose.region.axes[:, 0]  # the person's right to left in the picture, seen from the front
     if shoulders @ across < -TURNED * trunk and hips @ across < 0:
-        return [Finding("the person is seen from behind: face and front will be guessed")]
+        return [Finding("the person is seen from behind: face and front will be guessed", "behind")]
     return []
 
 
@@ -122,7 +131,9 @@ def _hidden_arms(pose: Pose, outside: dict[str, bool]) -> list[Finding]:
             hidden.append(f"{side} arm")
     if not hidden:
         return []
-    return [Finding(f"the person's {_listed(hidden)} is hidden: what cannot be seen will be guessed")]
+    return [
+        Finding(f"the person's {_listed(hidden)} is hidden: what cannot be seen will be guessed", "hidden")
+    ]
 
 
 def _listed(words: Sequence[str]) -> str:

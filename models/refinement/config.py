@@ -46,6 +46,7 @@ class RefinementConfig:
     poor_keypoints: float = 8.0  # pixels, mean
     # the same where keypoints are landmarks of other networks: loose clothes are no poor fit, a wrong limb is
     poor_inside: float = 0.8  # share of the body in the front mask
+    poor_covered: float = 0.4  # share of the front mask under the body; long skirts leave .65
     poor_landmarks: float = 3.0  # pixels, mean
     poor_limb: float = 12.0  # pixels, of one joint that is surely seen
 

@@ -12,10 +12,12 @@ from jaxtyping import Float
 from torch import Tensor
 from turnaround.models.body.model import BodyModel
 from turnaround.models.mesh.silhouette import mesh_edges
+from turnaround.models.refinement.causes import fit_causes
 from turnaround.models.refinement.config import RefinementConfig
 from turnaround.models.refinement.evidence import Evidence, MaskModel, NormalModel
 from turnaround.models.refinement.objective import Objective, Targets
-from turnaround.models.refinement.quality import fit_quality, poor_fit
+from turnaround.models.refinement.quality import fit_quality
+from turnaround.pipeline.values.fit import causes_to_json
 from turnaround.pipeline.values.types import Body
 
 FITTED = ("global_orient", "body_pose", "betas", "transl")  # hands and face stay as estimated
@@ -53,7 +55,7 @@ def refine_body(
         config: the settings.
         masks: of all views, from the HGM model; needed when side views are on.
         normals: of front and back; needed when normals are on.
-        independent: the keypoints come from other networks than the estimate (`poor_fit`).
+        independent: the keypoints come from other networks than the estimate (`fit_causes`).
 
     Raises:
         ValueError: a model that the settings need was not given, or the photo's mask is empty.
@@ -86,7 +88,8 @@ def refine_body(
         "before": fit_quality(objective, estimate, seen),
         "after": fit_quality(objective, bodies[best], seen),
     }
-    trace["poor_fit"] = poor_fit(trace["after"], config, independent=independent)
+    causes = fit_causes(trace["after"], config, independent=independent)
+    trace |= {"poor_fit": [cause.sentence for cause in causes], "causes": causes_to_json(causes)}
     return Refinement(bodies[best], seen, trace, stack([*path, bodies[f"iteration {config.iterations}"]]))
 
 

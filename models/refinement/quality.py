@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from turnaround.models.mesh.silhouette import body_masks
-from turnaround.models.refinement.config import RefinementConfig
 from turnaround.pipeline.values.types import Body
 
 if TYPE_CHECKING:
@@ -41,6 +39,7 @@ def fit_quality(
         "front_iou": mask_iou(drawn[:1], evidence.front_mask.cpu()[None]).item(),
         "sides_iou": mask_iou(drawn[1:], seen[1:]).mean().item() if seen is not None else None,
         "inside": ((covered & mask).sum() / covered.sum().clamp(min=1)).item(),
+        "covered": ((covered & mask).sum() / mask.sum().clamp(min=1)).item(),
         "worst_px": sure.max().item() if len(sure) else None,
         "keypoints_px": ((distances * weight).sum() / weight.sum()).item()
         if float(weight.sum()) > 0
@@ -55,43 +54,3 @@ def mask_iou(a: Float[Tensor, "c h w"], b: Float[Tensor, "c h w"]) -> Float[Tens
     return torch.where(
         union > 0, (a & b).sum((1, 2)) / union.clamp(min=1), torch.ones_like(union, dtype=torch.float32)
     )
-
-
-def poor_fit(
-    quality: Mapping[str, float | None], config: RefinementConfig, *, independent: bool
-) -> list[str]:
-    """Reasons to distrust a fit; empty when there are none.
-
-    Args:
-        independent: the keypoints come from other networks than the body, so that a wrong limb shows in them
-        and a low IoU
-            may be a skirt or a coat. Otherwise both are wrong together, and the IoU alone tells.
-    """
-    reasons = []
-    iou, inside, keypoints, worst = (
-        quality[name] for name in ("front_iou", "inside", "keypoints_px", "worst_px")
-    )
-    if not independent:
-        if iou is not None and iou < config.poor_iou:
-            least = f"expected {config.poor_iou:.2f} or more"
-            reasons.append(f"the body covers the photo's mask with an IoU of {iou:.2f}, {least}")
-        if keypoints is not None and keypoints > config.poor_keypoints:
-            most = f"expected {config.poor_keypoints:.1f} or less"
-            reasons.append(f"joints are {keypoints:.1f} px from the keypoints (of 256), {most}")
-        return reasons
-    if inside is not None and inside < config.poor_inside:
-        reasons.append(
-            f"{1 - inside:.0%} of the body lie outside the photo's mask, expected "
-            f"{1 - config.poor_inside:.0%} or less"
-        )
-    if keypoints is not None and keypoints > config.poor_landmarks:
-        reasons.append(
-            f"joints are {keypoints:.1f} px from the landmarks (of 256), expected "
-            f"{config.poor_landmarks:.1f} or less"
-        )
-    if worst is not None and worst > config.poor_limb:
-        reasons.append(
-            f"a visible joint is {worst:.0f} px from its landmark (of 256), expected {config.poor_limb:.0f} "
-            f"or less"
-        )
-    return reasons

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 State = Literal["good", "poor"]
+EXPLAINS = {"at_border", "touching", "slanted", "small"}  # codes of notes
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,16 @@ class Fit:
 
     @staticmethod
     def of(found: Iterable[Cause]) -> Fit:
-        """Sort what was found into causes and notes; of two with one code the first stays."""
-        first = {cause.code: cause for cause in reversed(list(found))}
-        ordered = list(reversed(first.values()))
-        return Fit(tuple(c for c in ordered if c.poor), tuple(c for c in ordered if not c.poor))
+        """Sort what was found into causes and notes, in order; of two with one code the first stays.
+
+        A note of a good fit may explain a poor one: those of `EXPLAINS` become causes of it.
+        """
+        first: dict[str, Cause] = {}
+        for cause in found:
+            first.setdefault(cause.code, cause)
+        poor = any(cause.poor for cause in first.values())
+        causes = [c for c in first.values() if c.poor or (poor and c.code in EXPLAINS)]
+        return Fit(tuple(causes), tuple(c for c in first.values() if c not in causes))
 
     def as_json(self) -> dict[str, Any]:
         """State, causes and notes as plain values."""

@@ -19,9 +19,9 @@ from turnaround.models.refinement import (
     mask_iou,
     refine_body,
 )
+from turnaround.models.refinement.causes import fit_causes
 from turnaround.models.refinement.fit import FITTED
 from turnaround.models.refinement.outline import match_outlines, outline_losses, outline_target, residuals
-from turnaround.models.refinement.quality import poor_fit
 from turnaround.models.refinement.terms import joint_loss, normal_loss
 from turnaround.pipeline.values.camera import canonical_camera, orbit_cameras, project
 from turnaround.pipeline.values.types import View
@@ -296,15 +296,20 @@ def test_small_terms():
 
 def test_clothes_are_no_poor_fit_and_a_wrong_limb_is():
     config = RefinementConfig()
-    coat = {"front_iou": 0.6, "inside": 0.95, "keypoints_px": 1.2, "worst_px": 4.0}
-    assert poor_fit(coat, config, independent=True) == []
-    assert any("IoU of 0.60" in reason for reason in poor_fit(coat, config, independent=False))
-    for name, value, words in (
-        ("inside", 0.6, "40% of the body"),
-        ("keypoints_px", 5.0, "5.0 px"),
-        ("worst_px", 30.0, "30 px"),
+    coat = {"front_iou": 0.6, "inside": 0.95, "covered": 0.62, "keypoints_px": 1.2, "worst_px": 4.0}
+    assert fit_causes(coat, config, independent=True) == []
+    (cause,) = fit_causes(coat, config, independent=False)
+    assert cause.poor and "IoU of 0.60" in cause.sentence and cause.figure == 0.6 and cause.code == "outline"
+    assert "turn the photo" in cause.remedy and "--people all" in cause.remedy
+    for name, value, code, words in (
+        ("inside", 0.6, "outside_mask", "40% of the body"),
+        ("covered", 0.3, "large_mask", "covers 30% of the photo's mask"),
+        ("keypoints_px", 5.0, "joints", "5.0 px"),
+        ("worst_px", 30.0, "limb", "30 px"),
     ):
-        reasons = poor_fit({**coat, name: value}, config, independent=True)
-        assert len(reasons) == 1 and words in reasons[0]
-    nothing = {"front_iou": 0.9, "inside": 1.0, "keypoints_px": None, "worst_px": None}
-    assert poor_fit(nothing, config, independent=True) == poor_fit(nothing, config, independent=False) == []
+        (cause,) = fit_causes({**coat, name: value}, config, independent=True)
+        assert words in cause.sentence and cause.code == code and cause.figure == value and cause.remedy
+    nothing = {"front_iou": 0.9, "inside": 1.0, "covered": 0.9, "keypoints_px": None, "worst_px": None}
+    assert (
+        fit_causes(nothing, config, independent=True) == fit_causes(nothing, config, independent=False) == []
+    )
