@@ -51,20 +51,12 @@ def made() -> list[str]:
     return memory.names(Path("work"))
 
 
-# ---------------------------------------------------------------------------------------------- what a call
-# names
+# ---------------------------------------------------------------------------------------- what a call names
 
 
 def test_folders_patterns_lists_and_recursion():
-    for name in (
-        "p/b.jpg",
-        "p/a.png",
-        "p/a.mask.png",
-        "p/deep/c.jpg",
-        "p/deep/.hidden/d.jpg",
-        "p/notes.txt",
-        "p/.e.jpg",
-    ):
+    hidden = ("p/deep/.hidden/d.jpg", "p/.e.jpg")
+    for name in ("p/b.jpg", "p/a.png", "p/a.mask.png", "p/deep/c.jpg", "p/notes.txt", *hidden):
         photo(name)
     assert [f.as_posix() for f in pictures([Path("p")])] == ["p/a.png", "p/b.jpg"]
     assert [f.as_posix() for f in pictures([Path("p")], recursive=True)] == [

@@ -11,7 +11,16 @@ from PIL import Image
 from turnaround.pipeline.photos import heic
 from turnaround.pipeline.photos.photo import decode
 
-from tests.pipeline.test_photo import HEIGHT, ORIENTATION, STORED, UPRIGHT, WIDTH, fault, file, quadrants
+from tests.pipeline.photos.test_photo import (
+    HEIGHT,
+    ORIENTATION,
+    STORED,
+    UPRIGHT,
+    WIDTH,
+    fault,
+    file,
+    quadrants,
+)
 
 
 def heif(image: Image.Image, **options) -> bytes:

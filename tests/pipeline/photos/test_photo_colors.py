@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from turnaround.pipeline.photos.photo import decode
 
-from tests.pipeline.test_photo import HEIGHT, UPRIGHT, WIDTH, file, quadrants
+from tests.pipeline.photos.test_photo import HEIGHT, UPRIGHT, WIDTH, file, quadrants
 
 
 def curve(gamma: float, space: bytes = b"GRAY") -> bytes:
