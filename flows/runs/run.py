@@ -12,9 +12,9 @@ from turnaround.flows.prefect.attempt import under_prefect
 from turnaround.flows.prefect.runners import default_workers, run_direct
 from turnaround.flows.runs import mirror
 from turnaround.flows.runs.execute import Job, Result
-from turnaround.flows.runs.plan import Request, plan
 from turnaround.flows.runs.progress import Progress
 from turnaround.flows.runs.summary import Run, conclude
+from turnaround.flows.subjects.plan import Request, plan
 from turnaround.flows.subjects.project import Project
 from turnaround.pipeline.store.store import StoreError
 

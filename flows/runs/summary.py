@@ -97,7 +97,7 @@ def _where(run: Run) -> list[str]:
     ready = [
         (r.subject, files)
         for r in run.results[: 10 * _FEW]
-        if r.ok and (files := files_of(run.root, r.subject))
+        if r.ok and (files := files_of(Store(run.root), r.subject))
     ]
     told = []
     for subject, files in ready[:_FEW]:
@@ -124,25 +124,25 @@ def _poor(run: Run) -> list[str]:
 
 def as_json(run: Run) -> dict[str, Any]:
     """Give it in the form of `run --json` (docs/commands.md)."""
-    fits = run.fits()
+    fits, store = run.fits(), Store(run.root)
     return {
         "seconds": round(run.seconds, 2),
         "photos": run.photos,
         "report": str(run.folder / "report.html"),
         "resume": run.command if len(run.results) - len(run.failed) < run.photos else None,
         "subjects": {
-            result.subject: subject_json(run.root, result, fits.get(result.subject)) for result in run.results
+            result.subject: subject_json(store, result, fits.get(result.subject)) for result in run.results
         },
     }
 
 
-def subject_json(root: Path, result: Result, fit: Fit | None) -> dict[str, Any]:
+def subject_json(store: Store, result: Result, fit: Fit | None) -> dict[str, Any]:
     """Give what became of one subject."""
     return {
         "ok": result.ok,
         "photo": result.photo,
-        "folder": str(Store(root).subject(result.subject)),
-        "files": [str(file) for file in files_of(root, result.subject)],
+        "folder": str(store.subject(result.subject)),
+        "files": [str(file) for file in files_of(store, result.subject)],
         "fit": fit.as_json() if fit else None,
         "stages": result.stages,
         "failed": result.failed,

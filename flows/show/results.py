@@ -17,10 +17,10 @@ WANTED = (  # what a person wants of a subject: (stage, output, ending), of one 
 )
 
 
-def files_of(root: Path, subject: str) -> list[Path]:
+def files_of(store: Store, subject: str) -> list[Path]:
     """Find the files of a subject that a person wants: mesh, Gaussians, film, contact sheet; those that are
     there."""
-    store, found = Store(root), {}
+    found: dict[str, Path] = {}
     for stage, output, ending in WANTED:
         record = None if ending in found else store.linked(subject, stage)
         if record is not None and output in record.manifest["outputs"]:

@@ -13,7 +13,7 @@ from typing import Any
 from turnaround.flows.show.suggestions import meant
 from turnaround.flows.subjects import given
 from turnaround.pipeline.errors import CallError
-from turnaround.pipeline.photos.naming import NAMES_FILE, Wanted, assign, is_plain
+from turnaround.pipeline.photos.naming import NAMES_FILE, Wanted, assign, fold, image_of, is_plain
 from turnaround.pipeline.photos.source import Photo
 from turnaround.pipeline.store.store import Store
 
@@ -76,11 +76,11 @@ def recall(root: Path, name: str) -> Memory:
         ) from error
 
 
-def _unknown(root: Path, name: str) -> ValueError:
+def _unknown(root: Path, name: str) -> CallError:
     known = names(root)
     more = f" and {len(known) - _FEW} more (`turnaround status`)" if len(known) > _FEW else ""
     told = ", ".join(known[:_FEW]) + more or "none yet: start with `turnaround run PHOTO`"
-    return ValueError(f"{root} knows no subject {name!r}{meant(name, known)}; there are: {told}")
+    return CallError(f"{root} knows no subject {name!r}{meant(name, known)}; there are: {told}")
 
 
 def photo(root: Path, name: str, image: Path | None = None) -> Photo:
@@ -106,6 +106,22 @@ def register(root: Path, wanted: Sequence[Wanted]) -> dict[Wanted, str]:
         merged = known | {item.key: name for item, name in chosen.items()}
         _write(file, json.dumps(merged, indent=0, sort_keys=True) + "\n")
     return chosen
+
+
+def name_as(root: Path, item: Wanted, name: str) -> None:
+    """Call a photo by a name of the user's choice from now on; CallError where another photo has it that is
+    still there."""
+    file = root / "subjects" / NAMES
+    with Store(root).lock("subjects", "names"):
+        known = _known(root, file)
+        others = [key for key, held in known.items() if fold(held) == fold(name) and key != item.key]
+        for key in others:
+            if image_of(key).exists():
+                raise CallError(
+                    f"{root} calls another photo {name!r} already, {image_of(key)}; choose another name"
+                )
+        kept = {key: held for key, held in known.items() if key not in others}
+        _write(file, json.dumps(kept | {item.key: name}, indent=0, sort_keys=True) + "\n")
 
 
 def _known(root: Path, file: Path) -> dict[str, str]:

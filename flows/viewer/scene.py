@@ -79,11 +79,13 @@ class Choice:
     camera: bool = True
 
 
-def open_scene(root: Path, subject: str) -> Scene:
-    """Read what a subject has. ValueError where the work folder does not know it; missing or damaged stages
-    are named in it."""
+def open_scene(root: Path, subject: str, store: Store | None = None) -> Scene:
+    """Read what a subject has; from other runs than its links lead to where `store` says so.
+
+    CallError where the work folder does not know it; missing or damaged stages are named in it.
+    """
     memory = subjects.recall(root, subject)
-    store = Store(root)
+    store = store or Store(root)
     found, states = {}, {}
     for stage in _SHOWN:
         record = store.linked(subject, stage)

@@ -1,0 +1,31 @@
+"""The runs of one reconstruction, kept by their keys: what a person has does not change when its photo is
+done again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from turnaround.pipeline.errors import MissingFile
+from turnaround.pipeline.store.store import Record, Store
+
+
+class KeptRuns(Store):
+    """A store in which every subject's links lead to these runs, whatever the links on disk lead to
+    meanwhile."""
+
+    def __init__(self, root: Path, keys: Mapping[str, str]) -> None:
+        super().__init__(root)
+        self.keys = dict(keys)  # stage -> key
+
+    def linked(self, subject: str, stage: str) -> Record | None:
+        """The run of a stage, or None where it was not asked for; MissingFile where it is there no longer."""
+        if stage not in self.keys:
+            return None
+        record = self.find(stage, self.keys[stage])
+        if record is None:
+            raise MissingFile(
+                f"{self.path(stage, self.keys[stage])} is gone or damaged (`turnaround gc` deletes what no "
+                f"subject points at any more); reconstruct {subject} again"
+            )
+        return record
