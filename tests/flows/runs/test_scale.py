@@ -246,6 +246,23 @@ def test_a_page_that_does_not_answer_fails_no_subject(monkeypatch, jobs, caplog)
     assert "will not show" in caplog.text
 
 
+def test_a_server_that_is_gone_is_not_asked_for_every_photo(monkeypatch, jobs, caplog):
+    import httpx
+    import prefect.artifacts
+
+    asked: list[int] = []
+
+    def gone(*_: Any, **__: Any) -> None:
+        asked.append(1)
+        raise httpx.ConnectError("refused")
+
+    monkeypatch.setattr(prefect.artifacts, "create_markdown_artifact", gone)
+    monkeypatch.setattr(artifacts, "_lost", [])
+    for _ in range(3):
+        artifacts.show_subject(jobs[0], Result("alice", "alice.png"))
+    assert len(asked) == 1 and caplog.text.count("will not show") == 1
+
+
 def test_the_deployment_names_parameters_that_the_flow_has():
     """What `prefect deploy` reads: the entry point exists, and its parameters are json."""
     from turnaround.flows.prefect.deployment import reconstruct_folder
