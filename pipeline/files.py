@@ -1,13 +1,72 @@
-"""Where files go that are no run's: the user's cache, and writing that is whole or not at all."""
+"""Where files go that are no run's: the user's cache, temporary files, and writing that is whole or not at
+all."""
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from turnaround.pipeline.errors import TurnaroundError
 
 CACHE = "TURNAROUND_CACHE"  # the environment variable that moves the cache
 Progress = Callable[[int, int], None]  # bytes done, bytes in all (0 when that is not known)
+FULL = (errno.ENOSPC, errno.EDQUOT)  # a disk has no room, or a person may have no more of it
+_LITTLE = 64 * 2**10  # bytes; a disk with less is full
+
+
+class TemporaryFault(TurnaroundError, OSError):
+    """The folder of temporary files is full, cannot be written, or is not there."""
+
+    fault = "disk"
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder of one's own among the temporary files, gone afterwards.
+
+    TemporaryFault names TMPDIR where that, and not what happens in it, is at fault.
+    """
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="turnaround-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise _fault(error.strerror or str(error)) from error
+    with folder as path:
+        try:
+            yield Path(path)
+        except OSError as error:
+            if error.errno in FULL and is_full(Path(path)):
+                raise _fault(error.strerror or str(error)) from error
+            raise
+
+
+def is_full(folder: Path) -> bool:
+    """Whether the disk of a folder has no room for more than a few letters."""
+    try:
+        return shutil.disk_usage(folder).free < _LITTLE
+    except OSError:
+        return False
+
+
+def check_room(folder: Path, said: str) -> None:
+    """TemporaryFault where a program that wrote to a temporary folder failed since there was no room.
+
+    said: its last words, which tell of a quota that the disk itself does not show.
+    """
+    if is_full(folder) or any(os.strerror(code) in said for code in FULL):
+        raise _fault("no space is left")
+
+
+def _fault(why: str) -> TemporaryFault:
+    place = tempfile.tempdir or os.environ.get("TMPDIR") or "there is none that can be written"
+    return TemporaryFault(
+        f"the folder of temporary files ({place}) cannot be used: {why}; free some space there, or set "
+        "TMPDIR to a folder on another disk"
+    )
 
 
 def user_cache(*parts: str) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +13,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 from torch import Tensor
+from turnaround.pipeline.errors import FormatError
+from turnaround.pipeline.files import check_room, temporary_folder
 
 AHEAD = 8  # frames that wait for the encoder while the next are drawn
 # the conversion, and the tags that tell players of it: ffmpeg converts by bt601 and says nothing unless it is
@@ -32,20 +33,20 @@ def encode(
     even ones.
 
     The encoder is a process of its own, so it works while `frames` draws the next one. quality: 1 to 10,
-    best. Raises ValueError when there is no frame or their sizes differ, RuntimeError with the encoder's
-    words where it fails.
+    best. Raises ValueError when there is no frame or their sizes differ, TemporaryFault where the folder of
+    temporary files is full, RuntimeError with the encoder's words where it fails otherwise.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        file, errors = Path(folder) / "film.mp4", Path(folder) / "errors.txt"
+    with temporary_folder() as folder:
+        file, errors = folder / "film.mp4", folder / "errors.txt"
         with errors.open("wb") as stderr:
             code = _feed(
                 (_even(_bytes(frame)) for frame in frames),
                 lambda shape: _start(file, shape, fps, quality, stderr),
             )
         if code:
-            raise RuntimeError(
-                f"ffmpeg ended with code {code}: {errors.read_text(errors='replace').strip()[-500:]}"
-            )
+            words = errors.read_text(errors="replace").strip()[-500:]
+            check_room(folder, words)
+            raise RuntimeError(f"ffmpeg ended with code {code}: {words}")
         return file.read_bytes()
 
 
@@ -56,7 +57,7 @@ def _feed(
     code."""
     first = next(frames, None)
     if first is None:
-        raise ValueError("a film needs at least one frame")
+        raise FormatError("a film needs at least one frame")
     process = start(first.shape)
     pipe: Any = process.stdin
     waiting: deque[Future[Any]] = deque()
@@ -64,7 +65,7 @@ def _feed(
         try:
             for frame in chain([first], frames):
                 if frame.shape != first.shape:
-                    raise ValueError(f"frames of different sizes: {first.shape[:2]} and {frame.shape[:2]}")
+                    raise FormatError(f"frames of different sizes: {first.shape[:2]} and {frame.shape[:2]}")
                 waiting.append(writer.submit(pipe.write, np.ascontiguousarray(frame).data))
                 if len(waiting) > AHEAD:
                     waiting.popleft().result()
