@@ -37,6 +37,7 @@ from turnaround.flows.cli.verify import verify
 from turnaround.flows.cli.view import view
 from turnaround.flows.cli.why import why
 from turnaround.flows.runs import interrupts
+from turnaround.pipeline.errors import TurnaroundError
 
 os.environ.setdefault("DO_NOT_TRACK", "1")
 # torch's threads that wait sleep: by default they spin, and beside another busy program everything takes four
@@ -50,20 +51,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_USAGE: Any = next(
-    base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException"
-)  # typer brings its own click
+_USAGE: Any = typer.BadParameter.mro()[2]  # the ClickException of the click that typer brings
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)  # faults of the disk, told without a trace
-_OURS = (  # messages for people
-    "ConfigError",
-    "DamagedRun",
-    "MissingWeight",
-    "RegistryError",
-    "StageError",
-    "StoreError",
-    "ValueError",
-    "WardrobeError",
-)
 
 
 def _version(asked: bool) -> None:
@@ -117,18 +106,21 @@ def guarded(call: Callable[[], object]) -> int:
     except _USAGE as error:
         error.show()
         return 2
-    except (ValueError, RuntimeError, OSError) as error:
-        refused = isinstance(error, OSError) and error.errno in _DISK
-        if type(error).__name__ not in _OURS and not refused:
+    except TurnaroundError as error:
+        return _tell(str(error))
+    except OSError as error:
+        if error.errno not in _DISK:
             raise
-        typer.echo(
-            f"turnaround: {_of_the_disk(error) if isinstance(error, OSError) and refused else error}",
-            err=True,
-        )
-        return 2
+        return _tell(_of_the_disk(error))
     if code == interrupts.INTERRUPTED:  # typer turns KeyboardInterrupt into this code
         interrupts.end()
     return code if isinstance(code, int) else 0
+
+
+def _tell(message: str) -> int:
+    logging.getLogger(__name__).debug("the fault came from here", exc_info=True)
+    typer.echo(f"turnaround: {message}", err=True)
+    return 2
 
 
 def _of_the_disk(error: OSError) -> str:

@@ -60,3 +60,21 @@ Subjects = Annotated[
 Subject = Annotated[str, typer.Argument(autocompletion=completion.subjects)]
 # of commands whose further words are read by somebody else, `--help` among them
 PASS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+Photos = Annotated[list[Path] | None, typer.Argument(help="photos, folders, 'patterns*.jpg' or @LIST")]
+People = Annotated[
+    str,
+    typer.Option(
+        "--people",
+        help="of a photo of several: one (an error where that is not clear), largest, or all: NAME-1, NAME-2",
+    ),
+]
+Watch = Annotated[
+    Path | None, typer.Option("--watch", metavar="FOLDER", help="do photos as they land there, until Ctrl-C")
+]
+Formats = Annotated[
+    str | None, typer.Option("--export", metavar="FORMATS", help="write files of each person, too: glb,mp4")
+]
+Out = Annotated[Path | None, typer.Option("--out", help="the folder of --export; here by default")]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="exit with 3 where all is done and a body fits its photo poorly")
+]

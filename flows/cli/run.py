@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from turnaround.flows.cli.options import (
@@ -11,15 +12,21 @@ from turnaround.flows.cli.options import (
     Device,
     Direct,
     FailFast,
+    Formats,
     Json,
     Limit,
     Lists,
+    Out,
+    People,
+    Photos,
     Recursive,
     RemoteStore,
     Runner,
     Set,
     Shard,
+    Strict,
     Until,
+    Watch,
     Work,
     Workers,
 )
@@ -27,14 +34,14 @@ from turnaround.pipeline.errors import CallError
 
 if TYPE_CHECKING:
     from turnaround.flows.exports.batch import Wish
+    from turnaround.flows.runs.run import Request
     from turnaround.flows.runs.summary import Run
+    from turnaround.flows.subjects.choice import Choice
     from turnaround.flows.subjects.project import Project
 
 
 def run(
-    photos: Annotated[
-        list[Path] | None, typer.Argument(help="photos, folders, 'patterns*.jpg' or @LIST")
-    ] = None,
+    photos: Photos = None,
     work: Work = Path("work"),
     config: Config = "default",
     set_: Set = None,
@@ -49,22 +56,11 @@ def run(
     shard: Shard = None,
     fail_fast: FailFast = False,
     store: RemoteStore = None,
-    people: Annotated[
-        str,
-        typer.Option(
-            "--people",
-            help="of a photo of several: one (an error where that is not clear), largest, or all: NAME-1, "
-            "NAME-2",
-        ),
-    ] = "one",
-    export: Annotated[
-        str | None,
-        typer.Option("--export", metavar="FORMATS", help="write files of each person, too, e.g. glb,mp4"),
-    ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="the folder of --export; here by default")] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="exit with 3 where all is done and a body fits its photo poorly")
-    ] = False,
+    people: People = "one",
+    watch: Watch = None,
+    export: Formats = None,
+    out: Out = None,
+    strict: Strict = False,
     json: Json = False,
 ) -> None:
     """Reconstruct photos; what is already there is not done again.
@@ -72,42 +68,70 @@ def run(
     The end says where the results are and how to look at them. Exit codes: 0 all done, 1 some failed, 2 a
     wrong call, 3 a poor fit (--strict).
     """
-    from turnaround.flows.runs.run import Request, run_all
-    from turnaround.flows.subjects.choice import Choice, choose, parse_shard
-    from turnaround.flows.subjects.persons import everyone, overrides_for
+    from turnaround.flows.runs.run import Request
+    from turnaround.flows.subjects.choice import Choice, parse_shard
+    from turnaround.flows.subjects.persons import overrides_for
     from turnaround.flows.subjects.project import Project
 
     wish = _wish(export, out)
     project, overrides = Project(), overrides_for(people, tuple(set_ or ()))
     project.settings(config, overrides)  # a wrong setting is told before the work folder is touched
-    chosen = choose(work, Choice(photos or (), recursive, lists or (), limit, parse_shard(shard)))
-    if people == "all":
-        chosen = everyone(project, work, chosen, config, overrides, device)
-    words = [
-        *map(str, photos or ()),
-        *(["--recursive"] if recursive else []),
-        *(w for file in lists or () for w in ("--list", str(file))),
-    ]
-    words += [*(["--shard", shard] if shard else []), *(["--limit", str(limit)] if limit else [])]
-    request = Request(
-        chosen,
-        work,
-        config,
-        overrides,
-        device,
-        runner,
-        workers,
-        direct,
-        until,
-        fail_fast=fail_fast,
-        sources=tuple(words),
-        store=store,
-        people="all" if people == "all" else "one",
-    )
-    done = run_all(request, project)
+    choice = Choice(photos or (), recursive, lists or (), limit, parse_shard(shard))
+    everyone = "all" if people == "all" else "one"
+    words = _words(choice, shard)
+    asked = Request(
+        (), work, config, overrides, device, runner, workers, direct, until,
+        fail_fast=fail_fast, sources=words, store=store, people=everyone,
+    )  # fmt: skip
+    if watch is not None:
+        if words != (("--recursive",) if recursive else ()) or json:
+            raise CallError("--watch FOLDER takes no other photos, and neither --limit, --shard nor --json")
+        raise typer.Exit(_watch(project, asked, watch, recursive, wish))
+    done = _do(project, asked, choice)
     code = _exports(project, done, wish, json)
     poor = strict and any(fit.state == "poor" for fit in done.fits().values())
     raise typer.Exit(1 if not done.complete or code else 3 if poor else 0)
+
+
+def _words(choice: Choice, shard: str | None) -> tuple[str, ...]:
+    """The words of the command line that named the photos."""
+    words = [*map(str, choice.paths), *(["--recursive"] if choice.recursive else [])]
+    words += [word for file in choice.lists for word in ("--list", str(file))]
+    words += ["--shard", shard] if shard else []
+    return (*words, *(["--limit", str(choice.limit)] if choice.limit else []))
+
+
+def _do(project: Project, asked: Request, choice: Choice) -> Run:
+    """Do the photos of a choice."""
+    from turnaround.flows.runs.run import run_all
+    from turnaround.flows.subjects.choice import choose
+    from turnaround.flows.subjects.persons import everyone
+
+    chosen = choose(asked.root, choice)
+    if asked.people == "all":
+        chosen = everyone(project, asked.root, chosen, asked.config, asked.overrides, asked.device)
+    return run_all(replace(asked, photos=chosen), project)
+
+
+def _watch(project: Project, asked: Request, folder: Path, recursive: bool, wish: Wish | None) -> int:
+    """Do what lands in a folder until Ctrl-C; 1 where the last try of a photo failed."""
+    from turnaround.flows.runs.watch import Watched, watch
+    from turnaround.flows.subjects.choice import Choice
+
+    failed: dict[str, bool] = {}
+
+    def do(photos: list[Path]) -> None:
+        try:
+            done = _do(project, asked, Choice(photos))
+        except CallError as error:  # gone meanwhile, or a name that cannot be a subject's
+            typer.echo(f"turnaround: {error}", err=True)
+            return
+        _exports(project, done, wish, json=False)
+        failed.update({result.subject: not result.ok for result in done.results})
+
+    watch(Watched(folder, recursive), do, lambda text: typer.echo(text, err=True))
+    typer.echo(f"\n{len(failed)} subjects done, {sum(failed.values())} of them failed", err=True)
+    return int(any(failed.values()))
 
 
 def _wish(export: str | None, out: Path | None) -> Wish | None:
@@ -117,6 +141,7 @@ def _wish(export: str | None, out: Path | None) -> Wish | None:
         if out is not None:
             raise CallError("--out goes with --export, e.g. --export glb,mp4 --out models")
         return None
+
     from turnaround.flows.exports.batch import Wish
 
     return Wish.of(export, out)

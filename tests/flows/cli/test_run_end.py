@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import json
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -79,8 +80,11 @@ def test_files_that_a_person_wants_are_named_and_can_be_pasted(tmp_path):
 
 def test_a_batch_stays_short(tmp_path):
     names = [f"p{k:02}" for k in range(9)]
-    for name in names:
-        toy_person.make(tmp_path / "work", name)
+    toy_person.make(tmp_path / "work", names[0])
+    for name in names[1:]:
+        shutil.copytree(
+            tmp_path / "work/subjects" / names[0], tmp_path / "work/subjects" / name, symlinks=True
+        )
     few, many = (summary.lines(ended(tmp_path / "work", names[:count])) for count in (5, 9))
     assert len(few) == len(many) and sum(line.startswith("and 6 more in ") for line in many) == 1
 
