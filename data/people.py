@@ -26,6 +26,7 @@ from turnaround.data.clothes.outfits import describe, sample_outfit
 from turnaround.data.clothes.wardrobe import Split
 from turnaround.data.render import Picture, render, vertex_normals
 from turnaround.data.scenes import lights
+from turnaround.pipeline.errors import CallError
 
 Variety = Literal["basic", "full"]
 TEST_SEED = 900000  # people for testing have seeds from here on
@@ -102,7 +103,7 @@ def sample_person(
         ValueError: a seed of the other split.
     """
     if (seed >= TEST_SEED) != (split == "test"):
-        raise ValueError(
+        raise CallError(
             f"seed {seed} is not one of split {split!r}: test people have seeds from {TEST_SEED}, the "
             f"others below"
         )

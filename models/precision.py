@@ -22,7 +22,6 @@ import json
 import logging
 import os
 import platform
-import tempfile
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -31,7 +30,9 @@ from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
-from turnaround.pipeline.files import user_cache
+from turnaround.pipeline.errors import CallError
+from turnaround.pipeline.files import user_cache, write_atomic
+from turnaround.pipeline.store.locks import held_briefly
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ def choose(name: str, network: Callable[..., Any], inputs: tuple[Any, ...], devi
     """
     wanted = os.environ.get(VARIABLE, "auto")
     if wanted not in ("auto", "measured", "fp32", "bf16"):
-        raise ValueError(f"{VARIABLE}={wanted!r}: expected auto, measured, fp32 or bf16")
+        raise CallError(f"{VARIABLE}={wanted!r}: expected auto, measured, fp32 or bf16")
     if wanted in ("fp32", "bf16"):
         return wanted  # type: ignore[return-value]
     if device.type == "cuda":
@@ -117,7 +118,7 @@ _CHOSEN: dict[tuple[Path, str], Format] = {}
 
 
 def _remembered(name: str, measure: Callable[[], dict[str, Any]]) -> Format:
-    """The format kept for a network, or what `measure` finds; the first process to finish decides for all."""
+    """The format kept for a network, or what `measure` finds; the first process decides for all."""
     folder = _folder()
     key = (folder, name)
     if key not in _CHOSEN:
@@ -138,34 +139,21 @@ def _read(file: Path) -> dict[str, Any] | None:
 
 
 def _keep(file: Path, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Measure and write; where nothing can be written every run would decide anew, so it is float32."""
+    """Measure and write, one process at a time: what waited takes what the first has found.
+
+    Where nothing can be written every run would decide anew, so it is float32 there.
+    """
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=".")
+        with held_briefly(file.with_name(f".{file.stem}.lock")):
+            found = _read(file)
+            if found is None:
+                found = measure()
+                write_atomic(file, json.dumps(found).encode())
+                log.info("%s runs in %s here: %s", file.stem, found["format"], found)
+            return found
     except OSError as error:
-        log.info("bfloat16 is not tried: %s cannot be written (%s)", file.parent, error)
+        log.info("bfloat16 is not used: %s cannot be written (%s)", file.parent, error)
         return {"format": "fp32"}
-    found = measure()
-    with os.fdopen(handle, "w") as stream:
-        json.dump(found, stream)
-    try:
-        os.link(
-            temporary, file
-        )  # of several that begin together the first one's stays, and nobody takes it away
-    except FileExistsError:
-        if _read(file) is None:  # not what this module wrote
-            os.replace(temporary, file)
-    except OSError:  # a file system without links
-        os.replace(temporary, file)
-    Path(temporary).unlink(missing_ok=True)
-    log.info(
-        "%s runs in %s here: float32 %s ms, bfloat16 %s ms",
-        file.stem,
-        found["format"],
-        found["fp32_ms"],
-        found["bf16_ms"],
-    )
-    return _read(file) or {"format": "fp32"}
 
 
 def _folder() -> Path:
@@ -176,11 +164,11 @@ def _folder() -> Path:
 def machine() -> str:
     """The CPU and torch's version, as a folder's name."""
     found = torch.cpu.get_capabilities()
-    text = f"{found.get('cpu_name') or platform.processor() or platform.machine()}|{json.dumps(found, sort_keys=True, default=str)}"
+    cpu = found.get("cpu_name") or platform.processor() or platform.machine()
+    text = f"{cpu}|{json.dumps(found, sort_keys=True, default=str)}"
     readable = "".join(c if c.isalnum() else "_" for c in text.split("|")[0])[:40]
-    return (
-        f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:8]}-torch{torch.__version__.split('+')[0]}"
-    )
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"{readable}-{digest}-torch{torch.__version__.split('+')[0]}"
 
 
 def _parameters(network: Callable[..., Any]) -> int:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 from turnaround.models import hub_source
 from turnaround.models.landmarks import files as landmark_files
 from turnaround.models.metrics import vgg_files
+from turnaround.pipeline.errors import CallError, TurnaroundError
 from turnaround.pipeline.files import user_cache, write_atomic
 from turnaround.pipeline.store.digest import DigestMemo
 
@@ -31,8 +32,10 @@ _BIG = 64 * 2**20  # bytes; the weights of Stable Diffusion take seconds to hash
 EMBEDDED_LICENCE = "Apache-2.0, trained by this project on synthetic people"
 
 
-class MissingWeight(RuntimeError):
+class MissingWeight(TurnaroundError, RuntimeError):
     """A weight that is needed is not there, or is not the one that was pinned."""
+
+    fault = "weights"
 
 
 @dataclass(frozen=True)
@@ -302,7 +305,7 @@ def save_state(name_or_path: str | Path, state: dict[str, Tensor], metadata: dic
     }
     for key, tensor in half.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise ValueError(
+            raise CallError(
                 f"weight {name_or_path}: tensor {key} is not finite in float16; nothing was written"
             )
     write_atomic(file, save(half, metadata=metadata))

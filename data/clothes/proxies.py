@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
+from turnaround.pipeline.errors import CallError
 
 DECIMETRE = 0.1
 BASE_VERTICES = 19158
@@ -47,11 +48,11 @@ def read_proxy(path: Path) -> Proxy:
         key for key in ("ref_vIdxs", "weights", "offsets", "faces", "uvs", "metadata") if key not in content
     ]
     if missing:
-        raise ValueError(f"{path}: a MakeHuman proxy has {', '.join(missing)}; this file has not")
+        raise CallError(f"{path}: a MakeHuman proxy has {', '.join(missing)}; this file has not")
     corners, uv_corners = _triangles(content["faces"])
     refs = np.array(content["ref_vIdxs"], np.int32)
     if refs.max() >= BASE_VERTICES or corners.max() >= len(refs):
-        raise ValueError(
+        raise CallError(
             f"{path}: names vertex {max(refs.max(), corners.max())}; the base mesh has {BASE_VERTICES}, the "
             f"proxy {len(refs)}"
         )
@@ -78,7 +79,7 @@ def _triangles(stream: list[int]) -> tuple[Int32[np.ndarray, "f 3"], Int32[np.nd
         vertex = stream[i + 1 : i + 1 + n]
         i += 1 + n + bool(mask & MATERIAL) + bool(mask & FACE_UV)
         if not mask & CORNER_UV:
-            raise ValueError("a face has no texture coordinates")
+            raise CallError("a face has no texture coordinates")
         uv = stream[i : i + n]
         i += (
             n

@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 from turnaround.data.clothes.proxies import Proxy, read_proxy
+from turnaround.pipeline.errors import TurnaroundError
 from turnaround.pipeline.files import Progress, user_cache
 from turnaround.pipeline.packages import registry
 from turnaround.pipeline.packages.registry import Package
@@ -105,8 +106,10 @@ TEST_ONLY = frozenset(
 SHARED = frozenset(EYEBROWS)
 
 
-class WardrobeError(RuntimeError):
+class WardrobeError(TurnaroundError, RuntimeError):
     """The wardrobe cannot be fetched or read, or an item is not for this split."""
+
+    fault = "network"
 
 
 def belongs(name: str, split: Split) -> bool:

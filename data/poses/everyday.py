@@ -10,6 +10,7 @@ from turnaround.data.body.hands import mirror_pose, sample_curls
 from turnaround.data.poses.checks import possible
 from turnaround.data.poses.draft import Draft
 from turnaround.data.poses.limbs import Reach, arm, reach
+from turnaround.pipeline.errors import CallError
 
 ATTEMPTS = 200
 _HIP = Reach((0.225, 0.11, 0.0), (1.0, 0.0, -0.7), (-0.02, -0.6, 0.8), (-1.0, 0.1, 0.0))
@@ -231,7 +232,7 @@ def sample_pose(rng: np.random.Generator, kind: str | None = None) -> dict[str, 
     Raises ValueError for an unknown kind, RuntimeError if no possible pose of it was found.
     """
     if kind is not None and kind not in KINDS:
-        raise ValueError(f"unknown kind of pose '{kind}', expected one of {sorted(KINDS)}")
+        raise CallError(f"unknown kind of pose '{kind}', expected one of {sorted(KINDS)}")
     names, shares = list(KINDS), np.array([share for share, _ in KINDS.values()])
     chosen = kind or str(rng.choice(names, p=shares / shares.sum()))
     for _ in range(ATTEMPTS):

@@ -12,6 +12,7 @@ from turnaround.data.poses.checks import possible
 from turnaround.data.poses.everyday import finish, sample_pose
 from turnaround.data.poses.keys import Key, fist
 from turnaround.data.poses.stances import STANCES
+from turnaround.pipeline.errors import CallError
 
 EVERYDAY = 0.4  # share of poses that come from data/poses/everyday.py
 TRIES = 12  # of one combination of stance and arms before another is drawn
@@ -39,7 +40,7 @@ def sample_varied_pose(
     """
     for given, known in ((stance, STANCES), (arms, ARMS)):
         if given is not None and given not in known:
-            raise ValueError(f"unknown part of a pose '{given}', expected one of {sorted(known)}")
+            raise CallError(f"unknown part of a pose '{given}', expected one of {sorted(known)}")
     if stance is None and arms is None and rng.random() < EVERYDAY:
         return VariedPose("everyday", sample_pose(rng), np.zeros(3, np.float32), "")
     for _ in range(COMBINATIONS):

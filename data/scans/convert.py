@@ -25,6 +25,7 @@ from turnaround.data.scans.thuman2 import THuman2
 from turnaround.data.scans.views import scan_arrays
 from turnaround.data.sets.archive import save_npz
 from turnaround.models.body.model import FREE_BODY, BodyModel
+from turnaround.pipeline.errors import CallError
 
 logger = logging.getLogger(__name__)
 Layout = Literal["thuman2", "custom-humans", "humman", "gps-gaussian"]
@@ -82,9 +83,9 @@ def convert(layout: str, root: Path, out: Path, options: ConvertOptions) -> dict
 def split_names(layout: str, root: Path, options: ConvertOptions) -> list[str]:
     """The scans that a call is about; ValueError as in `convert`."""
     if not root.is_dir():
-        raise ValueError(f"--root {root}: no such folder; expected the unpacked dataset")
+        raise CallError(f"--root {root}: no such folder; expected the unpacked dataset")
     if options.unit not in UNITS:
-        raise ValueError(f"--unit {options.unit}: expected one of {', '.join(UNITS)}")
+        raise CallError(f"--unit {options.unit}: expected one of {', '.join(UNITS)}")
     open_dataset.cache_clear()  # the folder may have changed since
     reader = open_dataset(layout, root, options)
     return chosen(layout, reader.names(), options.split, root, options.listed)[: options.limit]
@@ -104,7 +105,7 @@ def open_dataset(layout: str, root: Path, options: ConvertOptions) -> ScanReader
         return HuMMan(root, unit=unit, every=options.every, texture_size=texture)
     if layout == "gps-gaussian":
         return GPSRenders(root, source, fits=options.fits)
-    raise ValueError(f"--layout {layout}: expected one of {', '.join(LAYOUTS)}")
+    raise CallError(f"--layout {layout}: expected one of {', '.join(LAYOUTS)}")
 
 
 @lru_cache(maxsize=2)
@@ -112,7 +113,7 @@ def _body(file: Path | None) -> BodyModel:
     try:
         return BodyModel.load(file)
     except FileNotFoundError as error:
-        raise ValueError(str(error)) from error
+        raise CallError(str(error)) from error
 
 
 def _source(file: Path | None) -> SourceBody | None:

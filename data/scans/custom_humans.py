@@ -17,6 +17,7 @@ import torch
 from turnaround.data.scans.meshes import IMAGES, read_textured_obj, read_vertices
 from turnaround.data.scans.parameters import SourceBody, body_of, read_fields
 from turnaround.data.scans.scan import BodyFit, Scan, ScanError, check_height
+from turnaround.pipeline.errors import CallError
 
 UP = np.array([0, 1, 0], np.float32)
 
@@ -37,7 +38,7 @@ class CustomHumans:
         self.fits = fits or (root / "smplx" if (root / "smplx").is_dir() else self.meshes)
         self.source, self.unit, self.texture_size = source, unit, texture_size
         if not any(self.meshes.glob("*/mesh-f*.obj")):
-            raise ValueError(f"{root}: no Custom Humans scans; expected mesh/NAME/mesh-fNNNNN.obj in it")
+            raise CallError(f"{root}: no Custom Humans scans; expected mesh/NAME/mesh-fNNNNN.obj in it")
 
     def names(self) -> Sequence[str]:
         """Folders with a mesh."""

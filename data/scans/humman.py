@@ -19,6 +19,7 @@ from jaxtyping import Float32
 from turnaround.data.scans.meshes import read_textured_obj
 from turnaround.data.scans.parameters import SMPL_POSE, body_of, read_fields
 from turnaround.data.scans.scan import BodyFit, Scan, ScanError, check_height
+from turnaround.pipeline.errors import CallError
 
 
 class HuMMan:
@@ -27,7 +28,7 @@ class HuMMan:
     def __init__(self, root: Path, *, unit: float = 1.0, every: int = 1, texture_size: int = 2048) -> None:
         self.root, self.unit, self.every, self.texture_size = root, unit, every, texture_size
         if not any(root.glob("*/textured_meshes/*.obj")):
-            raise ValueError(
+            raise CallError(
                 f"{root}: no HuMMan sequences; expected pNNNNNN_aNNNNNN/textured_meshes/NNNNNN.obj "
                 f"(recon_textured_meshes.zip)"
             )

@@ -15,6 +15,7 @@ from torch import Tensor
 from turnaround.data.scans.scan import ScanError
 from turnaround.models.body.model import BodyModel
 from turnaround.models.estimator.given.pickles import load_pickle
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.formats.untrusted import parse_json, read_npz
 from turnaround.pipeline.values.types import Body
 
@@ -61,7 +62,7 @@ def read_fields(file: Path) -> dict[str, np.ndarray]:
     try:
         value = _parsed(file, data)
         if not isinstance(value, Mapping):
-            raise ValueError(f"expected named fields, got {type(value).__name__}")
+            raise CallError(f"expected named fields, got {type(value).__name__}")
         arrays = {str(key): np.asarray(content) for key, content in value.items() if content is not None}
     except (ValueError, KeyError, OSError) as error:
         raise ScanError(f"{file}: the body's parameters cannot be read: {error}") from error

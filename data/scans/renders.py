@@ -28,6 +28,7 @@ from turnaround.data.scans.views import PHOTO_SIZE, body_arrays, cut_off
 from turnaround.data.sets.folders import AZIMUTHS
 from turnaround.models.body.model import BodyModel
 from turnaround.models.mesh.tsdf import DepthViews, fuse_depth
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.values.camera import camera_center, orbit_cameras, rays
 from turnaround.pipeline.values.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 
@@ -42,12 +43,12 @@ class GPSRenders:
     def __init__(self, root: Path, source: SourceBody | None = None, *, fits: Path | None = None) -> None:
         missing = [name for name in ("img", "mask", "parm", "depth") if not (root / name).is_dir()]
         if missing:
-            raise ValueError(
+            raise CallError(
                 f"{root}: no {', '.join(missing)} folder; expected the folder that holds img, mask, parm and "
                 f"depth (train or val)"
             )
         if fits is None:
-            raise ValueError(
+            raise CallError(
                 "--layout gps-gaussian needs --fits DIR: the THuman2 SMPL-X archive (DIR/ID/smplx_param.pkl) "
                 "or DIR/ID.pkl"
             )

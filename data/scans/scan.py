@@ -13,13 +13,16 @@ import torch
 from jaxtyping import Float, Float32
 from turnaround.data.render import Surface
 from turnaround.models.body.model import BodyModel
+from turnaround.pipeline.errors import TurnaroundError
 from turnaround.pipeline.values.types import Body
 
 HEIGHTS = (0.5, 2.6)  # metres: what a person, child or adult with raised arms, can measure along the up axis
 
 
-class ScanError(ValueError):
+class ScanError(TurnaroundError, ValueError):
     """One scan cannot be used: names the file and the remedy. The other scans are not concerned."""
+
+    fault = "picture"
 
 
 @dataclass(frozen=True)

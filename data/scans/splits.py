@@ -7,6 +7,8 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from turnaround.pipeline.errors import CallError
+
 logger = logging.getLogger(__name__)
 SPLITS = ("train", "val", "test", "held-out", "all")
 TRAIN, TEST, FIRST_BATCH = (
@@ -29,7 +31,7 @@ def chosen(layout: str, names: Sequence[str], split: str, root: Path, listed: Pa
         ValueError: a split that is not known for the layout, or a list that names nothing.
     """
     if split not in SPLITS:
-        raise ValueError(f"--split {split}: expected one of {', '.join(SPLITS)}")
+        raise CallError(f"--split {split}: expected one of {', '.join(SPLITS)}")
     if listed is not None:
         return _listed(names, listed)
     if split == "all":
@@ -39,7 +41,7 @@ def chosen(layout: str, names: Sequence[str], split: str, root: Path, listed: Pa
     if layout == "humman":
         file = root / f"{split}.txt"
         if not file.is_file():
-            raise ValueError(
+            raise CallError(
                 f"{file} is missing: download {HUMMAN_LISTS.format(split=split)} to it, or give --list FILE "
                 f"or --split all"
             )
@@ -52,7 +54,7 @@ def chosen(layout: str, names: Sequence[str], split: str, root: Path, listed: Pa
         )
     if layout == "gps-gaussian":
         return sorted(names)  # the renders' own folders are the split
-    raise ValueError(
+    raise CallError(
         f"--split {split}: no published split of {layout} is known; give --list FILE with one name a line, "
         f"or --split all"
     )
@@ -67,7 +69,7 @@ def _thuman2(names: list[str], split: str) -> list[str]:
         "held-out": first[TRAIN:],
     }
     if not parts[split]:
-        raise ValueError(
+        raise CallError(
             f"--split {split}: begins after scan {TRAIN} of THuman2.0's sorted list, there are {len(names)} "
             f"here; use --list or --split all"
         )
@@ -76,7 +78,7 @@ def _thuman2(names: list[str], split: str) -> list[str]:
 
 def _listed(names: Sequence[str], file: Path) -> list[str]:
     if not file.is_file():
-        raise ValueError(f"--list {file}: no such file; expected one name a line")
+        raise CallError(f"--list {file}: no such file; expected one name a line")
     wanted = {
         line.strip().split("/")[-1]
         for line in file.read_text().splitlines()
@@ -89,7 +91,7 @@ def _listed(names: Sequence[str], file: Path) -> list[str]:
         f"{', '.join(missing[:5])}"
     )
     if not found:
-        raise ValueError(message)
+        raise CallError(message)
     if missing:  # a part of a large dataset is on this machine
         logger.warning("%s", message)
     return found

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 from turnaround.data.people import FIELDS
 from turnaround.data.scans.convert import LAYOUTS, ConvertOptions, convert
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.values.types import Body
 
 logger = logging.getLogger(__name__)
@@ -61,11 +62,11 @@ def scan_people(
     try:
         report = convert(layout, Path(root), out, options)
     except ValueError as error:
-        raise ValueError(
+        raise CallError(
             f"{error}; or convert it as you need with `turnaround data scans --truth` and give that folder"
         ) from error
     if report["made"] + report["kept"] == 0:
-        raise ValueError(
+        raise CallError(
             f"--suite {suite}: no scan could be converted: "
             f"{next(iter(report['failed'].values()), 'the split is empty')}"
         )
@@ -77,7 +78,7 @@ def people_from_views(folder: Path, limit: int | None = None) -> Iterator[ScanPe
     truth."""
     files = sorted(folder.glob("*.npz"))[:limit]
     if not files:
-        raise ValueError(
+        raise CallError(
             f"{folder}: no .npz of converted scans; expected a folder that `turnaround data scans` wrote"
         )
     return (read_person(file) for file in files)
@@ -89,7 +90,7 @@ def read_person(file: Path) -> ScanPerson:
         values = {name: data[name] for name in NEEDED if name in data.files}
     missing = [name for name in NEEDED if name not in values]
     if missing:
-        raise ValueError(
+        raise CallError(
             f"{file}: it has no {', '.join(missing)}; convert the scan again with --truth (the evaluation "
             f"needs its mesh)"
         )

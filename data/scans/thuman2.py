@@ -17,6 +17,7 @@ from scipy.spatial import KDTree
 from turnaround.data.scans.meshes import read_textured_obj, read_vertices
 from turnaround.data.scans.parameters import SourceBody, body_of, read_fields
 from turnaround.data.scans.scan import BodyFit, Scan, ScanError, TexturedMesh, check_height
+from turnaround.pipeline.errors import CallError
 
 SCANS = ("", "THuman2.0_Release", "THuman2.1_Release", "model")
 FITS = ("", "smplx", "THuman2.0_smplx", "THuman2.1_smplx", "THuman2.0_Smpl_X_Paras", "THUman2.0_Smpl_X_Paras")
@@ -38,7 +39,7 @@ class THuman2:
         folders = [root / name for name in SCANS]
         self.folder = next((folder for folder in folders if any(folder.glob("[0-9]*/[0-9]*.obj"))), None)
         if self.folder is None:
-            raise ValueError(
+            raise CallError(
                 f"{root}: no THuman2 scans; expected NNNN/NNNN.obj in it, or in {', '.join(SCANS[1:])} "
                 f"below it"
             )

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
+from turnaround.pipeline.errors import MissingFile
 
 SURFACES = ("brick.png", "grass.png", "gravel.png")
 SCENES = ("coffee.png", "chelsea.png", "rocket.jpg", "motorcycle_left.png", "motorcycle_right.png")
@@ -23,7 +24,7 @@ def load(names: tuple[str, ...]) -> list[Image.Image]:
     """Pictures of the scikit-image wheel; FileNotFoundError names the missing one."""
     spec = find_spec("skimage")
     if spec is None or spec.origin is None:
-        raise FileNotFoundError("scikit-image is not installed: pip install scikit-image")
+        raise MissingFile("scikit-image is not installed: pip install scikit-image")
     return [Image.open(Path(spec.origin).parent / "data" / name).convert("RGB") for name in names]
 
 

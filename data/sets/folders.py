@@ -23,6 +23,7 @@ from turnaround.data.clothes.wardrobe import Split
 from turnaround.data.people import TEST_SEED, sample_person
 from turnaround.data.sets.singles import single
 from turnaround.data.sets.views import AZIMUTHS, ViewOptions, figure_for_views, write_views
+from turnaround.pipeline.errors import CallError
 
 __all__ = ["AZIMUTHS", "ViewOptions", "figure_for_views", "generate", "write_singles", "write_views"]
 SINGLE_SIZE = 192
@@ -61,7 +62,7 @@ def generate(
     last = seed + (count if kind == "views" else -(-count // POSES_A_PERSON)) - 1
     for number in (seed, last):
         if (number >= TEST_SEED) != (split == "test"):
-            raise ValueError(
+            raise CallError(
                 f"seed {number} is not one of split {split!r}: test people have seeds from {TEST_SEED}, the "
                 f"others below"
             )

@@ -34,6 +34,7 @@ from turnaround.data.sets.archive import save_npz
 from turnaround.data.sets.singles import framed, lens, tilt, yaw
 from turnaround.models.estimator.lifter.landmark_points import POINT_FRAMES, POINT_JOINTS
 from turnaround.models.estimator.lifter.predict import load_lifter
+from turnaround.pipeline.errors import CallError
 
 log = logging.getLogger(__name__)
 CHUNK = 2000
@@ -128,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     offsets, errors = lifter.offsets.numpy(), lifter.errors.numpy()
     chunks = -(-options.count // CHUNK)
     if options.seed + chunks > TEST_SEED:
-        raise ValueError(f"--seed {options.seed}: people for testing have seeds from {TEST_SEED}")
+        raise CallError(f"--seed {options.seed}: people for testing have seeds from {TEST_SEED}")
     for number in range(chunks):
         file = options.out / f"chunk_{number:05d}.npz"
         if file.is_file():

@@ -20,6 +20,7 @@ from turnaround.data.clothes.wardrobe import Split
 from turnaround.data.people import TEST_SEED, sample_person
 from turnaround.data.sets.singles import single
 from turnaround.data.sets.views import ViewOptions, figure_for_views, seen
+from turnaround.pipeline.errors import CallError
 
 POSES_A_PERSON = 5  # singles of one dressed person, as in a singles set
 Example = dict[str, np.ndarray]
@@ -42,12 +43,12 @@ class PeopleStream:
 
     def __post_init__(self) -> None:
         if (self.seed >= TEST_SEED) != (self.split == "test"):
-            raise ValueError(
+            raise CallError(
                 f"seed {self.seed} is not one of split {self.split!r}: test people have seeds from "
                 f"{TEST_SEED}, the others below"
             )
         if self.workers < 0 or self.ahead < 1:
-            raise ValueError(f"workers={self.workers}, ahead={self.ahead}: expected at least 0 and 1")
+            raise CallError(f"workers={self.workers}, ahead={self.ahead}: expected at least 0 and 1")
 
     def __iter__(self) -> Iterator[Example]:
         last = self.seed + self.people if self.people is not None else 2 * TEST_SEED

@@ -19,6 +19,7 @@ from turnaround.data.poses.variety import sample_varied_pose
 from turnaround.data.scenes.lights import sample_lights
 from turnaround.data.sets.archive import save_npz
 from turnaround.data.sets.meshes import write_glb
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.values.camera import DISTANCE, FOCAL, orbit_cameras
 
 AZIMUTHS = tuple(range(0, 360, 30))
@@ -39,7 +40,7 @@ class ViewOptions:
 
     def __post_init__(self) -> None:
         if self.azimuths < 1 or not self.elevations or any(abs(angle) >= 90 for angle in self.elevations):
-            raise ValueError(
+            raise CallError(
                 f"{self.azimuths} views at elevations {self.elevations}: expected at least one, within -89 "
                 f"to 89 degrees"
             )

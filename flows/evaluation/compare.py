@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from turnaround.flows.evaluation.summary import means
 from turnaround.flows.evaluation.tables import at
+from turnaround.pipeline.errors import CallError
 
 SAMPLES, SEED, LEVEL = 10_000, 0, 0.95
 FEWEST = 6  # people for a verdict: the bootstrap's intervals of fewer are too narrow
@@ -81,7 +82,7 @@ def load(file: Path) -> dict[str, Any]:
         if not isinstance(report["photos" if "photos" in report else "subjects"], list):
             raise TypeError("subjects is not a list")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{file} is no report of `turnaround evaluate --json` ({error})") from error
+        raise CallError(f"{file} is no report of `turnaround evaluate --json` ({error})") from error
     return report
 
 
@@ -97,20 +98,18 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any], *, everything: bool 
     """
     for name in ("suite", "resolution"):
         if old.get(name) != new.get(name):
-            raise ValueError(
-                f"the reports cannot be compared: {name} {old.get(name)!r} and {new.get(name)!r}"
-            )
+            raise CallError(f"the reports cannot be compared: {name} {old.get(name)!r} and {new.get(name)!r}")
     before, after = _people(old), _people(new)
     names = [name for name in before if name in after]
     if not names:
-        raise ValueError("the reports cannot be compared: nobody was reconstructed in both")
+        raise CallError("the reports cannot be compared: nobody was reconstructed in both")
     changed = [
         n
         for n in names
         if before[n].get("truth") != after[n].get("truth") and "truth" in before[n] and "truth" in after[n]
     ]
     if changed:
-        raise ValueError(
+        raise CallError(
             f"the reports cannot be compared: their people of the same name are not the same, as {changed[0]}"
         )
     figures = None if everything else OF_PHOTOS if "photos" in new else HEADLINE

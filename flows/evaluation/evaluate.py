@@ -17,6 +17,7 @@ from turnaround.flows.evaluation.setting import ABLATIONS, Setting
 from turnaround.flows.evaluation.subject import Plan, evaluate_person
 from turnaround.flows.evaluation.summary import rounded, summarize
 from turnaround.models.metrics import vgg_files
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.packages.registry import RegistryError
 from turnaround.pipeline.store.store import Store
 
@@ -69,14 +70,14 @@ def evaluate(
         StageError: not one person could be reconstructed.
     """
     if protocol not in PROTOCOLS:
-        raise ValueError(f"--protocol {protocol}: expected one of {', '.join(PROTOCOLS)}")
+        raise CallError(f"--protocol {protocol}: expected one of {', '.join(PROTOCOLS)}")
     setting = Setting(config, tuple(overrides), work, device)
     setting.stages()  # a wrong setting is the call's fault, not each person's
     plan = Plan(setting, _chosen(ablations), matting and not detail, protocol == "hgm")
     telling = Telling(json_path, progress)
     if suite == sides.SUITE:
         if plan.ablations or plan.hgm or detail:
-            raise ValueError(
+            raise CallError(
                 f"--suite {suite} measures the body alone: leave out --ablations, --protocol and --detail"
             )
         return sides.evaluate_sides(limit or sides.COUNT, setting, telling, workers)
@@ -115,7 +116,7 @@ def _chosen(ablations: bool | Sequence[str]) -> tuple[str, ...]:
     chosen = tuple(ABLATIONS) if ablations is True else tuple(ablations or ())
     unknown = [name for name in chosen if name not in ABLATIONS]
     if unknown:
-        raise ValueError(f"ablations {unknown} are unknown; there are {', '.join(ABLATIONS)}")
+        raise CallError(f"ablations {unknown} are unknown; there are {', '.join(ABLATIONS)}")
     return chosen
 
 

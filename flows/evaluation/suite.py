@@ -21,6 +21,7 @@ from turnaround.data.sets.folders import AZIMUTHS, figure_for_views
 from turnaround.flows.evaluation.measures.fine import SIZE as FINE_SIZE
 from turnaround.flows.evaluation.measures.fine import FineTruth
 from turnaround.models.mesh.zbuffer import rasterize_views
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.values.camera import canonical_camera, orbit_cameras, project
 from turnaround.pipeline.values.types import Body
 
@@ -83,21 +84,21 @@ def people(suite: str, limit: int, folder: Path, size: int, fine: bool = False) 
             or a fine truth of scans.
     """
     if limit < 1:
-        raise ValueError(f"--limit {limit}: expected at least 1 person")
+        raise CallError(f"--limit {limit}: expected at least 1 person")
     name, _, first = suite.partition(":")
     if name in SYNTHETIC:
         if first and not first.isdigit():
-            raise ValueError(f"--suite {suite}: expected {name}, or {name}:SEED with the first person's seed")
+            raise CallError(f"--suite {suite}: expected {name}, or {name}:SEED with the first person's seed")
         chosen = SYNTHETIC[name]
         start = int(first) if first else chosen.first
         return _synthetic(chosen, range(start, start + limit), folder, size, fine)
     if not is_scan_suite(suite):
-        raise ValueError(
+        raise CallError(
             f"--suite {suite}: expected one of {', '.join(SYNTHETIC)}, a folder of converted scans, or "
             f"LAYOUT:FOLDER"
         )
     if fine:
-        raise ValueError(
+        raise CallError(
             f"--detail: its truth is rendered, so the suite is one of {', '.join(SYNTHETIC)}, not {suite}"
         )
     return (TestPerson(**vars(person)) for person in scan_people(suite, limit, folder, size))
@@ -105,7 +106,7 @@ def people(suite: str, limit: int, folder: Path, size: int, fine: bool = False) 
 
 def _synthetic(suite: Synthetic, seeds: range, folder: Path, size: int, fine: bool) -> Iterator[TestPerson]:
     if Closet.open(suite.split).wardrobe is None:
-        raise ValueError(
+        raise CallError(
             "the suite dresses its people from the wardrobe, which is not in the cache: run `turnaround data "
             "wardrobe`"
         )

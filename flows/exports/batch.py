@@ -11,6 +11,7 @@ from typing import Any
 
 from turnaround.flows.exports.export import FORMATS, Changes, Exported, export_file
 from turnaround.flows.subjects.project import Project
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.store.store import StoreError
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ class Wish:
         formats = tuple(dict.fromkeys(word.strip().lower() for word in to.split(",") if word.strip()))
         for word in formats or (to,):
             if word not in FORMATS:
-                raise ValueError(
+                raise CallError(
                     f"--to {word}: expected one of {', '.join(FORMATS)}, or several with commas between"
                 )
         wish = Wish(formats, out, changes, strict)
@@ -104,7 +105,7 @@ def export_all(
     """
     alone = len(names) * len(wish.formats) == 1 and not many
     if not alone and wish.out is not None and wish.out.is_file():
-        raise ValueError(f"--out {wish.out} is a file; {len(names) * len(wish.formats)} files need a folder")
+        raise CallError(f"--out {wish.out} is a file; {len(names) * len(wish.formats)} files need a folder")
     done = Exports()
     for name in names:
         old = stale_stages(project, root, name)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from turnaround.flows.exports.stature import stature
 from turnaround.flows.subjects import memory
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.store.store import Record, Store
 
 log = logging.getLogger(__name__)
@@ -52,9 +53,9 @@ class Changes:
         for name, formats in _TAKERS.items():
             value = getattr(self, name)
             if value is not None and to not in formats:
-                raise ValueError(f"--{name} goes with --to {', '.join(formats)}; --to {to} does not know it")
+                raise CallError(f"--{name} goes with --to {', '.join(formats)}; --to {to} does not know it")
             if value is not None and not value > 0:
-                raise ValueError(f"--{name} {value}: expected more than 0")
+                raise CallError(f"--{name} {value}: expected more than 0")
 
     def fits(self, to: str) -> bool:
         """Whether a format knows all of these changes."""
@@ -91,17 +92,25 @@ def export_file(
             written, or (html) a package that cannot be fetched; the message says what to do.
     """
     if to not in FORMATS:
-        raise ValueError(f"--to {to}: expected one of {', '.join(FORMATS)}")
+        raise CallError(f"--to {to}: expected one of {', '.join(FORMATS)}")
     changes.check(to)
     memory.recall(root, subject)
+    return export_of(Store(root), subject, to, out, changes)
+
+
+def export_of(
+    store: Store, subject: str, to: str, out: Path | None, changes: Changes = Changes()
+) -> Exported:
+    """Write a subject's best result of a format as `export_file` does, out of the runs that `store` links it
+    to."""
+    changes.check(to)
     target = _target(out or Path("."), subject, to)
-    store = Store(root)
     write, stages = _page(store, subject, changes) if to == "html" else _content(store, subject, to, changes)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         write(target)
     except OSError as error:
-        raise ValueError(
+        raise CallError(
             f"{target} cannot be written ({error.strerror}); choose another with --out"
         ) from error
     return Exported(target, stages)
@@ -124,12 +133,12 @@ def _target(out: Path, subject: str, to: str) -> Path:
         return out / f"{subject}.{to}"
     other = out.suffix[1:].lower()
     if other in FORMATS and other != to:
-        raise ValueError(f"--out {out} ends as {other}, and --to is {to}; give them the same")
+        raise CallError(f"--out {out} ends as {other}, and --to is {to}; give them the same")
     return out
 
 
 def _content(store: Store, subject: str, to: str, changes: Changes) -> tuple[Write, tuple[str, ...]]:
-    record, output, stage = _best(store, subject, to)
+    record, output, stage = best(store, subject, to)
     scale = changes.height / stature(store, subject) if changes.height else 1.0
     if to in GAUSSIANS and (to != "ply" or changes != Changes()):  # the file itself is a PLY
         from turnaround.flows.exports.gaussians import gaussians_bytes
@@ -145,7 +154,7 @@ def _content(store: Store, subject: str, to: str, changes: Changes) -> tuple[Wri
     return lambda target: target.write_bytes(content), (stage,)
 
 
-def _best(store: Store, subject: str, to: str) -> tuple[Record, str, str]:
+def best(store: Store, subject: str, to: str) -> tuple[Record, str, str]:
     """The first source of a format that is there: record, output, stage; a warning where it is not the final
     one."""
     from turnaround.stages import NAMES
@@ -160,24 +169,29 @@ def _best(store: Store, subject: str, to: str) -> tuple[Record, str, str]:
                 )
             return record, output, stage
     names = " or ".join(f"`{stage}`" for stage, _ in sources)
-    raise ValueError(
+    raise CallError(
         f"{subject} has no {to} yet: it comes from {names}; `turnaround status {subject}` tells what is "
         f"missing"
     )
 
 
 def _page(store: Store, subject: str, changes: Changes) -> tuple[Write, tuple[str, ...]]:
-    """A page of the best Gaussians, and the mesh where there is one."""
+    text, stages = page_of(store, subject, changes)
+    content = text.encode()
+    return lambda target: target.write_bytes(content), stages
+
+
+def page_of(store: Store, subject: str, changes: Changes = Changes()) -> tuple[str, tuple[str, ...]]:
+    """Make the HTML of the best Gaussians, and of the mesh where there is one; with the stages that it
+    shows."""
     from turnaround.flows.viewer.html_page import Person, page
     from turnaround.models.splat.pruning import pruned
 
-    record, output, stage = _best(store, subject, "ply")
+    record, output, stage = best(store, subject, "ply")
     gaussians = pruned(record.load(output), changes.gaussians or PAGE_GAUSSIANS)
     meshes = (
         (name, found.load(output)) for name, output in _MESHES if (found := store.linked(subject, name))
     )
     source, mesh = next(meshes, (None, None))
-    text = page(Person(subject, gaussians, mesh)).encode()
-    return lambda target: target.write_bytes(text), (
-        tuple(dict.fromkeys((stage, source))) if source else (stage,)
-    )
+    stages = tuple(dict.fromkeys((stage, source))) if source else (stage,)
+    return page(Person(subject, gaussians, mesh)), stages

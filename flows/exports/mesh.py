@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.formats import glb, textured_glb
 from turnaround.pipeline.formats.textured_obj import save_beside
 from turnaround.pipeline.store.store import Store
@@ -25,7 +26,7 @@ def mesh_writer(
     mesh = record.load("mesh")
     if isinstance(mesh, Mesh):
         if texture is not None:
-            raise ValueError(
+            raise CallError(
                 f"{subject} has no texture yet; `turnaround status {subject}` tells what is missing"
             )
         encode = glb.encode if to == "glb" else glb.encode_obj
@@ -62,7 +63,7 @@ def with_texels(store: Store, subject: str, mesh: TexturedMesh, size: int) -> Te
         stage, _, output = need.partition(".")
         source = store.linked(subject, stage)
         if source is None:
-            raise ValueError(
+            raise CallError(
                 f"--texture {size} bakes anew and needs `{stage}`; `turnaround status {subject}` tells what "
                 f"is missing"
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.store.store import Store
 from turnaround.pipeline.values.types import Body
 
@@ -16,7 +17,7 @@ def stature(store: Store, subject: str) -> float:
 
     record = store.linked(subject, "refine")
     if record is None:
-        raise ValueError(
+        raise CallError(
             f"--height needs the body of `refine`; `turnaround status {subject}` tells what is missing"
         )
     file = record.manifest["config"].get("body", "body")

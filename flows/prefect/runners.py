@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from turnaround.flows.runs.execute import Event, Job, Result, reconstruct_one
+from turnaround.pipeline.errors import CallError
 
 Kind = Literal["threads", "processes", "dask", "ray"]
 RUNNERS: tuple[str, ...] = get_args(Kind)
@@ -30,7 +31,7 @@ class Runner:
         """From `--runner`; ValueError for anything else."""
         kind, equals, address = text.partition("=")
         if kind not in RUNNERS or bool(equals) != bool(address) or (address and kind not in _EXTRAS):
-            raise ValueError(
+            raise CallError(
                 f"--runner {text}: expected one of {', '.join(RUNNERS)}, dask=ADDRESS or ray=ADDRESS"
             )
         return Runner(kind, address)
@@ -51,7 +52,7 @@ class Runner:
         try:
             socket.create_connection((host.strip("[]"), int(port)), 5).close()
         except OSError as error:
-            raise ValueError(
+            raise CallError(
                 f"--runner {self.kind}={self.address}: no cluster answers there ({error}); start one, or "
                 f"check the address"
             ) from error
@@ -62,25 +63,30 @@ def default_workers(subjects: int) -> int:
     return max(1, min(subjects, 4, (os.cpu_count() or 1) // 4))
 
 
-def run_direct(
-    jobs: Sequence[Job], workers: int, event: Event, finished: Callable[[Result], None]
-) -> list[Result]:
-    """All jobs in this process; with one worker in this thread, where Ctrl-C interrupts at once."""
+def done_directly(jobs: Sequence[Job], workers: int, event: Event) -> Generator[Result, None, None]:
+    """Do the jobs and give each result when it is there; with one worker in this thread, where Ctrl-C
+    interrupts at once. A consumer that stops starts no further job."""
     if workers <= 1:
-        results = []
         for job in jobs:
-            results.append(reconstruct_one(job, event=event))
-            finished(results[-1])
-        return results
-    by_name: dict[str, Result] = {}
+            yield reconstruct_one(job, event=event)
+        return
     executor = ThreadPoolExecutor(workers)
     try:
         for future in as_completed([executor.submit(reconstruct_one, job, None, event) for job in jobs]):
-            result = future.result()
-            by_name[result.subject] = result
-            finished(result)
+            yield future.result()
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
+
+
+def run_direct(
+    jobs: Sequence[Job], workers: int, event: Event, finished: Callable[[Result], None]
+) -> list[Result]:
+    """Do all jobs in this process; the results in the order of the jobs."""
+    by_name: dict[str, Result] = {}
+    with closing(done_directly(jobs, workers, event)) as results:
+        for result in results:
+            by_name[result.subject] = result
+            finished(result)
     return [by_name[job.photo.name] for job in jobs]
 
 
@@ -102,7 +108,7 @@ def task_runner(runner: Runner, workers: int, environment: dict[str, str]) -> An
     try:
         factory = getattr(importlib.import_module(module), name)
     except ImportError as error:
-        raise ValueError(
+        raise CallError(
             f"--runner {runner.kind} needs a package that is not installed: pip install "
             f"'turnaround[{runner.kind}]'"
         ) from error

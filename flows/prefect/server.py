@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from turnaround.flows.prefect import private_server
 from turnaround.flows.prefect.private_server import PrivateServer
+from turnaround.pipeline.errors import CallError
 
 SETTINGS = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -87,7 +88,7 @@ def check_answers(url: str) -> None:
             client.read_flows(limit=1)
     except Exception as error:  # whatever the client, its transport or its parser raise
         reason = first_line(error.__cause__ or error)
-        raise ValueError(
+        raise CallError(
             f"Prefect's server at {_shown(url)} (PREFECT_API_URL or a Prefect profile) does not answer as "
             f"one: {reason}; "
             "start it (`turnaround server`), unset PREFECT_API_URL so that the run starts its own, or use "
@@ -120,7 +121,7 @@ def check_reachable() -> None:
     loopback."""
     url = _url()
     if not url or any(f"//{host}" in url for host in LOOPBACK):
-        raise ValueError(
+        raise CallError(
             f"workers on other machines need one Prefect server that they all reach, and PREFECT_API_URL is "
             f"{url or 'not set'}: start "
             "`turnaround server --host 0.0.0.0` in a network that you trust and export "

@@ -15,6 +15,7 @@ from turnaround.flows.report.page import write_page
 from turnaround.flows.report.pairs import GAIN, Pairs
 from turnaround.flows.report.rows import Row
 from turnaround.flows.report.work import FOLDER, thumbs_of
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.store.recipe import Cause, Recipe, causes
 from turnaround.pipeline.store.store import Record
 
@@ -51,7 +52,7 @@ def side_of(project: Project, work: Path, text: str) -> Side:
     )
     if len(found) != 1:
         what = "several runs" if found else "neither a work folder nor a run"
-        raise ValueError(f"{text!r} is {what}; runs in {work}: {', '.join(runs) or 'none'}")
+        raise CallError(f"{text!r} is {what}; runs in {work}: {', '.join(runs) or 'none'}")
     run = found[0].resolve()
     return Side(run.name, run.parent.parent, {row.name: row for row in rows.of_run(run)})
 
@@ -66,7 +67,7 @@ def write_comparison(
     """
     old, new = (side_of(project, work, text) for text in (a, b))
     if not old.rows.keys() & new.rows.keys():
-        raise ValueError(f"{a} and {b} have no subject in common")
+        raise CallError(f"{a} and {b} have no subject in common")
     home = work if old.root.resolve() == work.resolve() else old.root
     page = out or home / FOLDER / f"compare-{old.label}-{new.label}.html"
     thumbs = thumbs_of(home)

@@ -15,6 +15,7 @@ from turnaround.flows.report.pairs import compare_pictures
 from turnaround.flows.report.thumbs import open_picture
 from turnaround.flows.report.work import FOLDER
 from turnaround.flows.subjects import memory
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.store.recipe import Recipe, causes
 from turnaround.pipeline.store.store import Record, Store
 
@@ -30,7 +31,7 @@ def diff(root: Path, target: str, keys: Sequence[str]) -> tuple[dict[str, Any], 
     """
     subject, _, stage = target.partition("/")
     if not stage:
-        raise ValueError(f"{target!r}: expected SUBJECT/STAGE")
+        raise CallError(f"{target!r}: expected SUBJECT/STAGE")
     memory.recall(root, subject)
     store = Store(root)
     old, new = _chosen(store, subject, stage, keys)
@@ -59,7 +60,7 @@ def _chosen(store: Store, subject: str, stage: str, keys: Sequence[str]) -> tupl
     if len(keys) == 2:
         return _keyed(store, stage, keys[0]), _keyed(store, stage, keys[1])
     if current is None:
-        raise ValueError(
+        raise CallError(
             f"{subject} has no current run of {stage!r}; `turnaround inspect {subject}` tells what there is, "
             f"or name two keys"
         )
@@ -74,7 +75,7 @@ def _chosen(store: Store, subject: str, stage: str, keys: Sequence[str]) -> tupl
         None,
     )
     if before is None:
-        raise ValueError(
+        raise CallError(
             f"{subject}/{stage} has no run before {current.key} (or `gc` has deleted it); name two keys"
         )
     return before, current
@@ -91,10 +92,10 @@ def _keyed(store: Store, stage: str, prefix: str) -> Record:
             if fitting
             else f"fits none of the {len(found)} keys"
         )
-        raise ValueError(f"{prefix!r} {what} of stage {stage!r} in {store.root}")
+        raise CallError(f"{prefix!r} {what} of stage {stage!r} in {store.root}")
     record = store.find(stage, fitting[0])
     if record is None:
-        raise ValueError(f"{store.path(stage, fitting[0])} is damaged; run the subject again")
+        raise CallError(f"{store.path(stage, fitting[0])} is damaged; run the subject again")
     return record
 
 

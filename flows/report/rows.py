@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from turnaround.flows.subjects import given
 from turnaround.flows.subjects import memory as subjects
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.store.store import Record, Store
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def of_run(folder: Path) -> list[Row]:
             for name, s in summary["subjects"].items()
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{folder} is no run: its report.json cannot be read ({error})") from error
+        raise CallError(f"{folder} is no run: its report.json cannot be read ({error})") from error
 
 
 def _recalled_photo(root: Path, name: str) -> Path | None:

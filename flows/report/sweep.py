@@ -12,6 +12,7 @@ from turnaround.flows.report.document import Document
 from turnaround.flows.report.page import write_page
 from turnaround.flows.report.rows import Row
 from turnaround.flows.report.work import FOLDER, thumbs_of
+from turnaround.pipeline.errors import CallError
 
 if TYPE_CHECKING:
     from turnaround.flows.runs.execute import Result
@@ -40,7 +41,7 @@ def write_sweep_of_runs(
 def _write(root: Path, variants: Mapping[str, Sequence[Row]], title: str, out: Path | None) -> Path:
     names = list(dict.fromkeys(row.name for column in variants.values() for row in column))
     if not names:
-        raise ValueError("a sweep's page needs at least one subject")
+        raise CallError("a sweep's page needs at least one subject")
     page = out or root / FOLDER / f"sweep-{time.strftime('%Y%m%d-%H%M%S')}.html"
     thumbs = thumbs_of(root)
     document = Document(page, thumbs)

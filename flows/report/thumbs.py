@@ -17,6 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from turnaround.pipeline.errors import CallError, is_one_of
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -89,7 +91,7 @@ class Thumbs:
             log.debug("no thumbnail of %s", file, exc_info=error)
             reason = (
                 "not a picture"
-                if type(error).__name__ == "UnidentifiedImageError"
+                if is_one_of(error, "PIL:UnidentifiedImageError")
                 else " ".join(str(error).split())[:200]
             )
             if (
@@ -145,7 +147,7 @@ def open_picture(file: Path, side: int = 0) -> Image:
 
     with pil.open(file, formats=PICTURES) as image:
         if image.width * image.height > MAX_PIXELS:
-            raise ValueError(f"{image.width} x {image.height} pixels are too many for a thumbnail")
+            raise CallError(f"{image.width} x {image.height} pixels are too many for a thumbnail")
         if side:
             image.draft("RGB", (2 * side, 2 * side))
         upright = ImageOps.exif_transpose(image)

@@ -9,6 +9,7 @@ from turnaround.flows.report import rows
 from turnaround.flows.report.document import Document
 from turnaround.flows.report.page import write_page
 from turnaround.flows.report.thumbs import Thumbs
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.store.store import Store
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def write_work_page(
     page = out or root / FOLDER / "index.html"
     found = rows.of_work(project, root)
     if not found:
-        raise ValueError(f"{root} holds no subjects yet; start with `turnaround run PHOTO --work {root}`")
+        raise CallError(f"{root} holds no subjects yet; start with `turnaround run PHOTO --work {root}`")
     thumbs = thumbs_of(root)
     document = Document(page, thumbs)
     subjects = [document.subject(row, root) for row in found]

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from turnaround.flows.runs.warned import naming, this_process
 from turnaround.flows.subjects import memory as subjects
+from turnaround.pipeline.errors import CallError, TurnaroundError, is_one_of
 from turnaround.pipeline.gpu import gpu_slot
 from turnaround.pipeline.graph import Outcome, Subject, ordered, run_stage
 from turnaround.pipeline.photos.source import Photo
@@ -71,6 +73,8 @@ class Result:
     message: str = ""
     fault: str = ""  # picture | weights | disk | memory | program
     trace: str = ""  # of a fault of the program
+    warnings: list[str] = field(default_factory=list)  # each names the subject
+    process: str = ""  # that did it
 
     @property
     def ok(self) -> bool:
@@ -84,8 +88,15 @@ def reconstruct_one(job: Job, run_one: RunOne | None = None, event: Event | None
 
     A run of the cache that turns out to be damaged when it is read is set aside and made again.
     """
-    result = Result(job.photo.name, str(job.photo.image))
+    result = Result(job.photo.name, str(job.photo.image), process=this_process())
     attempt = _Attempt(job, run_one or compute, event or _tell, result)
+    with naming(job.photo.name) as result.warnings:
+        _try(attempt, job, result)
+    return result
+
+
+def _try(attempt: _Attempt, job: Job, result: Result) -> None:
+    """Do a job, and fill in what failed and why."""
     store = open_store(job.folder, job.remote)
     try:
         with store.at_work():
@@ -106,7 +117,6 @@ def reconstruct_one(job: Job, run_one: RunOne | None = None, event: Event | None
         attempt.memory = attempt.memory.failing(attempt.stage, result.message)
         attempt.event(job.photo.name, attempt.stage, "failed")
     remember(job, attempt.memory)
-    return result
 
 
 def remember(job: Job, memory: subjects.Memory) -> None:
@@ -202,15 +212,15 @@ def check_device(wanted: str, *, elsewhere: bool = False) -> None:
     kind, colon, index = wanted.partition(":")
     numbered = bool(colon) and kind == "cuda" and index.isascii() and index.isdigit()
     if kind not in ("auto", "cpu", "cuda") or (colon and not numbered):
-        raise ValueError(f"--device {wanted}: expected auto, cpu, cuda or cuda:N")
+        raise CallError(f"--device {wanted}: expected auto, cpu, cuda or cuda:N")
     if kind != "cuda" or elsewhere:
         return
     import torch
 
     if not torch.cuda.is_available():
-        raise ValueError(f"--device {wanted}: torch finds no CUDA device here; use --device auto or cpu")
+        raise CallError(f"--device {wanted}: torch finds no CUDA device here; use --device auto or cpu")
     if numbered and int(index) >= torch.cuda.device_count():
-        raise ValueError(
+        raise CallError(
             f"--device {wanted}: the GPUs here are cuda:0 to cuda:{torch.cuda.device_count() - 1}"
         )
 
@@ -240,24 +250,17 @@ def is_transient(error: BaseException) -> bool:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the GPU was full (`torch.OutOfMemoryError`, told by its name: torch need not be imported
-    here)."""
-    return any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__)
+    """Whether the GPU was full."""
+    return is_one_of(error, "torch:OutOfMemoryError")
 
 
 def note_failure(result: Result, stage: str, error: Exception, photo: Photo) -> None:
     """Fill in what failed and why, naming the file."""
     result.failed = stage
-    kinds = {
-        "StageError": "picture",
-        "MissingWeight": "weights",
-        "StoreError": "disk",
-        "DamagedRun": "disk",
-        "OSError": "disk",
-        "FileNotFoundError": "disk",
-        "WorkerDied": "memory",
-    }
-    result.fault = kinds.get(type(error).__name__, "picture" if isinstance(error, StageError) else "program")
+    if isinstance(error, TurnaroundError):
+        result.fault = error.fault
+    else:
+        result.fault = "disk" if isinstance(error, OSError) else "program"
     text = str(error) or type(error).__name__
     if is_out_of_memory(error):
         result.fault = "memory"

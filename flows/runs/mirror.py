@@ -11,6 +11,7 @@ from pathlib import Path
 
 from turnaround.flows.runs.execute import Job, Result
 from turnaround.flows.subjects import memory as subjects
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.graph import ordered
 from turnaround.pipeline.settings import Settings
 from turnaround.pipeline.store.mirror import open_store, send_photo, unsent
@@ -38,7 +39,7 @@ def send_photos(jobs: Sequence[Job]) -> list[Job]:
             for job in jobs
         ]
     except Unreachable as error:
-        raise ValueError(
+        raise CallError(
             f"the photos cannot be sent to the workers: {error}; run without --runner ...=ADDRESS, or later"
         ) from error
 

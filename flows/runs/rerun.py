@@ -11,6 +11,7 @@ from turnaround.flows.runs.execute import Result
 from turnaround.flows.runs.run import Request, run
 from turnaround.flows.subjects import memory as subjects
 from turnaround.flows.subjects.project import Project, up_to
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.graph import downstream
 from turnaround.pipeline.photos.source import Photo
 
@@ -30,9 +31,9 @@ class Again:
     def of(stage: str | None, first: str | None, until: str | None, only: bool) -> Again:
         """From the words of the command line; ValueError where they contradict each other."""
         if stage and first:
-            raise ValueError("either `rerun STAGE`, or `rerun --from STAGE` for it and all that need it")
+            raise CallError("either `rerun STAGE`, or `rerun --from STAGE` for it and all that need it")
         if only and (first or until or not stage):
-            raise ValueError(
+            raise CallError(
                 "--only does one stage alone: `rerun STAGE --only`; it goes with neither --from nor --until"
             )
         chosen = stage or first
@@ -86,6 +87,6 @@ def _forced(again: Again, project: Project, settings: Settings) -> frozenset[str
     up_to(stages, again.stage)
     done = [stage.name for stage in up_to(stages, again.until)]
     if again.stage not in done:
-        raise ValueError(f"--until {again.until} ends before {again.stage}, which is to be done again")
+        raise CallError(f"--until {again.until} ends before {again.stage}, which is to be done again")
     onwards = downstream(stages, again.stage) if again.onwards else []
     return frozenset({again.stage, *onwards} & set(done))

@@ -14,6 +14,7 @@ from turnaround.flows.runs.progress import Progress
 from turnaround.flows.runs.rerun import grouped
 from turnaround.flows.subjects import memory as subjects
 from turnaround.flows.subjects.project import Project, up_to
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.store.store import Store
 
 _MOST = 200  # combinations; more is a slip of the comma
@@ -37,13 +38,13 @@ def variants(sets: Sequence[str]) -> list[Variant]:
     for text in sets:
         key, equals, values = text.partition("=")
         if not equals or not key or key in axes:
-            raise ValueError(
+            raise CallError(
                 f"--set {text}: expected KEY=VALUE,VALUE,..., each key once, e.g. "
                 f"stages.refine.iterations=15,45,90"
             )
         axes[key] = list(dict.fromkeys(split_values(values)))
     if not axes:
-        raise ValueError(
+        raise CallError(
             "nothing to sweep: give --set KEY=VALUE,VALUE,..., e.g. --set stages.refine.iterations=15,45,90"
         )
     names = {key: short if _unique(short := key.rpartition(".")[2], axes) else key for key in axes}
@@ -57,7 +58,7 @@ def variants(sets: Sequence[str]) -> list[Variant]:
             )
         )
     if len(found) > _MOST:
-        raise ValueError(
+        raise CallError(
             f"{len(found)} combinations are more than anybody looks at (at most {_MOST}); leave out some "
             f"values"
         )
@@ -81,16 +82,16 @@ def split_values(text: str) -> list[str]:
             inside.append({"[": "]", "{": "}"}[letter])
         elif letter in "]}":
             if not inside or inside.pop() != letter:
-                raise ValueError(f"{text!r}: {letter!r} closes nothing")
+                raise CallError(f"{text!r}: {letter!r} closes nothing")
         elif letter == "," and not inside:
             parts.append("")
             continue
         parts[-1] += letter
     if inside or quote:
-        raise ValueError(f"{text!r}: {(inside or [quote])[-1]!r} is missing")
+        raise CallError(f"{text!r}: {(inside or [quote])[-1]!r} is missing")
     values = [part.strip() for part in parts]
     if not all(values):
-        raise ValueError(f"{text!r}: a value is empty; write '' for the empty text")
+        raise CallError(f"{text!r}: a value is empty; write '' for the empty text")
     return values
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from turnaround import models
+from turnaround.pipeline.errors import CallError
 
 
 @dataclass(frozen=True)
@@ -79,13 +80,7 @@ def find_training(network: str) -> Callable[[list[str]], object]:
     name, known = network.replace("_", "-"), programs()
     chosen = TRAININGS.get(name) or (Training(known[name], (), "", (0, 0)) if name in known else None)
     if chosen is None:
-        raise ValueError(f"no training is called {network!r}; there are {', '.join(TRAININGS)}")
+        raise CallError(f"no training is called {network!r}; there are {', '.join(TRAININGS)}")
     program = importlib.import_module(chosen.module).main
 
-    def run(arguments: list[str]) -> object:
-        try:
-            return program([*chosen.first, *arguments])
-        except FileNotFoundError as error:  # a fault of the call, as other commands report it
-            raise ValueError(str(error)) from error
-
-    return run
+    return lambda arguments: program([*chosen.first, *arguments])

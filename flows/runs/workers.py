@@ -16,27 +16,29 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from turnaround.flows.runs.execute import Job, Result, listening, note_failure
+from turnaround.pipeline.errors import TurnaroundError, is_one_of
 
 log = logging.getLogger(__name__)
 
-DEATHS = {
-    "BrokenProcessPool",
-    "KilledWorker",
-    "WorkerCrashedError",
-    "NodeDiedError",
-    "OutOfMemoryError",
-    "ActorDiedError",
-}
+DEATHS = (  # what pools and clusters raise when a worker died
+    "concurrent.futures.process:BrokenProcessPool",
+    "distributed:KilledWorker",
+    "ray.exceptions:WorkerCrashedError",
+    "ray.exceptions:NodeDiedError",
+    "ray.exceptions:OutOfMemoryError",
+    "ray.exceptions:ActorDiedError",
+)
 
 
-class WorkerDied(RuntimeError):
+class WorkerDied(TurnaroundError, RuntimeError):
     """The worker of a subject died, and another one that did it alone."""
+
+    fault = "memory"
 
 
 def is_death(error: BaseException) -> bool:
-    """Whether an exception of a pool or a cluster says that a worker died (told by names: Dask and Ray need
-    not be imported)."""
-    return any(kind.__name__ in DEATHS for kind in type(error).__mro__)
+    """Whether an exception of a pool or a cluster says that a worker died."""
+    return is_one_of(error, *DEATHS)
 
 
 @contextmanager

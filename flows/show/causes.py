@@ -13,6 +13,7 @@ from turnaround.flows.report.diff import reported_keys
 from turnaround.flows.show.suggestions import no_stage
 from turnaround.flows.subjects import given, memory
 from turnaround.flows.subjects.project import Project
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.graph import Status, upstream
 from turnaround.pipeline.photos.source import Photo
 from turnaround.pipeline.stage import PHOTO
@@ -73,7 +74,7 @@ def reasons(project: Project, root: Path, target: str) -> Reasons:
     """Find all causes of one stage of one subject, then those of the stages before it that they lead to."""
     subject, _, name = target.partition("/")
     if not name:
-        raise ValueError(f"{target!r}: expected SUBJECT/STAGE")
+        raise CallError(f"{target!r}: expected SUBJECT/STAGE")
     statuses = {status.stage: status for status in project.status(root, subject)}
     if name not in statuses:
         raise no_stage(name, list(statuses))

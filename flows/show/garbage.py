@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from turnaround.flows.report.work import orphans
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.store import links, locks
 from turnaround.pipeline.store.store import Store
 
@@ -25,7 +26,7 @@ def collect(root: Path, *, dry_run: bool) -> str:
     in it."""
     store = Store(root)
     if not (root / "cache").is_dir():
-        raise ValueError(f"{root} is no work folder (it has no cache/)")
+        raise CallError(f"{root} is no work folder (it has no cache/)")
     with nullcontext() if dry_run else store.alone():
         runs, halves = unreferenced(store), abandoned(root / "tmp")
         folders = runs + halves

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
+from turnaround.pipeline.errors import CallError
+
 
 def meant(word: str, known: Sequence[str]) -> str:
     """Return ", did you mean 'x'?", or nothing where no name is near; capitals do not count."""
@@ -13,6 +15,6 @@ def meant(word: str, known: Sequence[str]) -> str:
     return f", did you mean {by_folded[near[0]]!r}?" if near else ""
 
 
-def no_stage(word: str, known: Sequence[str]) -> ValueError:
+def no_stage(word: str, known: Sequence[str]) -> CallError:
     """Make the error for a stage that does not exist, with the ones that do."""
-    return ValueError(f"no stage is called {word!r}{meant(word, known)}; there are {', '.join(known)}")
+    return CallError(f"no stage is called {word!r}{meant(word, known)}; there are {', '.join(known)}")

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from turnaround.flows.subjects import memory as subjects
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.store import links
 from turnaround.pipeline.store.manifest import MANIFEST, Fault, Record
 from turnaround.pipeline.store.recipe import Recipe
@@ -51,7 +52,7 @@ def verify(root: Path, names: Sequence[str], *, repair: bool, told: Told | None 
     """
     store = Store(root)
     if not (root / "cache").is_dir():
-        raise ValueError(f"{root} is no work folder (it has no cache/); give it with --work")
+        raise CallError(f"{root} is no work folder (it has no cache/); give it with --work")
     owners = _owners(store, names)
     paths = sorted(owners) if names else list(store.runs())
     files, size, damaged = 0, 0, []

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from turnaround.flows.subjects import memory
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.photos.gather import pictures
 from turnaround.pipeline.photos.naming import Wanted, of_shard
 from turnaround.pipeline.photos.source import Photo
@@ -28,9 +29,7 @@ class Choice:
 def choose(root: Path, choice: Choice) -> list[Photo]:
     """The photos, each with the name it has in this work folder; ValueError where there is none."""
     if not choice.paths and not choice.lists:
-        raise ValueError(
-            "Missing argument: give photos, folders, patterns or @LIST (`turnaround run --help`)"
-        )
+        raise CallError("Missing argument: give photos, folders, patterns or @LIST (`turnaround run --help`)")
     files = pictures(choice.paths, recursive=choice.recursive, lists=choice.lists)
     Store(root).prepare()
     named = memory.register(
@@ -54,5 +53,5 @@ def parse_shard(text: str | None) -> tuple[int, int] | None:
         and parts.isdigit()
         and 1 <= int(part) <= int(parts)
     ):
-        raise ValueError(f"--shard {text}: expected i/n with i from 1 to n, e.g. --shard 2/5")
+        raise CallError(f"--shard {text}: expected i/n with i from 1 to n, e.g. --shard 2/5")
     return int(part), int(parts)

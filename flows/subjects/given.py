@@ -7,6 +7,7 @@ from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.photos.source import NONE
 
 FOLDER, FILE = "given", "given.json"
@@ -33,7 +34,7 @@ def entries(root: Path, name: str) -> dict[str, dict[str, Any]]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
-        raise ValueError(
+        raise CallError(
             f"{file} cannot be read ({error}); mend it, or delete the folder {file.parent} to do without"
         ) from error
 
@@ -43,7 +44,7 @@ def _check(what: str, entry: dict[str, Any], place: Path) -> None:
     from strangers, too."""
     lacking = [name for name in _FIELDS if not isinstance(entry.get(name), str)]
     if lacking:
-        raise ValueError(f"{what!r} lacks {', '.join(lacking)}")
+        raise CallError(f"{what!r} lacks {', '.join(lacking)}")
     name = entry["file"]
     if (
         "." not in what
@@ -51,7 +52,7 @@ def _check(what: str, entry: dict[str, Any], place: Path) -> None:
         or any(letter in name for letter in "/\\\0")
         or (place / name).is_symlink()
     ):
-        raise ValueError(f"{name!r} is not a file of this folder")
+        raise CallError(f"{name!r} is not a file of this folder")
 
 
 def files(root: Path, name: str) -> dict[str, Path]:

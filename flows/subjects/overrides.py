@@ -20,6 +20,7 @@ from typing import Any
 from turnaround.flows.runs.execute import lend_device
 from turnaround.flows.subjects import given, memory
 from turnaround.flows.subjects.project import Project
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.formats.codecs import codec_for
 from turnaround.pipeline.graph import Subject, downstream
 from turnaround.pipeline.photos.source import NONE
@@ -56,7 +57,7 @@ def override(project: Project, root: Path, target: str, file: Path, device: str 
     stages = project.stages_of(root, name)
     takes = choices(stages)[what]
     if not file.is_file():
-        raise ValueError(f"{file} does not exist; give the file that takes the place of {target}")
+        raise CallError(f"{file} does not exist; give the file that takes the place of {target}")
     subject = project.open(root, name)
     owner, _, output = what.partition(".")
     if owner == PHOTO:
@@ -100,11 +101,17 @@ def remove(project: Project, root: Path, target: str) -> str:
     found = given.entries(root, name)
     if what not in found:
         there = ", ".join(_path(name, known) for known in found) or "nothing"
-        raise ValueError(f"{target} is not given; given is: {there}")
+        raise CallError(f"{target} is not given; given is: {there}")
+    take_back(root, name, what)
+    return f"{target} is computed again\nGo on with: turnaround rerun -s {shlex.quote(name)} --work {root}"
+
+
+def take_back(root: Path, name: str, what: str) -> None:
+    """Forget what is given in the place of `what`, and its file; KeyError where nothing is."""
+    found = given.entries(root, name)
     entry = found.pop(what)
     _write(root, name, found)
     (given.folder(root, name) / entry["file"]).unlink(missing_ok=True)
-    return f"{target} is computed again\nGo on with: turnaround rerun -s {shlex.quote(name)} --work {root}"
 
 
 def listing(project: Project, root: Path, name: str) -> str:
@@ -145,7 +152,7 @@ def place(
     other = next((key for key, entry in found.items() if entry["takes"] == takes and key != what), None)
     if other is not None and what == takes:
         there = _path(name, other)
-        raise ValueError(f"{there} is given and goes before it; first: turnaround override --remove {there}")
+        raise CallError(f"{there} is given and goes before it; first: turnaround override --remove {there}")
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{what}{suffix}"
     temporary = folder / f".{file.name}.{os.getpid()}"
@@ -184,7 +191,7 @@ def _parse(project: Project, root: Path, target: str) -> tuple[str, str]:
         if what in {f"{stage.name}.{output}" for stage in stages for output in stage.makes}:
             why = "no later stage reads it"
     possible = ", ".join(_path(name, each, stages) for each in known)
-    raise ValueError(f"{target} cannot be given ({why}); these can: {possible}")
+    raise CallError(f"{target} cannot be given ({why}); these can: {possible}")
 
 
 def _path(name: str, what: str, stages: tuple[Stage[Any], ...] = ()) -> str:
@@ -198,7 +205,7 @@ def _made(stages: tuple[Stage[Any], ...], subject: Subject, owner: str) -> tuple
     stage = next(stage for stage in stages if stage.name == owner)
     record = subject.store.linked(subject.photo.name, owner)
     if record is None:
-        raise ValueError(
+        raise CallError(
             f"{subject.photo.name}/{owner} is not made yet, so nothing can take its place; "
             f"make it first: turnaround run {shlex.quote(str(subject.photo.image))} --until {owner}"
         )
@@ -216,7 +223,7 @@ def _beside(stage: Stage[Any], output: str, file: Path, subject: Subject, device
         with lend_device(stage, device) as lent:
             return stage.beside(output, file.read_bytes(), device=lent, **inputs)
     except StageError as error:
-        raise ValueError(f"{file} cannot be {stage.name}/{output}: {error}") from error
+        raise CallError(f"{file} cannot be {stage.name}/{output}: {error}") from error
 
 
 def _check_picture(takes: str, data: bytes, file: Path) -> None:
@@ -229,9 +236,9 @@ def _check_picture(takes: str, data: bytes, file: Path) -> None:
     try:
         height, width = decode(data, file.name)[0].shape[:2]
     except StageError as error:
-        raise ValueError(str(error)) from error
+        raise CallError(str(error)) from error
     if takes.endswith(".back") and height != width:
-        raise ValueError(
+        raise CallError(
             f"{file} has {width} x {height} pixels: a back view is a square picture on the grid of "
             f"05_back_view/coarse.png; "
             "draw over that file"
@@ -246,13 +253,13 @@ def _fitting(stage: Stage[Any], output: str, file: Path, record: Record) -> byte
     try:
         value = _view(file, original) if kind == "View" else codec.load(file)
     except Exception as error:  # readers of foreign files raise anything
-        raise ValueError(
+        raise CallError(
             f"{file} cannot be read as {stage.name}/{output}{codec.suffix} ({kind}): {error}"
         ) from error
     expected, got = _shape(kind, original), _shape(kind, value)
     if expected != got:
         path = f"{stage.name}/{output}{codec.suffix}"
-        raise ValueError(
+        raise CallError(
             f"{file} does not fit: {path} has {expected}, the file {got}; start from a copy of it"
         )
     with tempfile.TemporaryDirectory(prefix="turnaround-") as folder:
@@ -271,7 +278,7 @@ def _view(file: Path, original: Any) -> Any:
 
     pixels, alpha = decode(file.read_bytes(), file.name)
     if alpha is None:
-        raise ValueError("the picture has no alpha channel, which is the mask")
+        raise CallError("the picture has no alpha channel, which is the mask")
     mask = torch.from_numpy(alpha)
     return replace(
         original, image=torch.from_numpy(pixels) * mask[..., None] + 1 - mask[..., None], mask=mask

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from turnaround.flows.runs.execute import lend_device
+from turnaround.flows.runs.warned import naming
 from turnaround.flows.subjects import given, memory
 from turnaround.flows.subjects import overrides as overriding
 from turnaround.flows.subjects.project import Project
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.graph import Subject, run_stage
 from turnaround.pipeline.photos.naming import Wanted
 from turnaround.pipeline.photos.source import Photo
@@ -32,10 +34,10 @@ def overrides_for(people: str, overrides: tuple[str, ...]) -> tuple[str, ...]:
     """The settings that go with `--people`; ValueError for another word, or where they contradict each
     other."""
     if people not in get_args(People):
-        raise ValueError(f"--people {people}: expected {', '.join(get_args(People))}")
+        raise CallError(f"--people {people}: expected {', '.join(get_args(People))}")
     chosen = [text for text in overrides if text.startswith(_PERSON)]
     if people != "one" and chosen:
-        raise ValueError(f"--people {people} and --set {chosen[-1]} contradict each other")
+        raise CallError(f"--people {people} and --set {chosen[-1]} contradict each other")
     return (*overrides, f"{_PERSON}largest") if people == "largest" else overrides
 
 
@@ -57,13 +59,14 @@ def everyone(
 
     settings = project.settings(config, overrides).stages.get("prepare")
     if not isinstance(settings, PrepareConfig):
-        raise ValueError("--people all needs the stage `prepare`, which finds people")
+        raise CallError("--people all needs the stage `prepare`, which finds people")
     stage, store = Stage(settings), Store(root)
     found: list[Photo] = []
     for photo in _told(photos):
         try:
             subject = Subject.open(photo, store, project.weight_digest)
-            record = run_stage(stage, subject, lambda s: lend_device(s, device)).record
+            with naming(photo.name):
+                record = run_stage(stage, subject, lambda s: lend_device(s, device)).record
         except (StageError, OSError) as error:
             log.info("%s: %s", photo.image, error)
             found.append(photo)

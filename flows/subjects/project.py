@@ -11,6 +11,7 @@ from turnaround import stages
 from turnaround.flows.show.suggestions import no_stage
 from turnaround.flows.subjects import memory as subjects
 from turnaround.models import zoo
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.graph import Status, Subject, ordered, statuses
 from turnaround.pipeline.settings import Settings, load_settings
 from turnaround.pipeline.stage import Stage
@@ -59,7 +60,7 @@ class Project:
         try:
             return Subject.open(photo, Store(root), self.weight_digest)
         except OSError as error:
-            raise ValueError(
+            raise CallError(
                 f"the photo of {name}, {photo.image}, cannot be read ({error.strerror}); put it back or run "
                 f"another"
             ) from error

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from turnaround.flows.viewer.packing import pack_gaussians, pack_mesh
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.packages import registry
 from turnaround.pipeline.packages.registry import Package
 from turnaround.pipeline.values.camera import DISTANCE, FOCAL
@@ -73,7 +74,7 @@ def page(person: Person) -> str:
     """
     facts, parts = _parts(person)
     if not parts:
-        raise ValueError(f"{person.name} has neither Gaussians nor a mesh yet")
+        raise CallError(f"{person.name} has neither Gaussians nor a mesh yet")
     blocks = [_block("module", name, code) for name, code in programs().items()]
     blocks += [_block("part", name, content) for name, content in parts.items()]
     name = html.escape(person.name)

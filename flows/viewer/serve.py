@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from turnaround.flows.viewer.scene import Scene, open_scene
+from turnaround.pipeline.errors import CallError
 
 if TYPE_CHECKING:
     from turnaround.flows.viewer.window import Window
@@ -49,12 +50,12 @@ def start(scene: Scene, host: str = "127.0.0.1", port: int = 8080) -> Window:
     try:
         import viser  # noqa: F401
     except ImportError as error:
-        raise ValueError(f"the viewer needs viser ({error}): pip install 'turnaround[view]'") from error
+        raise CallError(f"the viewer needs viser ({error}): pip install 'turnaround[view]'") from error
     from turnaround.flows.viewer.window import Window
 
     try:
         return Window(scene, host, port)
     except OSError as error:
-        raise ValueError(
+        raise CallError(
             f"{host}:{port} cannot be listened on ({error}); choose others with --host and --port"
         ) from error

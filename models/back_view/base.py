@@ -14,6 +14,7 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from jaxtyping import Float
 from torch import Tensor
 from turnaround.models.back_view import networks
+from turnaround.pipeline.errors import MissingFile
 
 PROMPT = "Best quality"  # of the paper
 
@@ -93,6 +94,6 @@ def _part(kind: type, source: str, folder: str | None):
     except (OSError, ValueError) as error:
         what = f"{source!r}" + (f" (its {folder})" if folder else "")
         reason = (str(error).splitlines() or [""])[0]
-        raise FileNotFoundError(
+        raise MissingFile(
             f"{what} cannot be read as diffusers' {kind.__name__}: {reason} Give a local folder or a hub id"
         ) from error

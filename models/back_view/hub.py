@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from turnaround.models import hub_source, precision
 from turnaround.models.back_view import networks
 from turnaround.models.back_view.settings import Settings
+from turnaround.pipeline.errors import MissingFile
 
 PROMPT = "Best quality"  # of the paper
 NEGATIVE_PROMPT = "blur, bad anatomy, bad hands, cropped, worst quality"  # of the paper
@@ -133,7 +134,7 @@ def _pretrained(kind: type, source: str, setting: str, **options: object):
         place, revision = hub_source.place_and_revision(source)
         return kind.from_pretrained(place, **options, **({"revision": revision} if revision else {}))
     except (OSError, ValueError, hub_source.UnknownRevision) as error:
-        raise FileNotFoundError(
+        raise MissingFile(
             f"{setting}={source!r} cannot be loaded as a diffusers {kind.__name__}: "
             f"{str(error).splitlines()[0]} "
             f"Give a local folder or a hub id, or use --set stages.back_view.refiner=none"

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from turnaround.models import zoo
 from turnaround.models.back_view.blocks import UNET_EPS, VAE_EPS, Level, time_features
+from turnaround.pipeline.errors import CallError
 
 Config = dict[str, Any]
 Network = TypeVar("Network", bound="LatentVAE | LatentUNet | LatentControlNet")
@@ -269,14 +270,14 @@ def load(kind: type[Network], name_or_path: str | Path) -> Network:
     """
     state, metadata = zoo.load_state(name_or_path)
     if "config" not in metadata:
-        raise ValueError(
+        raise CallError(
             f"weight {name_or_path} has no diffusers configuration; write it with "
             f"models.back_view.networks.save"
         )
     config = json.loads(metadata["config"])
     strange = {key: config[key] for key, value in _KNOWN.items() if config.get(key, value) != value}
     if strange:
-        raise ValueError(
+        raise CallError(
             f"weight {name_or_path}: {strange} is not what the embedded networks have; expected "
             f"{ {k: _KNOWN[k] for k in strange} }"
         )

@@ -21,6 +21,7 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from jaxtyping import Float
 from torch import Tensor
 from turnaround.models import zoo
+from turnaround.pipeline.errors import CallError
 
 PROMPT_WIDTH = 32  # channels of the empty prompt
 LATENT_FACTOR = 4  # picture pixels a latent pixel
@@ -121,7 +122,7 @@ def load(kind: type[AnyModel], name_or_path: str | Path, device: torch.device | 
     """Read a network that `save` wrote, ready for inference; every tensor must be there."""
     state, metadata = zoo.load_state(name_or_path)
     if "config" not in metadata:
-        raise ValueError(
+        raise CallError(
             f"weight {name_or_path} has no diffusers configuration; write it with "
             f"models.back_view.networks.save"
         )

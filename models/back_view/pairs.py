@@ -34,6 +34,7 @@ from turnaround.models.hgm.model import HGM
 from turnaround.models.hgm.noise import noisy_body
 from turnaround.models.hgm.rendering import back_view
 from turnaround.models.hgm.weights import load_hgm
+from turnaround.pipeline.errors import MissingFile
 from turnaround.pipeline.values.camera import canonical_camera
 from turnaround.pipeline.values.types import Body, View
 
@@ -166,7 +167,7 @@ def main(argv: list[str] | None = None) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     files = sorted(options.data.glob("*.npz"))[: options.people or None]
     if not files:
-        raise FileNotFoundError(
+        raise MissingFile(
             f"no people in {options.data}: make them with `turnaround data people --kind views --out "
             f"{options.data}`"
         )

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from turnaround.models.training.people import split_people
+from turnaround.pipeline.errors import CallError
 
 __all__ = ["Patches", "Picture", "cut_out", "read_pictures", "sample_patches", "split_people"]
 
@@ -59,7 +60,7 @@ def read_pictures(files: list[Path], backs_only: bool, coarse: Path | None = Non
                 )
                 pictures += [pair] * int(chosen.sum())
     if not pictures:
-        raise ValueError(
+        raise CallError(
             f"no picture with a person in {len(files)} files; expected .npz files of rendered views"
         )
     return pictures

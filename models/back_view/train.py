@@ -40,6 +40,7 @@ from turnaround.models.training.loop import (
 )
 from turnaround.models.training.people import split_people
 from turnaround.models.training.settings import parse
+from turnaround.pipeline.errors import CallError
 
 PATCH = {"vae": (96, 64), "unet": (128, 96), "controlnet": (128, 96)}  # pixels (h, w)
 DEFAULTS = {
@@ -198,7 +199,7 @@ def main(argv: list[str] | None = None) -> None:
     """Train one network; `--save` writes its averaged weights as an embedded weight or to a file."""
     given = sys.argv[1:] if argv is None else argv
     if not given or given[0] not in DEFAULTS:
-        raise ValueError(
+        raise CallError(
             f"expected one of {', '.join(DEFAULTS)} as the first argument, got {given[:1] or 'nothing'}"
         )
     network = given[0]

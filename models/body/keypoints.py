@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from turnaround.models.body.model import BodyModel, BodyOutput
 from turnaround.models.body.skeleton import JOINT_INDEX, JOINT_NAMES
+from turnaround.pipeline.errors import FormatError
 
 KEYPOINT_NAMES: tuple[str, ...] = (
     "nose",
@@ -70,7 +71,7 @@ def surface_vertices(model: BodyModel) -> list[int]:
         return [int(vertex) for vertex in model.keypoint_vertices]
     if model.num_vertices == _SMPLX_VERTICES:
         return [_SMPLX_IDS[name] for name in SURFACE_NAMES]
-    raise ValueError(
+    raise FormatError(
         f"no keypoint vertices for a body of {model.num_vertices} vertices: expected the key "
         f"'keypoint_vertices' "
         f"({len(SURFACE_NAMES)},) in its file, or SMPL-X's {_SMPLX_VERTICES} vertices"

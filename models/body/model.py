@@ -23,6 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from turnaround.models.body.skeleton import JOINT_INDEX, JOINT_NAMES, MIRROR_JOINT, PARENTS
 from turnaround.models.zoo import file_digest
+from turnaround.pipeline.errors import FormatError, MissingFile
 from turnaround.pipeline.formats.untrusted import read_npz
 from turnaround.pipeline.values.rotation import axis_angle_to_matrix
 from turnaround.pipeline.values.types import Body, TensorRecord
@@ -62,7 +63,7 @@ def _check(path: Path, arrays: dict[str, np.ndarray]) -> None:
     sizes: dict[str, int] = {}
     for key, expected in _SHAPES.items():
         if key not in arrays:
-            raise ValueError(
+            raise FormatError(
                 f"{path}: key '{key}' is missing; expected an SMPL-X model file (SMPLX_NEUTRAL.npz) with "
                 f"{sorted(_SHAPES)}"
             )
@@ -72,12 +73,12 @@ def _check(path: Path, arrays: dict[str, np.ndarray]) -> None:
             for k, size in enumerate(expected)
         )
         if got != wanted:
-            raise ValueError(
+            raise FormatError(
                 f"{path}: '{key}' has shape {got}, expected {wanted}; is it an SMPL-X (not SMPL or "
                 f"SMPL-H) file?"
             )
     if sizes["S"] != 20 and sizes["S"] < 400:
-        raise ValueError(
+        raise FormatError(
             f"{path}: 'shapedirs' has {sizes['S']} directions, expected 20 (10 betas + 10 expressions) or "
             f"400 (300 + 100)"
         )
@@ -137,7 +138,7 @@ class BodyModel(nn.Module):
     def __init__(self, path: Path) -> None:
         super().__init__()
         if not path.is_file():
-            raise FileNotFoundError(
+            raise MissingFile(
                 f"body model {path} does not exist: give SMPLX_NEUTRAL.npz (free registration at "
                 f"https://smpl-x.is.tue.mpg.de), "
                 "or none for the free body"
@@ -149,6 +150,7 @@ class BodyModel(nn.Module):
         layer = smplx_layer(path)
         self._register(layer, arrays)
         kept = ("vt", "ft", "mirror_index", "keypoint_vertices", "lmk_faces_idx", "lmk_bary_coords")
+        kept += ("hands_meanl", "hands_meanr")
         self._extras = {key: arrays[key] for key in kept if key in arrays}
         self._pose_levels = _levels(PARENTS)
 
@@ -216,6 +218,15 @@ class BodyModel(nn.Module):
             (vertices + origin).reshape(*batch, -1, 3), (joints + origin).reshape(*batch, 55, 3)
         )
 
+    def joints(self, body: Body) -> Float[Tensor, "*b 55 3"]:
+        """Where the joints of bodies of any batch shape `*b` lie: as `forward` says, without a surface."""
+        batch = body.transl.shape[:-1]
+        coefficients = torch.cat([body.betas, body.expression], -1).reshape(-1, 20)
+        rotations = axis_angle_to_matrix(_full_pose(body).reshape(-1, 55, 3))
+        shaped = (coefficients @ self.joint_shapedirs.reshape(-1, 20).T).reshape(-1, 55, 3)
+        _, joints = self._pose_joints(rotations, self.joint_template + shaped)
+        return (joints + body.transl.reshape(-1, 1, 3)).reshape(*batch, 55, 3)
+
     def _pose_joints(
         self, rotations: Float[Tensor, "n 55 3 3"], rest: Float[Tensor, "n 55 3"]
     ) -> tuple[Tensor, Tensor]:
@@ -267,6 +278,12 @@ class BodyModel(nn.Module):
         return index, torch.from_numpy(self._extras["lmk_bary_coords"].astype(np.float32))
 
     @property
+    def mean_hands(self) -> tuple[Float[Tensor, "15 3"], Float[Tensor, "15 3"]]:
+        """The left and the right mean hand, axis-angle: what is added to hands of `flat_hand_mean=False`."""
+        left, right = (self._extras[f"hands_mean{side}"].astype(np.float32).reshape(15, 3) for side in "lr")
+        return torch.from_numpy(left), torch.from_numpy(right)
+
+    @property
     def keypoint_vertices(self) -> np.ndarray | None:
         """Vertex ids of `models.keypoints.SURFACE_NAMES` as stored in the file, or None."""
         return self._extras.get("keypoint_vertices")
@@ -279,7 +296,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
                 stream, only={*_SHAPES, *_OPTIONAL}
             )  # the licensed file holds Python objects beside them
     except (OSError, ValueError) as error:
-        raise ValueError(
+        raise FormatError(
             f"{path}: not a readable .npz file ({error}); expected an SMPL-X model file"
         ) from error
 

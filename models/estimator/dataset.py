@@ -32,6 +32,7 @@ from turnaround.models.training.photometric import (
     random_bars,
     random_blobs,
 )
+from turnaround.pipeline.errors import MissingFile
 from turnaround.pipeline.values.rotation import axis_angle_to_matrix
 from turnaround.pipeline.values.types import TensorRecord
 
@@ -133,7 +134,7 @@ def chunks_of(folder: Path) -> list[Path]:
     """The folders of a singles set's arrays: its `chunk_*`, or itself."""
     chunks = sorted(path.parent for path in folder.glob("chunk_*/rgba.npy")) or [folder]
     if not (chunks[0] / "rgba.npy").is_file():
-        raise FileNotFoundError(
+        raise MissingFile(
             f"{folder} holds no singles set (rgba.npy, or chunk_*/rgba.npy): make one with `turnaround data "
             f"people`"
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from turnaround.models.hgm.unet import UNetConfig
+from turnaround.pipeline.errors import CallError
 
 Size = Literal["tiny", "default", "paper"]
 
@@ -92,7 +93,7 @@ def hgm_config(size: Size) -> HGMConfig:
             fusion_layers=4,
             window=256,
         )
-    raise ValueError(f"there is no HGM size {size!r}: tiny, default, paper")
+    raise CallError(f"there is no HGM size {size!r}: tiny, default, paper")
 
 
 def _stem_channels(stem: int) -> int:
@@ -111,7 +112,7 @@ def config_from_json(text: str) -> HGMConfig:
 def _fields(kind: type, values: dict[str, Any]) -> dict[str, Any]:
     known = {f.name for f in dataclasses.fields(kind)}
     if set(values) != known:
-        raise ValueError(
+        raise CallError(
             f"the weights' {kind.__name__} and this version's differ in {sorted(set(values) ^ known)}: train "
             f"again, or use their version"
         )

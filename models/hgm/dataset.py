@@ -16,6 +16,7 @@ from turnaround.models.body.model import BodyModel
 from turnaround.models.hgm.inputs import HGMInput, assemble, unpremultiply
 from turnaround.models.hgm.noise import noisy_body
 from turnaround.models.hgm.surface import BodySurface
+from turnaround.pipeline.errors import MissingFile
 from turnaround.pipeline.values.camera import canonical_camera, orbit_cameras
 from turnaround.pipeline.values.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 from turnaround.pipeline.values.types import Body, Camera
@@ -51,7 +52,7 @@ class PeopleViews:
     ) -> None:
         self.files = sorted(Path(folder).glob("*.npz"))[:limit]
         if not self.files:
-            raise FileNotFoundError(
+            raise MissingFile(
                 f"no people in {folder}: make them with `turnaround data people --kind views --out {folder}`"
             )
         self.body_model, self.surface, self.estimates = body_model, surface, estimates
@@ -61,7 +62,7 @@ class PeopleViews:
             if estimates is not None and not (estimates / file.name).is_file()
         ]
         if missing:
-            raise FileNotFoundError(
+            raise MissingFile(
                 f"{estimates} lacks {len(missing)} estimates, the first {missing[0]}: make them with "
                 f"`python -m turnaround.models.hgm.estimates --data {folder} --out {estimates}`"
             )

@@ -22,6 +22,7 @@ from turnaround.models.estimator.kinematics import to_local
 from turnaround.models.estimator.model import BodyEstimator
 from turnaround.models.estimator.polish import polish
 from turnaround.models.estimator.predict import load_estimator
+from turnaround.pipeline.errors import MissingFile
 from turnaround.pipeline.values.rotation import matrix_to_axis_angle
 from turnaround.pipeline.values.types import Body
 
@@ -79,7 +80,7 @@ def main(argv: list[str] | None = None) -> None:
     network = load_estimator(options.estimator)
     files = sorted(options.data.glob("*.npz"))
     if not files:
-        raise FileNotFoundError(
+        raise MissingFile(
             f"no people in {options.data}: make them with `turnaround data people --kind views --out "
             f"{options.data}`"
         )

@@ -16,6 +16,7 @@ from scipy.ndimage import binary_fill_holes
 from torch import Tensor
 from turnaround.models.hgm.dataset import BACK, VIEWS, Example, PeopleViews
 from turnaround.models.hgm.losses import Supervised
+from turnaround.pipeline.errors import CallError, MissingFile
 from turnaround.pipeline.values.camera import canonical_camera, orbit_cameras
 
 NO_BODY = 0.12  # share of examples without a body, so that the pixels alone learn depth too
@@ -41,7 +42,7 @@ class BackViews:
     def __init__(self, folder: Path) -> None:
         self.files = {file.stem: file for file in folder.glob("*.npy")}
         if not self.files:
-            raise FileNotFoundError(
+            raise MissingFile(
                 f"no back views in {folder}: make them with `python -m turnaround.models.back_view.pairs "
                 f"--out {folder}`"
             )
@@ -53,7 +54,7 @@ class BackViews:
             return None
         pixels = np.load(self.files[person])
         if pixels.shape[:2] != (size, size) or pixels.shape[2] not in (3, 4):
-            raise ValueError(f"{self.files[person]} has shape {pixels.shape}, expected ({size}, {size}, 4)")
+            raise CallError(f"{self.files[person]} has shape {pixels.shape}, expected ({size}, {size}, 4)")
         picture = torch.from_numpy(pixels).float() / 255
         return picture if pixels.shape[2] == 4 else torch.cat([picture, visible_mask(picture)[..., None]], -1)
 
@@ -159,7 +160,7 @@ def with_geometry(example: Example, file: Path, turn: int, supervised: list[int]
     chosen = [(turn + k) % VIEWS for k in supervised]
     with np.load(file, allow_pickle=False) as person:
         if "normal" not in person.files:
-            raise ValueError(
+            raise CallError(
                 f"{file} has no normals, which loss.normal and loss.view_depth need; leave them at 0"
             )
         normal = torch.from_numpy(person["normal"][chosen]).float() / 127

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from safetensors import safe_open
 from torch import nn
+from turnaround.pipeline.errors import CallError, MissingFile
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def load_lgm(model: nn.Module, file: Path) -> LGMReport:
         them.
     """
     if not Path(file).is_file():
-        raise FileNotFoundError(
+        raise MissingFile(
             f"LGM's weights {file} do not exist: download model_fp16_fixrot.safetensors of ashawkey/LGM from "
             f"the hub"
         )
@@ -84,7 +85,7 @@ def _compare(found: dict[str, tuple[int, ...]], wanted: dict[str, tuple[int, ...
         faults.insert(0, f"{len(unknown)} tensors are unknown, e.g. {unknown[0]}")
     if missing:
         faults.insert(0, f"{len(missing)} tensors are missing, e.g. {missing[0]}")
-    raise ValueError(
+    raise CallError(
         f"{file} is not LGM 'big' for this model: {'; '.join(faults)}; use hgm_config('paper'). Nothing was "
         f"loaded"
     )

@@ -31,6 +31,7 @@ from turnaround.models.hgm.inputs import HGMInput, prepare
 from turnaround.models.hgm.surface import BodySurface
 from turnaround.models.hgm.unet import UNet
 from turnaround.models.hgm.volume import BodyVolume
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.values.camera import camera_center, plucker, rays, resize
 from turnaround.pipeline.values.types import Body, Gaussians, View
 
@@ -63,7 +64,7 @@ class HGM(nn.Module):
         per_pixel = config.unet.out_channels // IMAGE_CHANNELS
         self.conv = nn.Conv2d(IMAGE_CHANNELS, IMAGE_CHANNELS, 1) if config.head == "absolute" else None
         if config.unet.out_channels != IMAGE_CHANNELS * max(1, config.stem // config.shrink) ** 2:
-            raise ValueError(
+            raise CallError(
                 f"conv_out has {config.unet.out_channels} channels, expected {IMAGE_CHANNELS} for each of "
                 f"{per_pixel} Gaussians"
             )
@@ -103,7 +104,7 @@ class HGM(nn.Module):
         """Gaussians of one person from one view, or from two (front, back); raises ValueError for other
         counts."""
         if len(views) not in (1, 2):
-            raise ValueError(f"the model takes one view or two (front, back), got {len(views)}")
+            raise CallError(f"the model takes one view or two (front, back), got {len(views)}")
         device = self.view.device
         body_model, surface = self._on_cpu()
         inputs = prepare(
@@ -292,7 +293,7 @@ class HGM(nn.Module):
         not."""
         state, metadata = zoo.load_state(name_or_path)
         if "config" not in metadata:
-            raise ValueError(
+            raise CallError(
                 f"{name_or_path} holds no HGM configuration; LGM's weights start a model through `load_lgm`"
             )
         model = cls(config_from_json(metadata["config"]), body_model)

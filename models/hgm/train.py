@@ -24,6 +24,7 @@ from turnaround.models.training.log import Pictures
 from turnaround.models.training.loop import LossFn, Trainer, add_arguments, config_from, device_of, moved
 from turnaround.models.training.people import HELD_OUT, split_people
 from turnaround.models.training.settings import check_network, parse
+from turnaround.pipeline.errors import CallError
 
 GROUPS = {
     "input": (0,),
@@ -145,7 +146,7 @@ def open_people(options: argparse.Namespace, model: HGM) -> tuple[PeopleViews, P
         people.files, held.files = split_people(options.data, options.held_out, options.people)
     size = people.person(0)["rgb"].shape[1]
     if size != model.config.size:
-        raise ValueError(
+        raise CallError(
             f"{options.data} has pictures of {size} px, the model takes {model.config.size}: make them with "
             f"`turnaround data people --kind views --size {model.config.size}`"
         )
@@ -214,7 +215,7 @@ def main(argv: list[str] | None = None) -> None:
     options = parse(arguments(), argv, NETWORKS, {"loss": LossConfig, "back": BackConfig})
     check_network(options, NETWORKS[options.views - 1])
     if options.backs and options.views == 1:
-        raise ValueError("--backs are second views: give --views 2, too")
+        raise CallError("--backs are second views: give --views 2, too")
     config = config_from(options)
     model = new_model(options)
     people, held = open_people(options, model)

@@ -14,6 +14,7 @@ from turnaround.models import zoo
 from turnaround.models.body.model import BodyModel
 from turnaround.models.hgm.model import HGM
 from turnaround.models.sparse import cuda
+from turnaround.pipeline.errors import CallError
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ def _home(digest: str, weights: str) -> BodyModel:
     """The body model that weights were trained with."""
     embedded = BodyModel.shared()
     if embedded.digest != digest:
-        raise ValueError(
+        raise CallError(
             f"weights {weights!r} were trained with the body model of sha256 {digest[:12]}, which is neither "
             f"the given one nor "
             f"the embedded one ({embedded.digest[:12]}): give that body, or train again with `python -m "

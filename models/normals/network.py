@@ -21,6 +21,7 @@ from turnaround.models import precision, zoo
 from turnaround.models.body.model import BodyModel
 from turnaround.models.convnet import UNet, for_inference
 from turnaround.models.mesh.silhouette import normal_maps
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.values.camera import orbit_cameras
 from turnaround.pipeline.values.types import Body, TensorRecord, View
 
@@ -142,7 +143,7 @@ def load_normal_maps(front: Float[Tensor, "h w 3"], back: Float[Tensor, "h w 3"]
         ValueError: pictures of different sizes, or colours that are not normals (lengths far from one).
     """
     if front.shape != back.shape or front.shape[-1] != 3:
-        raise ValueError(
+        raise CallError(
             f"normal pictures must both be (h, w, 3), got {tuple(front.shape)} and {tuple(back.shape)}"
         )
     sides = []
@@ -151,7 +152,7 @@ def load_normal_maps(front: Float[Tensor, "h w 3"], back: Float[Tensor, "h w 3"]
         flat = (colors < 0.03).all(-1) | (colors > 0.97).all(-1) | ((colors - 0.5).abs() < 0.03).all(-1)
         lengths = vectors[~flat].norm(dim=-1)
         if not len(lengths) or (lengths - 1).abs().median() > 0.15:
-            raise ValueError(
+            raise CallError(
                 f"the {name} picture is not a normal map: vectors 2 * colour - 1 have a median length of "
                 f"{float(lengths.median()) if len(lengths) else 0:.2f}, expected 1; save normals as n * "
                 f"0.5 + 0.5"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from turnaround.pipeline.errors import CallError
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ def read_newest(folder: Path, device: torch.device | str) -> tuple[dict[str, Any
                 f"{type(error).__name__}: {error}"[:160].replace("\n", " "),
             )
     if files:
-        raise ValueError(
+        raise CallError(
             f"no checkpoint in {folder} can be read: {', '.join(f.name for f in files)}; delete them to "
             f"begin anew"
         )

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from turnaround.pipeline.errors import CallError
+
 
 def setting(default: Any, text: str, choices: tuple[str, ...] = ()) -> Any:
     """A dataclass field with the words that `--help` shows beside its flag, and the values that it may
@@ -68,8 +70,8 @@ class TrainingConfig:
         """ValueError for values that no run can have."""
         for name in ("steps", "batch", "accumulate", "validate_every", "max_skipped"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: expected at least 1")
+                raise CallError(f"{name}={getattr(self, name)}: expected at least 1")
         if self.workers < 0:
-            raise ValueError(
+            raise CallError(
                 f"workers={self.workers}: expected 0 (batches are made by the loop itself) or more"
             )

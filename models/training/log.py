@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from turnaround.pipeline.errors import CallError
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class Journal:
         (self.folder / "samples").mkdir(exist_ok=True)
         for name, picture in pictures.items():
             if picture.ndim != 3 or picture.shape[-1] != 3:
-                raise ValueError(
+                raise CallError(
                     f"sample picture {name!r} has shape {tuple(picture.shape)}, expected (h, w, 3)"
                 )
             pixels = to_pixels(picture)

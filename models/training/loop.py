@@ -24,6 +24,7 @@ from turnaround.models.training.config import TrainingConfig
 from turnaround.models.training.log import Journal, Pictures
 from turnaround.models.training.parallel import Parallel
 from turnaround.models.training.settings import add_arguments, config_from
+from turnaround.pipeline.errors import CallError
 
 __all__ = ["Diverged", "Trainer", "TrainingConfig", "add_arguments", "config_from", "device_of", "moved"]
 
@@ -261,7 +262,7 @@ class Trainer:
             return self.ema.state_dict()
         file = self.config.out / checkpoints.BEST
         if not file.is_file():
-            raise ValueError(
+            raise CallError(
                 f"{file} does not exist: no validation has been made yet that could be the best; save the "
                 f"last weights instead"
             )

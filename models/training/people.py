@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from turnaround.pipeline.errors import CallError
+
 HELD_OUT = 0.05  # share of the people that is only validated on, at least one
 TEST_NUMBER = 900_000  # people for testing have file numbers from here on
 
@@ -16,7 +18,7 @@ def split_people(folder: Path, held_out: float = HELD_OUT, limit: int = 0) -> tu
     """
     files = sorted(folder.glob("*.npz"))
     if len(files) < 2:
-        raise ValueError(
+        raise CallError(
             f"{folder} holds {len(files)} people (*.npz), at least 2 are needed: make them with `turnaround "
             f"data people`"
         )
@@ -31,6 +33,4 @@ def refuse_test_people(files: list[Path]) -> None:
     on."""
     tests = [file for file in files if file.stem.isdigit() and int(file.stem) >= TEST_NUMBER]
     if tests:
-        raise ValueError(
-            f"{tests[0]} is a test person: train on `turnaround data people --split train` alone"
-        )
+        raise CallError(f"{tests[0]} is a test person: train on `turnaround data people --split train` alone")

@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 from turnaround.models.training.config import TrainingConfig
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.formats.untrusted import parse_yaml
 
 log = logging.getLogger(__name__)
@@ -102,7 +103,7 @@ def parse(
     groups = groups or {}
     network = values.pop("network", networks[0] if len(networks) == 1 else "")
     if network and network not in networks:
-        raise ValueError(
+        raise CallError(
             f"{first.config}: these settings are for the network {network!r}, not for {' or '.join(networks)}"
         )
     _check(values, parser, groups)
@@ -120,7 +121,7 @@ def parse(
 def check_network(options: argparse.Namespace, trained: str) -> None:
     """ValueError when the settings' file was made for another network than the one that the flags make."""
     if options.network not in ("", trained):
-        raise ValueError(
+        raise CallError(
             f"{options.config}: these settings are for the network {options.network!r}, and the flags train "
             f"{trained!r}"
         )
@@ -131,16 +132,16 @@ def read_settings(file: Path) -> dict[str, Any]:
     """The settings of a yaml or json file, over those of the file beside it that it `extends`."""
     if not file.is_file():
         beside = sorted(f.name for f in file.parent.glob("*.yaml")) if file.parent.is_dir() else []
-        raise ValueError(f"config file {file} does not exist{_nearest(file.name, beside)}")
+        raise CallError(f"config file {file} does not exist{_nearest(file.name, beside)}")
     if file.suffix == ".json":
         values = json.loads(file.read_text())
     else:
         try:
             values = parse_yaml(file.read_text()) or {}
         except ValueError as error:
-            raise ValueError(f"{file} is not yaml: {error}") from error
+            raise CallError(f"{file} is not yaml: {error}") from error
     if not isinstance(values, dict):
-        raise ValueError(f"{file}: expected keys and values, got {type(values).__name__}")
+        raise CallError(f"{file}: expected keys and values, got {type(values).__name__}")
     parent = values.pop("extends", None)
     return values if parent is None else _merge(read_settings(file.parent / f"{parent}.yaml"), values)
 
@@ -157,12 +158,12 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 def _assign(values: dict[str, Any], text: str) -> None:
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise ValueError(f"--set {text!r}: expected key=value, e.g. loss.rgb=2")
+        raise CallError(f"--set {text!r}: expected key=value, e.g. loss.rgb=2")
     *folders, last = key.strip().replace("-", "_").split(".")
     for folder in folders:
         values = values.setdefault(folder, {})
         if not isinstance(values, dict):
-            raise ValueError(f"--set {text!r}: {folder} is a single setting, it has nothing inside")
+            raise CallError(f"--set {text!r}: {folder} is a single setting, it has nothing inside")
     values[last] = parse_yaml(value) if value else ""
 
 
@@ -180,7 +181,7 @@ def _check(values: dict[str, Any], parser: argparse.ArgumentParser, groups: Mapp
         keys = [f"{name}.{key}" for key in value] if name in groups and isinstance(value, dict) else [name]
         for key in keys:
             if key not in known:
-                raise ValueError(f"unknown setting {key!r}{_nearest(key, known)}; `--help` lists all")
+                raise CallError(f"unknown setting {key!r}{_nearest(key, known)}; `--help` lists all")
 
 
 def _nearest(key: str, known: Sequence[str]) -> str:
@@ -197,12 +198,12 @@ def _as_flags(values: Mapping[str, Any], parser: argparse.ArgumentParser) -> lis
             continue
         if isinstance(actions[name], argparse.BooleanOptionalAction):
             if not isinstance(value, bool):
-                raise ValueError(f"{name}: expected true or false, got {value!r}")
+                raise CallError(f"{name}: expected true or false, got {value!r}")
             words.append(flags[0] if value else flags[1])
         elif isinstance(value, list | tuple):
             words += [flags[0], *map(str, value)]
         elif isinstance(value, Mapping):
-            raise ValueError(f"{name}: expected one value, got {dict(value)!r}")
+            raise CallError(f"{name}: expected one value, got {dict(value)!r}")
         else:
             words.append(f"{flags[0]}={value}")
     return words
@@ -211,7 +212,7 @@ def _as_flags(values: Mapping[str, Any], parser: argparse.ArgumentParser) -> lis
 def build(kind: type, values: Mapping[str, Any], where: str) -> Any:
     """A frozen dataclass of settings; ValueError for values of another type or beside a field's choices."""
     if not isinstance(values, Mapping):
-        raise ValueError(f"{where}: expected settings, got {values!r}")
+        raise CallError(f"{where}: expected settings, got {values!r}")
     hints, made = typing.get_type_hints(kind), {}
     for name, value in values.items():
         made[name] = _fitting(value, hints[name], f"{where}.{name}")
@@ -221,7 +222,7 @@ def build(kind: type, values: Mapping[str, Any], where: str) -> Any:
 def _fitting(value: Any, hint: Any, where: str) -> Any:
     if typing.get_origin(hint) is typing.Literal:
         if value not in typing.get_args(hint):
-            raise ValueError(
+            raise CallError(
                 f"{where}: expected one of {', '.join(map(str, typing.get_args(hint)))}, got {value!r}"
             )
         return value
@@ -236,7 +237,7 @@ def _fitting(value: Any, hint: Any, where: str) -> Any:
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise ValueError(f"{where}: expected {hint.__name__}, got {value!r}")
+        raise CallError(f"{where}: expected {hint.__name__}, got {value!r}")
     return value
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from turnaround.pipeline.errors import FormatError
 from turnaround.pipeline.stage import Kind
 
 MAX_PIXELS = 80_000_000  # of a picture that is read
@@ -31,7 +32,7 @@ class Codec(NamedTuple):
 def codec_for(kind: Kind | str) -> Codec:
     """The codec of a kind; ValueError for an unknown one."""
     if kind not in _CODECS:
-        raise ValueError(f"no codec for {kind!r}; there are {', '.join(sorted(_CODECS))}")
+        raise FormatError(f"no codec for {kind!r}; there are {', '.join(sorted(_CODECS))}")
     return _CODECS[kind]
 
 
@@ -41,10 +42,10 @@ def save_image(value: Any, path: Path) -> None:
 
     kind = str(getattr(value, "dtype", ""))
     if "int" in kind:
-        raise ValueError(f"{path.name}: a picture holds floats in [0, 1], got {kind}; divide by 255 first")
+        raise FormatError(f"{path.name}: a picture holds floats in [0, 1], got {kind}; divide by 255 first")
     array = as_array(value)
     if array.ndim != 2 and (array.ndim != 3 or array.shape[2] not in (3, 4)):
-        raise ValueError(
+        raise FormatError(
             f"{path.name}: a picture has shape (h, w), (h, w, 3) or (h, w, 4), got {array.shape}"
         )
     Image.fromarray(_to_bytes(array, path.name)).save(path, compress_level=4)
@@ -68,7 +69,7 @@ def as_array(value: Any) -> np.ndarray:
 
 def _to_bytes(array: np.ndarray, name: str) -> np.ndarray:
     if not np.isfinite(array).all():
-        raise ValueError(
+        raise FormatError(
             f"{name}: {np.count_nonzero(~np.isfinite(array))} values of the picture are not finite"
         )
     return np.round(array.clip(0, 1) * 255).astype(np.uint8)
@@ -76,11 +77,11 @@ def _to_bytes(array: np.ndarray, name: str) -> np.ndarray:
 
 def _save_images(value: Mapping[str, Any], path: Path) -> None:
     if not value:
-        raise ValueError(f"{path.name}: no pictures to save")
+        raise FormatError(f"{path.name}: no pictures to save")
     path.mkdir()
     for name, image in value.items():
         if not name or "/" in name or name.startswith("."):
-            raise ValueError(f"{path.name}: {name!r} cannot be a file name")
+            raise FormatError(f"{path.name}: {name!r} cannot be a file name")
         save_image(image, path / f"{name}.png")
 
 
@@ -94,7 +95,7 @@ def _save_body(value: Any, path: Path) -> None:
     }  # strides would change the bytes
     broken = [name for name, array in fields.items() if not np.isfinite(array).all()]
     if broken:
-        raise ValueError(f"{path.name}: {', '.join(broken)} of the body are not finite")
+        raise FormatError(f"{path.name}: {', '.join(broken)} of the body are not finite")
     with path.open("wb") as stream:  # numpy stamps its entries 1980-01-01, so the bytes repeat
         np.savez(stream, **fields)  # type: ignore[arg-type]
 
@@ -110,7 +111,7 @@ def _load_body(path: Path) -> Any:
         with path.open("rb") as stream:
             arrays = read_npz(stream, MAX_BODY)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise FormatError(f"{path}: {error}") from error
     expected = {field.name: getattr(Body.neutral(), field.name).shape for field in fields(Body)}
     wrong = [
         name
@@ -123,7 +124,7 @@ def _load_body(path: Path) -> Any:
         if name not in expected or array.dtype != np.float32 or not np.isfinite(array).all()
     ]
     if wrong:
-        raise ValueError(
+        raise FormatError(
             f"{path}: not a body: expected finite float32 of {sorted(expected)}, at fault are "
             f"{sorted(set(wrong))}"
         )
@@ -187,7 +188,7 @@ def plain(value: Any) -> Any:
     if hasattr(value, "detach") or isinstance(value, np.ndarray | np.generic):
         return plain(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{value} cannot be kept in a trace; leave the entry out or use None")
+        raise FormatError(f"{value} cannot be kept in a trace; leave the entry out or use None")
     return value
 
 
@@ -201,12 +202,12 @@ def _load_trace(path: Path) -> dict[str, Any]:
     try:
         return parse_json(path.read_bytes())
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise FormatError(f"{path}: {error}") from error
 
 
 def _save_video(value: bytes, path: Path) -> None:
     if not value:
-        raise ValueError(f"{path.name}: the video has no bytes")
+        raise FormatError(f"{path.name}: the video has no bytes")
     path.write_bytes(value)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int, UInt32
+from turnaround.pipeline.errors import FormatError
 from turnaround.pipeline.formats.untrusted import parse_json
 from turnaround.pipeline.values.types import Mesh, TexturedMesh
 
@@ -61,11 +62,11 @@ def upright(mesh: Mesh | TexturedMesh) -> tuple[Float32[np.ndarray, "v 3"], UInt
     vertices = m.vertices.numpy().astype(np.float32)
     faces = m.faces.numpy().astype(np.uint32)
     if not len(vertices):
-        raise ValueError("the mesh has no vertices")
+        raise FormatError("the mesh has no vertices")
     if not np.isfinite(vertices).all():
-        raise ValueError("the mesh has vertices that are not finite")
+        raise FormatError("the mesh has vertices that are not finite")
     if len(faces) and (m.faces.min() < 0 or m.faces.max() >= len(vertices)):
-        raise ValueError(f"the mesh has a face index outside of its {len(vertices)} vertices")
+        raise FormatError(f"the mesh has a face index outside of its {len(vertices)} vertices")
     return vertices * _TURN, faces
 
 
@@ -126,11 +127,11 @@ def to_chunks(document: dict[str, Any], parts: Sequence[bytes], targets: Sequenc
 def from_chunks(data: bytes) -> tuple[dict[str, Any], bytes]:
     """Document and binary part of a GLB that was written here; ValueError on any other."""
     if len(data) < 20 or data[:4] != b"glTF" or struct.unpack_from("<I", data, 8)[0] != len(data):
-        raise ValueError("not a GLB, or cut short")
+        raise FormatError("not a GLB, or cut short")
     length = struct.unpack_from("<I", data, 12)[0]
     document = parse_json(data[20 : 20 + length])
     if document["asset"].get("generator") != "turnaround":
-        raise ValueError("a GLB of another program; only files written here are read back")
+        raise FormatError("a GLB of another program; only files written here are read back")
     return document, data[28 + length :]
 
 
@@ -153,7 +154,7 @@ def decode(data: bytes) -> Mesh:
         or faces.max(initial=0) >= len(vertices)
         or not np.isfinite([vertices, colors]).all()
     ):
-        raise ValueError(f"a GLB whose {len(vertices)} vertices do not fit its faces or colours")
+        raise FormatError(f"a GLB whose {len(vertices)} vertices do not fit its faces or colours")
     return Mesh(torch.from_numpy(vertices * _TURN), torch.from_numpy(faces), torch.from_numpy(colors))
 
 
@@ -187,4 +188,4 @@ def load(path: Path) -> Mesh:
         RecursionError,
         struct.error,
     ) as error:  # another shape
-        raise ValueError(f"{path}: {error}") from error
+        raise FormatError(f"{path}: {error}") from error

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from turnaround.pipeline.errors import FormatError
 from turnaround.pipeline.values.types import Gaussians
 
 SH_C0 = 0.28209479177387814  # the constant spherical harmonic, 1 / (2 sqrt(pi))
@@ -53,7 +54,7 @@ def encode(gaussians: Gaussians) -> bytes:
     table = torch.cat(columns, 1).numpy().astype("<f4")
     if not np.isfinite(table).all():
         row, column = np.argwhere(~np.isfinite(table))[0]
-        raise ValueError(
+        raise FormatError(
             f"Gaussian {row} of {len(g)}: {FIELDS[column]} is {table[row, column]}; expected finite values"
         )
     header = [
@@ -71,14 +72,14 @@ def decode(data: bytes) -> Gaussians:
     any other file."""
     count, names, body = _parse_header(data)
     if len(body) < 4 * count * len(names):
-        raise ValueError(
+        raise FormatError(
             f"PLY cut short: expected {count} vertices of {4 * len(names)} bytes, got {len(body)} bytes"
         )
     values = np.frombuffer(body, "<f4", count * len(names)).reshape(count, len(names)).astype(np.float32)
     column = {name: torch.from_numpy(values[:, i].copy()) for i, name in enumerate(names)}
     broken = [name for name in FIELDS if name in column and not column[name].isfinite().all()]
     if broken:
-        raise ValueError(f"PLY with values that are not finite: {', '.join(broken)}")
+        raise FormatError(f"PLY with values that are not finite: {', '.join(broken)}")
 
     def stack(prefix: str, n: int) -> torch.Tensor:
         return torch.stack([column[f"{prefix}{i}"] for i in range(n)], -1)
@@ -91,7 +92,7 @@ def decode(data: bytes) -> Gaussians:
         colors=stack("f_dc_", 3) * SH_C0 + 0.5,
     )
     if not all(tensor.isfinite().all() for tensor in vars(found).values()):
-        raise ValueError("PLY with scales or colours beyond float32")
+        raise FormatError("PLY with scales or colours beyond float32")
     return found
 
 
@@ -101,7 +102,7 @@ def _parse_header(data: bytes) -> tuple[int, list[str], bytes]:
     header, end, body = data.partition(b"end_header\n")
     lines = [line.split() for line in header.decode("ascii", "replace").split("\n")]
     if not end or lines[0] != ["ply"] or ["format", "binary_little_endian", "1.0"] not in lines:
-        raise ValueError("not a binary little-endian PLY")
+        raise FormatError("not a binary little-endian PLY")
     elements = [words[1:] for words in lines if words[:1] == ["element"]]
     if (
         len(elements) != 1
@@ -109,12 +110,16 @@ def _parse_header(data: bytes) -> tuple[int, list[str], bytes]:
         or len(elements[0]) != 2
         or not elements[0][1].isdecimal()
     ):
-        raise ValueError(f"not a Gaussian splat PLY: expected the one element `vertex COUNT`, got {elements}")
+        raise FormatError(
+            f"not a Gaussian splat PLY: expected the one element `vertex COUNT`, got {elements}"
+        )
     properties = [words[1:] for words in lines if words[:1] == ["property"]]
     names = [words[-1] for words in properties if len(words) == 2 and words[0] in ("float", "float32")]
     missing = [name for name in FIELDS if name not in names and name not in ("nx", "ny", "nz")]
     if missing or len(names) != len(properties) or len(set(names)) != len(names):
-        raise ValueError(f"not a Gaussian splat PLY: expected float properties, each once, missing {missing}")
+        raise FormatError(
+            f"not a Gaussian splat PLY: expected float properties, each once, missing {missing}"
+        )
     return int(elements[0][1]), names, body
 
 
@@ -128,4 +133,4 @@ def load(path: Path) -> Gaussians:
     try:
         return decode(path.read_bytes())
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise FormatError(f"{path}: {error}") from error

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
+from turnaround.pipeline.errors import FormatError
 from turnaround.pipeline.formats.codecs import as_array
 from turnaround.pipeline.formats.normal_image import encode_normals
 from turnaround.pipeline.values.types import Camera
@@ -36,9 +37,9 @@ def contact_sheet(
     if isinstance(images, Mapping):
         labels, images = labels or list(images), list(images.values())
     if not images:
-        raise ValueError("a contact sheet needs at least one picture")
+        raise FormatError("a contact sheet needs at least one picture")
     if labels is not None and len(labels) != len(images):
-        raise ValueError(f"{len(images)} pictures, but {len(labels)} labels")
+        raise FormatError(f"{len(images)} pictures, but {len(labels)} labels")
     tiles = [to_pil(image) for image in images]
     side = size or max(tiles[0].size)
     tiles = [_fitted(tile, side) for tile in tiles]
@@ -85,7 +86,7 @@ def side_by_side(
 ) -> list[Float[Tensor, "h w 3"]]:
     """Films of equal length next to each other: frame i of the result holds frame i of each of `frames`."""
     if len({len(film) for film in frames}) != 1:
-        raise ValueError(f"films of different lengths: {[len(film) for film in frames]}")
+        raise FormatError(f"films of different lengths: {[len(film) for film in frames]}")
     return [contact_sheet(list(row), labels, columns=len(frames)) for row in zip(*frames, strict=True)]
 
 
@@ -96,7 +97,7 @@ def overlay(
     colour."""
     picture, soft = as_array(image)[..., :3], as_array(mask)
     if picture.shape[:2] != soft.shape:
-        raise ValueError(f"overlay: the picture is {picture.shape[:2]}, the mask {soft.shape}")
+        raise FormatError(f"overlay: the picture is {picture.shape[:2]}, the mask {soft.shape}")
     weight = opacity * soft
     inside = soft > 0.5
     inner = inside.copy()

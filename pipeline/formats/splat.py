@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from turnaround.pipeline.errors import FormatError
 from turnaround.pipeline.values.types import Gaussians
 
 RECORD = np.dtype([("position", "<f4", 3), ("scale", "<f4", 3), ("color", "u1", 4), ("rotation", "u1", 4)])
@@ -23,7 +24,7 @@ def encode(gaussians: Gaussians) -> bytes:
     g = gaussians.detach().to("cpu")
     for name, value in vars(g).items():
         if not value.isfinite().all():
-            raise ValueError(f"{name} of {len(g)} Gaussians has values that are not finite")
+            raise FormatError(f"{name} of {len(g)} Gaussians has values that are not finite")
     records = np.zeros(len(g), RECORD)
     records["position"], records["scale"] = g.means.numpy(), g.scales.numpy()
     records["color"] = np.round(
@@ -39,12 +40,12 @@ def decode(data: bytes) -> Gaussians:
     """Gaussians of a `.splat` file; ValueError where it is no sequence of 32-byte records of finite
     numbers."""
     if len(data) % RECORD.itemsize:
-        raise ValueError(
+        raise FormatError(
             f"not a .splat, or cut short: {len(data)} bytes, expected a multiple of {RECORD.itemsize}"
         )
     records = np.frombuffer(data, RECORD)
     if not (np.isfinite(records["position"]).all() and np.isfinite(records["scale"]).all()):
-        raise ValueError("a .splat with positions or scales that are not finite")
+        raise FormatError("a .splat with positions or scales that are not finite")
     colors = torch.from_numpy(records["color"].astype(np.float32) / np.float32(255))
     quats = torch.from_numpy((records["rotation"].astype(np.float32) - 128) / 128)
     return Gaussians(
@@ -66,4 +67,4 @@ def load(path: Path) -> Gaussians:
     try:
         return decode(path.read_bytes())
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise FormatError(f"{path}: {error}") from error

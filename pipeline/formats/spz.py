@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8, UInt32
+from turnaround.pipeline.errors import FormatError
 from turnaround.pipeline.formats.ply import SH_C0
 from turnaround.pipeline.values.types import Gaussians
 
@@ -38,10 +39,10 @@ def encode(gaussians: Gaussians) -> bytes:
     g = gaussians.detach().to("cpu")
     for name, value in vars(g).items():
         if not value.isfinite().all():
-            raise ValueError(f"{name} of {len(g)} Gaussians has values that are not finite")
+            raise FormatError(f"{name} of {len(g)} Gaussians has values that are not finite")
     places = np.round(g.means.double().numpy() * _TURN[:3] * 2**FRACTION)
     if np.abs(places).max(initial=0) >= 2**23:
-        raise ValueError(
+        raise FormatError(
             f"Gaussians lie {np.abs(g.means.numpy()).max():.0f} m from the origin; .spz reaches "
             f"{2 ** (23 - FRACTION)} m"
         )
@@ -87,17 +88,17 @@ def _unpacked(data: bytes) -> tuple[UInt8[np.ndarray, " bytes"], int, int]:
     try:
         head = stream.decompress(data, _HEADER.size)
         if len(head) < _HEADER.size:
-            raise ValueError("not a .spz, or cut short")
+            raise FormatError("not a .spz, or cut short")
         magic, version, count, degree, fraction, _, _ = _HEADER.unpack(head)
         if magic != MAGIC or version != VERSION or degree > 4 or fraction > 23:
-            raise ValueError(f"not a .spz of version {VERSION} (magic {magic:#x}, version {version})")
+            raise FormatError(f"not a .spz of version {VERSION} (magic {magic:#x}, version {version})")
         if count > LIMIT:
-            raise ValueError(f"{count} Gaussians; at most {LIMIT} are read")
+            raise FormatError(f"{count} Gaussians; at most {LIMIT} are read")
         body = stream.decompress(stream.unconsumed_tail, max(1, BYTES * count))
     except zlib.error as error:
-        raise ValueError(f"not a .spz: {error}") from error
+        raise FormatError(f"not a .spz: {error}") from error
     if len(body) < BYTES * count:
-        raise ValueError(f"cut short: {len(body)} bytes for {count} Gaussians of {BYTES}")
+        raise FormatError(f"cut short: {len(body)} bytes for {count} Gaussians of {BYTES}")
     return np.frombuffer(body, np.uint8), count, fraction
 
 
@@ -142,4 +143,4 @@ def load(path: Path) -> Gaussians:
     try:
         return decode(path.read_bytes())
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise FormatError(f"{path}: {error}") from error

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 from PIL import Image
+from turnaround.pipeline.errors import FormatError
 from turnaround.pipeline.formats.glb import from_chunks, shared_normals, to_chunks, upright
 from turnaround.pipeline.formats.textured_obj import save_beside
 from turnaround.pipeline.formats.untrusted import open_picture
@@ -80,7 +81,7 @@ def encode_texture(mesh: TexturedMesh) -> bytes:
     """The texture as JPEG of QUALITY, or as PNG where that is smaller (flat colours); ValueError where it is
     not finite."""
     if not mesh.texture.isfinite().all():
-        raise ValueError("the texture has values that are not finite")
+        raise FormatError("the texture has values that are not finite")
     texels = Image.fromarray(texture_bytes(mesh))
     jpeg = io.BytesIO()
     texels.save(jpeg, "JPEG", quality=QUALITY, subsampling=0)
@@ -116,16 +117,16 @@ def decode(data: bytes) -> TexturedMesh:
         or faces.max(initial=0) >= len(vertices)
         or not all(np.isfinite(a).all() for a in (vertices, uv, colors))
     ):
-        raise ValueError(
+        raise FormatError(
             f"a GLB whose {len(vertices)} vertices do not fit its faces, colours or texture coordinates"
         )
     start, length = (views[5][name] for name in ("byteOffset", "byteLength"))
     if not 0 <= start <= start + length <= len(binary):
-        raise ValueError("a GLB whose texture is not in it")
+        raise FormatError("a GLB whose texture is not in it")
     with open_picture(io.BytesIO(binary[start : start + length]), MAX_TEXELS, ("RGB",)) as picture:
         texels = np.asarray(picture).astype(np.float32) / np.float32(255)
     if texels.shape[0] != texels.shape[1]:
-        raise ValueError(
+        raise FormatError(
             f"a texture of {texels.shape[1]} x {texels.shape[0]} texels; only square ones are written here"
         )
     turned = vertices * np.array([1, -1, -1], np.float32)
@@ -153,4 +154,4 @@ def load(path: Path) -> TexturedMesh:
         struct.error,
         json.JSONDecodeError,
     ) as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise FormatError(f"{path}: {error}") from error

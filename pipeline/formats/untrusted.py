@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
+from turnaround.pipeline.errors import FormatError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -42,11 +43,11 @@ PICTURES = (
 def parse_json(data: bytes | str) -> Any:
     """The value of a json text; ValueError where it is not one, is too long or too deep."""
     if len(data) > MAX_TEXT:
-        raise ValueError(f"json of {len(data) / 2**20:.0f} MiB; at most {MAX_TEXT / 2**20:.0f} MiB are read")
+        raise FormatError(f"json of {len(data) / 2**20:.0f} MiB; at most {MAX_TEXT / 2**20:.0f} MiB are read")
     try:
         return json.loads(data)
     except RecursionError as error:
-        raise ValueError("json nested too deeply") from error
+        raise FormatError("json nested too deeply") from error
 
 
 def parse_yaml(text: str) -> Any:
@@ -55,19 +56,19 @@ def parse_yaml(text: str) -> Any:
     import yaml
 
     if len(text) > MAX_YAML:
-        raise ValueError(f"yaml of {len(text)} characters; at most {MAX_YAML} are read")
+        raise FormatError(f"yaml of {len(text)} characters; at most {MAX_YAML} are read")
     try:
         depth = 0
         for token in yaml.scan(text, Loader=yaml.SafeLoader):
             name = type(token).__name__
             depth += ("Start" in name) - ("End" in name)  # of sequences, mappings and the stream
             if isinstance(token, yaml.AliasToken):
-                raise ValueError("yaml with an alias (*name); write the value out instead")
+                raise FormatError("yaml with an alias (*name); write the value out instead")
             if depth > MAX_DEPTH:
-                raise ValueError(f"yaml nested more than {MAX_DEPTH} levels deep")
+                raise FormatError(f"yaml nested more than {MAX_DEPTH} levels deep")
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ValueError(str(error)) from error
+        raise FormatError(str(error)) from error
     except (
         RecursionError,
         OverflowError,
@@ -75,7 +76,7 @@ def parse_yaml(text: str) -> Any:
         AttributeError,
         LookupError,
     ) as error:  # yaml does not wrap these
-        raise ValueError(f"{type(error).__name__}: {error}") from error
+        raise FormatError(f"{type(error).__name__}: {error}") from error
     check_plain(value)
     return value
 
@@ -91,9 +92,9 @@ def check_plain(value: Any, depth: int = MAX_DEPTH, budget: int = MAX_VALUES) ->
             continue
         left -= len(found) * (2 if isinstance(found, Mapping) else 1)
         if left < 0:
-            raise ValueError(f"more than {budget} values")
+            raise FormatError(f"more than {budget} values")
         if level > depth:
-            raise ValueError(f"nested more than {depth} levels deep")
+            raise FormatError(f"nested more than {depth} levels deep")
         children = [*found.keys(), *found.values()] if isinstance(found, Mapping) else found
         stack += [(child, level + 1) for child in children if not isinstance(child, str | int | float | None)]
 
@@ -110,7 +111,7 @@ def read_npz(
             members = [info for info in members if only is None or info.filename.removesuffix(".npy") in only]
             size = sum(info.file_size for info in members)
             if size > limit or len(members) > 10_000:
-                raise ValueError(
+                raise FormatError(
                     f"{len(members)} arrays that unpack to {size} bytes; at most {limit} are read"
                 )
             return {info.filename.removesuffix(".npy"): _member(archive, info) for info in members}
@@ -118,7 +119,7 @@ def read_npz(
         raise
     # zipfile and zlib raise BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error ...
     except Exception as error:
-        raise ValueError(f"a damaged archive ({type(error).__name__}: {error})") from error
+        raise FormatError(f"a damaged archive ({type(error).__name__}: {error})") from error
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
@@ -134,20 +135,20 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
             )
             shape, fortran, dtype = read(stream, max_header_size=_MAX_HEADER)
         except Exception as error:  # the header is Python syntax: its parser raises anything
-            raise ValueError(
+            raise FormatError(
                 f"{info.filename!r}: not the header of an array ({type(error).__name__})"
             ) from error
         if dtype.hasobject:
-            raise ValueError(f"{info.filename!r}: holds Python objects, which are not read")
+            raise FormatError(f"{info.filename!r}: holds Python objects, which are not read")
         size = math.prod(shape) * dtype.itemsize
         if any(n < 0 for n in shape) or len(shape) > 32 or size > info.file_size:
-            raise ValueError(
+            raise FormatError(
                 f"{info.filename!r}: claims the shape {shape} of {dtype}, {size} bytes, in "
                 f"{info.file_size} bytes"
             )
         data = stream.read(size)
     if len(data) != size:
-        raise ValueError(f"{info.filename!r}: cut short: expected {size} bytes, got {len(data)}")
+        raise FormatError(f"{info.filename!r}: cut short: expected {size} bytes, got {len(data)}")
     if size == 0:
         return np.zeros(shape, dtype)
     return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C").copy(order="K")
@@ -165,15 +166,15 @@ def open_picture(source: Path | IO[bytes], limit: int, modes: Sequence[str]) -> 
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is lower
             image = Image.open(source, formats=PICTURES)
         if image.width * image.height > limit:
-            raise ValueError(
+            raise FormatError(
                 f"{image.width} x {image.height} px; at most {limit / 1e6:.0f} megapixels are read"
             )
         if image.mode not in modes:
-            raise ValueError(f"colours are {image.mode}, expected {' or '.join(modes)}")
+            raise FormatError(f"colours are {image.mode}, expected {' or '.join(modes)}")
         image.load()
     except FileNotFoundError:
         raise
     except Exception as error:  # Pillow's readers of damaged files raise anything
         name = f"{source}: " if isinstance(source, Path) else ""
-        raise ValueError(f"{name}not a picture that can be read: {error}") from error
+        raise FormatError(f"{name}not a picture that can be read: {error}") from error
     return image

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from turnaround.pipeline.errors import FormatError
 from turnaround.pipeline.formats.codecs import MAX_PIXELS, as_array
 from turnaround.pipeline.formats.untrusted import open_picture, parse_json
 from turnaround.pipeline.values.types import Camera, View
@@ -21,12 +22,12 @@ def save(view: View, path: Path) -> None:
     """Write `view`; ValueError where its image is not a composition over white by its own mask."""
     image, mask = as_array(view.image), as_array(view.mask)
     if image.shape != (*mask.shape, 3):
-        raise ValueError(
+        raise FormatError(
             f"{path.name}: a view has an image (h, w, 3) and a mask (h, w), got {image.shape} and "
             f"{mask.shape}"
         )
     if not (np.isfinite(image).all() and np.isfinite(mask).all()):
-        raise ValueError(f"{path.name}: the view's picture or mask is not finite")
+        raise FormatError(f"{path.name}: the view's picture or mask is not finite")
     alpha = np.round(mask.clip(0, 1) * 255) / 255
     # colours outside of the mask cannot be kept: by contract they are white
     straight = np.where(
@@ -34,7 +35,7 @@ def save(view: View, path: Path) -> None:
     ).clip(0, 1)
     off = np.abs(straight * alpha[..., None] + 1 - alpha[..., None] - image).max(initial=0)
     if off > _TOLERANCE:
-        raise ValueError(
+        raise FormatError(
             f"{path.name}: the view's image is not composed over white by its mask (off by {off:.3f}); "
             f"composite it first"
         )
@@ -50,11 +51,11 @@ def load(path: Path) -> View:
         text = getattr(picture, "text", {}).get(_CHUNK)
         rgba = torch.from_numpy(np.asarray(picture).astype(np.float32) / np.float32(255))
     if text is None:
-        raise ValueError(f"{path}: the picture has no camera; only views written by a stage can be read")
+        raise FormatError(f"{path}: the picture has no camera; only views written by a stage can be read")
     try:
         camera = _camera_from_json(parse_json(text))
     except (ValueError, LookupError, TypeError, RuntimeError, OverflowError) as error:
-        raise ValueError(f"{path}: the picture's camera cannot be read: {error}") from error
+        raise FormatError(f"{path}: the picture's camera cannot be read: {error}") from error
     mask = rgba[..., 3]
     return View(image=rgba[..., :3] * mask[..., None] + (1 - mask[..., None]), mask=mask, camera=camera)
 
@@ -68,7 +69,7 @@ def _camera_from_json(values: dict) -> Camera:
     K, T = (torch.tensor(values[name], dtype=torch.float32) for name in ("K", "T_camera_world"))
     size = values["width"], values["height"]
     if K.shape != (3, 3) or T.shape != (4, 4) or not (K.isfinite().all() and T.isfinite().all()):
-        raise ValueError(f"K {tuple(K.shape)} and T {tuple(T.shape)}: expected finite (3, 3) and (4, 4)")
+        raise FormatError(f"K {tuple(K.shape)} and T {tuple(T.shape)}: expected finite (3, 3) and (4, 4)")
     if not all(isinstance(n, int) and 0 < n < 2**16 for n in size):
-        raise ValueError(f"a size of {size[0]} x {size[1]} px")
+        raise FormatError(f"a size of {size[0]} x {size[1]} px")
     return Camera(K, T, *size)

@@ -7,6 +7,7 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from urllib.error import HTTPError
 
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.files import Progress
 from turnaround.pipeline.packages.indexes import opened, shown
 
@@ -54,7 +55,7 @@ def _go_on(address: str, part: Path, progress: Progress | None) -> None:
             while block := answer.read1(_BLOCK):
                 done += len(block)
                 if max(done, total) > MOST:
-                    raise ValueError(f"{shown(address)} has more than {MOST} bytes")
+                    raise CallError(f"{shown(address)} has more than {MOST} bytes")
                 stream.write(block)
                 if progress is not None:
                     progress(done, total)

@@ -16,6 +16,8 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
+from turnaround.pipeline.errors import CallError
+
 NPM = "https://registry.npmjs.org"
 PYPI = "https://pypi.org/simple"
 TIMEOUT = 30.0  # seconds without a byte
@@ -114,7 +116,7 @@ def opened(address: str, headers: dict[str, str] | None = None) -> HTTPResponse:
     """
     parts = urlsplit(address)
     if parts.scheme not in ("http", "https"):
-        raise ValueError(f"{shown(address)} is not an http(s) address")
+        raise CallError(f"{shown(address)} is not an http(s) address")
     request = urllib.request.Request(shown(address), headers=headers or {})
     if parts.username is not None:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from turnaround.pipeline.errors import TurnaroundError
 from turnaround.pipeline.files import CACHE, Progress, user_cache
 from turnaround.pipeline.store import locks
 
@@ -24,8 +25,10 @@ VARIABLE = "TURNAROUND_PACKAGES"
 _MOST_READ = 64 * 2**20  # bytes of one file in a package
 
 
-class RegistryError(ValueError):
+class RegistryError(TurnaroundError, ValueError):
     """A package that cannot be had or is not the pinned one: what was expected and got, and the remedy."""
+
+    fault = "network"
 
     def __init__(self, name: str, expected: str, got: str, remedy: str) -> None:
         super().__init__(name, expected, got, remedy)
@@ -58,7 +61,7 @@ class Package:
         return user_cache(self.ecosystem, self.file)
 
     def address(self) -> str:
-        """Find where the machine's registry has it; raises one of `mirrors.FAULTS`."""
+        """Find where the machine's registry has it; raises one of `indexes.FAULTS`."""
         from turnaround.pipeline.packages import (
             indexes,  # the network's modules are imported when it is asked, not for `status`
         )
@@ -182,11 +185,11 @@ def _fill(package: Package, progress: Progress | None) -> None:
     except indexes.FAULTS as error:
         if not part.stat().st_size:
             part.unlink()
-        asked = package.address() if package.ecosystem == "npm" else f"{mirrors.pip_index()}/{package.name}"
-        raise _error(package, f"{mirrors.reason(error)} ({mirrors.shown(asked)})") from error
+        asked = package.address() if package.ecosystem == "npm" else f"{indexes.pip_index()}/{package.name}"
+        raise _error(package, f"{indexes.reason(error)} ({indexes.shown(asked)})") from error
     if not package.matches(part):
         part.unlink()
-        raise _error(package, f"another digest from {mirrors.shown(address)}, of which nothing is used")
+        raise _error(package, f"another digest from {indexes.shown(address)}, of which nothing is used")
     os.replace(part, package.path)
     log.info("fetched %s %s into %s", package.name, package.version, package.path)
 

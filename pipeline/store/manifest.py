@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from turnaround.pipeline.errors import CallError, TurnaroundError
 from turnaround.pipeline.formats.codecs import codec_for
 from turnaround.pipeline.store.digest import file_digest
 
@@ -21,8 +22,10 @@ MANIFEST = "manifest.json"
 _LARGEST = 16 * 2**20  # bytes
 
 
-class StoreError(RuntimeError):
+class StoreError(TurnaroundError, RuntimeError):
     """The work folder cannot be used: says why and what to do."""
+
+    fault = "disk"
 
 
 class DamagedRun(StoreError):
@@ -62,7 +65,7 @@ class Record:
         another form."""
         status = os.lstat(path / MANIFEST)
         if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
-            raise ValueError(
+            raise CallError(
                 f"expected a file of at most {_LARGEST / 2**20:.0f} MiB, got {stat.filemode(status.st_mode)}"
             )
         manifest = json.loads((path / MANIFEST).read_text())
@@ -167,28 +170,28 @@ def _check(manifest: Any, key: str) -> None:
     """ValueError where a manifest is not of the form that `Store.save` writes, or names files outside of its
     directory."""
     if not isinstance(manifest, dict) or not isinstance(manifest.get("outputs"), dict):
-        raise ValueError("not a manifest: expected an object with `outputs`")
+        raise CallError("not a manifest: expected an object with `outputs`")
     if manifest.get("key") != key:
-        raise ValueError(f"the manifest is that of {manifest.get('key')!r}")
+        raise CallError(f"the manifest is that of {manifest.get('key')!r}")
     if not isinstance(manifest.get("stage"), str):
-        raise ValueError("the manifest names no stage")
+        raise CallError("the manifest names no stage")
     for output, entry in manifest["outputs"].items():
         files = entry.get("files") if isinstance(entry, dict) else None
         texts = (
             [entry.get("kind"), entry.get("file"), entry.get("sha256")] if isinstance(entry, dict) else [None]
         )
         if not isinstance(files, dict) or not all(isinstance(text, str) for text in texts):
-            raise ValueError(f"output {output!r} of the manifest is incomplete")
+            raise CallError(f"output {output!r} of the manifest is incomplete")
         for name, facts in files.items():
             if (
                 not isinstance(facts, dict)
                 or not isinstance(facts.get("bytes"), int)
                 or not isinstance(facts.get("sha256"), str)
             ):
-                raise ValueError(f"file {name!r} of the manifest has no size or digest")
+                raise CallError(f"file {name!r} of the manifest has no size or digest")
         for name in (entry["file"], *files):
             if not is_inside(name):
-                raise ValueError(f"the manifest names {name!r}, which is not a file of the run")
+                raise CallError(f"the manifest names {name!r}, which is not a file of the run")
 
 
 def is_inside(name: str) -> bool:

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.photos.source import Photo
 from turnaround.pipeline.stage import SOURCES
 from turnaround.pipeline.store.digest import bytes_digest, combined
@@ -121,7 +122,7 @@ class MirroredStore(Store):
         (folder / MANIFEST).write_bytes(text)
         record = Record.read(folder)  # refuses names that lead out of the folder before anything is written
         if record.manifest["stage"] != stage or Recipe.recorded(record.manifest).key != key:
-            raise ValueError("its manifest is that of another run")
+            raise CallError("its manifest is that of another run")
         files = {
             name: facts
             for entry in record.manifest["outputs"].values()
@@ -131,7 +132,7 @@ class MirroredStore(Store):
         for path, content in self.remote.read_all(f"{source}/{name}" for name in files).items():
             name = path.removeprefix(f"{source}/")
             if content is None or bytes_digest(content) != files[name]["sha256"]:
-                raise ValueError(
+                raise CallError(
                     f"{name} is missing" if content is None else f"{name} has other bytes than were written"
                 )
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

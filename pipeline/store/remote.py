@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, TypeVar
 
+from turnaround.pipeline.errors import CallError, TurnaroundError, is_one_of
+
 log = logging.getLogger(__name__)
 
 FORMAT, _FORMAT_FILE = b'{"format": 1}\n', "turnaround.json"  # lies at the root of every store
@@ -33,10 +35,16 @@ _WRONG = (
 )  # the call's fault, not the network's
 
 T = TypeVar("T")
+_NO_CREDENTIALS = (
+    "botocore.exceptions:NoCredentialsError",
+    "botocore.exceptions:PartialCredentialsError",
+)
 
 
-class Unreachable(OSError):
+class Unreachable(TurnaroundError, OSError):
     """The remote store does not answer; what was asked can be asked again later."""
+
+    fault = "network"
 
 
 class Remote:
@@ -60,9 +68,9 @@ class Remote:
                 if extra
                 else f"install what fsspec needs for {protocol}:// ({error})"
             )
-            raise ValueError(f"--store {url} needs a package that is not installed: {remedy}") from error
+            raise CallError(f"--store {url} needs a package that is not installed: {remedy}") from error
         except ValueError as error:
-            raise ValueError(
+            raise CallError(
                 f"--store {url}: {error}; expected e.g. s3://bucket/prefix or file:///folder"
             ) from error
         self._flat = protocol in _WITHOUT_FOLDERS
@@ -76,7 +84,7 @@ class Remote:
             if found is None:
                 self.write({_FORMAT_FILE: FORMAT})
             elif found != FORMAT:
-                raise ValueError(
+                raise CallError(
                     f"{self.url}/{_FORMAT_FILE} is not of this version: expected {FORMAT!r}, got "
                     f"{found[:80]!r}"
                 )
@@ -87,11 +95,11 @@ class Remote:
                 error,
             )
         except FileNotFoundError as error:
-            raise ValueError(
+            raise CallError(
                 f"--store {self.url}: there is no such bucket or folder ({error}); make it first"
             ) from error
         except PermissionError as error:
-            raise ValueError(
+            raise CallError(
                 f"--store {self.url} may not be read and written ({error}); give an account with both rights"
             ) from error
 
@@ -141,7 +149,7 @@ class Remote:
         except _WRONG:
             raise
         except Exception as error:  # every file system has its own errors
-            if type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError"):
+            if is_one_of(error, *_NO_CREDENTIALS):
                 raise PermissionError(str(error)) from error
             self._away_until = time.monotonic() + _PAUSE
             raise Unreachable(f"{self.url} does not answer ({type(error).__name__}: {error})") from error

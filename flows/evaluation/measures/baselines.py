@@ -10,6 +10,7 @@ from turnaround.data.sets.folders import AZIMUTHS
 from turnaround.flows.evaluation.measures.measure import Pictures
 from turnaround.models.body.model import BodyModel
 from turnaround.models.mesh.zbuffer import rasterize_views
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.values.camera import orbit_cameras, project
 from turnaround.pipeline.values.types import Body, Camera, Mesh, View
 
@@ -33,7 +34,7 @@ def painted_body(model: BodyModel, body: Body, view: View) -> Mesh:
         _sample(view.mask[..., None], pixels)[:, 0] > 0.9
     )
     if not seen.any():
-        raise ValueError(
+        raise CallError(
             "no vertex of the body lies inside the photo's mask: the body is not where the person is"
         )
     colors = _sample(view.image, pixels)

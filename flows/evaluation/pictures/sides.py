@@ -23,6 +23,7 @@ from turnaround.data.people import FIELDS, TEST_SEED, Person, sample_person
 from turnaround.data.sets.archive import save_npz
 from turnaround.data.sets.singles import single
 from turnaround.flows.evaluation.composites import KINDS, as_jpeg, backdrop, exposed
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.values.rotation import axis_angle_to_matrix
 from turnaround.pipeline.values.types import Body
 
@@ -69,7 +70,7 @@ class SidePicture:
 def side_pictures(limit: int, folder: Path) -> Iterator[SidePicture]:
     """The first `limit` pictures, from `folder` where it has them; ValueError without a wardrobe."""
     if Closet.open("test").wardrobe is None:
-        raise ValueError("the people's clothes are not in the cache: run `turnaround data wardrobe`")
+        raise CallError("the people's clothes are not in the cache: run `turnaround data wardrobe`")
     for number in range(limit):
         yield side_picture(TEST_SEED + number // A_PERSON, number % A_PERSON, folder)
 

@@ -13,7 +13,7 @@ import logging
 import math
 import zipfile
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from turnaround.models.estimator.given.whole_pose import (
     split_pairs,
     split_whole_pose,
 )
+from turnaround.pipeline.errors import FormatError
 from turnaround.pipeline.formats.untrusted import check_plain, parse_json, read_npz
 from turnaround.pipeline.values.camera import DISTANCE, FOCAL
 from turnaround.pipeline.values.rotation import matrix_to_axis_angle, rot6d_to_matrix
@@ -67,6 +68,9 @@ NAMES: dict[str, tuple[str, ...]] = {
     "transl": ("transl", "translation", "cam_trans", "cam_t", "pred_cam_t", "trans"),
 }
 """Field of Body -> names under which files hold it."""
+Layout = Literal["columns", "rows", "pairs"]
+"""How rotations are written: by columns; by rows (nine numbers: as the inverse); six also as the rows of two
+columns, in pairs."""
 CAMERA = ("cam", "pred_cam", "weak_cam", "orig_cam")
 MAX_VALUE = 1000.0
 JOINTS = {
@@ -84,12 +88,13 @@ class UnknownBody(ValueError):
     """The file's content cannot be understood as one SMPL-X body."""
 
 
-def read_body(data: bytes, person: int = 0) -> tuple[Body, bool]:
+def read_body(data: bytes, person: int = 0, layout: Layout = "columns") -> tuple[Body, bool]:
     """The body in a sidecar file's bytes, and whether the file placed it before the camera.
 
     Args:
         data: .npz, .json or .pkl, told apart by content.
         person: which one, where the file holds several.
+        layout: how its rotations of six or nine numbers are written.
 
     Returns:
         A Body in the world frame, with zeros for what the file does not tell. The second value is False where
@@ -99,20 +104,19 @@ def read_body(data: bytes, person: int = 0) -> tuple[Body, bool]:
         UnknownBody: what was found, what was expected, and the remedy.
     """
     try:
-        fields = _flatten(_parse(data), person)
-        return _understood(fields, person)
+        return _understood(fields_of(data, person), person, layout)
     except UnknownBody:
         raise
-    except (
-        ValueError,
-        LookupError,
-        OverflowError,
-        RuntimeError,
-    ) as error:  # torch's algebra raises RuntimeError
+    except (ValueError, LookupError, OverflowError, RuntimeError) as error:  # RuntimeError: torch's algebra
         raise UnknownBody(f"the body file cannot be read: {error}") from error
 
 
-def _understood(fields: Mapping[str, np.ndarray], person: int) -> tuple[Body, bool]:
+def fields_of(data: bytes, person: int = 0) -> dict[str, np.ndarray]:
+    """The arrays of a sidecar file by name, as it holds them; ValueError where it cannot be read."""
+    return _flatten(_parse(data), person)
+
+
+def _understood(fields: Mapping[str, np.ndarray], person: int, layout: Layout) -> tuple[Body, bool]:
     fields = of_person(fields, person)
     values = {
         name: next((fields[key] for key in keys if key in fields), None) for name, keys in NAMES.items()
@@ -133,7 +137,7 @@ def _understood(fields: Mapping[str, np.ndarray], person: int) -> tuple[Body, bo
                 f"the body file has no {needed} (names known: {', '.join(NAMES[needed])}); it holds "
                 f"{sorted(fields)[:30]}"
             )
-    body = {name: _rotations(name, values[name], count, person) for name, count in JOINTS.items()}
+    body = {name: _rotations(name, values[name], count, person, layout) for name, count in JOINTS.items()}
     body |= {name: _coefficients(name, values[name], person) for name in ("betas", "expression")}
     transl, placed = _placement(
         values["transl"], next((fields[key] for key in CAMERA if key in fields), None), person
@@ -151,7 +155,7 @@ def _understood(fields: Mapping[str, np.ndarray], person: int) -> tuple[Body, bo
 def _parse(data: bytes) -> Any:
     """The Python value in the file; ValueError for one that holds nothing."""
     if not data:
-        raise ValueError("it is empty (0 bytes); write it again")
+        raise FormatError("it is empty (0 bytes); write it again")
     if data[:2] == b"PK" and _is_npz(data):
         return {key: array for key, array in read_npz(data, MAX_BYTES).items() if array.dtype.kind in "fiub"}
     if data.lstrip()[:1] in (b"{", b"["):
@@ -166,9 +170,9 @@ def _is_npz(data: bytes) -> bool:
     try:
         names = zipfile.ZipFile(io.BytesIO(data)).namelist()
     except zipfile.BadZipFile as error:
-        raise ValueError(f"it begins like a zip archive and is damaged ({error})") from error
+        raise FormatError(f"it begins like a zip archive and is damaged ({error})") from error
     if not names:
-        raise ValueError(
+        raise FormatError(
             "it is an .npz without a single array; save it again: `numpy.savez(path, global_orient=..., "
             "body_pose=...)`"
         )
@@ -180,10 +184,10 @@ def _flatten(value: Any, person: int) -> dict[str, np.ndarray]:
     are opened."""
     if isinstance(value, (list, tuple)) and value and isinstance(value[0], Mapping):
         if person >= len(value):
-            raise ValueError(f"person {person} was asked for, the file holds {len(value)}")
+            raise FormatError(f"person {person} was asked for, the file holds {len(value)}")
         value = value[person]
     if not isinstance(value, Mapping):
-        raise ValueError(f"expected named fields (a dictionary), got {type(value).__name__}")
+        raise FormatError(f"expected named fields (a dictionary), got {type(value).__name__}")
     result: dict[str, np.ndarray] = {}
     for key, content in value.items():
         if isinstance(content, Mapping) or (
@@ -201,7 +205,9 @@ def _flatten(value: Any, person: int) -> dict[str, np.ndarray]:
     return result
 
 
-def _rotations(name: str, value: np.ndarray | None, count: int, person: int) -> Float[Tensor, "..."]:
+def _rotations(
+    name: str, value: np.ndarray | None, count: int, person: int, layout: Layout
+) -> Float[Tensor, "..."]:
     """Axis-angle (count, 3), or (3,) for a single joint, from any of the known ways of writing."""
     if value is None:
         return torch.zeros(3) if count == 1 else torch.zeros(count, 3)
@@ -217,11 +223,20 @@ def _rotations(name: str, value: np.ndarray | None, count: int, person: int) -> 
             + ("; hands in PCA coefficients must be expanded first" if "hand" in name else "")
         )
     rotations = torch.from_numpy(array.reshape(count, -1))
-    if rotations.shape[1] == 9:
-        rotations = matrix_to_axis_angle(_nearest_rotation(name, rotations.reshape(count, 3, 3)))
-    elif rotations.shape[1] == 6:
-        rotations = matrix_to_axis_angle(rot6d_to_matrix(rotations))
+    if rotations.shape[1] > 3:
+        rotations = matrix_to_axis_angle(_matrices(name, rotations, layout))
     return rotations[0] if count == 1 else rotations
+
+
+def _matrices(name: str, numbers: Float[Tensor, "n k"], layout: Layout) -> Float[Tensor, "n 3 3"]:
+    """Rotations of nine numbers, or of the six of two columns."""
+    if numbers.shape[1] == 9:
+        matrices = _nearest_rotation(name, numbers.reshape(-1, 3, 3))
+    elif layout == "pairs":
+        return rot6d_to_matrix(numbers.reshape(-1, 3, 2).mT.reshape(-1, 6))
+    else:
+        matrices = rot6d_to_matrix(numbers)
+    return matrices.mT.contiguous() if layout == "rows" else matrices
 
 
 def _nearest_rotation(name: str, matrices: Float[Tensor, "n 3 3"]) -> Float[Tensor, "n 3 3"]:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sized
 from typing import Any
 
 import numpy as np
+from turnaround.pipeline.errors import FormatError
 from turnaround.pipeline.formats.untrusted import check_plain
 
 MAX_BYTES = 256 * 2**20
@@ -98,7 +99,7 @@ class _Array:
 
     def __setstate__(self, state: Any) -> None:
         if not isinstance(state, tuple) or len(state) != 5:
-            raise ValueError("an array without its content")
+            raise FormatError("an array without its content")
         _, shape, dtype, fortran, data = state
         self.value = _filled(data, dtype, shape, "F" if fortran else "C")
 
@@ -111,17 +112,17 @@ def _filled(data: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
         or not isinstance(data, bytes | bytearray)
         or order not in ("C", "F", "A", "K")
     ):
-        raise ValueError("an array without type or content")
+        raise FormatError("an array without type or content")
     shape = (shape,) if isinstance(shape, int) else shape
     if (
         not isinstance(shape, tuple)
         or len(shape) > 32
         or not all(isinstance(n, int) and 0 <= n <= MAX_BYTES for n in shape)
     ):
-        raise ValueError(f"an array of shape {str(shape)[:80]}")
+        raise FormatError(f"an array of shape {str(shape)[:80]}")
     kind = dtype.real()
     if math.prod(shape) * kind.itemsize != len(data) or not kind.itemsize:
-        raise ValueError(f"an array of shape {shape} of {kind} in {len(data)} bytes")
+        raise FormatError(f"an array of shape {shape} of {kind} in {len(data)} bytes")
     return np.frombuffer(bytes(data), kind).reshape(
         shape, order="F" if order == "F" else "C"
     )  # a view: a pickle may use bytes often
@@ -156,7 +157,7 @@ class _Budget:
     def spend(self, size: int) -> None:
         self.left -= size
         if self.left < 0:
-            raise ValueError("it grows to many times its own size")
+            raise FormatError("it grows to many times its own size")
 
 
 class _Call:
@@ -218,7 +219,7 @@ def load_pickle(data: bytes) -> Any:
     if data[:2] == b"PK":
         raise UnsafePickle("it is a PyTorch archive (torch.save); save numpy arrays as .npz instead")
     if len(data) > MAX_BYTES:
-        raise ValueError(
+        raise FormatError(
             f"a pickle of {len(data) / 2**20:.0f} MiB; at most {MAX_BYTES / 2**20:.0f} MiB are read"
         )
     try:
@@ -230,7 +231,7 @@ def load_pickle(data: bytes) -> Any:
     except UnsafePickle:
         raise
     except Exception as error:  # a broken pickle raises nearly anything
-        raise ValueError(
+        raise FormatError(
             f"it is not a readable pickle ({type(error).__name__}: {str(error)[:200]})"
         ) from error
     if isinstance(value, int) and value == _TORCH_MAGIC:
@@ -249,17 +250,17 @@ def _check_program(data: bytes) -> None:
                 f"its instruction {opcode.name} is none that arrays need; save the arrays as .npz instead"
             )
         if opcode.name.endswith("PUT") and isinstance(argument, int) and argument > len(data):
-            raise ValueError(f"place {argument} in the memory of a pickle of {len(data)} bytes")
+            raise FormatError(f"place {argument} in the memory of a pickle of {len(data)} bytes")
         tuples += "TUPLE" in opcode.name
         if tuples > _MAX_TUPLES:
-            raise ValueError(f"more than {_MAX_TUPLES} tuples")
+            raise FormatError(f"more than {_MAX_TUPLES} tuples")
 
 
 def _arrays(value: Any, budget: _Budget) -> Any:
     """The value with arrays in place of their stand-ins."""
     if isinstance(value, _Array):
         if value.value is None:
-            raise ValueError("an array without its content")
+            raise FormatError("an array without its content")
         value = value.value
     if isinstance(value, np.ndarray):
         budget.spend(value.nbytes)
@@ -275,5 +276,5 @@ def _arrays(value: Any, budget: _Budget) -> Any:
 
 def _key(value: Any) -> Any:
     if isinstance(value, _Array | _DType | _Call):
-        raise ValueError("a name that is an array")
+        raise FormatError("a name that is an array")
     return value

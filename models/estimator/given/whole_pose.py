@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from turnaround.pipeline.errors import FormatError
 
 BODY_POSE = ("body_pose", "smplx_body_pose", "pred_body_pose", "pose_body")
 WHOLE_POSE = (
@@ -35,7 +36,7 @@ def of_person(fields: Mapping[str, np.ndarray], person: int) -> dict[str, np.nda
     if count == 1:
         return dict(fields)
     if person >= count:
-        raise ValueError(f"person {person} was asked for, the file holds {count}, 0 first")
+        raise FormatError(f"person {person} was asked for, the file holds {count}, 0 first")
     return {
         key: array[person] if array.ndim > 1 and len(array) == count else array
         for key, array in fields.items()
@@ -86,7 +87,7 @@ def _joints(key: str, array: np.ndarray) -> np.ndarray:
         widths = array.shape[-1:] if array.ndim >= 2 and array.shape[-1] in (3, 6) else (3, 6, 9)
     width = next((w for w in widths if array.size % w == 0 and array.size // w in COUNTS), None)
     if width is None:
-        raise ValueError(
+        raise FormatError(
             f"'{key}' of shape {array.shape} is not a pose of {', '.join(map(str, COUNTS[:0:-1]))} or "
             f"{COUNTS[0]} joints"
         )
@@ -102,7 +103,7 @@ def split_pairs(fields: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             continue
         array = fields[key]
         if array.size != 6 * joints:
-            raise ValueError(f"'{key}' of shape {array.shape} is not {2 * joints} rotations as axis-angle")
+            raise FormatError(f"'{key}' of shape {array.shape} is not {2 * joints} rotations as axis-angle")
         parts |= dict(zip((left, right), array.reshape(2, joints, 3), strict=True))
     return parts
 

@@ -13,6 +13,7 @@ from turnaround.models.estimator.crop import rotation_2d
 from turnaround.models.estimator.kinematics import KEYPOINTS, mirror_keypoints, mirror_rotations, to_global
 from turnaround.models.estimator.lifter.sighting import Sighting, mirrored, turned
 from turnaround.models.landmarks.names import FACE_68
+from turnaround.pipeline.errors import MissingFile
 from turnaround.pipeline.values.record import TensorRecord
 from turnaround.pipeline.values.rotation import axis_angle_to_matrix
 
@@ -50,7 +51,7 @@ class LandmarkSet:
     def __init__(self, folder: Path, part: str, limit: int = 0) -> None:
         files = sorted(folder.glob("chunk_*.npz"))
         if len(files) < 2:
-            raise FileNotFoundError(
+            raise MissingFile(
                 f"{folder} holds {len(files)} chunks of landmarks, at least 2 are needed: make them with "
                 f"`turnaround data landmarks`"
             )

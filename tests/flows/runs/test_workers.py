@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import toy
@@ -77,12 +80,13 @@ def test_workers_that_die_before_they_begin_are_not_started_for_ever():
     assert failed == [("a", "photo"), ("b", "photo")]
 
 
-def test_deaths_are_told_from_faults():
-    class KilledWorker(Exception): ...
-
-    from concurrent.futures.process import BrokenProcessPool
-
-    assert is_death(KilledWorker()) and is_death(BrokenProcessPool()) and not is_death(ValueError())
+def test_deaths_are_told_from_faults(monkeypatch):
+    """By the class of a cluster that is loaded, not by what a class is called."""
+    killed, namesake = (type("KilledWorker", (Exception,), {}) for _ in range(2))
+    assert not is_death(killed())
+    monkeypatch.setitem(sys.modules, "distributed", SimpleNamespace(KilledWorker=killed))
+    assert is_death(killed()) and not is_death(namesake())
+    assert is_death(BrokenProcessPool()) and not is_death(ValueError())
 
 
 class Deadly(toy.Count):

@@ -63,7 +63,7 @@ def small(*more):
 
 @pytest.mark.parametrize("name", ["coarse", "fusion"])
 def test_the_paper_s_settings_start_step_and_resume(views, tmp_path, name, caplog):
-    file = str(CONFIGS / f"train_hgm_{name}_paper.yaml")
+    file = str(CONFIGS / f"hgm_{name}_paper.yaml")
     command = [
         "--config",
         file,

@@ -112,7 +112,7 @@ def test_a_run_that_cannot_be_is_refused(tmp_path):
 def test_the_paper_s_settings():
     """Of section 4.1, and of the released code where the paper is silent."""
     for name in ("coarse", "fusion"):
-        values = read_settings(CONFIGS / f"train_hgm_{name}_paper.yaml")
+        values = read_settings(CONFIGS / f"hgm_{name}_paper.yaml")
         loss = build(LossConfig, values["loss"], "loss")
         assert values["steps"] * values["batch"] * 4 == 300 * 500 and values["supervised"] == 12
         assert (values["lr"], values["weight_decay"], values["betas"], values["warmup"]) == (
@@ -129,7 +129,7 @@ def test_the_paper_s_settings():
 
 def test_every_network_has_settings_that_ship_and_its_program_takes_them(tmp_path, capsys):
     for name in TRAININGS:
-        stem = f"train_{name.replace('-', '_')}"
+        stem = name.replace("-", "_")
         assert name in overview()
         for kind in ("default", "paper"):
             file = CONFIGS / f"{stem}_{kind}.yaml"
@@ -151,5 +151,5 @@ def test_a_file_for_another_network_is_refused(tmp_path):
         find_training("hgm-fusion")([*common, "--config", str(CONFIGS / "hgm_coarse_default.yaml")])
     with pytest.raises(ValueError, match="for the network 'matting', not for normals"):
         find_training("normals")([*common, "--config", str(CONFIGS / "matting_default.yaml")])
-    with pytest.raises(ValueError, match=r"did you mean 'train_matting_default\.yaml'"):
+    with pytest.raises(ValueError, match=r"did you mean 'matting_default\.yaml'"):
         find_training("matting")([*common, "--config", str(CONFIGS / "mating_default.yaml")])
