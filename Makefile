@@ -1,10 +1,11 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Each makes .venv when it is missing.
-PYTHON ?= python3.11
+PYTHON ?= # one of your own; else scripts/find_python.sh finds 3.11 or 3.12
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PIP = PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-warn-script-location
 
-.PHONY: demo test test-slow lint bench setup system clean
+.PHONY: demo test test-fast test-slow lint bench setup system clean
 .DEFAULT_GOAL := demo
 
 demo: setup
@@ -12,6 +13,10 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+# The everyday: every law that needs neither a network's training nor a browser nor a server. Under two minutes.
+test-fast: setup
+	$(BIN)/python -m pytest -m "not gpu and not slow and not heavy"
 
 test-slow: setup
 	$(BIN)/python -m pytest -m "slow and not gpu"
@@ -27,14 +32,18 @@ bench: setup
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt scripts/find_python.sh
 	@$(MAKE) --no-print-directory system
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet torch==2.13.0 -c constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
+	@test -x $(BIN)/python || { python=$$(sh scripts/find_python.sh $(PYTHON)) && \
+		echo "set-up 1/4: a virtual environment in $(VENV) with $$python" && $$python -m venv $(VENV); }
+	@$(PIP) --upgrade pip
+	@echo "set-up 2/4: torch (200 MB for a CPU, more with CUDA)"
+	@$(PIP) torch==2.13.0 -c constraints.txt
+	@echo "set-up 3/4: the other packages and turnaround itself, editable"
+	@$(PIP) -c constraints.txt -e '.[test]'
+	@echo "set-up 4/4: the landmark networks (53 MB)"
 	@$(BIN)/turnaround fetch || true # without a network it says what to do, and everything else goes on
-	touch $(STAMP)
+	@touch $(STAMP)
 
 # open3d needs libusb-1.0, libGL and libgomp; pip cannot bring them.
 system:
