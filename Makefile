@@ -3,7 +3,9 @@ PYTHON ?= # one of your own; else scripts/find_python.sh finds 3.11 or 3.12
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PIP = PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-warn-script-location
+# pip's words go into a file, which is shown where it fails
+LOG := $(VENV)/install.log
+PIP = sh scripts/quietly.sh $(LOG) $(BIN)/python -m pip install --disable-pip-version-check --no-input
 
 .PHONY: demo test test-fast test-slow lint bench setup system clean
 .DEFAULT_GOAL := demo
