@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 
 import pytest
 import torch
@@ -198,18 +199,34 @@ def test_large_networks_are_timed_by_default(elsewhere, monkeypatch):
 @torch.no_grad()
 def test_processes_that_begin_together_agree(elsewhere, monkeypatch):
     monkeypatch.setattr(precision, "LARGE", 1)
-    found = []
+    found, measured = [], []
 
     def work(kind):
-        file = precision._folder() / "n-4.json"
-        found.append(precision._keep(file, lambda: {"format": kind, "fp32_ms": 1, "bf16_ms": 1}))
+        def measure():
+            measured.append(kind)
+            time.sleep(0.05)
+            return {"format": kind, "fp32_ms": 1, "bf16_ms": 1}
+
+        found.append(precision._keep(precision._folder() / "n-4.json", measure))
 
     workers = [threading.Thread(target=work, args=(kind,)) for kind in ("fp32", "bf16") * 4]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    assert len({json.dumps(item) for item in found}) == 1 and len(list(precision._folder().iterdir())) == 1
+    assert [item["format"] for item in found] == measured * 8 and len(
+        list(precision._folder().iterdir())
+    ) == 1
+
+
+@torch.no_grad()
+def test_what_cannot_be_kept_is_not_used(elsewhere, monkeypatch):
+    def full(path, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(precision, "write_atomic", full)
+    faster = lambda: {"format": "bf16", "fp32_ms": 2, "bf16_ms": 1}  # noqa: E731
+    assert precision._keep(precision._folder() / "n-4.json", faster) == {"format": "fp32"}
 
 
 @torch.no_grad()
