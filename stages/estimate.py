@@ -52,6 +52,14 @@ class EstimateConfig(StageConfig):
         description="position of a given body: the file's, or fitted to the mask; auto: the file's where it "
         "covers the mask",
     )
+    hands: Literal["auto", "flat", "mean"] = Field(
+        "auto",
+        description="what the hands of a given body are relative to (flat_hand_mean True or False); auto: "
+        "mean for the files of SMPLer-X, OSX and Hand4Whole, else flat",
+    )
+    trust: bool = Field(
+        False, description="believe a given body as it is, without comparing it with the picture"
+    )
 
 
 class Estimate(Stage[EstimateConfig]):
@@ -87,10 +95,11 @@ class Estimate(Stage[EstimateConfig]):
             )
         free = config.body == "body"
         model = BodyModel.shared(None if free else Path(config.body))
-        body, found = self._estimate(small, moved(landmarks, view.camera, small.camera), model, device)
+        landmarks = moved(landmarks, view.camera, small.camera)
+        body, found = self._estimate(small, landmarks, model, device)
         keypoints = keypoints_at(found, small.camera, view.camera)
         if given is not None and config.provider != "embedded":
-            body = self._read(given, model, small)
+            body = self._read(given, model, small, landmarks)
         return {"body": body, "keypoints": keypoints, "overlay": body_overlay(model, body, keypoints, view)}
 
     def _estimate(
@@ -124,33 +133,17 @@ class Estimate(Stage[EstimateConfig]):
             doubt=config.provider != "landmarks",
         )
 
-    def _read(self, data: bytes, model: BodyModel, view: View) -> Body:
-        """The body of the sidecar file, turned and placed."""
-        from turnaround.models.estimator.given.body_file import UnknownBody, read_body, upright
-        from turnaround.models.estimator.given.placing import (
-            box_overlap,
-            mask_box,
-            place_body,
-            projected_box,
-            turn_upright,
-        )
+    def _read(self, data: bytes, model: BodyModel, view: View, landmarks: Trace) -> Body:
+        """The body of the sidecar file, compared with the person, turned and placed."""
+        from turnaround.models.estimator.given.body_file import UnknownBody
+        from turnaround.models.estimator.given.reader import Choice, Mismatch, given_body
 
-        config = self.config
+        c = self.config
+        choice = Choice(c.person, c.axes, c.placement, c.hands, c.trust)
         try:
-            body, placed = read_body(data, config.person)
+            return given_body(data, model, view, landmarks, choice)
         except UnknownBody as error:
-            raise StageError(
-                f"{error}; or remove the file beside the photo to let the network estimate the body"
-            ) from error
-        if config.axes == "opengl" or (config.axes == "auto" and not upright(body)):
-            log.warning("the given body is turned by 180 degrees about x (its axes point y up)")
-            body = turn_upright(body)
-        if config.placement == "file":
-            return body
-        overlap = box_overlap(projected_box(model, body, view), mask_box(view)) if placed else 0.0
-        if config.placement == "auto" and overlap > 0.6:
-            return body
-        log.warning(
-            "the given body is placed by the mask (its own position covers %.0f %% of it)", 100 * overlap
-        )
-        return place_body(model, body, view)
+            remedy = "or remove the file beside the photo to let the network estimate the body"
+            raise StageError(f"{error}; {remedy}") from error
+        except Mismatch as error:
+            raise StageError(str(error)) from error

@@ -1,4 +1,4 @@
-"""Masks and alpha channels that came with a photo: believed, mended, left aside or refused by who is in it."""
+"""Masks and alpha channels that came with a photo: believed, mended, left aside or refused by who is there."""
 
 import io
 
