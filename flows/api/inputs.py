@@ -132,7 +132,11 @@ def body_bytes(value: Any) -> tuple[bytes, str]:
             f"body: expected a path, bytes, a Body or a mapping of arrays, got {type(value).__name__}"
         )
     stream = io.BytesIO()
-    np.savez(stream, allow_pickle=False, **{str(name): _array(field) for name, field in fields.items()})
+    arrays = {str(name): _array(field) for name, field in fields.items()}
+    odd = [name for name, array in arrays.items() if array.dtype.kind not in "biufUS"]
+    if odd:
+        raise CallError(f"body: {', '.join(odd)} hold no numbers; give arrays, or the path of the file")
+    np.savez(stream, allow_pickle=False, **arrays)
     return stream.getvalue(), ".npz"
 
 
