@@ -1,4 +1,4 @@
-"""Masks and alpha channels that came with a photo: believed, mended, left aside or refused by who is there."""
+"""Masks and alpha channels that came with a photo: believed, mended, left aside or refused by people."""
 
 import io
 
