@@ -17,7 +17,7 @@ def people(context: typer.Context) -> None:
 
     `--help` tells its options.
     """
-    from turnaround.data.people import main as make_people
+    from turnaround.data.sets.__main__ import main as make_people
 
     make_people(context.args)
 
@@ -50,7 +50,7 @@ def backgrounds(context: typer.Context) -> None:
 
     Matting and estimation are trained on them; `--help` tells the options.
     """
-    from turnaround.data.scenes.backgrounds import main as make_backgrounds
+    from turnaround.data.scenes.__main__ import main as make_backgrounds
 
     make_backgrounds(context.args)
 

@@ -75,6 +75,9 @@ Formats = Annotated[
     str | None, typer.Option("--export", metavar="FORMATS", help="write files of each person, too: glb,mp4")
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="the folder of --export; here by default")]
+Adopt = Annotated[
+    bool, typer.Option("--adopt", help="a moved or copied photo goes on as the subject that it was")
+]
 Strict = Annotated[
     bool, typer.Option("--strict", help="exit with 3 where all is done and a body fits its photo poorly")
 ]

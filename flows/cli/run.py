@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 from turnaround.flows.cli.options import (
+    Adopt,
     Config,
     Device,
     Direct,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from turnaround.flows.exports.batch import Wish
     from turnaround.flows.runs.run import Request
     from turnaround.flows.runs.summary import Run
+    from turnaround.flows.runs.watch import Watched
     from turnaround.flows.subjects.choice import Choice
     from turnaround.flows.subjects.project import Project
 
@@ -57,6 +59,7 @@ def run(
     fail_fast: FailFast = False,
     store: RemoteStore = None,
     people: People = "one",
+    adopt: Adopt = False,
     watch: Watch = None,
     export: Formats = None,
     out: Out = None,
@@ -76,7 +79,7 @@ def run(
     wish = _wish(export, out)
     project, overrides = Project(), overrides_for(people, tuple(set_ or ()))
     project.settings(config, overrides)  # a wrong setting is told before the work folder is touched
-    choice = Choice(photos or (), recursive, lists or (), limit, parse_shard(shard))
+    choice = Choice(photos or (), recursive, lists or (), limit, parse_shard(shard), adopt)
     everyone = "all" if people == "all" else "one"
     words = _words(choice, shard)
     asked = Request(
@@ -86,7 +89,9 @@ def run(
     if watch is not None:
         if words != (("--recursive",) if recursive else ()) or json:
             raise CallError("--watch FOLDER takes no other photos, and neither --limit, --shard nor --json")
-        raise typer.Exit(_watch(project, asked, watch, recursive, wish))
+        from turnaround.flows.runs.watch import Watched
+
+        raise typer.Exit(_watch(project, asked, Watched(watch, recursive), wish, adopt))
     done = _do(project, asked, choice)
     code = _exports(project, done, wish, json)
     poor = strict and any(fit.state == "poor" for fit in done.fits().values())
@@ -113,23 +118,23 @@ def _do(project: Project, asked: Request, choice: Choice) -> Run:
     return run_all(replace(asked, photos=chosen), project)
 
 
-def _watch(project: Project, asked: Request, folder: Path, recursive: bool, wish: Wish | None) -> int:
+def _watch(project: Project, asked: Request, folder: Watched, wish: Wish | None, adopt: bool) -> int:
     """Do what lands in a folder until Ctrl-C; 1 where the last try of a photo failed."""
-    from turnaround.flows.runs.watch import Watched, watch
+    from turnaround.flows.runs.watch import watch
     from turnaround.flows.subjects.choice import Choice
 
     failed: dict[str, bool] = {}
 
     def do(photos: list[Path]) -> None:
         try:
-            done = _do(project, asked, Choice(photos))
+            done = _do(project, asked, Choice(photos, adopt=adopt))
         except CallError as error:  # gone meanwhile, or a name that cannot be a subject's
             typer.echo(f"turnaround: {error}", err=True)
             return
         _exports(project, done, wish, json=False)
         failed.update({result.subject: not result.ok for result in done.results})
 
-    watch(Watched(folder, recursive), do, lambda text: typer.echo(text, err=True))
+    watch(folder, do, lambda text: typer.echo(text, err=True))
     typer.echo(f"\n{len(failed)} subjects done, {sum(failed.values())} of them failed", err=True)
     return int(any(failed.values()))
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from turnaround.flows.subjects import memory
+from turnaround.flows.subjects import adoption, memory
 from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.photos.gather import pictures
 from turnaround.pipeline.photos.naming import Wanted, of_shard
@@ -24,6 +24,7 @@ class Choice:
     lists: Sequence[Path] = ()
     limit: int | None = None  # the first so many of what is left
     shard: tuple[int, int] | None = None  # part i of n, 1 <= i <= n
+    adopt: bool = False  # photos that were moved go on as the subjects that they were
 
 
 def choose(root: Path, choice: Choice) -> list[Photo]:
@@ -32,9 +33,13 @@ def choose(root: Path, choice: Choice) -> list[Photo]:
         raise CallError("Missing argument: give photos, folders, patterns or @LIST (`turnaround run --help`)")
     files = pictures(choice.paths, recursive=choice.recursive, lists=choice.lists)
     Store(root).prepare()
+    moved = adoption.twins(root, files)
+    if choice.adopt:
+        memory.adopt(root, moved)
     named = memory.register(
         root, [Wanted(file) for file in files]
     )  # all of them: a shard must not change a name
+    adoption.tell({file: name for file, name in moved.items() if named[Wanted(file)] != name})
     chosen = [(file, named[Wanted(file)]) for file in files]
     if choice.shard is not None:
         chosen = [(file, name) for file, name in chosen if of_shard(name, choice.shard)]

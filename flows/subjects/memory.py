@@ -124,6 +124,21 @@ def name_as(root: Path, item: Wanted, name: str) -> None:
         _write(file, json.dumps(kept | {item.key: name}, indent=0, sort_keys=True) + "\n")
 
 
+def named(root: Path) -> dict[str, str]:
+    """What every photo and person of a photo is called here: `Wanted.key` -> name."""
+    return _known(root, root / "subjects" / NAMES)
+
+
+def adopt(root: Path, moved: Mapping[Path, str]) -> None:
+    """Let other files be the photos of these subjects from now on; their old paths are forgotten."""
+    file = root / "subjects" / NAMES
+    with Store(root).lock("subjects", "names"):
+        taken = set(moved.values())
+        kept = {key: name for key, name in _known(root, file).items() if name not in taken}
+        merged = kept | {Wanted(image).key: name for image, name in moved.items()}
+        _write(file, json.dumps(merged, indent=0, sort_keys=True) + "\n")
+
+
 def _known(root: Path, file: Path) -> dict[str, str]:
     """What was named before; a file that cannot be read is made again from what every subject remembers of
     itself."""
