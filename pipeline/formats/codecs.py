@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from turnaround.pipeline.errors import FormatError
+from turnaround.pipeline.formats.untrusted import MAX_PIXELS
 from turnaround.pipeline.stage import Kind
+from turnaround.pipeline.values.arrays import as_array
 
-MAX_PIXELS = 80_000_000  # of a picture that is read
 MAX_BODY = 16 * 2**20  # bytes of a body's arrays
 
 
@@ -58,13 +59,6 @@ def load_image(path: Path) -> Any:
 
     with open_picture(path, MAX_PIXELS, ("L", "RGB", "RGBA")) as image:
         return torch.from_numpy(np.asarray(image).astype(np.float32) / np.float32(255))
-
-
-def as_array(value: Any) -> np.ndarray:
-    """A tensor, on any device and in any graph, or an array, as float32 numpy."""
-    if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
-    return np.asarray(value, np.float32)
 
 
 def _to_bytes(array: np.ndarray, name: str) -> np.ndarray:

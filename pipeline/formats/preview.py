@@ -12,8 +12,8 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from turnaround.pipeline.errors import FormatError
-from turnaround.pipeline.formats.codecs import as_array
 from turnaround.pipeline.formats.normal_image import encode_normals
+from turnaround.pipeline.values.arrays import as_array
 from turnaround.pipeline.values.types import Camera
 
 RED = (0.9, 0.1, 0.1)

@@ -21,6 +21,7 @@ from turnaround.pipeline.errors import FormatError
 if TYPE_CHECKING:
     from PIL import Image
 
+MAX_PIXELS = 80_000_000  # of a picture
 MAX_NPZ = 2**30  # bytes of all arrays of an archive once unpacked; the licensed SMPL-X file holds 0.4e9
 MAX_TEXT = 64 * 2**20  # bytes of a json file
 MAX_YAML = 2**20

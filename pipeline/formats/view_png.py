@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from turnaround.pipeline.errors import FormatError
-from turnaround.pipeline.formats.codecs import MAX_PIXELS, as_array
-from turnaround.pipeline.formats.untrusted import open_picture, parse_json
+from turnaround.pipeline.formats.untrusted import MAX_PIXELS, open_picture, parse_json
+from turnaround.pipeline.values.arrays import as_array
 from turnaround.pipeline.values.types import Camera, View
 
 _CHUNK = "turnaround:camera"

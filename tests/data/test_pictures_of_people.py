@@ -144,7 +144,7 @@ def test_backgrounds_are_pictures_and_repeat_from_their_seed(tmp_path):
     assert all(image.min() >= 0 and image.max() <= 1 for image in pictures)
     assert np.std([image.mean() for image in pictures]) > 0.05
     np.testing.assert_array_equal(pictures[7], background(np.random.default_rng(7), 48, people=people))
-    backgrounds.write_backgrounds(tmp_path / "set.npy", 3, seed=1, size=16)
+    write_backgrounds(tmp_path / "set.npy", 3, seed=1, size=16)
     assert np.load(tmp_path / "set.npy").shape == (3, 16, 16, 3)
     assert [path.name for path in tmp_path.iterdir()] == ["set.npy"]
 

@@ -16,8 +16,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from turnaround.pipeline.formats.codecs import as_array, codec_for, plain, save_image
+from turnaround.pipeline.formats.codecs import codec_for, plain, save_image
 from turnaround.pipeline.stage import KINDS
+from turnaround.pipeline.values.arrays import as_array
 from turnaround.pipeline.values.camera import orbit_cameras
 from turnaround.pipeline.values.types import Body, Camera, Gaussians, Mesh, View
 

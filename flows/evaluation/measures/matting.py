@@ -1,13 +1,9 @@
-"""The mask that stage 01 finds, against the true one: `python -m turnaround.flows.evaluation.measures.matting
---help` does only this."""
+"""The mask that stage 01 finds, against the true one."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +14,7 @@ from turnaround.flows.evaluation import suite as people
 from turnaround.flows.evaluation.composites import Composite, composites
 from turnaround.models.matting.cutout import cut_square, frame_square
 from turnaround.models.metrics.image import iou
-from turnaround.pipeline.formats.preview import contact_sheet, overlay, to_pil
+from turnaround.pipeline.formats.preview import overlay
 from turnaround.pipeline.photos.photo import decode
 from turnaround.pipeline.stage import Stage, StageError
 from turnaround.pipeline.values.crop import networks_copy
@@ -95,38 +91,3 @@ def sheet(
         square = cut_square(pixels, None, frame_square(pixels.shape), size, straight=True)[0]
         pictures.append(square if found is None else overlay(square, found))
     return pictures
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
-    import typer
-    from turnaround.flows.evaluation.setting import Setting
-    from turnaround.flows.evaluation.summary import rounded
-    from turnaround.flows.runs.execute import lend_device
-
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--weights", default="matting", help="embedded weight, or a safetensors file")
-    parser.add_argument("--suite", default="people-test")
-    parser.add_argument("--limit", type=int, default=24, help="people; each stands before three backgrounds")
-    parser.add_argument(
-        "--work", type=Path, default=Path("work/evaluate"), help="folder of `turnaround evaluate`"
-    )
-    parser.add_argument("--sheet", type=Path, help="write a picture of all masks here")
-    parser.add_argument("--device", default="auto")
-    options = parser.parse_args(arguments)
-    setting = Setting("default", (f"stages.prepare.weights={options.weights}",), options.work, options.device)
-    prepare = setting.stage("prepare")
-    rows: list[dict[str, Any]] = []
-    shown: list[Tensor] = []
-    with lend_device(prepare, options.device) as device:
-        for person in people.people(options.suite, options.limit, options.work / "evaluation", 256):
-            rows += matting(prepare, person, device)
-            shown += sheet(prepare, person, device) if options.sheet else []
-    if options.sheet:
-        labels = [f"IoU {row['iou']:.3f}" for row in rows]
-        to_pil(contact_sheet(shown, labels, columns=9, size=200)).save(options.sheet)
-    typer.echo(json.dumps(rounded(summary(rows)), indent=1))
-
-
-if __name__ == "__main__":
-    main()
