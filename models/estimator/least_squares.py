@@ -1,9 +1,8 @@
-"""Least squares by Cholesky of the normal equations in double precision: the same bytes in every process of a
-machine.
+"""Least squares by Cholesky in double precision: the same bytes in every process of a machine.
 
 `torch.linalg.lstsq` rounds differently from process to process (by 1e-7, as memory happens to lie), and every
-key of what follows differs then. Here such noise is that of float64, which is gone when the solution is
-rounded to float32.
+key of what follows differs then. Here such noise is that of float64, which is gone when the solution of the
+normal equations is rounded to float32.
 """
 
 from __future__ import annotations
@@ -12,14 +11,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-DAMPING = (
-    1e-12  # of the mean squared column: what the rows do not tell stays near 0, where lstsq's solution is too
-)
+# of the mean squared column: what the rows do not tell stays near 0, where lstsq's solution is too
+DAMPING = 1e-12
 
 
 def least_squares(rows: Float[Tensor, "b r n"], right: Float[Tensor, "b r"]) -> Float[Tensor, "b n"]:
-    """Solve for the x of each batch that makes |rows x - right| least, and the shortest of those up to the
-    damping.
+    """Solve for the x of each batch that makes |rows x - right| least, the shortest where there are several.
 
     Args:
         rows: float32 or float64, whose condition is below 1e6.
