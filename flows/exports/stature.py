@@ -22,5 +22,5 @@ def stature(store: Store, subject: str) -> float:
         )
     file = record.manifest["config"].get("body", "body")
     upright = dataclasses.replace(Body.neutral(), betas=record.load("body").betas)
-    heights = BodyModel.load(None if file == "body" else Path(file))(upright).vertices[..., 1]
+    heights = BodyModel.shared(None if file == "body" else Path(file))(upright).vertices[..., 1]
     return float(heights.max() - heights.min())

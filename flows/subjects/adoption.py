@@ -21,8 +21,8 @@ _IMAGE = f"{PHOTO}.image"
 def twins(root: Path, files: Sequence[Path]) -> dict[Path, str]:
     """Find photos that are new here and hold the bytes of a subject's photo -> that subject.
 
-    Left out are the people of a photo of several, and subjects whose own photo is among the files. The digests
-    of subjects come from what was made of them, so that their photos need not be there any more.
+    Left out are people of a photo of several, and subjects whose own photo is among the files. A subject's
+    digest comes from what was made of it, so that its photo need not be there any more.
     """
     known = memory.named(root)
     fresh = [file for file in files if Wanted(file).key not in known]

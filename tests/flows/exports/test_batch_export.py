@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -42,14 +43,13 @@ def test_a_result_from_before_is_exported_with_a_warning_and_not_when_strict(wor
     assert sorted(file.name for file in (tmp_path / "new").iterdir()) == ["toy.ply"]
 
 
-def test_many_subjects_in_several_formats_lie_in_one_folder(tmp_path, monkeypatch, capsys):
-    for name, without in (
-        ("pair-1", ()),
-        ("pair-2", ()),
-        ("bare", ("texture", "detail", "mesh", "turntable")),
-        ("other", ()),
-    ):
-        toy_person.make(tmp_path / "work", name, without=without)
+def test_many_subjects_in_several_formats_lie_in_one_folder(work, tmp_path, monkeypatch, capsys):
+    shutil.copytree(work, tmp_path / "work", symlinks=True)
+    folder = tmp_path / "work/subjects"
+    for name in ("pair-1", "pair-2", "other", "bare"):
+        shutil.copytree(folder / "toy", folder / name, symlinks=True)
+    for link in folder.glob("bare/0[6-9]_*"):
+        link.unlink()
     monkeypatch.chdir(tmp_path)
 
     def turn(*words: str) -> int:
