@@ -39,6 +39,7 @@ def under_prefect(
             _run(jobs, runner, workers, event, told)
     except PrefectFailed as failure:
         interrupts.abandon()
+        private_server.stop_running()
         left = [job for job in jobs if job.photo.name not in done]
         rest = f"{len(left)} of {len(jobs)} photos go on directly" if left else "nothing is lost"
         log.warning("Prefect is left out: %s; %s (--direct leaves it out from the start)", failure, rest)

@@ -58,6 +58,12 @@ def running(work: Path) -> PrivateServer:
     return _running[0]
 
 
+def stop_running() -> None:
+    """End the server of this process where there is one."""
+    while _running:
+        _running.pop().stop()
+
+
 class PrivateServer:
     """A server process and its folder.
 

@@ -21,7 +21,8 @@ _EXTRAS = {"dask": ("prefect_dask", "DaskTaskRunner"), "ray": ("prefect_ray", "R
 
 @dataclass(frozen=True)
 class Runner:
-    """A task runner: `threads`, `processes`, `dask`, `ray`, or `dask=tcp://HOST:8786`, `ray=ray://HOST:10001` for a cluster that runs."""
+    """A task runner: `threads`, `processes`, `dask`, `ray`; for a cluster that runs `dask=tcp://HOST:8786` or
+    `ray=ray://HOST:10001`."""
 
     kind: str
     address: str = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -98,8 +99,8 @@ def check_answers(url: str) -> None:
 
 def first_line(error: BaseException) -> str:
     """An error in a few words."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {', '.join(lines[:3])[:200]}" if lines else type(error).__name__
 
 
 def _url() -> str:
@@ -131,14 +132,26 @@ def check_reachable() -> None:
 
 @contextmanager
 def _exported(values: dict[str, str]) -> Iterator[None]:
-    """Variables of this process, and so of those that it starts, for a while."""
+    """Variables of this process, and so of those that it starts, for a while; Prefect reads them anew."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
+    _read_anew()
     try:
         yield
     finally:
         for name, value in before.items():
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+        _read_anew()
+
+
+def _read_anew() -> None:
+    """Have Prefect's settings follow the variables in threads without a context, too: that of its process
+    pool would start a server of its own to report to."""
+    from prefect.context import refresh_global_settings_context
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Failed to create the Prefect home")
+        refresh_global_settings_context()
 
 
 def serve(host: str, port: int) -> int:
