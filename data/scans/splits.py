@@ -47,11 +47,8 @@ def chosen(layout: str, names: Sequence[str], split: str, root: Path, listed: Pa
             )
         return _listed(names, file)
     if layout == "custom-humans" and split in ("test", "held-out"):
-        return sorted(
-            names
-            # the papers train on THuman2.0 only and test here; which 45 (HGM) or 60 (SiTH) is not published with
-            # HGM
-        )
+        # the papers train on THuman2.0 only and test here; which 45 (HGM) or 60 (SiTH) is not published
+        return sorted(names)
     if layout == "gps-gaussian":
         return sorted(names)  # the renders' own folders are the split
     raise CallError(

@@ -124,7 +124,8 @@ def table(rows: Mapping[str, Any]) -> str:
         + "</tr>"
         for name, values in rows.items()
     ]
-    return f"<div class='scroll'><table><thead><tr><th></th>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
+    table = f"<thead><tr><th></th>{head}</tr></thead><tbody>{''.join(lines)}</tbody>"
+    return f"<div class='scroll'><table>{table}</table></div>"
 
 
 def number(value: Any) -> str:

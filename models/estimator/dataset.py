@@ -44,10 +44,8 @@ class Labels(TensorRecord):
     rotations: Float[Tensor, "b 22 3 3"]  # global
     betas: Float[Tensor, "b 10"]
     joints: Float[Tensor, "b k 3"]  # metres
-    uv: Float[
-        Tensor, "b k 2"
-        # where the joints are in the picture, [-1, 1]; another lens sees them a little aside of their projection
-    ]
+    # where the joints are in the picture, [-1, 1]; another lens sees them a little aside of their projection
+    uv: Float[Tensor, "b k 2"]
     visible: Bool[Tensor, "b k"]
 
 

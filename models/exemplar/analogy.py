@@ -170,9 +170,10 @@ def side_of(sheet: Sheet, likeness: Likeness, radius: int, *, source: bool = Fal
     picture = nearest(inside, sheet.picture)[0] if inside.any() else sheet.picture
     fine = likeness.oddity * oddity(sheet) if source else np.zeros(sheet.mask.shape, np.float32)
     there = inside if source else sheet.mask & ~sheet.known
-    frame = lambda a: np.ascontiguousarray(
-        np.pad(a, [(radius, radius)] * 2 + [(0, 0)] * (a.ndim - 2), mode="edge")
-    )
+
+    def frame(a: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(np.pad(a, [(radius, radius)] * 2 + [(0, 0)] * (a.ndim - 2), mode="edge"))
+
     return Side(
         frame(picture.astype(np.float32)).reshape(len(picture) + 2 * radius, -1),
         frame(opponent(sheet.slow, likeness.lightness)),

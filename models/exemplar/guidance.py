@@ -48,9 +48,10 @@ def draw_guides(body: Body, model: BodyModel, camera: Camera) -> Guides:
     labels = vertex_labels(model)
     near = face, bary = _spread(covered, face, bary)
     corners = [(faces[near[0], k], near[1][..., k, None]) for k in range(3)]
-    at = lambda values: (
-        np.stack([values[index] * share for index, share in corners]).sum(0).astype(np.float32)
-    )
+
+    def at(values: np.ndarray) -> np.ndarray:
+        return np.stack([values[index] * share for index, share in corners]).sum(0).astype(np.float32)
+
     normal = at(normals)
     normal /= np.linalg.norm(normal, axis=-1, keepdims=True).clip(1e-6)
     corner = np.take_along_axis(faces[face], bary.argmax(-1)[..., None], -1)[..., 0]

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from turnaround.data.clothes import fabrics, skins
 from turnaround.data.render import Atlas, Surface, render, vertex_normals
-from turnaround.data.scenes import backgrounds
+from turnaround.data.scenes.__main__ import write_backgrounds
 from turnaround.data.scenes.backgrounds import background
 from turnaround.data.scenes.lights import sample_lights, seen_from, vertex_light
 from turnaround.data.scenes.strong_edges import scene

@@ -12,7 +12,7 @@ from turnaround.models.texture.atlas import unwrap
 from turnaround.models.texture.bake import bake
 from turnaround.pipeline.values.types import TexturedMesh
 
-from tests.pipeline.test_glb import COLORS, FACES, VERTICES
+from tests.pipeline.formats.test_glb import COLORS, FACES, VERTICES
 
 RADIUS = 0.4
 

@@ -330,7 +330,9 @@ def test_the_page_shows_what_our_renderer_shows_from_front_and_side(programs, wo
     close = dataclasses.replace(cameras, K=K, T_camera_world=T)
     expected = rasterize(toy_person.gaussians(0), close, outputs=("rgb",)).rgb.clamp(0, 1).numpy() * 255
     browser = Browser(tmp_path / "profile", (size, size))
-    only_person = """document.head.append(Object.assign(document.createElement("style"), {textContent: "nav, header {display: none}"}));
+    only_person = """const style = document.createElement("style");
+        style.textContent = "nav, header {display: none}";
+        document.head.append(style);
         window.dispatchEvent(new Event("resize"))"""
     try:
         for k, azimuth in enumerate((0, 90)):

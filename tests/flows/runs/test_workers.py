@@ -103,7 +103,7 @@ def test_a_killed_worker_costs_its_photo_alone(tmp_path, monkeypatch):
     from turnaround.flows.prefect.flow import run_with_prefect
 
     others: list[Any] = []  # servers that Prefect itself starts where one of its threads knows no address
-    monkeypatch.setattr(SubprocessASGIServer, "_run_uvicorn_command", others.append)
+    monkeypatch.setattr(SubprocessASGIServer, "_run_uvicorn_command", lambda self: others.append(self))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS), str(ROOT)]))
     (tmp_path / "photos").mkdir()
     for i in range(5):

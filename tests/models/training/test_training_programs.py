@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from toy_diffusion import save_tiny_stable_diffusion
 from toy_people import write_views
 from turnaround.flows.runs.training import find_training
 from turnaround.models.back_view import pairs
@@ -24,8 +25,6 @@ from turnaround.models.hgm.perceptual import SLICES, NoPerceptualLoss, fill_back
 from turnaround.models.training.people import split_people
 from turnaround.pipeline.values.camera import canonical_camera
 from turnaround.pipeline.values.types import Body, View
-
-from tests.models.back_view.test_back_view import save_tiny_stable_diffusion
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "training"
 SMALL = [

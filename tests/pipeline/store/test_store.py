@@ -23,7 +23,7 @@ from turnaround.pipeline.store import links, store
 from turnaround.pipeline.store.recipe import Recipe
 from turnaround.pipeline.store.store import MANIFEST, Store, StoreError
 
-TESTS = Path(__file__).resolve().parents[1] / "support"
+TESTS = Path(__file__).resolve().parents[2] / "support"
 RECIPE = Recipe("toy", 1, {"seed": 1}, {"photo.image": "0" * 64}, {"net": "1" * 64})
 KINDS = {"film": "Video", "trace": "Trace"}
 OUTPUTS = {"film": b"film" * 100, "trace": {"loss": [1.0, 0.5]}}
@@ -66,7 +66,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from turnaround.pipeline import codecs, store
-from tests.pipeline.test_store import KINDS, OUTPUTS, RECIPE
+from tests.pipeline.store.test_store import KINDS, OUTPUTS, RECIPE
 
 def die(*arguments, **named):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -80,7 +80,13 @@ rename, text = os.rename, Path.write_text
 if moment == "half an output":
     codecs._CODECS["Video"] = codecs.Codec(".mp4", half, Path.read_bytes)
 elif moment == "half a manifest":
-    Path.write_text = lambda path, data: (text(path, data[: len(data) // 2]), die()) if path.name == store.MANIFEST else text(path, data)
+    def half_a_manifest(path, data):
+        if path.name != store.MANIFEST:
+            return text(path, data)
+        text(path, data[: len(data) // 2])
+        die()
+
+    Path.write_text = half_a_manifest
 elif moment == "before the rename":
     os.rename = die
 elif moment == "between the renames":
@@ -118,7 +124,7 @@ BUSY = """
 import dataclasses, sys
 from pathlib import Path
 from turnaround.pipeline.store.store import Store
-from tests.pipeline.test_store import KINDS, OUTPUTS, RECIPE
+from tests.pipeline.store.test_store import KINDS, OUTPUTS, RECIPE
 made = Store(Path(sys.argv[1]))
 made.prepare()
 for i in range(10**6):

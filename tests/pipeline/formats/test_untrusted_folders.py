@@ -14,7 +14,7 @@ from turnaround.flows.show.garbage import collect
 from turnaround.flows.subjects import memory
 from turnaround.pipeline.store.store import Store
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 # ---------------------------------------------------------------------------------------------- work folders

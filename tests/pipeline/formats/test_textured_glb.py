@@ -14,8 +14,8 @@ from toy_textured import ball, tetrahedron
 from turnaround.pipeline.formats import textured_glb, textured_obj
 from turnaround.pipeline.formats.codecs import codec_for
 
-from tests.pipeline.test_glb import FACES, VERTICES, chunks
-from tests.pipeline.test_glb import with_document as changed_document
+from tests.pipeline.formats.test_glb import FACES, VERTICES, chunks
+from tests.pipeline.formats.test_glb import with_document as changed_document
 
 MESH = tetrahedron()
 

@@ -14,7 +14,7 @@ from turnaround.pipeline.store import links
 from turnaround.pipeline.store.digest import file_digest
 from turnaround.pipeline.store.store import MANIFEST, DamagedRun, Store
 
-from tests.pipeline.test_store import OUTPUTS, RECIPE, saved
+from tests.pipeline.store.test_store import OUTPUTS, RECIPE, saved
 
 DAMAGES = {
     "truncated manifest": lambda path: (path / MANIFEST).write_text((path / MANIFEST).read_text()[:80]),

@@ -22,7 +22,7 @@ from turnaround.pipeline.packages import indexes as mirrors
 from turnaround.pipeline.packages import registry
 from turnaround.pipeline.packages.registry import Package, RegistryError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 BALL = "/@toys/ball/-/ball-1.2.3.tgz"
 WHEEL = "toy_ball-1.0-py3-none-any.whl"
 
