@@ -61,6 +61,14 @@ def check_room(folder: Path, said: str) -> None:
         raise _fault("no space is left")
 
 
+def told_full(error: OSError) -> str:
+    """What to say of a disk that has no room: which, as far as the error or the temporary files tell."""
+    temporary = Path(tempfile.gettempdir())
+    place = error.filename or (temporary if is_full(temporary) else "a disk")
+    remedy = "free some space there" + (", or set TMPDIR to another folder" if place == temporary else "")
+    return f"{place}: {error.strerror}; {remedy}"
+
+
 def _fault(why: str) -> TemporaryFault:
     place = tempfile.tempdir or os.environ.get("TMPDIR") or "there is none that can be written"
     return TemporaryFault(

@@ -16,9 +16,11 @@ from typing import Any
 from turnaround.flows.runs.warned import naming, this_process
 from turnaround.flows.subjects import memory as subjects
 from turnaround.pipeline.errors import CallError, TurnaroundError, is_one_of
+from turnaround.pipeline.files import FULL, told_full
 from turnaround.pipeline.gpu import gpu_slot
 from turnaround.pipeline.graph import Outcome, Subject, ordered, run_stage
 from turnaround.pipeline.photos.source import Photo
+from turnaround.pipeline.shown import shown
 from turnaround.pipeline.stage import Stage, StageError
 from turnaround.pipeline.store.mirror import fetch_photo, open_store
 from turnaround.pipeline.store.recipe import WeightDigest
@@ -269,9 +271,13 @@ def note_failure(result: Result, stage: str, error: Exception, photo: Photo) -> 
             f"the GPU has too little free memory, on a second try too ({first}); use --device cpu, a "
             f"smaller --config, or fewer --workers"
         )
+    elif isinstance(error, OSError) and error.errno in FULL:
+        text = told_full(error)
     if result.fault == "program":
         text = f"{type(error).__name__}: {text} (a fault of the program; the report has its trace)"
         result.trace = "".join(traceback.format_exception(error))
-    result.message = text if photo.image.name in text else f"{photo.image.name}: {text}"
+    name = shown(photo.image.name)
+    text = text.replace(photo.image.name, name)
+    result.message = text if name in text else f"{name}: {text}"
     result.stages[stage] = {"state": "failed", "key": None, "seconds": 0.0}
     log.debug("%s failed in %s at %s", result.subject, stage, time.strftime("%X"), exc_info=error)

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from turnaround.flows.runs.execute import Job, Result, listening, note_failure
 from turnaround.pipeline.errors import TurnaroundError, is_one_of
+from turnaround.pipeline.files import temporary_folder
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,8 @@ def despite_deaths(jobs: Sequence[Job], workers: int, go: Round, failed: Callabl
     while waiting or suspects:
         if not waiting:
             waiting, alone = [suspects.pop(0)], True
-        with tempfile.TemporaryDirectory(prefix="turnaround-") as marks:
+        with temporary_folder() as folder:
+            marks = str(folder)
             lost = list(go(waiting, 1 if alone else workers, marks))
             left = {job.photo.name: _mark(marks, job.photo.name) for job in lost}
             stages = {name: mark.read_text() for name, mark in left.items() if mark.exists()}

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from turnaround.flows.runs.execute import lend_device
 from turnaround.flows.subjects import given, memory
 from turnaround.flows.subjects.project import Project
 from turnaround.pipeline.errors import CallError
+from turnaround.pipeline.files import temporary_folder
 from turnaround.pipeline.formats.codecs import codec_for
 from turnaround.pipeline.graph import Subject, downstream
 from turnaround.pipeline.photos.source import NONE
@@ -262,8 +262,8 @@ def _fitting(stage: Stage[Any], output: str, file: Path, record: Record) -> byte
         raise CallError(
             f"{file} does not fit: {path} has {expected}, the file {got}; start from a copy of it"
         )
-    with tempfile.TemporaryDirectory(prefix="turnaround-") as folder:
-        fitted = Path(folder) / f"{output}{codec.suffix}"
+    with temporary_folder() as folder:
+        fitted = folder / f"{output}{codec.suffix}"
         codec.save(value, fitted)
         return fitted.read_bytes()
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from turnaround.flows.subjects.persons import everyone, overrides_for
 from turnaround.flows.subjects.project import Project, up_to
 from turnaround.pipeline.photos.source import Photo
 from turnaround.pipeline.settings import Settings
+from turnaround.pipeline.shown import as_argument, command_line
 from turnaround.pipeline.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -51,10 +51,10 @@ class Request:
     def command(self, photos: Sequence[Photo]) -> str:
         """The command line that does these photos with the same settings."""
         if self.again:
-            return shlex.join(
+            return command_line(
                 ["turnaround", "rerun", *_chosen(photos), "--work", str(self.root), *self._how()]
             )
-        images = list(dict.fromkeys(str(photo.image) for photo in photos))
+        images = list(dict.fromkeys(as_argument(photo.image) for photo in photos))
         named = self.sources if self.sources and len(images) > _MANY else images
         words = ["turnaround", "run", *named, "--work", str(self.root), "--config", self.config]
         words += [word for override in self.overrides for word in ("--set", override)]
@@ -64,7 +64,7 @@ class Request:
         words += (
             ["--direct"] if self.direct else ["--runner", self.runner] if self.runner != "threads" else []
         )
-        return shlex.join(words)
+        return command_line(words)
 
     def _how(self) -> list[str]:
         until = ["--until", self.until] if self.until else []

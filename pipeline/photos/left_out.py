@@ -10,6 +10,7 @@ from pathlib import Path
 
 from turnaround.pipeline.photos import sidecars
 from turnaround.pipeline.photos.sidecars import BODIES, SUFFIXES, WORDS, Sidecar
+from turnaround.pipeline.shown import shown
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class LeftOut:
                 self.add(file, f"it belongs to {photo.name} and is no photo of its own")
         if self.why:
             count = f"{len(self.why)} files were" if len(self.why) > 1 else "1 file was"
-            log.warning("%s left out: %s", count, _few(f"{f} ({why})" for f, why in self.why.items()))
+            log.warning("%s left out: %s", count, _few(f"{shown(f)} ({why})" for f, why in self.why.items()))
 
 
 def reason(file: Path) -> str | None:
@@ -117,7 +118,7 @@ def _as_sidecar(file: Path, parsed: Sidecar) -> str | None:
 def tell_unusual(photos: Iterable[Path]) -> None:
     """One line that names the files beside photos which are taken though they are not named by the rule."""
     unusual = [
-        f"{files[0].name} as the {WORDS[kind]} file of {photo.name}"
+        f"{shown(files[0].name)} as the {WORDS[kind]} file of {shown(photo.name)}"
         for photo in photos
         for kind, files in sidecars.beside(photo).items()
         if not sidecars.is_usual(files[0], photo)

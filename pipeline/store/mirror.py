@@ -30,6 +30,8 @@ from turnaround.pipeline.store.store import Store
 
 log = logging.getLogger(__name__)
 
+_LONGEST = 200  # bytes of a file's name that every store takes
+
 
 class MirroredStore(Store):
     """A store whose runs are also at a URL. The local folder is complete in itself: without the network all
@@ -183,7 +185,7 @@ def send_photo(photo: Photo, url: str) -> dict[str, str]:
     for what, file in _files(photo).items():
         content = file.read_bytes()
         digests[what] = bytes_digest(content)
-        name = f"photos/{digests[what]}/{file.name}"
+        name = _remote_name(digests[what], file)
         if remote(url).read(name) != content:
             remote(url).write({name: content})
     return digests
@@ -195,14 +197,14 @@ def fetch_photo(photo: Photo, digests: Mapping[str, str], root: Path, url: str) 
     here = {}
     for what, file in _files(photo).items():
         digest = digests[what]
+        name = _remote_name(digest, file)
         here[what] = root / "photos" / digest[:16] / file.name
         if here[what].is_file() and bytes_digest(here[what].read_bytes()) == digest:
             continue
-        content = remote(url).read(f"photos/{digest}/{file.name}")
+        content = remote(url).read(name)
         if content is None or bytes_digest(content) != digest:
             raise OSError(
-                f"{url}/photos/{digest}/{file.name} is {'missing' if content is None else 'damaged'}; run "
-                f"again to send it"
+                f"{url}/{name} is {'missing' if content is None else 'damaged'}; run again to send it"
             )
         here[what].parent.mkdir(parents=True, exist_ok=True)
         temporary = here[what].with_name(f".{os.getpid()}-{os.urandom(3).hex()}")
@@ -212,6 +214,13 @@ def fetch_photo(photo: Photo, digests: Mapping[str, str], root: Path, url: str) 
     return dataclasses.replace(
         photo, given=given, **{source: here[source] for source in SOURCES if source in here}
     )
+
+
+def _remote_name(digest: str, file: Path) -> str:
+    """Where a file of a photo lies in the store: by its own name where every store can hold that."""
+    name = file.name
+    plain = name.isprintable() and "\\" not in name and len(name.encode()) <= _LONGEST
+    return f"photos/{digest}/{name if plain else 'photo'}"
 
 
 def _files(photo: Photo) -> dict[str, Path]:
