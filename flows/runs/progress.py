@@ -96,8 +96,12 @@ class Progress:
                 )
 
     def _left(self) -> str:
-        """The time left in words before the first photo is done; empty where earlier runs do not tell."""
-        left = None if self.pace.done or self.pace.total > _FEW else self.forecast.left(self._workers)
+        """The time left in words before a photo was computed; empty where earlier runs do not tell."""
+        left = (
+            None
+            if self.pace.left is not None or self.pace.total > _FEW
+            else self.forecast.left(self._workers)
+        )
         return "" if left is None else f"about {duration(left)} left"
 
     def _beat(self) -> None:
@@ -108,7 +112,7 @@ class Progress:
                 if waited and not self._computed and not self.forecast.usual:
                     self._computed = True  # said once
                     self._say(f"{waited[0][0]}: {waited[0][1]} is at work; {_FIRST}")
-                if waited and self._bar is not None and not self.pace.done:
+                if waited and self._bar is not None and self.pace.left is None:
                     self._bar.update(self._all, pace=self._left())
 
     def _say(self, text: str) -> None:

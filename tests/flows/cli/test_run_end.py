@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import shlex
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -156,3 +158,48 @@ def test_the_document_for_programs_is_all_of_stdout(capsys):
 def test_what_cannot_be_exported_after_a_run_is_told_and_the_code_is_1(capsys):
     assert turn("run", photo("alice"), "--direct", "--export", "glb", "--out", "models") == 1
     assert "FAILED alice.glb: alice has no glb yet" in capsys.readouterr().err
+
+
+def documented() -> dict[str, dict]:
+    """Command -> the example of its document in docs/commands.md."""
+    text = (Path(__file__).resolve().parents[3] / "docs/commands.md").read_text(encoding="utf-8")
+    found = re.findall(r"^`(\w+)`[^\n]*(?:\n[^`\n]+)?:\n\n```json\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return {command: json.loads(example) for command, example in found}
+
+
+NAMES = {"NAME", "prepare", "view", "image", "iterations=15"}  # of the examples; others stand there in truth
+
+
+def lacking(example: object, said: object, path: str = "") -> Iterator[str]:
+    """Fields of an example that a document does not have."""
+    if isinstance(example, list) and isinstance(said, list) and example and said:
+        yield from lacking(example[0], said[0], path)
+    if isinstance(example, dict) and isinstance(said, dict):
+        for key, item in example.items():
+            if key in NAMES and said:
+                yield from lacking(item, next(iter(said.values())), f"{path}/*")
+            elif key in said:
+                yield from lacking(item, said[key], f"{path}/{key}")
+            else:
+                yield f"{path}/{key}"
+
+
+def test_documents_have_the_documented_fields(tmp_path, capsys):
+    examples = documented()
+    assert set(examples) == {"run", "status", "inspect", "why", "graph", "export", "sweep"}
+    photo("alice")
+    words = {
+        "run": ["alice.png", "--direct"],
+        "status": ["alice"],
+        "inspect": ["alice"],
+        "why": ["alice/share"],
+        "graph": [],
+        "sweep": ["alice", "--set", "stages.share.divisor=2,3"],
+    }
+    for command, rest in words.items():
+        capsys.readouterr()
+        assert turn(command, *rest, "--json") == 0
+        said = json.loads(capsys.readouterr().out)
+        assert not list(lacking(examples[command], said)), command
+        assert set(said) == set(examples[command]) or set(examples[command]) <= NAMES, "all is documented"
+    assert list(lacking({"NAME": {"x": [{"y": 1}]}}, {"a": {"x": [{"z": 2}]}})) == ["/*/x/y"]
