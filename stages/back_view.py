@@ -84,7 +84,7 @@ class BackViewConfig(StageConfig):
 class BackView(Stage[BackViewConfig]):
     """Show the person from behind, in the photo's cloth; `NAME.back.png` beside the photo takes its place."""
 
-    name, version = "back_view", 3
+    name, version = "back_view", 4
     needs = {
         "photo": "prepare.view",
         "gaussians": "refine.gaussians",
