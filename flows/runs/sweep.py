@@ -116,10 +116,9 @@ def sweep(
     planned = {variant.label: _jobs(project, root, names, variant, device, until) for variant in chosen}
     results = {}
     for label, jobs in planned.items():
-        with Progress(jobs, label) as progress:
-            results[label] = run_direct(
-                jobs, workers or default_workers(len(jobs)), progress.event, progress.finished
-            )
+        at_a_time = workers or default_workers(len(jobs))
+        with Progress(jobs, label, at_a_time) as progress:
+            results[label] = run_direct(jobs, at_a_time, progress.event, progress.finished)
     return results
 
 
