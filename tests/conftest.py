@@ -11,6 +11,7 @@ os.environ.setdefault(
 from hypothesis import settings
 from jaxtyping import install_import_hook
 from prefect_server import server  # noqa: F401, a fixture of the session
+from tiny_run import tiny_run  # noqa: F401, too
 
 settings.register_profile("same", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("same")

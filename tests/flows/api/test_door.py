@@ -1,4 +1,4 @@
-"""`import turnaround`: what functions give is what the command line makes; errors are exceptions with its messages."""
+"""`import turnaround`: what the command line makes, as functions; its messages, as exceptions."""
 
 from __future__ import annotations
 
@@ -99,9 +99,7 @@ def test_until_ends_early_and_what_is_missing_is_said():
     assert list(person.keys) == ["count", "share"] and toy.calls == ["count", "share"]
     assert person.outputs == ("count.film", "count.number", "share.quotient")
     assert person.load("share.quotient") == {"q": 1}
-    with pytest.raises(
-        ta.TurnaroundError, match="no output 'label.text'; there are count.film, count.number"
-    ):
+    with pytest.raises(ta.TurnaroundError, match=r"no output 'label\.text'; there are count\.film,"):
         person.load("label.text")
 
 
@@ -115,7 +113,7 @@ def test_a_person_stays_what_it_is_when_the_photo_is_done_again():
     assert first.keys != second.keys
     assert turn("gc") == 0
     assert second.load("count.number")["n"] == 12
-    with pytest.raises(ta.TurnaroundError, match="turnaround gc.*reconstruct a again"):
+    with pytest.raises(ta.TurnaroundError, match=r"turnaround gc.*reconstruct a again"):
         first.load("count.number")
 
 
@@ -191,7 +189,7 @@ def test_a_wrong_setting_is_told_before_the_work_folder_is_made(wrong):
     assert not Path("work").exists()
 
 
-# -------------------------------------------------------------------------------------------------- many photos
+# ------------------------------------------------------------------------------------------- many photos
 
 
 def test_one_bad_photo_is_a_failure_at_its_turn_and_the_others_go_on():
@@ -243,7 +241,7 @@ def test_arguments_of_a_folder_are_checked_at_the_call():
             ta.reconstruct_folder(**wrong)
 
 
-# ---------------------------------------------------------------------------------------------------- around it
+# --------------------------------------------------------------------------------------------- around it
 
 
 def test_it_works_inside_an_event_loop_without_a_terminal_and_without_prefect(monkeypatch, capsys):

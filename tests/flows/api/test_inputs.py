@@ -172,7 +172,7 @@ def test_pixels_become_files_without_loss(height, width, channels, seed):
 WRONG = [
     (
         np.zeros((3, 80, 80), np.uint8),
-        r"\(h, w, 3\) or \(h, w, 4\), got \(3, 80, 80\) of uint8; move its channels",
+        r"\(h, w, 3\) or \(h, w, 4\), got \(3, 80, 80\) of uint8; move its",
     ),
     (np.zeros((80, 80), np.uint8), r"\(h, w, 3\) or \(h, w, 4\), got \(80, 80\)"),
     (np.full((80, 80, 3), 200.0), "floats from 0 to 1, got 0 to 200"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+import signal
 import subprocess
 import sys
 import types
@@ -55,7 +56,7 @@ def test_where_the_last_stages_are_missing_the_one_before_counts(tmp_path, caplo
     assert equal(person.body, toy_person.path()[0]), "the estimated one"
     with pytest.raises(ta.TurnaroundError, match="toy has no glb yet"):
         _ = person.mesh
-    with pytest.raises(ta.TurnaroundError, match="no output 'back_view.view'"):
+    with pytest.raises(ta.TurnaroundError, match=r"no output 'back_view\.view'"):
         _ = person.back_view
 
 
@@ -125,19 +126,15 @@ def test_show_puts_the_offline_page_into_a_notebook(person, programs, notebook, 
 
 def test_show_opens_the_viewer_elsewhere(person, monkeypatch, capsys):
     opened: list[str] = []
-    window = SimpleNamespace(
-        port=8123, wait=lambda: (_ for _ in ()).throw(KeyboardInterrupt), close=opened.clear
-    )
+    close = lambda: opened.append("closed")  # noqa: E731
+    window = SimpleNamespace(port=8123, wait=lambda: signal.raise_signal(signal.SIGINT), close=close)
     scenes: list[Any] = []
     start = lambda scene, port: scenes.append(scene) or window  # noqa: E731
     monkeypatch.setattr("turnaround.flows.viewer.serve.start", start)
     monkeypatch.setattr(showing.webbrowser, "open", opened.append)
-    monkeypatch.setattr(window, "close", lambda: opened.append("closed"))
     person.show()
-    assert (
-        opened == ["http://localhost:8123", "closed"]
-        and "toy: http://localhost:8123" in capsys.readouterr().err
-    )
+    assert opened == ["http://localhost:8123", "closed"]
+    assert "toy: http://localhost:8123" in capsys.readouterr().err
     assert torch.equal(scenes[0].steps[-2].gaussians.means, person.gaussians.means)
 
 
@@ -148,7 +145,7 @@ def test_inline_without_ipython_says_what_to_do(person, monkeypatch):
         person.show(inline=True)
 
 
-# -------------------------------------------------------------------------------------------------- the import
+# -------------------------------------------------------------------------------------------- the import
 
 
 def test_every_public_name_is_there_and_typed_as_it_is_imported():

@@ -37,15 +37,14 @@ def made(work: Path) -> int:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> tuple[Path, Path]:
-    """Work folders of a run in this process, and of one in another that was killed late and resumed here."""
-    quiet, killed = (tmp_path_factory.mktemp("runs") / name for name in ("quiet", "killed"))
+def runs(tiny_run, tmp_path_factory) -> tuple[Path, Path]:
+    """Work folders of a call in this process, and of a command in another, killed late and resumed here."""
+    killed = tmp_path_factory.mktemp("runs") / "killed"
     other = process(killed, random.Random(4).randint(650, 1000))
-    run_here(quiet)
     assert other.wait() == -signal.SIGKILL
     assert STAGES // 2 <= made(killed) < STAGES, "the kill is to hit a later stage: choose another step"
     run_here(killed)
-    return quiet, killed
+    return tiny_run, killed
 
 
 def test_two_processes_one_of_them_killed_give_the_same_keys_and_bytes(runs):
