@@ -93,18 +93,12 @@ class Locator:
         A mask that surely means something else than it says is mended; StageError for one of something else.
         """
         from turnaround.models.matting.given.believed import Contradiction, comparable, judged
-        from turnaround.models.matting.given.mends import lit
         from turnaround.models.matting.scene import open_scene
         from turnaround.pipeline.photos.photo import encode_mask
 
         raw = mask
         if mask is not None and not self.config.trust:
-            mask, level = lit(mask)
-            if level < 1:
-                log.warning(
-                    "the mask beside the photo is at most %.0f %% white: that is taken as the person",
-                    100 * level,
-                )
+            mask, raw = self._drawn(mask, image)
         scene = open_scene(image, mask)
         people = self.people(scene)
         if scene.given is None or self.config.trust:
@@ -127,6 +121,20 @@ class Locator:
             if networks and not people:
                 raise StageError(NOBODY)
         return scene, people
+
+    def _drawn(self, mask: bytes, image: bytes) -> tuple[bytes, bytes]:
+        """The mask file with its person white, and as it came but for its orientation."""
+        from turnaround.models.matting.given.mends import lit, upright
+
+        turned = upright(mask, image)
+        if turned is not None:
+            log.warning("the mask beside the photo lies as the photo is stored: it is turned with it")
+            mask = turned
+        bright, level = lit(mask)
+        if level < 1:
+            whites = 100 * level
+            log.warning("the mask beside the photo is at most %.0f %% white: that is the person", whites)
+        return bright, mask
 
     def people(self, scene: Scene) -> list[Somebody]:
         """Find the people of comparable size, the largest first; [] where no landmark networks are used."""

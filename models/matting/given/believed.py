@@ -83,6 +83,10 @@ def judged(
             return Verdict(image, encode_mask(values), said)
     if is_frame(given, seen):
         return _without(image, mask, given, seen, name)
+    shadowless = mends.shadowless(scene.pixels, scene.given) if mask is None else None
+    if shadowless is not None and best_fit(small(shadowless), seen).overlap >= fit.overlap:
+        said = f"{name} has a soft shadow around the person, which is left out"
+        return Verdict(image, encode_mask(shadowless), said)
     if people and not fit.agrees:
         remedy = (
             "give a mask of this photo (person white), remove it to use the photo's own, or believe it with"

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from scipy import ndimage
 from turnaround.models.matting.given.plausible import Seen, small
+from turnaround.pipeline.formats.untrusted import PICTURES
 from turnaround.pipeline.photos.photo import decode, encode_mask
 
 NAME = "the mask beside the photo"
@@ -26,6 +27,11 @@ IGNORED = (
 THIN = 0.03  # of the picture's longer side: a border, not a part
 MOSTLY = 0.5  # of a label, that must lie in the picture's own mask of the person
 INVISIBLE = 0.02  # alpha below which a colour means nothing
+ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # EXIF's tag, and its values that swap rows and columns
+SOLID = 0.9  # alpha of what casts a shadow
+AWAY, KEPT = 0.03, 2.0  # of the height, further than soft edges; and pixels of an edge that stay
+LARGE = 0.05  # of what is solid: hair and veils are less, or of many colours
+ONE_COLOR = 0.03  # standard deviation of a shadow's colour
 
 Mask = Float[np.ndarray, "h w"]
 
@@ -104,6 +110,49 @@ def labelled(labels: Labels, people: list[Seen]) -> Mask:
     areas = np.bincount(index.ravel(), minlength=len(labels.colors))
     inside = np.bincount(index.ravel(), sized.ravel(), minlength=len(labels.colors))
     return (inside > MOSTLY * np.maximum(areas, 1))[index].astype(np.float32)
+
+
+def upright(mask: bytes, image: bytes) -> bytes | None:
+    """Turn a mask as its photo's orientation tag says, where it was drawn on the pixels as they are stored.
+
+    Certain where its shape is that of the stored picture and not that of the upright one; else None.
+    """
+    try:
+        (stored, orientation), (size, own) = (_stored(data) for data in (image, mask))
+    except (OSError, ValueError, SyntaxError):
+        return None  # whoever reads it says what is wrong
+    differs = abs(size[0] * stored[1] - size[1] * stored[0]) > 2 * max(stored)
+    if orientation not in TURNED or own != 1 or differs or stored[0] == stored[1]:
+        return None
+    return encode_mask(_turned(values_of(mask), orientation))
+
+
+def _stored(data: bytes) -> tuple[tuple[int, int], int]:
+    """Width and height of a picture as it is stored, and its orientation tag."""
+    with Image.open(io.BytesIO(data), formats=PICTURES) as picture:
+        return picture.size, int(picture.getexif().get(ORIENTATION, 1))
+
+
+def _turned(values: Mask, orientation: int) -> Mask:
+    """What a viewer makes of stored values whose orientation tag swaps rows and columns."""
+    return {5: values.T, 6: np.rot90(values, -1), 7: np.rot90(values, 2).T, 8: np.rot90(values)}[orientation]
+
+
+def shadowless(pixels: Float[np.ndarray, "h w 3"], alpha: Mask) -> Mask | None:
+    """An alpha channel without the soft shadow or glow that an editor put around the person.
+
+    None where there is none for certain: one colour, far from everything solid, on a large area.
+    """
+    solid = alpha >= SOLID
+    if not solid.any() or solid.all():
+        return None
+    away = np.asarray(ndimage.distance_transform_edt(~solid))
+    tall = float(np.ptp(np.flatnonzero(solid.any(1)))) + 1
+    far = (alpha > INVISIBLE) & ~solid & (away > max(3.0, AWAY * tall))
+    if far.sum() < LARGE * solid.sum() or float(pixels[far].std(0).max()) > ONE_COLOR:
+        return None
+    near_color = (np.abs(pixels - np.median(pixels[far], axis=0)).max(-1) < 2 * ONE_COLOR) & ~solid
+    return np.where(near_color & (away > KEPT), 0, alpha).astype(np.float32)
 
 
 def opaque(image: bytes) -> bytes:

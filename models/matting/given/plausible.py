@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy import ndimage
 from scipy.spatial import ConvexHull
 
@@ -22,6 +22,8 @@ PART = 0.9  # is the person may be less than the network's
 WHOLE = 0.97  # of a picture: nobody fills so much of it
 CONVEX = 0.96  # area over that of its convex hull: windows, discs and soft corners, but no person
 ROOM = 0.75  # of a convex mask that is the person: where it is more, it is their outline
+HELD = 0.5  # of a person, that is in the frame around them
+FOLLOWS = 0.2  # of a person's contour: less is followed by chance
 JOINT = 0.02  # of the person's height, by which a joint may lie outside
 LANDMARKS = (
     0,
@@ -127,11 +129,31 @@ def is_convex(mask: Mask) -> bool:
 
 
 def is_frame(mask: Mask, people: Sequence[Seen]) -> bool:
-    """Whether a mask is the picture's frame and no outline: people have room in it."""
+    """Whether a mask is a frame and no outline: people have room in it, and it does not follow them."""
     if is_whole(mask):
         return True
-    if not people or not is_convex(mask):
+    if not people:
         return False
+    solid = (mask > 0.5).astype(np.float32)
     everyone = np.max([person.mask for person in people], axis=0)
-    inside = float(np.minimum(mask, everyone).sum()) / float(mask.sum())
-    return inside < ROOM and max(fit_of(mask, person).covered for person in people) >= COVERED
+    inside = float(np.minimum(solid, everyone).sum()) / max(float(solid.sum()), 1e-6)
+    nearest = max(people, key=lambda person: fit_of(solid, person).covered)
+    if inside >= ROOM or fit_of(solid, nearest).covered < HELD:
+        return False
+    return is_convex(mask) or followed(mask, nearest) < FOLLOWS
+
+
+def followed(mask: Mask, person: Seen) -> float:
+    """The share of the person's contour that a mask's contour runs along."""
+    contour, other = _contour(person.mask), _contour(mask)
+    if not contour.any() or not other.any():
+        return 0.0
+    reach = 1 + JOINT * float(np.ptp(np.flatnonzero(contour.any(1))))
+    away = np.asarray(ndimage.distance_transform_edt(~other))
+    return float((away[contour] <= reach).mean())
+
+
+def _contour(mask: Mask) -> Bool[np.ndarray, "h w"]:
+    """What a mask holds beside what it does not."""
+    solid = mask > 0.5
+    return solid & ~np.asarray(ndimage.binary_erosion(solid, border_value=1), bool)

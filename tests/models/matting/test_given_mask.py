@@ -9,7 +9,7 @@ from turnaround.models.landmarks.names import POSE_INDEX
 from turnaround.models.landmarks.pose import Pose
 from turnaround.models.landmarks.region import Region
 from turnaround.models.matting.given.believed import Contradiction, Verdict, comparable, judged
-from turnaround.models.matting.given.mends import labels_in, lit, opaque, values_of
+from turnaround.models.matting.given.mends import labels_in, lit, opaque, shadowless, upright, values_of
 from turnaround.models.matting.given.plausible import Seen, best_fit, fit_of, is_convex, is_frame, is_whole
 from turnaround.models.matting.scene import Somebody, open_scene
 from turnaround.pipeline.photos.photo import decode, encode_mask
@@ -178,6 +178,22 @@ FRAMES = {
 }
 
 
+def gradient() -> np.ndarray:
+    y, x = np.indices((H, W)) - np.array([H / 2, W / 2])[:, None, None]
+    return (1.5 - np.hypot(x / W, y / H) * 2).clip(0, 1).astype(np.float32)
+
+
+def bubble() -> np.ndarray:
+    """A window that is not convex: a speech bubble with a tail."""
+    alpha = np.zeros((H, W), np.float32)
+    alpha[5:220, 10:110] = 1
+    alpha[5:140, 10:175] = 1
+    return alpha
+
+
+FRAMES |= {"gradient": gradient(), "bubble": bubble()}
+
+
 @pytest.mark.parametrize("name", FRAMES)
 def test_frames_are_no_outlines(name):
     verdict = judge(alpha=FRAMES[name])
@@ -332,6 +348,40 @@ def test_what_belongs_to_others_is_no_fault():
         Seen(figure(), np.zeros((0, 2)), figure(10, 120, 40, 200)),
     )
     assert fit_of(both, beside).overlap > fit_of(both, alone).overlap + 0.1
+
+
+def test_shadows_of_editors_are_left_out():
+    shadow = 0.5 * soft(np.roll(figure(), (12, 14), (0, 1)), 6)
+    alpha = np.maximum(soft(figure(), 0.7), shadow)
+    pixels = np.where(alpha[..., None] > 0.85, PHOTO, 0).astype(np.uint8)
+    image = png(np.concatenate([pixels, np.round(alpha * 255).astype(np.uint8)[..., None]], -1))
+    verdict = judged(image, None, open_scene(image, None), [PERSON], None)
+    assert "shadow" in verdict.said
+    left, far = given(verdict), figure(grow=5) == 0
+    assert left[far].max() == 0 and np.abs(left - figure())[figure(grow=-2) > 0].max() < 0.05
+
+
+def test_soft_things_of_many_colours_are_no_shadow():
+    veil = np.maximum(figure(), 0.5 * figure(grow=14))
+    assert shadowless(PHOTO / 255, veil) is None
+    assert shadowless(PHOTO / 255, soft(figure())) is None
+    assert shadowless(0 * PHOTO.astype(float), soft(figure())) is None
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_masks_drawn_on_stored_pixels_are_turned_with_the_photo(orientation):
+    stored = np.random.default_rng(1).random((90, 130)).round()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stream = io.BytesIO()
+    Image.fromarray((stored * 255).astype(np.uint8)).convert("RGB").save(stream, "PNG", exif=exif)
+    seen, _ = decode(stream.getvalue(), "the photo")
+    turned = upright(encode_mask(stored), stream.getvalue())
+    if orientation < 5:
+        assert turned is None
+    else:
+        assert np.array_equal(values_of(turned), seen[..., 0])
+        assert upright(turned, stream.getvalue()) is None, "a mask of the upright photo stays"
 
 
 def test_small_people_are_left_out_with_a_frame():
