@@ -36,25 +36,25 @@ def _is_multiplied(pixels: UInt8[np.ndarray, "h w 4"]) -> bool:
     brightest, alpha = pixels[..., :3].max(-1), pixels[..., 3]
     if np.any(brightest > np.minimum(alpha, 255 - _ROUNDING) + np.uint8(_ROUNDING)):
         return False
-    soft = (alpha > 0) & (alpha < 250)
-    around = _grown(soft, _REACH) & (alpha >= 250)
-    if not around.any():
+    soft, opaque = (alpha > 0) & (alpha < 250), alpha >= 250
+    near = _brightest_near(np.where(opaque, brightest, 0), _REACH)
+    around = near[soft & (near > 0)]
+    if not around.size:
         return False
-    usual = float(np.median(brightest[around]))
-    telling = soft & (alpha < usual - _BRIGHTER)
+    expected = np.where(near > 0, near, np.uint8(np.median(around))).astype(np.int16)
+    telling = soft & (alpha < expected - _BRIGHTER)
     # a black shadow around a window keeps below its alpha, too, and has no colour to bring back
-    kept = brightest[telling] * (255 / np.maximum(alpha[telling], 1).astype(np.float32))
-    return kept.size >= _EVIDENCE and float(np.median(kept)) > usual / 2
+    kept = brightest[telling] * (255 / alpha[telling].astype(np.float32)) / expected[telling]
+    return kept.size >= _EVIDENCE and float(np.median(kept)) > 0.5
 
 
-def _grown(mask: np.ndarray, reach: int) -> np.ndarray:
-    """The mask and what lies at most `reach` pixels from it along rows and columns."""
-    grown = mask.copy()
+def _brightest_near(values: UInt8[np.ndarray, "h w"], reach: int) -> UInt8[np.ndarray, "h w"]:
+    """The largest value that lies at most `reach` pixels from each along rows and columns."""
     for _ in range(reach):
-        wide = grown.copy()
-        wide[1:] |= grown[:-1]
-        wide[:-1] |= grown[1:]
-        wide[:, 1:] |= grown[:, :-1]
-        wide[:, :-1] |= grown[:, 1:]
-        grown = wide
-    return grown
+        wide = values.copy()
+        np.maximum(wide[1:], values[:-1], out=wide[1:])
+        np.maximum(wide[:-1], values[1:], out=wide[:-1])
+        np.maximum(wide[:, 1:], values[:, :-1], out=wide[:, 1:])
+        np.maximum(wide[:, :-1], values[:, 1:], out=wide[:, :-1])
+        values = wide
+    return values

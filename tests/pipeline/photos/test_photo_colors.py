@@ -126,6 +126,16 @@ def test_straight_colours_stay_as_they_are(color, edge, kind):
     np.testing.assert_array_equal(found, pixels[..., :3] / np.float32(255))
 
 
+def test_bright_skin_tells_where_clothes_are_black():
+    """Most of the edge is too dark to tell of anything; a face and two hands are enough."""
+    true = cut_out((20, 20, 22))
+    true[:30, :, :3] = 200
+    found, alpha = decode(file(Image.fromarray(multiplied(true))), "a")
+    assert alpha is not None
+    soft = (alpha > 0.2) & (alpha < 0.9)
+    np.testing.assert_allclose(found[soft], true[..., :3][soft] / 255, atol=0.04)
+
+
 def test_division_is_told(caplog):
     decode(file(Image.fromarray(multiplied(cut_out((200, 150, 100))))), "alice.png")
     assert "alice.png: its colours were multiplied by its alpha" in caplog.text
