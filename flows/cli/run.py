@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,10 +34,10 @@ from turnaround.pipeline.errors import CallError
 
 if TYPE_CHECKING:
     from turnaround.flows.exports.batch import Wish
-    from turnaround.flows.runs.run import Request
     from turnaround.flows.runs.summary import Run
     from turnaround.flows.runs.watch import Watched
     from turnaround.flows.subjects.choice import Choice
+    from turnaround.flows.subjects.plan import Request
     from turnaround.flows.subjects.project import Project
 
 
@@ -71,9 +70,9 @@ def run(
     The end says where the results are and how to look at them. Exit codes: 0 all done, 1 some failed, 2 a
     wrong call, 3 a poor fit (--strict).
     """
-    from turnaround.flows.runs.run import Request
     from turnaround.flows.subjects.choice import Choice, parse_shard
     from turnaround.flows.subjects.persons import overrides_for
+    from turnaround.flows.subjects.plan import Request
     from turnaround.flows.subjects.project import Project
 
     wish = _wish(export, out)
@@ -107,15 +106,11 @@ def _words(choice: Choice, shard: str | None) -> tuple[str, ...]:
 
 
 def _do(project: Project, asked: Request, choice: Choice) -> Run:
-    """Do the photos of a choice."""
+    """Do the photos of a choice, planned as `turnaround.reconstruct_folder` plans them."""
     from turnaround.flows.runs.run import run_all
-    from turnaround.flows.subjects.choice import choose
-    from turnaround.flows.subjects.persons import everyone
+    from turnaround.flows.subjects.plan import photos_of
 
-    chosen = choose(asked.root, choice)
-    if asked.people == "all":
-        chosen = everyone(project, asked.root, chosen, asked.config, asked.overrides, asked.device)
-    return run_all(replace(asked, photos=chosen), project)
+    return run_all(photos_of(project, asked, choice), project)
 
 
 def _watch(project: Project, asked: Request, folder: Watched, wish: Wish | None, adopt: bool) -> int:
