@@ -1,5 +1,8 @@
-"""Settings: yaml in configs/presets/ that holds only what differs, `--set a.b=value` on top, checked into
-frozen pydantic."""
+"""Settings: yaml that holds only what differs, `--set a.b=value` on top, checked into frozen pydantic models.
+
+The stages of a run have theirs in configs/presets/, trainings in configs/training/
+(`models/training/settings.py`).
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,30 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
-from turnaround.pipeline.errors import TurnaroundError
+from pydantic import BaseModel
 from turnaround.pipeline.formats.untrusted import parse_yaml
+from turnaround.pipeline.frozen import KIND, ConfigError, build, fields
 from turnaround.pipeline.stage import Stage, StageConfig
+
+__all__ = [
+    "FOLDER",
+    "ConfigError",
+    "Settings",
+    "assigned",
+    "load_settings",
+    "merged",
+    "nearest",
+    "presets",
+    "read_config",
+    "read_file",
+    "renewed",
+    "valid_keys",
+]
 
 FOLDER = Path(str(files("turnaround.configs"))) / "presets"
 
 _LONGEST = 60  # characters of a preset's name
-
-
-class ConfigError(TurnaroundError, ValueError):
-    """A setting that does not exist or does not fit: names it, and the nearest one that exists."""
+_STAGES = "stages"
 
 
 class Settings:
@@ -54,18 +69,18 @@ def load_settings(
     """Settings of a preset (`default`) or a yaml file, with `a.b=value` overrides.
 
     The top-level `body` (the body model: an embedded weight or a file) is given to every stage that has a
-    setting of that name. ConfigError for unknown keys and values that do not fit.
+    setting of that name. ConfigError for unknown keys, keys that moved, and values that do not fit.
     """
     values = read_config(config)
     known = {
         "body": None,
         "store": {"remote": None},
-        "stages": {stage.name: stage.Config for stage in stages},
+        _STAGES: {stage.name: stage.Config for stage in stages},
     }
     for override in overrides:
-        _assign(values, override)
-    _check_keys(values, known)
-    body, given = values.get("body", "body"), values.get("stages") or {}
+        values = assigned(values, override)
+    check_keys(values, known, moved_keys(stages))
+    body, given = values.get("body", "body"), values.get(_STAGES) or {}
     if not isinstance(body, str):
         raise ConfigError(f"body: expected an embedded weight's name or a file, got {body!r}")
     if not isinstance(given, Mapping):
@@ -78,10 +93,10 @@ def load_settings(
     return Settings(Path(config).stem, made, body, remote)
 
 
-def read_config(config: str | Path) -> dict[str, Any]:
-    """The raw values of a preset or file, merged over what it `extends`; ConfigError names the file at
-    fault."""
-    return _read(_locate(config), ())
+def _make(stage: type[Stage[Any]], values: Any, body: str) -> StageConfig:
+    if isinstance(values, Mapping) and "body" in stage.Config.model_fields:
+        values = {"body": body, **values}
+    return build(stage.Config, values, f"{_STAGES}.{stage.name}")
 
 
 def presets() -> list[str]:
@@ -89,23 +104,41 @@ def presets() -> list[str]:
     return sorted(file.stem for file in FOLDER.glob("*.yaml"))
 
 
-def _locate(config: str | Path) -> Path:
+def read_config(config: str | Path) -> dict[str, Any]:
+    """The raw values of a preset or file, merged over what it `extends`; ConfigError names the file at
+    fault."""
+    return read_file(_located(config), _preset)
+
+
+def _located(config: str | Path) -> Path:
     path = Path(config)
     if path.suffix in (".yaml", ".yml"):
         if path.is_file():
             return path
         raise ConfigError(f"config file {path} does not exist")
-    preset = FOLDER / f"{config}.yaml"
-    if not preset.is_file():
+    return _preset(str(config))
+
+
+def _preset(name: str) -> Path:
+    file = FOLDER / f"{name}.yaml"
+    if not file.is_file():
         known = presets()
         raise ConfigError(
-            f"no preset is called {str(config)!r}{_nearest(str(config), known)}; there are "
-            f"{', '.join(known)}, or give a .yaml file"
+            f"no preset is called {name!r}{nearest(name, known)}; there are {', '.join(known)}, or give a "
+            f".yaml file"
         )
-    return preset
+    return file
 
 
-def _read(file: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
+def read_file(file: Path, elsewhere: Any, chain: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The values of a yaml or json file, merged over those of the file that it `extends`.
+
+    Args:
+        elsewhere: from the name of a file that does not lie beside this one to that file.
+
+    Raises:
+        ConfigError: names the file at fault.
+    """
     if file in chain:
         raise ConfigError(
             f"configs extend each other in a circle: {' -> '.join(p.stem for p in (*chain, file))}"
@@ -124,7 +157,8 @@ def _read(file: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
     if not isinstance(parent, str) or Path(parent).name != parent or "\\" in parent or len(parent) > _LONGEST:
         raise ConfigError(f"{file}: extends: expected the name of one preset, got {str(parent)[:_LONGEST]!r}")
     beside = file.parent / f"{parent}.yaml"
-    return _merge(_read(beside if beside.is_file() else _locate(parent), (*chain, file)), values)
+    base = read_file(beside if beside.is_file() else elsewhere(parent), elsewhere, (*chain, file))
+    return merged(base, values)
 
 
 @lru_cache(maxsize=64)
@@ -133,86 +167,115 @@ def _parsed(text: str) -> Any:
     return parse_yaml(text)
 
 
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in over.items():
-        if value is None and isinstance(merged.get(key), Mapping):
-            continue  # `stages:` with nothing below changes nothing
-        before = merged.get(key)
-        merged[key] = (
-            _merge(before, value) if isinstance(value, Mapping) and isinstance(before, Mapping) else value
-        )
-    return merged
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of `base` with those of `over` in their place, inside of settings, too.
+
+    A word stands for the kind of the settings that it meets, and another kind begins with its own defaults.
+    """
+    made = dict(base)
+    for name, value in over.items():
+        made[name] = _over(made.get(name), value)
+    return made
 
 
-def _assign(values: dict[str, Any], override: str) -> None:
-    """Set `a.b.c=value` in place; the value is yaml."""
+def _over(before: Any, value: Any) -> Any:
+    if isinstance(before, Mapping) and (value is None or (KIND in before and before[KIND] == value)):
+        return before  # `stages:` with nothing below changes nothing, nor does the kind that is there
+    if not isinstance(value, Mapping):
+        return value
+    under = {KIND: before} if isinstance(before, str) else before
+    if not isinstance(under, Mapping) or value.get(KIND, under.get(KIND)) != under.get(KIND):
+        under = {}
+    return merged(under, value)
+
+
+def assigned(values: Mapping[str, Any], override: str) -> dict[str, Any]:
+    """The values with `a.b.c=value`; the value is yaml."""
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise ConfigError(f"--set {override!r}: expected key=value, e.g. stages.refine.iterations=90")
+        raise ConfigError(f"--set {override!r}: expected key=value, e.g. stages.refine.fit.iterations=90")
     try:
         value = parse_yaml(text) if text else ""
     except ValueError as error:
         raise ConfigError(f"--set {key}: {text!r} is not a yaml value: {error}") from error
-    *folders, last = key.strip().split(".")
-    for folder in folders:
-        entry = values.setdefault(folder, {})
-        if not isinstance(entry, dict):
-            values[folder] = entry = {}
-        values = entry
-    values[last] = value
+    names = key.strip().split(".")
+    return _put(values, names, value)
 
 
-def _check_keys(values: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+def _put(values: Mapping[str, Any], names: Sequence[str], value: Any) -> dict[str, Any]:
+    name, *deeper = names
+    before = values.get(name)
+    if not deeper:
+        if name == KIND and before != value:
+            return {KIND: value}
+        kept = isinstance(before, Mapping) and KIND in before and before[KIND] == value
+        return {**values, name: before if kept else value}
+    under = before if isinstance(before, Mapping) else {KIND: before} if isinstance(before, str) else {}
+    return {**values, name: _put(under, deeper, value)}
+
+
+def check_keys(
+    values: Mapping[str, Any], known: Mapping[str, Any], moved: Mapping[str, str] | None = None
+) -> None:
+    """ConfigError for the first key that is not `known`; says where it has `moved`, or the nearest one."""
     valid = set(valid_keys(known))
     for key in _given_keys(values, known):
+        if key in (moved or {}):
+            raise ConfigError(f"the setting {key!r} is now {(moved or {})[key]!r}")
         if key not in valid:
             raise ConfigError(
-                f"unknown setting {key!r}{_nearest(key, sorted(valid))}; `turnaround config` lists all"
+                f"unknown setting {key!r}{nearest(key, sorted(valid))}; `turnaround config` lists all"
             )
 
 
-def valid_keys(known: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Dotted names of all settings; `known` maps names to None, to a Config class or to further names."""
-    for name, entry in known.items():
+def moved_keys(stages: Sequence[type[Stage[Any]]]) -> dict[str, str]:
+    """Dotted names of all settings that were -> what they are called now."""
+    return {
+        f"{_STAGES}.{stage.name}.{old}": f"{_STAGES}.{stage.name}.{new}"
+        for stage in stages
+        for old, new in stage.moved.items()
+    }
+
+
+def renewed(overrides: Sequence[str], stages: Sequence[type[Stage[Any]]]) -> tuple[str, ...]:
+    """Overrides that a work folder remembers, by the names that their settings have now."""
+    moved = moved_keys(stages)
+    split = [text.partition("=") for text in overrides]
+    kept = ["".join(parts) for parts in split if parts[0] not in moved]
+    return (*kept, *(f"{moved[key]}={text}" for key, _, text in split if key in moved))
+
+
+def valid_keys(known: Any, prefix: str = "") -> Iterator[str]:
+    """Dotted names of all settings; `known` maps names to None, to a model, to several of which one is chosen,
+    or to further names."""
+    for name, entry in _children(known).items():
         yield f"{prefix}{name}"
-        children = _children(entry)
-        if children is not None:
-            yield from valid_keys(children, f"{prefix}{name}.")
+        yield from valid_keys(entry, f"{prefix}{name}.")
 
 
-def _children(entry: Any) -> Mapping[str, Any] | None:
+def _children(entry: Any) -> Mapping[str, Any]:
     if isinstance(entry, type) and issubclass(entry, BaseModel):
-        return {name: field.annotation for name, field in entry.model_fields.items()}
-    return entry if isinstance(entry, Mapping) else None
+        return fields((entry,))
+    if isinstance(entry, tuple):
+        return fields(entry)
+    return entry if isinstance(entry, Mapping) else {}
 
 
 def _given_keys(values: Mapping[str, Any], known: Any, prefix: str = "") -> Iterator[str]:
     """Dotted names that were given; inside a setting that is itself a mapping nothing is checked here."""
-    children = _children(known) or {}
+    children = _children(known)
     for name, value in values.items():
         inside = _children(children.get(name))
-        if isinstance(value, Mapping) and inside is not None:
-            yield from _given_keys(value, inside, f"{prefix}{name}.")
-        elif value is None and inside is not None:
+        if isinstance(value, Mapping) and inside:
+            yield from _given_keys(value, children[name], f"{prefix}{name}.")
+        elif value is None and inside:
             continue  # `stages:` with nothing below
         else:
             yield f"{prefix}{name}"
 
 
-def _nearest(key: str, valid: Sequence[str]) -> str:
+def nearest(key: str, valid: Sequence[str]) -> str:
+    """ ": did you mean 'x'?" of the valid name that is nearest to a key; nothing where none is near."""
     last = [name for name in valid if name.split(".")[-1] == key.split(".")[-1] and name != key]
     near = difflib.get_close_matches(key, valid, 1, 0.6) or last[:1]
     return f": did you mean {near[0]!r}?" if near else ""
-
-
-def _make(stage: type[Stage[Any]], values: Mapping[str, Any], body: str) -> StageConfig:
-    if not isinstance(values, Mapping):
-        raise ConfigError(f"stages.{stage.name}: expected settings, got {values!r}")
-    given = {"body": body, **values} if "body" in stage.Config.model_fields else values
-    try:
-        return stage.Config(**given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in ("stages", stage.name, *first["loc"]))
-        raise ConfigError(f"{where}: {first['msg']}, got {first.get('input')!r}") from error

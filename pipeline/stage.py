@@ -27,8 +27,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict
 from turnaround.pipeline.errors import TurnaroundError
+from turnaround.pipeline.frozen import Frozen
 
 if TYPE_CHECKING:
     import torch
@@ -58,14 +58,8 @@ class StageError(TurnaroundError, RuntimeError):
     fault = "picture"
 
 
-class StageConfig(BaseModel):
-    """Frozen, closed settings of a stage. Every field is part of the cache key and has a description.
-
-    Numbers are taken for text where text is asked for: yaml reads `person=0` and `--set` passes it on as a
-    number.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+class StageConfig(Frozen):
+    """Frozen, closed settings of a stage. Every field is part of the cache key and has a description."""
 
 
 ConfigT = TypeVar("ConfigT", bound=StageConfig)
@@ -90,6 +84,9 @@ class Stage(Generic[ConfigT]):
         "cpu"  # "gpu": runs on the GPU where there is one, under its lock
     )
     Config: ClassVar[type[StageConfig]] = StageConfig
+    moved: ClassVar[
+        Mapping[str, str]
+    ] = {}  # name that a setting had -> its name now, for errors and old work
 
     def __init__(self, config: ConfigT | None = None) -> None:
         self.config: ConfigT = config if config is not None else self.Config()  # type: ignore[assignment]
