@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from turnaround.pipeline.formats.untrusted import PICTURES
+
 FORMAT = "HEIF"  # as pillow-heif calls it
 REMEDY = "pip install 'turnaround[heic]' makes HEIC readable, or save the photo as JPEG or PNG"
 _BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
@@ -17,6 +19,11 @@ def is_heic(data: bytes) -> bool:
         return False
     others = {data[k : k + 4] for k in range(16, min(int.from_bytes(data[:4], "big"), 256), 4)}
     return data[8:12] in _BRANDS or (data[8:12] in _ANY and bool(others & _BRANDS))
+
+
+def formats(data: bytes) -> tuple[str, ...]:
+    """The formats in which Pillow may read a picture that begins so: HEIC, too, where it is readable."""
+    return (*PICTURES, FORMAT) if is_heic(data) and readable() else PICTURES
 
 
 @lru_cache(maxsize=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Container, Iterable
 from pathlib import Path
 
@@ -91,10 +92,11 @@ def reason(file: Path) -> str | None:
         return None
     if suffix in OTHER_PICTURES:
         return f"{suffix} cannot be read; {_SAVE}"
-    beside = (
-        sidecars.photo_called(file.parent, file.stem) if suffix in _NUMBERS and suffix != ".json" else None
-    )
-    return f"to be the body of {beside.name} it must be called {file.stem}.smplx{suffix}" if beside else ""
+    if suffix not in _NUMBERS or suffix == ".json":
+        return ""
+    heads = (file.stem, re.split(r"[._ -][^._ -]*$", file.stem)[0])  # x.npz, x.smpl.npz
+    photo = next(filter(None, (sidecars.photo_called(file.parent, head) for head in heads)), None)
+    return f"an SMPL-X body of {photo.name} must be called {photo.stem}.smplx.npz" if photo else ""
 
 
 def _as_sidecar(file: Path, parsed: Sidecar) -> str | None:

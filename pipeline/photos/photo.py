@@ -11,7 +11,6 @@ import warnings
 import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageOps
-from turnaround.pipeline.formats.untrusted import PICTURES
 from turnaround.pipeline.photos import heic
 from turnaround.pipeline.photos.colour_profile import by_profile, opaque
 from turnaround.pipeline.photos.straight_alpha import straight
@@ -94,21 +93,18 @@ def _opened(data: bytes, name: str) -> Image.Image:
     """The lazily opened picture, its size checked by the header."""
     if not data:
         raise StageError(f"{name}: the file is empty; copy the photo again")
-    formats = PICTURES
-    if heic.is_heic(data):
-        if not heic.readable():
-            raise StageError(f"{name}: this is a HEIC picture; {heic.REMEDY}")
-        formats = (*PICTURES, heic.FORMAT)
+    if heic.is_heic(data) and not heic.readable():
+        raise StageError(f"{name}: this is a HEIC picture; {heic.REMEDY}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=formats)
+            image = Image.open(io.BytesIO(data), formats=heic.formats(data))
     except Image.DecompressionBombError as error:
         raise StageError(
             f"{name}: the picture is too large ({_LIMIT}; {error}); make it 2,000 px wide and try again"
         ) from error
     except _DAMAGE as error:
-        kind = "a damaged HEIC picture" if formats is not PICTURES else "not a picture that can be read"
+        kind = "a damaged HEIC picture" if heic.is_heic(data) else "not a picture that can be read"
         raise StageError(
             f"{name}: this is {kind} ({len(data)} bytes); save the photo as JPEG or PNG"
         ) from error

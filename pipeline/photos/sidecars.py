@@ -20,21 +20,8 @@ log = logging.getLogger(__name__)
 # what a folder is searched for
 SUFFIXES = (
     *(".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"),
-    *(
-        ".heic",
-        ".heif",
-        ".hif",
-        ".avif",
-        ".jpe",
-        ".jfif",
-        ".jp2",
-        ".j2k",
-        ".jpx",
-        ".ppm",
-        ".pgm",
-        ".pbm",
-        ".pnm",
-    ),
+    *(".heic", ".heif", ".hif", ".avif", ".jpe", ".jfif", ".jif", ".apng", ".jp2", ".j2k", ".jpx", ".jpf"),
+    *(".ppm", ".pgm", ".pbm", ".pnm"),
 )
 BODIES = (".npz", ".json", ".pkl")
 READ: Mapping[str, Sequence[str]] = {  # kind -> suffixes, the first that is there is taken
@@ -49,7 +36,8 @@ READ: Mapping[str, Sequence[str]] = {  # kind -> suffixes, the first that is the
     "back": (".png", ".jpg", ".webp", *(s for s in SUFFIXES if s not in (".png", ".jpg", ".webp"))),
 }
 WORDS = {"mask": "mask", "body": "smplx", "back": "back"}  # kind -> how it is written in a file's name
-_NAME = re.compile(r"(.+?)([._ -])(mask|smplx|back)(\.[a-z0-9]+)", re.IGNORECASE | re.DOTALL)
+_NAME = re.compile(r"(.+?)([._ -])(mask|masks|matte|smplx|back)(\.[a-z0-9]+)", re.IGNORECASE | re.DOTALL)
+_KINDS = {word: kind for kind, word in WORDS.items()} | {"masks": "mask", "matte": "mask"}
 _SETTLED = 1.0  # seconds; a folder changed later than this may change again without its time showing it
 
 
@@ -88,8 +76,7 @@ def parse(name: str) -> Sidecar | None:
     if found is None:
         return None
     head, mark, word, suffix = found.groups()
-    kind = next(kind for kind, written in WORDS.items() if written == word.lower())
-    return Sidecar(name, head, mark, kind, suffix.lower())
+    return Sidecar(name, head, mark, _KINDS[word.lower()], suffix.lower())
 
 
 def beside(image: Path) -> dict[str, list[Sidecar]]:
@@ -116,7 +103,10 @@ def _preference(file: Sidecar, image: Path) -> tuple[object, ...]:
 
 def is_usual(file: Sidecar, image: Path) -> bool:
     """Whether it is named by the rule: NAME.mask.png beside NAME.jpg."""
-    return file.mark == "." and file.head == image.stem
+    return (
+        file.name.lower() == f"{image.stem.lower()}.{WORDS[file.kind]}{file.suffix}"
+        and file.head == image.stem
+    )
 
 
 def owner(file: Path) -> Path | None:

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from turnaround.flows.report.thumbs import open_picture
 from turnaround.pipeline.photos import heic
 from turnaround.pipeline.photos.photo import decode
 
@@ -108,3 +109,8 @@ def test_files_that_are_cut_short_are_refused_by_name(kind, length):
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (100, 100, 3), dtype=np.uint8))
     data = file(noise, kind)
     fault(data[: int(len(data) * length)])
+
+
+def test_the_report_shows_a_heic_photo(tmp_path):
+    (tmp_path / "x.heic").write_bytes(heif(UPRIGHT, quality=90))
+    assert open_picture(tmp_path / "x.heic", 64).size == (WIDTH, HEIGHT)

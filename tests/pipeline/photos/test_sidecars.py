@@ -30,7 +30,15 @@ def found(path: str = ".", **options) -> list[str]:
 # ---------------------------------------------------------------------------------- beside a photo
 
 MASKS = ("x.mask.png", "x.mask.PNG", "x.MASK.png", "x.mask.jpeg", "x.mask.jfif", "x.mask.tiff", "x.mask.avif")
-NEAR_MASKS = ("x_mask.png", "x-mask.png", "x mask.png", "x_Mask.JPEG", "x.jpg.mask.png", "X.mask.png")
+NEAR_MASKS = (
+    "x_mask.png",
+    "x-mask.png",
+    "x mask.png",
+    "x_Mask.JPEG",
+    "x.jpg.mask.png",
+    "X.mask.png",
+    "x.matte.png",
+)
 BODIES = ("x.smplx.npz", "x.smplx.NPZ", "x.SMPLX.json", "x_smplx.npz", "x.jpg.smplx.pkl")
 BACKS = ("x.back.png", "x.back.JPEG", "x.Back.webp")
 NEAR = [
@@ -48,7 +56,7 @@ def test_a_near_miss_is_the_photo_s_and_no_photo_of_its_own(kind, name, caplog):
     assert all(photo.file(other) is None for other in ("mask", "body", "back") if other != kind)
     assert Photo.at(Path("other.jpg")).file(kind) is None
     assert found() == ["other.jpg", "x.jpg"] and found("*") == found()
-    usual = name[:2] == "x." and not name.startswith("x.jpg")
+    usual = name[:2] == "x." and not name.startswith(("x.jpg", "x.matte"))
     assert usual == (f"taken by their names: {name} as the" not in caplog.text)
     assert "left out" not in caplog.text
 
@@ -95,7 +103,7 @@ def test_no_name_is_too_odd_to_have_a_mask(stem):
 
 
 def test_what_says_nothing_is_not_parsed():
-    for name in ("mask.png", ".mask.png", "x.mask", "xmask.png", "x.masks.png", "x.mask.png.bak"):
+    for name in ("mask.png", ".mask.png", "x.mask", "xmask.png", "x.masking.png", "x.mask.png.bak"):
         assert parse(name) is None
 
 
@@ -120,7 +128,9 @@ def test_a_folder_is_searched_for_every_suffix_in_any_capitals(suffix, caplog):
             "a.smplx.pt (the body of a.jpg, but .pt cannot be read; save it as .npz, .json, .pkl)",
         ),
         ("a.mask.psd", "a.mask.psd (the mask of a.jpg, but .psd cannot be read; save it as JPEG or PNG)"),
-        ("a.npz", "a.npz (to be the body of a.jpg it must be called a.smplx.npz)"),
+        ("a.npz", "a.npz (an SMPL-X body of a.jpg must be called a.smplx.npz)"),
+        ("a.smpl.npz", "a.smpl.npz (an SMPL-X body of a.jpg must be called a.smplx.npz)"),
+        ("a_pixie.pkl", "a_pixie.pkl (an SMPL-X body of a.jpg must be called a.smplx.npz)"),
     ],
 )
 def test_what_looks_like_a_picture_or_a_sidecar_is_told(name, words, caplog):
