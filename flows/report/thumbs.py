@@ -143,9 +143,11 @@ def open_picture(file: Path, side: int = 0) -> Image:
     """
     from PIL import Image as pil
     from PIL import ImageOps
-    from turnaround.pipeline.formats.untrusted import PICTURES
+    from turnaround.pipeline.photos import heic
 
-    with pil.open(file, formats=PICTURES) as image:
+    with file.open("rb") as stream:
+        formats = heic.formats(stream.read(256))
+    with pil.open(file, formats=formats) as image:
         if image.width * image.height > MAX_PIXELS:
             raise CallError(f"{image.width} x {image.height} pixels are too many for a thumbnail")
         if side:
