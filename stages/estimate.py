@@ -11,6 +11,7 @@ from turnaround.pipeline.stage import Stage, StageConfig, StageError, Trace
 if TYPE_CHECKING:
     import torch
     from turnaround.models.body.model import BodyModel
+    from turnaround.pipeline.values.fit import Cause
     from turnaround.pipeline.values.types import Body, View
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class Estimate(Stage[EstimateConfig]):
 
     name, version = "estimate", 4
     needs = {"view": "prepare.view", "landmarks": "prepare.landmarks", "given": "photo.body"}
-    makes = {"body": "Body", "keypoints": "Trace", "overlay": "Image"}
+    makes = {"body": "Body", "keypoints": "Trace", "overlay": "Image", "doubts": "Trace"}
     device = "gpu"
     Config = EstimateConfig
 
@@ -87,6 +88,7 @@ class Estimate(Stage[EstimateConfig]):
         from turnaround.models.estimator.picture import body_overlay
         from turnaround.models.landmarks.record import keypoints_at, moved
         from turnaround.pipeline.values.crop import networks_copy
+        from turnaround.pipeline.values.fit import causes_to_json
 
         config, small = self.config, networks_copy(view)
         if config.provider == "given" and given is None:
@@ -98,9 +100,26 @@ class Estimate(Stage[EstimateConfig]):
         landmarks = moved(landmarks, view.camera, small.camera)
         body, found = self._estimate(small, landmarks, model, device)
         keypoints = keypoints_at(found, small.camera, view.camera)
+        doubts: list[Cause] = []
         if given is not None and config.provider != "embedded":
             body = self._read(given, model, small, landmarks)
-        return {"body": body, "keypoints": keypoints, "overlay": body_overlay(model, body, keypoints, view)}
+        elif landmarks.get("source") == "none":
+            doubts = self._doubts(small, body, model, device)
+        overlay = body_overlay(model, body, keypoints, view)
+        told = {"causes": causes_to_json(doubts)}
+        return {"body": body, "keypoints": keypoints, "overlay": overlay, "doubts": told}
+
+    def _doubts(self, view: View, body: Body, model: BodyModel, device: torch.device) -> list[Cause]:
+        """Whether the photo is upside down or on its side: without landmarks only the body tells."""
+        from turnaround.models.estimator import load_estimator
+        from turnaround.models.estimator.turned import better_turned
+        from turnaround.stages.doubts import not_upright
+
+        found = better_turned(load_estimator(self.config.weights, device), view, body, model)
+        doubts = [] if found is None else [not_upright(*found)]
+        for cause in doubts:
+            log.warning("%s; %s", cause.sentence, cause.remedy)
+        return doubts
 
     def _estimate(
         self,

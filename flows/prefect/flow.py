@@ -20,6 +20,7 @@ from turnaround.flows.prefect import artifacts
 from turnaround.flows.prefect.private_server import PrefectFailed, PrivateServer
 from turnaround.flows.prefect.runners import Runner, resources, task_runner
 from turnaround.flows.runs.execute import Job, Result, compute, is_transient, reconstruct_one, remember
+from turnaround.flows.runs.warned import pass_on, silently, this_process
 from turnaround.flows.runs.workers import death, despite_deaths, is_death, marked
 from turnaround.pipeline.graph import Outcome, Subject
 from turnaround.pipeline.stage import Stage
@@ -46,10 +47,10 @@ def run_one(stage: Stage[Any], subject: Subject, job: Job) -> Outcome:
 
 
 @task(name="subject", task_run_name="{job.photo.name}", cache_policy=NO_CACHE, persist_result=False)
-def reconstruct_subject(job: Job, marks: str | None) -> Result:
+def reconstruct_subject(job: Job, marks: str | None, asked_by: str) -> Result:
     """All stages of one subject, and its contact sheet for Prefect's page; `marks`: folder of
-    `flows.workers.marked`."""
-    with marked(marks, job.photo.name):
+    `flows.workers.marked`; `asked_by`: the process that passes the subject's warnings on."""
+    with marked(marks, job.photo.name), silently(asked_by != this_process()):
         result = reconstruct_one(job, run_one)
     artifacts.show_subject(job, result)
     return result
@@ -82,7 +83,7 @@ def _all(device: str) -> list[Result]:
     todo = _work.get()
     results: dict[str, Result] = {}
     with resources(todo.runner, device):
-        futures = {reconstruct_subject.submit(job, todo.marks): job for job in todo.jobs}
+        futures = {reconstruct_subject.submit(job, todo.marks, this_process()): job for job in todo.jobs}
     for future in as_completed(list(futures)):
         try:
             result = future.result()
@@ -92,6 +93,7 @@ def _all(device: str) -> list[Result]:
             todo.lost.append(futures[future])
             continue
         results[result.subject] = result
+        pass_on(result.process, result.warnings)
         todo.finished(result)
     done = [results[job.photo.name] for job in todo.jobs if job.photo.name in results]
     artifacts.show_run(done)
