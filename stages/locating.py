@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 # contact with a border above which a person is cut off
 LIMITS = {"top": 0.3, "bottom": 0.35, "left": 0.2, "right": 0.2}
+SMALL = 1e-4  # of the photo's area: of a person in a mask that was given, or found by a close look
 _MASK = "put a mask beside it (NAME.mask.png, person white)"
 NOBODY = f"no person was found in the photo; use one that shows a whole person, or {_MASK}"
 REMEDY = "use one that shows them whole, or accept a guess with --set stages.prepare.allow_truncated=true"
@@ -161,8 +162,12 @@ class Locator:
         """Find the soft mask (h, w) of all people by the matting network; it takes what stands out."""
         import torch
         from turnaround.models.matting import person_mask
+        from turnaround.models.matting.model import small_person_mask
+        from turnaround.models.matting.pieces import find_people
 
-        return person_mask(self._network(), torch.from_numpy(scene.pixels).to(self.device)).cpu().numpy()
+        network, image = self._network(), torch.from_numpy(scene.pixels).to(self.device)
+        mask = person_mask(network, image).cpu().numpy()
+        return mask if find_people(mask) else small_person_mask(network, image).cpu().numpy()
 
     def _seen(self, scene: Scene, somebody: Somebody, people: Sequence[Somebody]) -> Located:
         """A person whom the landmark networks see, among all those whom they see."""
@@ -218,7 +223,7 @@ class Locator:
         """The person that the settings ask for, of a mask of all people, and their mask (h, w)."""
         from turnaround.models.matting.pieces import find_people, only, rivals
 
-        people = find_people(soft)
+        people = find_people(soft) or find_people(soft, SMALL)
         if not people:
             raise StageError(NOBODY)
         person = chosen(self.config.person, people, len(rivals(people)))

@@ -3,8 +3,9 @@ person."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import product
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +25,10 @@ DOUBT, LEAN = (
 )  # width of the probabilities that stay soft; how far their middle (0.55) leans away from the person
 MARGIN = 0.2  # of the box's longer side, around it
 SURE = 0.7  # probability that the box of the closer look is drawn around
+PANORAMA = 2.0  # longer over shorter side
+SMALLEST_PART = 128  # pixels of a square that is looked at for small people
+LEAST_PART, SURE_PART = 0.2, 0.85  # of its height and of certainty, that somebody in it must have
+UPRIGHT = 1.2  # height over width of who stands
 MAX_SIZE = 1536  # longer side at which edges are followed; larger photos get the mask enlarged
 
 
@@ -128,3 +133,65 @@ def _box(mask: Float[Tensor, "h w"]) -> tuple[int, int, int, int] | None:
         min(height, bottom + margin),
         min(width, right + margin),
     )
+
+
+@torch.no_grad()
+def small_person_mask(network: MaskNetwork, image: Float[Tensor, "h w 3"]) -> Float[Tensor, "h w"]:
+    """The soft mask of people who are small in a photo, at its resolution; 0 where nobody is found.
+
+    For panoramas in which `person_mask` finds nobody: squares of the shorter side are looked at, then ones of
+    half of it, until in some of them a person stands whole. In other photos this network, which has no idea
+    of things, would take a cup or a tower for one.
+    """
+    height, width = image.shape[:2]
+    picture = image.movedim(-1, 0)[None]
+    side = shorter = min(height, width)
+    while max(height, width) >= PANORAMA * shorter and side >= max(SMALLEST_PART, shorter // 2):
+        boxes = []
+        for top, left in product(_starts(height, side), _starts(width, side)):
+            part = picture[..., top : top + side, left : left + side]
+            box = _whole_figure(decided(look(network, part, FULL_SIZES[:1])[0, 0]))
+            if box is not None:
+                corner = (top, left, top, left)
+                boxes.append([start + round(k * side) for start, k in zip(corner, box, strict=True)])
+        if boxes:
+            return _looked_at(network, picture, boxes)
+        side //= 2
+    return torch.zeros_like(image[..., 0])
+
+
+def _looked_at(
+    network: MaskNetwork, picture: Float[Tensor, "1 3 h w"], boxes: Sequence[Sequence[int]]
+) -> Float[Tensor, "h w"]:
+    """The mask in boxes (top, left, bottom, right) and a margin about each; 0 elsewhere."""
+    height, width = picture.shape[-2:]
+    mask = torch.zeros_like(picture[0, 0])
+    for top, left, bottom, right in boxes:
+        margin = round(MARGIN * max(bottom - top, right - left)) + 8
+        rows = slice(max(0, top - margin), min(height, bottom + margin))
+        columns = slice(max(0, left - margin), min(width, right + margin))
+        close = decided(_look(network, picture[..., rows, columns], CLOSE_SIZES)[0, 0])
+        mask[rows, columns] = torch.maximum(mask[rows, columns], close)
+    return mask
+
+
+def _whole_figure(mask: Float[Tensor, "k l"]) -> tuple[float, float, float, float] | None:
+    """The box of the one thing in a small square's mask, as shares of it; None where it is cut by the border,
+    flat, tiny, or not sure."""
+    rows, columns = (mask > 0.5).any(1).nonzero()[:, 0], (mask > 0.5).any(0).nonzero()[:, 0]
+    if len(rows) == 0:
+        return None
+    top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    tall, broad = bottom - top, right - left
+    cut = top == 0 or left == 0 or bottom == mask.shape[0] or right == mask.shape[1]
+    sure = float(mask[mask > 0.5].mean()) > SURE_PART
+    if cut or not sure or tall < LEAST_PART * mask.shape[0] or tall < UPRIGHT * broad:
+        return None
+    shape = (mask.shape[0], mask.shape[1])
+    return top / shape[0], left / shape[1], bottom / shape[0], right / shape[1]
+
+
+def _starts(full: int, side: int) -> list[int]:
+    """Where squares of a side begin that cover a length and overlap by half."""
+    count = max(1, -(-2 * (full - side) // side) + 1)
+    return [round(k * (full - side) / max(count - 1, 1)) for k in range(count)]

@@ -36,7 +36,7 @@ class Person:
         return (self.box[1] + self.box[3]) / 2
 
 
-def find_people(mask: Float[np.ndarray, "h w"]) -> list[Person]:
+def find_people(mask: Float[np.ndarray, "h w"], smallest: float = SMALLEST) -> list[Person]:
     """The people in a mask, largest first; specks are in none of them.
 
     Connected pieces are joined where one person is cut in two by something before them: one piece above the
@@ -57,7 +57,7 @@ def find_people(mask: Float[np.ndarray, "h w"]) -> list[Person]:
         else:
             people[owner] = people[owner] | piece
     found = sorted((person_of(piece, soft) for piece in people), key=lambda person: -person.area)
-    return [person for person in found if person.area >= max(SMALLEST, SPECK * found[0].area)]
+    return [person for person in found if person.area >= max(smallest, SPECK * found[0].area)]
 
 
 def _same_person(person: Bool[np.ndarray, "h w"], piece: Bool[np.ndarray, "h w"]) -> bool:

@@ -10,6 +10,7 @@ from turnaround.models.matting import HubMatting, MattingNetwork, person_mask
 from turnaround.models.matting.compose import Composer, open_singles, place
 from turnaround.models.matting.guided import box_mean, guided_upsample
 from turnaround.models.matting.hub import person_labels
+from turnaround.models.matting.model import small_person_mask
 from turnaround.models.matting.train import matting_loss, validate_on
 from turnaround.models.training.photometric import gaussian_blur, jpeg, random_bars, random_blobs
 from turnaround.models.zoo import MissingWeight
@@ -188,3 +189,22 @@ def test_what_is_held_is_in_the_picture_and_not_in_the_mask():
     assert (full[:, 3] >= empty[:, 3] - 1e-5).all() and (full[:, 4] <= empty[:, 4] + 1e-5).all()
     assert full[:, 4].sum() < 0.8 * empty[:, 4].sum()
     assert torch.equal(empty[:, 3], empty[:, 4])
+
+
+def test_small_people_are_looked_for_in_ever_smaller_squares():
+    """A network that sees bright things of a tenth of what it is shown, or more."""
+
+    def network(image):
+        tall = image.shape[-2] * (image[:, :1] > 0.5).any(-1, keepdim=True).float().mean(-2, keepdim=True)
+        return ((image[:, :1] > 0.5) & (tall >= 0.1 * max(image.shape[-2:]))).float()
+
+    photo = torch.zeros(400, 2400, 3)
+    photo[150:260, 1000:1040] = 1  # a quarter of the height, 2 % of the whole
+    assert person_mask(network, photo).max() == 0
+    mask = small_person_mask(network, photo)
+    assert mask.shape == (400, 2400) and ((mask > 0.5) == (photo[..., 0] > 0.5)).float().mean() > 0.999
+    assert small_person_mask(network, torch.zeros(400, 2400, 3)).max() == 0
+    wide = torch.zeros(400, 2400, 3)
+    wide[200:310, 300:2100] = 1
+    assert small_person_mask(network, wide).max() == 0, "a hedge is no person"
+    assert small_person_mask(network, photo[:, 700:1300]).max() == 0, "only wide photos hide whole people"
