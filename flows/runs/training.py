@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from turnaround import models
+from turnaround.flows.show.suggestions import meant
 from turnaround.pipeline.errors import CallError
 
 
@@ -80,7 +81,8 @@ def find_training(network: str) -> Callable[[list[str]], object]:
     name, known = network.replace("_", "-"), programs()
     chosen = TRAININGS.get(name) or (Training(known[name], (), "", (0, 0)) if name in known else None)
     if chosen is None:
-        raise CallError(f"no training is called {network!r}; there are {', '.join(TRAININGS)}")
+        near = meant(name, list(TRAININGS))
+        raise CallError(f"no training is called {network!r}{near}; there are {', '.join(TRAININGS)}")
     program = importlib.import_module(chosen.module).main
 
     return lambda arguments: program([*chosen.first, *arguments])

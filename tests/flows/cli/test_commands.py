@@ -79,6 +79,8 @@ MISSES = [
     ("inspect Alise", "'alice'"),
     ("status alcie", "'alice'"),
     ("open alica", "'alice'"),
+    ("override alice/cuont/number.json alice.png", "'alice/count/number.json'"),
+    ("train hgm-corse", "'hgm-coarse'"),
     ("export allice --to ply", "'alice'"),
 ]
 
