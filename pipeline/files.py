@@ -83,11 +83,25 @@ def user_cache(*parts: str) -> Path:
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file beside its place and rename it: no reader ever sees half of it. Its folder is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(3).hex()}")
-    try:
+    """Write a file whole or not at all; its folder is made."""
+    with replacing(path) as beside:
         beside.write_bytes(content)
+
+
+@contextmanager
+def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
+    """Lend a path beside `path` to write to, and rename it at the end: no reader ever sees half a file.
+
+    The folder of `path` is made. Where the block fails, what it wrote goes and `path` stays as it was. `durable`
+    waits until the disk has it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.stem[:60]}.{os.getpid()}.{os.urandom(3).hex()}{path.suffix}")
+    try:
+        yield beside
+        if durable:
+            with open(beside, "rb") as stream:
+                os.fsync(stream.fileno())
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)

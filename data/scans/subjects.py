@@ -15,6 +15,7 @@ from torch import Tensor
 from turnaround.data.people import FIELDS
 from turnaround.data.scans.convert import LAYOUTS, ConvertOptions, convert
 from turnaround.pipeline.errors import CallError
+from turnaround.pipeline.files import replacing
 from turnaround.pipeline.values.types import Body
 
 logger = logging.getLogger(__name__)
@@ -96,10 +97,8 @@ def read_person(file: Path) -> ScanPerson:
         )
     photo = file.parent / "photos" / f"{file.stem}.png"
     if not photo.is_file() or photo.stat().st_mtime < file.stat().st_mtime:
-        photo.parent.mkdir(exist_ok=True)
-        temporary = photo.with_suffix(".part")
-        Image.fromarray(values["photo"]).save(temporary, "PNG")
-        temporary.replace(photo)
+        with replacing(photo) as beside:
+            Image.fromarray(values["photo"]).save(beside, "PNG")
     return ScanPerson(
         name=file.stem,
         photo=photo,

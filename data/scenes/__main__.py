@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from turnaround.data.scenes.backgrounds import Picture, background
 from turnaround.data.scenes.strong_edges import scene
+from turnaround.pipeline.files import replacing
 
 
 def write_backgrounds(
@@ -24,9 +25,8 @@ def write_backgrounds(
     out = np.empty((count, size, size, 3), np.uint8)
     for k in range(count):
         out[k] = draw(np.random.default_rng([seed, 7, k]), size, people=standing) * 255 + 0.5
-    temporary = path.with_suffix(".part.npy")
-    np.save(temporary, out)
-    temporary.replace(path)
+    with replacing(path) as beside:
+        np.save(beside, out)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -3,22 +3,19 @@ baked light."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from turnaround.data.people import Figure
+from turnaround.pipeline.files import write_atomic
 
 _Y_UP = np.array([1.0, -1.0, -1.0], np.float32)  # from the world's OpenCV axes, a half turn about x
 
 
 def write_glb(figure: Figure, path: Path) -> None:
     """Write the figure's dressed surface with its textures, as viewers of glTF show it."""
-    data = encode_glb(figure)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(data)
-    temporary.replace(path)
+    write_atomic(path, encode_glb(figure))
 
 
 def encode_glb(figure: Figure) -> bytes:

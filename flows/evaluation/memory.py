@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from turnaround.pipeline.files import write_atomic
 from turnaround.pipeline.store.digest import bytes_digest, file_digest
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,4 @@ class Measured:
         return self.values[name]
 
     def _write(self) -> None:
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.file.with_name(f".{self.file.name}.{os.getpid()}")
-        temporary.write_text(json.dumps({**self.head, "values": self.values}))
-        temporary.replace(self.file)
+        write_atomic(self.file, json.dumps({**self.head, "values": self.values}).encode())

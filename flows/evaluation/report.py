@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from turnaround.flows.evaluation.setting import Setting
+from turnaround.pipeline.files import write_atomic
 from turnaround.pipeline.stage import StageError
 
 log = logging.getLogger(__name__)
@@ -103,10 +104,7 @@ def write(report: Mapping[str, Any], path: Path | None) -> None:
     """The report as JSON, complete or absent; nothing without a path."""
     if path is None:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps(report, indent=1) + "\n")
-    temporary.replace(path)
+    write_atomic(path, (json.dumps(report, indent=1) + "\n").encode())
 
 
 def _device(wanted: str) -> str:

@@ -22,6 +22,7 @@ from turnaround.flows.evaluation.measures.fine import SIZE as FINE_SIZE
 from turnaround.flows.evaluation.measures.fine import FineTruth
 from turnaround.models.mesh.zbuffer import rasterize_views
 from turnaround.pipeline.errors import CallError
+from turnaround.pipeline.files import replacing
 from turnaround.pipeline.values.camera import canonical_camera, orbit_cameras, project
 from turnaround.pipeline.values.types import Body
 
@@ -151,9 +152,8 @@ def _make_photo(figure: Figure, photo: Path, size: int) -> None:
     """What the canonical camera sees, with its alpha."""
     front = canonical_camera(size)
     picture = figure.seen_from(front.K.numpy(), front.T_camera_world.numpy(), size)
-    temporary = photo.with_suffix(".part")
-    Image.fromarray(np.concatenate([picture.color, picture.alpha[..., None]], -1)).save(temporary, "PNG")
-    temporary.replace(photo)
+    with replacing(photo) as beside:
+        Image.fromarray(np.concatenate([picture.color, picture.alpha[..., None]], -1)).save(beside, "PNG")
 
 
 def _make_views(figure: Figure, file: Path, size: int) -> None:

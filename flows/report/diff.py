@@ -4,7 +4,6 @@ difference."""
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from turnaround.flows.report.thumbs import open_picture
 from turnaround.flows.report.work import FOLDER
 from turnaround.flows.subjects import memory
 from turnaround.pipeline.errors import CallError
+from turnaround.pipeline.files import replacing
 from turnaround.pipeline.store.recipe import Recipe, causes
 from turnaround.pipeline.store.store import Record, Store
 
@@ -199,8 +199,6 @@ def write_sheet(root: Path, subject: str, old: Record, new: Record, out: Path | 
     if not pictures:
         return None
     file = out or root / FOLDER / f"diff-{subject}-{old.manifest['stage']}-{old.key[:8]}-{new.key[:8]}.png"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    to_pil(contact_sheet(pictures, labels, columns=3, size=_CELL)).save(temporary, format="PNG")
-    os.replace(temporary, file)
+    with replacing(file) as beside:
+        to_pil(contact_sheet(pictures, labels, columns=3, size=_CELL)).save(beside, format="PNG")
     return file

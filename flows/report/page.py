@@ -11,10 +11,11 @@ import base64
 import hashlib
 import html
 import json
-import os
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from turnaround.pipeline.files import write_atomic
 
 _ASSETS = Path(__file__).resolve().parent / "assets"
 _STYLES = ("page.css", "table.css", "overlay.css", "compare.css")
@@ -37,10 +38,7 @@ _ESCAPES = str.maketrans(
 
 def write_page(file: Path, document: dict[str, Any]) -> Path:
     """Write `document` as a page in one rename."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    temporary.write_text(render(document), encoding="ascii")
-    os.replace(temporary, file)
+    write_atomic(file, render(document).encode("ascii"))
     return file
 
 

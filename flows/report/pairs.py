@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turnaround.flows.report.thumbs import Thumbs, open_picture
+from turnaround.pipeline.files import write_atomic
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,10 +81,7 @@ class Pairs:
             found = pool.map(lambda item: self._measure(item[0], *item[1]), self._wanted.items())
             self.facts |= dict(zip(self._wanted, found, strict=True))
         self._wanted = {}
-        temporary = self.file.with_name(f".{FACTS}.{os.getpid()}")
-        temporary.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(self.facts))
-        os.replace(temporary, self.file)
+        write_atomic(self.file, json.dumps(self.facts).encode())
 
     def _measure(self, token: str, a: Path, b: Path) -> dict[str, Any]:
         try:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from turnaround.pipeline.errors import CallError, is_one_of
+from turnaround.pipeline.files import replacing
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -106,14 +107,9 @@ class Thumbs:
         """Write a picture under a name of the caller's, in one rename."""
         from PIL import Image as pil
 
-        self.folder.mkdir(parents=True, exist_ok=True)
         picture.thumbnail((side, side), pil.Resampling.LANCZOS)
-        temporary = self.folder / f".{name}.{os.getpid()}.{os.urandom(3).hex()}"
-        try:
-            picture.save(temporary, format="JPEG", quality=QUALITY)
-            os.replace(temporary, self.folder / f"{name}.jpg")
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(self.folder / f"{name}.jpg") as beside:
+            picture.save(beside, format="JPEG", quality=QUALITY)
         self._have.add(f"{name}.jpg")
         self._used.add(name)
 

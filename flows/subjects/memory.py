@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from turnaround.flows.show.suggestions import meant
 from turnaround.flows.subjects import given
 from turnaround.pipeline.errors import CallError
+from turnaround.pipeline.files import write_atomic
 from turnaround.pipeline.photos.naming import NAMES_FILE, Wanted, assign, fold, image_of, is_plain
 from turnaround.pipeline.photos.source import Photo
 from turnaround.pipeline.store.store import Store
@@ -157,12 +157,9 @@ def _known(root: Path, file: Path) -> dict[str, str]:
 
 def _write(file: Path, text: str) -> None:
     """In one rename; unchanged content is not written."""
-    file.parent.mkdir(parents=True, exist_ok=True)
     if file.is_file() and file.read_text(encoding="utf-8", errors="replace") == text:
         return
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, file)
+    write_atomic(file, text.encode())
 
 
 def merge_overrides(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:

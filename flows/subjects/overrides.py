@@ -10,17 +10,17 @@ digest is part of the keys that follow.
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import time
 from pathlib import Path
 from typing import Any
 
 from turnaround.flows.runs.execute import lend_device
+from turnaround.flows.show.suggestions import meant
 from turnaround.flows.subjects import given, memory
 from turnaround.flows.subjects.project import Project
 from turnaround.pipeline.errors import CallError
-from turnaround.pipeline.files import temporary_folder
+from turnaround.pipeline.files import temporary_folder, write_atomic
 from turnaround.pipeline.formats.codecs import codec_for
 from turnaround.pipeline.graph import Subject, downstream
 from turnaround.pipeline.photos.source import NONE
@@ -153,11 +153,8 @@ def place(
     if other is not None and what == takes:
         there = _path(name, other)
         raise CallError(f"{there} is given and goes before it; first: turnaround override --remove {there}")
-    folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{what}{suffix}"
-    temporary = folder / f".{file.name}.{os.getpid()}"
-    temporary.write_bytes(data)
-    os.replace(temporary, file)
+    write_atomic(file, data)
     digest = bytes_digest(data)
     entry = {
         "file": file.name,
@@ -172,9 +169,7 @@ def place(
 
 def _write(root: Path, name: str, found: dict[str, Any]) -> None:
     file = given.folder(root, name) / given.FILE
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
-    os.replace(temporary, file)
+    write_atomic(file, (json.dumps(found, indent=1, sort_keys=True) + "\n").encode())
 
 
 def _parse(project: Project, root: Path, target: str) -> tuple[str, str]:
@@ -190,8 +185,9 @@ def _parse(project: Project, root: Path, target: str) -> tuple[str, str]:
             return name, what
         if what in {f"{stage.name}.{output}" for stage in stages for output in stage.makes}:
             why = "no later stage reads it"
-    possible = ", ".join(_path(name, each, stages) for each in known)
-    raise CallError(f"{target} cannot be given ({why}); these can: {possible}")
+    possible = [_path(name, each, stages) for each in known]
+    near = meant(target, possible) if why.startswith("expected") else ""
+    raise CallError(f"{target} cannot be given ({why}){near}; these can: {', '.join(possible)}")
 
 
 def _path(name: str, what: str, stages: tuple[Stage[Any], ...] = ()) -> str:

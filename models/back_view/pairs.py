@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,11 +29,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 from turnaround.models.back_view.outline import within_outline
+from turnaround.models.hgm.dataset import noisy_body
 from turnaround.models.hgm.model import HGM
-from turnaround.models.hgm.noise import noisy_body
 from turnaround.models.hgm.rendering import back_view
 from turnaround.models.hgm.weights import load_hgm
 from turnaround.pipeline.errors import MissingFile
+from turnaround.pipeline.files import replacing
 from turnaround.pipeline.values.camera import canonical_camera
 from turnaround.pipeline.values.types import Body, View
 
@@ -116,10 +116,8 @@ def save(view: View, file: Path) -> None:
     pixels = (
         (torch.cat([view.image, view.mask[..., None]], -1).clamp(0, 1) * 255).round().to(torch.uint8).numpy()
     )
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.part")
-    with open(temporary, "wb") as stream:
-        np.save(stream, pixels)
-    os.replace(temporary, file)
+    with replacing(file) as beside:
+        np.save(beside, pixels)
 
 
 def arguments() -> argparse.ArgumentParser:

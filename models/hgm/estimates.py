@@ -1,5 +1,4 @@
-"""Bodies as estimation leaves them, for training the Human Gaussian Model: the estimator's answers on the
-people's own views.
+"""Bodies as estimation leaves them, for training: the estimator's answers on the people's own views.
 
 `python -m turnaround.models.hgm.estimates --data VIEWS --out FOLDER` writes one .npz a person: the SMPL-X
 fields of the estimate from each input view that training uses, in the world of that view. The estimator must
@@ -11,18 +10,18 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
-import os
 from pathlib import Path
 
 import numpy as np
 import torch
 from turnaround.models.body.model import BodyModel
 from turnaround.models.estimator.crop import cut, mask_window
-from turnaround.models.estimator.kinematics import to_local
+from turnaround.models.estimator.kinematics import POSED, to_local
 from turnaround.models.estimator.model import BodyEstimator
 from turnaround.models.estimator.polish import polish
 from turnaround.models.estimator.predict import load_estimator
 from turnaround.pipeline.errors import MissingFile
+from turnaround.pipeline.files import replacing
 from turnaround.pipeline.values.rotation import matrix_to_axis_angle
 from turnaround.pipeline.values.types import Body
 
@@ -36,16 +35,14 @@ def estimate_views(
     network: BodyEstimator, model: BodyModel, rgb: np.ndarray, mask: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Estimates from n pictures over white, (n, s, s, 3) and (n, s, s) u8 -> Body fields, (n, ...)."""
-    pixels = (
-        torch.cat([torch.from_numpy(rgb).float().movedim(-1, 1), torch.from_numpy(mask).float()[:, None]], 1)
-        / 255
-    )
-    window = mask_window(pixels[:, 3])
-    shifted = cut(torch.cat([pixels[:, :3] - 1, pixels[:, 3:]], 1), window)
-    found = polish(
-        network.skeleton, network(torch.cat([shifted[:, :3] + 1, shifted[:, 3:]], 1), window), window
-    )
-    pose = matrix_to_axis_angle(to_local(found.rotations))
+    color = torch.from_numpy(rgb).float().movedim(-1, 1) / 255
+    alpha = torch.from_numpy(mask).float()[:, None] / 255
+    window = mask_window(alpha[:, 0])
+    darkness, seen = cut(torch.cat([color - 1, alpha], 1), window).split(
+        (3, 1), 1
+    )  # white beyond the picture
+    found = polish(network.skeleton, network(torch.cat([darkness + 1, seen], 1), window), window)
+    orient, pose = matrix_to_axis_angle(to_local(found.rotations)).split((1, POSED - 1), 1)
     rest = model.joint_template[0] + torch.einsum("jk,nk->nj", model.joint_shapedirs[0, :, :10], found.betas)
     count = len(rgb)
     neutral = Body.neutral()
@@ -55,8 +52,8 @@ def estimate_views(
     }
     values |= {
         "betas": found.betas,
-        "global_orient": pose[:, 0],
-        "body_pose": pose[:, 1:],
+        "global_orient": orient[:, 0],
+        "body_pose": pose,
         "transl": found.pelvis - rest,
         "left_hand_pose": network.hands[0].expand(count, -1, -1),
         "right_hand_pose": network.hands[1].expand(count, -1, -1),
@@ -90,9 +87,8 @@ def main(argv: list[str] | None = None) -> None:
         with np.load(file, allow_pickle=False) as person:
             views = list(TURNS)
             values = estimate_views(network, model, person["rgb"][views], person["mask"][views])
-        temporary = options.out / f".{file.stem}.part.npz"
-        np.savez(temporary, turns=np.array(TURNS), **values)  # type: ignore[arg-type]
-        os.replace(temporary, options.out / file.name)
+        with replacing(options.out / file.name) as beside:
+            np.savez(beside, turns=np.array(TURNS), **values)  # type: ignore[arg-type]
     log.info("%d estimates made, %d kept, in %s", len(todo), len(files) - len(todo), options.out)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from turnaround.pipeline.errors import CallError
+from turnaround.pipeline.files import replacing
 
 log = logging.getLogger(__name__)
 
@@ -18,12 +19,8 @@ LAST, PREVIOUS, BEST = "checkpoint.pt", "checkpoint.previous.pt", "best.pt"
 
 def write(state: dict[str, Any], file: Path) -> None:
     """Write in one rename; a reader sees the old file or the new one."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as stream:
-        torch.save(state, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, file)
+    with replacing(file, durable=True) as beside:
+        torch.save(state, beside)
 
 
 def write_last(state: dict[str, Any], folder: Path) -> Path:

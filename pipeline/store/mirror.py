@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from turnaround.pipeline.errors import CallError
+from turnaround.pipeline.files import write_atomic
 from turnaround.pipeline.photos.source import Photo
 from turnaround.pipeline.stage import SOURCES
 from turnaround.pipeline.store.digest import bytes_digest, combined
@@ -206,10 +207,7 @@ def fetch_photo(photo: Photo, digests: Mapping[str, str], root: Path, url: str) 
             raise OSError(
                 f"{url}/{name} is {'missing' if content is None else 'damaged'}; run again to send it"
             )
-        here[what].parent.mkdir(parents=True, exist_ok=True)
-        temporary = here[what].with_name(f".{os.getpid()}-{os.urandom(3).hex()}")
-        temporary.write_bytes(content)
-        os.replace(temporary, here[what])
+        write_atomic(here[what], content)
     given = {output: here[output] for output in photo.given}
     return dataclasses.replace(
         photo, given=given, **{source: here[source] for source in SOURCES if source in here}

@@ -12,6 +12,7 @@ from turnaround.data.sets.archive import save_npz
 from turnaround.models.body.skeleton import MIRROR_JOINT
 from turnaround.models.estimator.given.body_file import read_body
 from turnaround.models.matting.cutout import limited
+from turnaround.pipeline.files import replacing
 from turnaround.pipeline.photos.photo import decode, decode_mask, encode_mask
 from turnaround.pipeline.photos.source import Photo
 from turnaround.pipeline.values.camera import DISTANCE
@@ -56,10 +57,9 @@ def mirrored_photo(photo: Photo, folder: Path, person: int = 0) -> Photo:
 
 def _write_png(file: Path, values: np.ndarray) -> None:
     """Mirrored pixels (h, w, 3 or 4) in [0, 1], in one rename."""
-    temporary = file.with_suffix(".part")
     pixels = np.round(values[:, ::-1].clip(0, 1) * 255).astype(np.uint8)
-    Image.fromarray(np.ascontiguousarray(pixels)).save(temporary, "PNG", compress_level=1)
-    temporary.replace(file)
+    with replacing(file) as beside:
+        Image.fromarray(np.ascontiguousarray(pixels)).save(beside, "PNG", compress_level=1)
 
 
 def _write_body(file: Path, body: Body, placed: bool) -> None:

@@ -24,6 +24,7 @@ from turnaround.data.sets.archive import save_npz
 from turnaround.data.sets.singles import single
 from turnaround.flows.evaluation.composites import KINDS, as_jpeg, backdrop, exposed
 from turnaround.pipeline.errors import CallError
+from turnaround.pipeline.files import write_atomic
 from turnaround.pipeline.values.rotation import axis_angle_to_matrix
 from turnaround.pipeline.values.types import Body
 
@@ -103,9 +104,7 @@ def _make(seed: int, index: int, file: Path, photo: Path, size: int) -> None:
     pixels[~_inside(shot["photo"], size)] = 255
     for path in (file, photo):
         path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = photo.with_suffix(".part")
-    temporary.write_bytes(as_jpeg(rng, Image.fromarray(pixels)))
-    temporary.replace(photo)
+    write_atomic(photo, as_jpeg(rng, Image.fromarray(pixels)))
     labels = {key: shot[key] for key in ("joints", "kind", *(f"body_{field}" for field in FIELDS))}
     seen = {"mask": (mask * 255).round().astype(np.uint8), "background": np.array(background)}
     save_npz(file, labels | seen, level=4)

@@ -16,6 +16,7 @@ from turnaround.flows.evaluation.suite import TestPerson
 from turnaround.models.body.model import BodyModel
 from turnaround.models.mesh.view import mesh_pictures
 from turnaround.models.metrics.body import mpjpe_mm
+from turnaround.pipeline.files import replacing
 from turnaround.pipeline.formats.preview import contact_sheet, to_pil
 from turnaround.pipeline.store.store import Record
 from turnaround.pipeline.values.camera import orbit_cameras
@@ -105,9 +106,8 @@ def _save(file: Path, cells: Cells, window: tuple[slice, slice], columns: int, c
 
 def write_jpeg(file: Path, image: Float[Tensor, "h w 3"]) -> None:
     """A JPEG, complete or absent."""
-    temporary = file.with_suffix(".part")
-    to_pil(image).save(temporary, "JPEG", quality=88, optimize=True)
-    temporary.replace(file)
+    with replacing(file) as beside:
+        to_pil(image).save(beside, "JPEG", quality=88, optimize=True)
 
 
 def stacked(sheets: Sequence[Float[Tensor, "h w 3"]]) -> Float[Tensor, "k w 3"]:

@@ -231,7 +231,7 @@ def test_of_threads_and_processes_at_once_one_downloads(served: Registry, tmp_pa
     arguments = [
         sys.executable,
         "-c",
-        f"from turnaround.pipeline import registry; registry.fetch(registry.{ball!r})",
+        f"from turnaround.pipeline.packages import registry; registry.fetch(registry.{ball!r})",
     ]
     processes = [subprocess.Popen(arguments, cwd=ROOT) for _ in range(3)]
     with concurrent.futures.ThreadPoolExecutor(4) as pool:

@@ -37,7 +37,7 @@ def saved(folder: Path, recipe: Recipe = RECIPE) -> store.Record:
 
 def child(code: str, *arguments: object) -> subprocess.Popen[bytes]:
     """A Python process that can import the suite's modules."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parents[1])])}
     return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], env=environment)
 
 
@@ -65,7 +65,8 @@ def test_outputs_must_be_those_declared(tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from turnaround.pipeline import codecs, store
+from turnaround.pipeline.formats import codecs
+from turnaround.pipeline.store import store
 from tests.pipeline.store.test_store import KINDS, OUTPUTS, RECIPE
 
 def die(*arguments, **named):
