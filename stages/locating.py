@@ -105,6 +105,8 @@ class Locator:
         if scene.given is None or self.config.trust:
             return scene, people
         networks = bool(landmark_networks(self.config))
+        if networks and not people and scene.cut_out:
+            image, people = self._hidden(image, scene)
         try:
             own = None if networks else lambda: self.mask_of_all(scene)
             verdict = judged(image, mask, scene, people, own, raw=raw)
@@ -122,6 +124,24 @@ class Locator:
             if networks and not people:
                 raise StageError(NOBODY)
         return scene, people
+
+    def _hidden(self, image: bytes, scene: Scene) -> tuple[bytes, list[Somebody]]:
+        """Whom an alpha channel hides, and the photo without it; the photo as it is where it hides nobody.
+
+        StageError where it shows all but somebody, and nobody is there.
+        """
+        from turnaround.models.matting.given.believed import on_border
+        from turnaround.models.matting.given.mends import bare
+        from turnaround.models.matting.scene import everybody, open_scene
+
+        assert scene.given is not None
+        if not on_border(scene.given):
+            return image, []
+        image = bare(image)
+        people = everybody(open_scene(image, None), self.config.landmark_network)
+        if not people:
+            raise StageError(NOBODY)
+        return image, people
 
     def _drawn(self, mask: bytes, image: bytes) -> tuple[bytes, bytes]:
         """The mask file with its person white, and as it came but for its orientation."""

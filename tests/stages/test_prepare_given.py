@@ -79,3 +79,12 @@ def test_people_of_a_white_mask_are_those_of_the_photo(own):
     white = png(np.full_like(own, 255))
     found = People(People.Config(landmark_network="lite")).run(device=CPU, image=png(photo()), mask=white)
     assert np.array_equal(np.round(found["masks"]["1"] * 255).astype(np.uint8), own)
+
+
+@needs_networks
+def test_an_inverted_alpha_channel_hides_nobody(own, expected, caplog):
+    made = run(png(np.concatenate([photo(), 255 - own[..., None]], -1)))
+    assert "inverted" in caplog.text and alike(made["mask"], expected)
+    noise = np.random.default_rng(0).integers(0, 255, photo().shape).astype(np.uint8)
+    with pytest.raises(StageError, match="no person was found"):
+        run(png(np.concatenate([noise, 255 - own[..., None]], -1)))

@@ -72,7 +72,7 @@ def judged(
     assert scene.given is not None
     given, name = small(scene.given), "the photo's alpha channel" if mask is None else mends.NAME
     seen, labels = _seen(people), None if mask is None else mends.labels_in(raw or mask)
-    if not seen and own is not None and (is_convex(given) or _on_border(given) or labels is not None):
+    if not seen and own is not None and (is_convex(given) or on_border(given) or labels is not None):
         seen = mends.people_small([own()], [np.zeros((0, 2))])
     fit = best_fit(given, seen)
     for said, values, clearly in _mended(scene.given, labels, seen):
@@ -144,7 +144,7 @@ def _seen(people: Sequence[Somebody]) -> list[Seen]:
     return mends.people_small([somebody.mask for somebody in people], joints)
 
 
-def _on_border(mask: Mask) -> bool:
-    """Whether the mask holds most of the picture's border."""
+def on_border(mask: Mask) -> bool:
+    """Whether a mask holds most of the picture's border, as no person does."""
     border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
     return float((border > 0.5).mean()) > BORDER

@@ -160,6 +160,15 @@ def opaque(image: bytes) -> bytes:
     rgb, alpha = decode(image, "the photo")
     if alpha is not None:
         rgb = np.where(alpha[..., None] > INVISIBLE, rgb, 1)
+    return _png(rgb)
+
+
+def bare(image: bytes) -> bytes:
+    """The photo without its alpha channel, with the colours that it hid."""
+    return _png(decode(image, "the photo")[0])
+
+
+def _png(rgb: Float[np.ndarray, "h w 3"]) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(np.round(rgb * 255).astype(np.uint8)).save(stream, "png", compress_level=1)
     return stream.getvalue()

@@ -138,9 +138,10 @@ def is_frame(mask: Mask, people: Sequence[Seen]) -> bool:
     everyone = np.max([person.mask for person in people], axis=0)
     inside = float(np.minimum(solid, everyone).sum()) / max(float(solid.sum()), 1e-6)
     nearest = max(people, key=lambda person: fit_of(solid, person).covered)
-    if inside >= ROOM or fit_of(solid, nearest).covered < HELD:
+    covered = fit_of(solid, nearest).covered
+    if inside >= ROOM or covered < HELD:
         return False
-    return is_convex(mask) or followed(mask, nearest) < FOLLOWS
+    return is_convex(mask) or (covered >= COVERED and followed(mask, nearest) < FOLLOWS)
 
 
 def followed(mask: Mask, person: Seen) -> float:

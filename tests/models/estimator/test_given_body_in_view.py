@@ -84,7 +84,11 @@ def matrices(body: Body) -> tuple[np.ndarray, np.ndarray]:
 
 
 def in_degrees(body: Body) -> bytes:
-    return plain(body, global_orient=np.rad2deg(body.global_orient), body_pose=np.rad2deg(body.body_pose))
+    return plain(
+        body,
+        global_orient=np.rad2deg(body.global_orient.numpy()),
+        body_pose=np.rad2deg(body.body_pose.numpy()),
+    )
 
 
 def six(body: Body, write) -> bytes:
