@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from turnaround.flows.runs.execute import Result
 from turnaround.pipeline.errors import TurnaroundError
@@ -45,7 +45,7 @@ class Failure:
         self.error, self.report = ReconstructionError(result), report
         self.name, self.photo, self.stage = self.error.name, self.error.photo, self.error.stage
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> Literal[False]:
         return False
 
     def __getattr__(self, name: str) -> Any:

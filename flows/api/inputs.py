@@ -43,8 +43,9 @@ def placed(root: Path, photo: Picture, name: str | None) -> tuple[Path, str]:
     """
     if name is not None and not is_plain(name):
         raise CallError(f"name={name!r}: expected a plain file name without / and of at most 180 bytes")
-    if isinstance(photo, str | os.PathLike):
-        image = _file(Path(photo))
+    path = _path(photo)
+    if path is not None:
+        image = _file(path)
     else:
         data, suffix = picture_bytes(photo, "photo")
         image = _kept(root, data, suffix, name or f"photo-{bytes_digest(data)[:8]}")
@@ -98,7 +99,8 @@ def give(root: Path, name: str, kind: str, value: Picture | BodyFile | None) -> 
     data, suffix = body_bytes(value) if kind == "body" else picture_bytes(value, kind)
     if ours and before is not None and before["sha256"] == bytes_digest(data):
         return
-    origin = os.path.abspath(value) if isinstance(value, str | os.PathLike) else type(value).__name__
+    path = _path(value)
+    origin = type(value).__name__ if path is None else os.path.abspath(path)
     overriding.place(root, name, what, data, suffix, f"{_OURS}{kind}={origin})")
 
 
@@ -107,11 +109,10 @@ def picture_bytes(value: Any, what: str) -> tuple[bytes, str]:
 
     what: photo, mask or back, for messages. CallError for what is no picture.
     """
-    if isinstance(value, str | os.PathLike):
-        return _read(Path(value), what), Path(value).suffix
-    if isinstance(value, bytes | bytearray | memoryview):
-        data = bytes(value)
-        return data, _suffix(data)
+    if (path := _path(value)) is not None:
+        return _read(path, what), path.suffix
+    if isinstance(value, bytes | bytearray):
+        return bytes(value), _suffix(bytes(value))
     if hasattr(value, "getbands"):
         return _of_pil(value)
     return _of_pil(_image(value, what))
@@ -121,13 +122,14 @@ def body_bytes(value: Any) -> tuple[bytes, str]:
     """A body as the bytes of an SMPL-X file, and its suffix; CallError for what is none."""
     import numpy as np
 
-    if isinstance(value, str | os.PathLike):
-        return _read(Path(value), "body"), Path(value).suffix
-    if isinstance(value, bytes | bytearray | memoryview):
+    if (path := _path(value)) is not None:
+        return _read(path, "body"), path.suffix
+    if isinstance(value, bytes | bytearray):
         data = bytes(value)
         return data, ".npz" if data[:2] == b"PK" else ".json" if data[:1] in b"{[" else ".pkl"
-    fields = value if isinstance(value, Mapping) else getattr(value, "__dict__", {})
-    if "body_pose" not in fields and not isinstance(value, Mapping):
+    mapping = isinstance(value, Mapping)
+    fields: dict[str, Any] = dict(value) if mapping else dict(getattr(value, "__dict__", {}))  # type: ignore[arg-type]
+    if "body_pose" not in fields and not mapping:
         raise CallError(
             f"body: expected a path, bytes, a Body or a mapping of arrays, got {type(value).__name__}"
         )
@@ -138,6 +140,11 @@ def body_bytes(value: Any) -> tuple[bytes, str]:
         raise CallError(f"body: {', '.join(odd)} hold no numbers; give arrays, or the path of the file")
     np.savez(stream, allow_pickle=False, **arrays)
     return stream.getvalue(), ".npz"
+
+
+def _path(value: Any) -> Path | None:
+    """What is a path, as one."""
+    return Path(os.fspath(value)) if isinstance(value, str) or hasattr(value, "__fspath__") else None
 
 
 def _read(path: Path, what: str) -> bytes:

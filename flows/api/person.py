@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from turnaround.flows.runs.execute import Result
 from turnaround.flows.runs.summary import subject_json
@@ -139,6 +139,9 @@ class Person:
 
         record, output, _ = best(self._runs, self.name, to)
         return record.load(output)
+
+    def __bool__(self) -> Literal[True]:
+        return True  # a Failure is false; a type checker tells them apart by it
 
     def __repr__(self) -> str:
         fit = f", {self.report['fit']['state']} fit" if self.report["fit"] else ""

@@ -150,14 +150,15 @@ def overrides_of(settings: Settings) -> tuple[str, ...]:
     if isinstance(settings, str):
         return (settings,)
     if isinstance(settings, Mapping):
-        return tuple(f"{key}={_yaml(value)}" for key, value in _flat(settings, ""))
+        return tuple(f"{key}={_yaml(value)}" for key, value in _flat(dict(settings), ""))
     return tuple(settings)
 
 
 def _flat(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
     for key, value in values.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
+            inside: Mapping[str, Any] = dict(value)  # type: ignore[arg-type]
+            yield from _flat(inside, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import importlib
 import io
 import logging
 import sys
@@ -45,7 +46,7 @@ def show_inline(runs: KeptRuns, subject: str) -> None:
     from turnaround.flows.exports.export import page_of
 
     try:
-        from IPython.display import display
+        display = importlib.import_module("IPython.display").display  # a notebook brings it
     except ImportError as error:
         raise CallError(
             "show(inline=True) needs IPython, which notebooks bring; elsewhere show(), or save('x.html')"

@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from turnaround.flows.prefect.runners import Runner
 from turnaround.flows.runs import mirror
@@ -21,6 +22,7 @@ from turnaround.flows.subjects.project import Project, up_to
 from turnaround.pipeline.photos.source import Photo
 from turnaround.pipeline.settings import Settings
 from turnaround.pipeline.shown import as_argument, command_line
+from turnaround.pipeline.stage import Stage
 from turnaround.pipeline.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -41,7 +43,7 @@ class Request:
     workers: int = 0  # 0 = by the cores
     direct: bool = False
     until: str | None = None
-    force: frozenset[str] = field(default_factory=frozenset)
+    force: frozenset[str] = field(default_factory=frozenset[str])
     fail_fast: bool = False
     people: str = "one"  # one | largest | all
     sources: tuple[str, ...] = ()  # the words that named the photos
@@ -115,7 +117,7 @@ def plan(request: Request, project: Project) -> Plan:
     return Plan(settings, jobs, url, elsewhere)
 
 
-def _job(photo: Photo, request: Request, project: Project, stages: tuple) -> Job:
+def _job(photo: Photo, request: Request, project: Project, stages: tuple[Stage[Any], ...]) -> Job:
     known = None
     try:
         known = subjects.recall(request.root, photo.name)
