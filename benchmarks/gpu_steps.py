@@ -187,7 +187,7 @@ def renderer(sheet: Sheet) -> None:
 def refinement(sheet: Sheet) -> None:
     from turnaround.data.sets.perturbed import mpjpe
     from turnaround.models.body.model import BodyModel
-    from turnaround.models.refinement import refine_body
+    from turnaround.models.refinement.fit import refine_body
 
     from benchmarks.refinement import TIMED, posed_case
 
@@ -195,7 +195,7 @@ def refinement(sheet: Sheet) -> None:
     there = BodyModel.load().to(sheet.device)
     for size in (64,) if sheet.quick else (256, 512):
         case = posed_case(here, 0, size)
-        config = dataclasses.replace(TIMED, size=size, **({"iterations": 2} if sheet.quick else {}))
+        config = TIMED.but(size=size, **({"iterations": 2} if sheet.quick else {}))
         fit = lambda body, model, case=case, config=config: refine_body(  # noqa: E731
             body,
             case.evidence,
@@ -292,13 +292,15 @@ def paper(sheet: Sheet) -> None:
     """The paper's sizes with networks of random numbers: what it costs, not what it looks like; the embedded
     diffusion for SD 1.5."""
     from turnaround.models.hgm.config import hgm_config
-    from turnaround.models.hgm.model import HGM
+    from turnaround.models.hgm.create import create_hgm
+    from turnaround.models.hgm.weights import save_hgm
 
     from benchmarks.network_cases import random_diffusion
 
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
-        file = HGM(hgm_config("tiny" if sheet.quick else "paper")).save(Path(folder) / "random.safetensors")
+        model = create_hgm(hgm_config("tiny" if sheet.quick else "paper"))
+        file = save_hgm(model, Path(folder) / "random.safetensors")
         weights = (
             f"stages.coarse.weights={file}",
             f"stages.refine.hgm={file}",

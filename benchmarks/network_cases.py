@@ -22,10 +22,9 @@ from turnaround.models.back_view.refiner import Settings, embedded_refiner
 from turnaround.models.body.model import BodyModel
 from turnaround.models.estimator import BodyEstimator, load_estimator
 from turnaround.models.estimator.kinematics import Skeleton
-from turnaround.models.hgm.model import HGM
 from turnaround.models.hgm.rendering import back_view
 from turnaround.models.hgm.unet import UNet, UNetConfig
-from turnaround.models.hgm.weights import load_hgm
+from turnaround.models.hgm.weights import load_hgm, read_hgm
 from turnaround.models.matting import MattingNetwork
 from turnaround.models.normals.network import NormalNetwork, load_normals, normal_model
 from turnaround.pipeline.values.crop import networks_copy
@@ -182,8 +181,12 @@ def _twins() -> dict[str, Callable[..., Any]]:
     read["estimator"] = BodyEstimator(Skeleton(model.joint_template, model.joint_shapedirs))
     for name, network in read.items():
         network.load_state_dict(zoo.load_state(name)[0])
-    coarse, fusion = (HGM.load(name, body_model=model) for name in ("hgm_coarse", "hgm_fusion"))
-    parts: dict[str, nn.Module] = {**read, "hgm_unet_1": coarse.unet, "hgm_unet_2": fusion.unet}
+    coarse, fusion = (read_hgm(name, body_model=model) for name in ("hgm_coarse", "hgm_fusion"))
+    parts: dict[str, nn.Module] = {
+        **read,
+        "hgm_unet_1": coarse.image_branch.unet,
+        "hgm_unet_2": fusion.image_branch.unet,
+    }
     return {name: network.eval() for name, network in parts.items()}
 
 

@@ -15,17 +15,14 @@ Size = Literal["tiny", "default", "paper"]
 
 @dataclass(frozen=True)
 class HGMConfig:
-    """The model's architecture. The switches are the ablations of the paper's Table 4 and of
-    docs/results.md."""
+    """The model's architecture; the switches are the ablations of the paper's Table 4 and docs/results.md."""
 
     size: int = 256  # pixels of the input pictures
     stem: int = 4  # pixels a side that the first convolution takes together; 1 in the paper
     shrink: int = 1  # input pixels a side for one Gaussian; 2 in the paper (512 px in, 256 x 256 Gaussians)
     unet: UNetConfig = field(default_factory=UNetConfig)
     patch_level: int = 1  # the up level whose map the tokens attend to, 0 = the deepest map
-    head: Literal["ray", "absolute"] = (
-        "ray"  # depth along the ray with the pixel's own colour | LGM's absolute xyz
-    )
+    head: Literal["ray", "absolute"] = "ray"  # depth along the pixel's ray | LGM's absolute xyz
     body_maps: bool = True  # the UNet also sees the body's depth, coverage and normals
     body_branch: bool = True  # tokens on the body's surface
     body_gaussians: bool = True  # those tokens become Gaussians, merged with the pixels'
@@ -43,57 +40,46 @@ class HGMConfig:
 
 
 def hgm_config(size: Size) -> HGMConfig:
-    """The presets: `tiny` for tests, `default` ships with weights, `paper` has the paper's sizes."""
-    if size == "tiny":
-        unet = UNetConfig(
-            _stem_channels(4), 16 * 14, (16, 24), (False, True), (24, 16), (True, False), 1, 2, 8
-        )
-        return HGMConfig(
-            size=64,
-            unet=unet,
-            points=512,
-            token=8,
-            width=16,
-            heads=2,
-            volume_width=8,
-            volume_levels=2,
-            window=32,
-            voxel=0.06,
-        )
-    if size == "default":
-        unet = UNetConfig(
-            _stem_channels(4),
-            16 * 14,
-            (48, 64, 96, 128),
-            (False, False, True, True),
-            (128, 96, 64, 48),
-            (True, True, False, False),
-            1,
-            4,
-            16,
-        )
-        return HGMConfig(unet=unet)
-    if size == "paper":
-        return HGMConfig(
-            size=512,
-            stem=1,
-            shrink=2,
-            unet=UNetConfig(),
-            patch_level=0,
-            head="absolute",
-            body_maps=False,
-            body_gaussians=False,
-            points=0,
-            token=32,
-            width=128,
-            heads=8,
-            voxel=0.005 * 2 / 1.5,
-            volume_width=32,
-            volume_levels=4,
-            fusion_layers=4,
-            window=256,
-        )
-    raise CallError(f"there is no HGM size {size!r}: tiny, default, paper")
+    """Return a preset: `tiny` for tests, `default` ships with weights, `paper` has the paper's sizes.
+
+    Raises:
+        ValueError: another name.
+    """
+    presets = {"tiny": _tiny, "default": _default, "paper": _paper}
+    if size not in presets:
+        raise CallError(f"there is no HGM size {size!r}: tiny, default, paper")
+    return presets[size]()
+
+
+def _tiny() -> HGMConfig:
+    unet = UNetConfig(
+        in_channels=_stem_channels(4), out_channels=16 * 14,
+        down_channels=(16, 24), down_attention=(False, True),
+        up_channels=(24, 16), up_attention=(True, False),
+        layers=1, heads=2, groups=8,
+    )  # fmt: skip
+    return HGMConfig(
+        size=64, unet=unet, points=512, token=8, width=16, heads=2,
+        voxel=0.06, volume_width=8, volume_levels=2, window=32,
+    )  # fmt: skip
+
+
+def _default() -> HGMConfig:
+    unet = UNetConfig(
+        in_channels=_stem_channels(4), out_channels=16 * 14,
+        down_channels=(48, 64, 96, 128), down_attention=(False, False, True, True),
+        up_channels=(128, 96, 64, 48), up_attention=(True, True, False, False),
+        layers=1, heads=4, groups=16,
+    )  # fmt: skip
+    return HGMConfig(unet=unet)
+
+
+def _paper() -> HGMConfig:
+    return HGMConfig(
+        size=512, stem=1, shrink=2, unet=UNetConfig(), patch_level=0, head="absolute", body_maps=False,
+        body_gaussians=False, points=0, token=32, width=128, heads=8, voxel=0.005 * 2 / 1.5, volume_width=32,
+        volume_levels=4, fusion_layers=4, window=256,
+    )  # fmt: skip
 
 
 def _stem_channels(stem: int) -> int:
@@ -102,18 +88,17 @@ def _stem_channels(stem: int) -> int:
 
 
 def config_from_json(text: str) -> HGMConfig:
-    """The configuration stored beside weights; ValueError where its fields are not this version's."""
+    """Read the configuration stored beside weights; ValueError where its fields are not this version's."""
     values = json.loads(text)
-    return HGMConfig(
-        **_fields(HGMConfig, values | {"unet": UNetConfig(**_fields(UNetConfig, values.get("unet", {})))})
-    )
+    unet = UNetConfig(**_fields(UNetConfig, values.get("unet", {})))
+    return HGMConfig(**_fields(HGMConfig, values | {"unet": unet}))
 
 
 def _fields(kind: type, values: dict[str, Any]) -> dict[str, Any]:
     known = {f.name for f in dataclasses.fields(kind)}
     if set(values) != known:
         raise CallError(
-            f"the weights' {kind.__name__} and this version's differ in {sorted(set(values) ^ known)}: train "
-            f"again, or use their version"
+            f"the weights' {kind.__name__} and this version's differ in {sorted(set(values) ^ known)}: "
+            "train again, or use their version"
         )
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

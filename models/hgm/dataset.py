@@ -1,5 +1,4 @@
-"""People for the Human Gaussian Model: views from disk, the world turned to the chosen input view, noisy
-bodies."""
+"""People for the Human Gaussian Model: views from disk, turned to the chosen input view, and noisy bodies."""
 
 from __future__ import annotations
 
@@ -14,7 +13,6 @@ from jaxtyping import Float
 from torch import Tensor
 from turnaround.models.body.model import BodyModel
 from turnaround.models.hgm.inputs import HGMInput, assemble, unpremultiply
-from turnaround.models.hgm.noise import noisy_body
 from turnaround.models.hgm.surface import BodySurface
 from turnaround.pipeline.errors import MissingFile
 from turnaround.pipeline.values.camera import canonical_camera, orbit_cameras
@@ -23,6 +21,7 @@ from turnaround.pipeline.values.types import Body, Camera
 
 VIEWS = 12  # thirty degrees apart
 BACK = VIEWS // 2
+LIMBS = (0, 1, 3, 4, 15, 16, 17, 18)  # hips, knees, shoulders, elbows in `body_pose`
 PLAIN_NOISE = 0.25  # share of bodies with random noise where estimates are at hand
 BLEND = (0.1, 1.1)  # share of an estimate's error that is left: refinement takes some of it away
 
@@ -56,11 +55,8 @@ class PeopleViews:
                 f"no people in {folder}: make them with `turnaround data people --kind views --out {folder}`"
             )
         self.body_model, self.surface, self.estimates = body_model, surface, estimates
-        missing = [
-            file.name
-            for file in self.files
-            if estimates is not None and not (estimates / file.name).is_file()
-        ]
+        names = [file.name for file in self.files]
+        missing = [name for name in names if estimates is not None and not (estimates / name).is_file()]
         if missing:
             raise MissingFile(
                 f"{estimates} lacks {len(missing)} estimates, the first {missing[0]}: make them with "
@@ -93,7 +89,8 @@ class PeopleViews:
             inputs: 1 (front) or 2 (front and back).
             supervised: azimuths, in steps of 30 degrees from the input.
             noise: of the body, see `noisy_body`; with `estimates`, most bodies are a blend of the true and
-            the estimated one. with_body: whether the model is given a body at all.
+                the estimated one.
+            with_body: whether the model is given a body at all.
             back: replaces the true back view: RGB over white, and mask.
         """
         arrays = self.person(index)
@@ -101,7 +98,8 @@ class PeopleViews:
         chosen = [0, BACK][:inputs]
         rgb, mask = self._pictures(arrays, [(turn + k) % VIEWS for k in chosen])
         if back is not None and inputs == 2:
-            rgb[1], mask[1] = back[..., :3], back[..., 3]
+            color, alpha = back.split((3, 1), -1)
+            rgb[1], mask[1] = color, alpha[..., 0]
         vertices = None
         if with_body:
             vertices = self._vertices(index, turn, turned_body(arrays, turn, self.body_model), rng, noise)
@@ -170,4 +168,27 @@ def turned_body(arrays: dict[str, np.ndarray], turn: int, body_model: BodyModel)
         body,
         global_orient=matrix_to_axis_angle(R @ axis_angle_to_matrix(body.global_orient)),
         transl=R @ (rest + body.transl) + t - rest,
+    )
+
+
+def noisy_body(body: Body, rng: np.random.Generator, amount: float) -> Body:
+    """Change a body as an estimate errs; `amount` 1 is about 57 mm of joint error, 0.4 about 23 mm.
+
+    Rotations 0.05 rad (limbs 0.07), betas 0.5, place 8 mm across and 25 mm along the camera's axis (standard
+    deviations).
+    """
+
+    def normal(*shape: int, scale: float = 1.0) -> Tensor:
+        return torch.tensor(rng.normal(size=shape) * scale * amount, dtype=torch.float32)
+
+    pose_noise = normal(21, 3, scale=0.05)
+    pose_noise[list(LIMBS)] += normal(len(LIMBS), 3, scale=0.05)
+    place = normal(3) * torch.tensor([0.008, 0.008, 0.025])
+    turned = axis_angle_to_matrix(normal(3, scale=0.05)) @ axis_angle_to_matrix(body.global_orient)
+    return dataclasses.replace(
+        body,
+        betas=body.betas + normal(10, scale=0.5),
+        global_orient=matrix_to_axis_angle(turned),
+        body_pose=body.body_pose + pose_noise,
+        transl=body.transl + place,
     )

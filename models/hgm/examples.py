@@ -1,5 +1,4 @@
-"""Batches for the Human Gaussian Model: people at random, and second views with the faults that back views
-have in use."""
+"""Batches for training: people at random, and second views with the faults that back views have in use."""
 
 from __future__ import annotations
 
@@ -32,11 +31,10 @@ class BackConfig:
 
 
 class BackViews:
-    """A folder of coarse or refined back views made by `models.back_view.pairs`, one u8 (s, s, 4) .npy a
-    person.
+    """A folder of coarse or refined back views, made by `models.back_view.pairs`.
 
-    RGB over white and mask. Files (s, s, 3), as earlier versions wrote them, are taken with the mask that
-    shows in them.
+    One .npy a person, u8 (s, s, 4): RGB over white and mask. Files (s, s, 3), as earlier versions wrote them,
+    are taken with the mask that shows in them.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -48,8 +46,7 @@ class BackViews:
             )
 
     def find(self, person: str, size: int) -> Float[Tensor, "s s 4"] | None:
-        """The back view of a person by file name, seen from behind stored view 0; None where there is
-        none."""
+        """The back view of a person by file name, from behind stored view 0; None where there is none."""
         if person not in self.files:
             return None
         pixels = np.load(self.files[person])
@@ -75,8 +72,7 @@ def batches(
     back: BackConfig | None = None,
     geometry: bool = False,
 ) -> Callable[[int, np.random.Generator], list[Example]]:
-    """Random people, input views within 30 degrees of the front, always one of the back views among the
-    supervised.
+    """Draw random people, seen from within 30 degrees of the front; one supervised view is a back view.
 
     Args:
         people: to draw from.
@@ -123,8 +119,10 @@ def second_view(
     backs: BackViews | None,
     config: BackConfig,
 ) -> tuple[int, Float[Tensor, "s s 4"] | None]:
-    """Which stored view is the first one (stored back views belong to view 0), and the second one; None: the
-    true one."""
+    """Choose the stored view that is the first one, and the picture that is the second; None: the true one.
+
+    Stored back views belong to view 0.
+    """
     draw, share = rng.random(2)
     if backs is not None and draw < config.stored:
         found = backs.find(people.files[index].stem, people.person(index)["rgb"].shape[1])
@@ -134,29 +132,23 @@ def second_view(
 
 
 def degraded_back(arrays: dict[str, np.ndarray], turn: int, rng: np.random.Generator) -> Tensor:
-    """The true back view with the faults of a refined one: blurred, shifted, tinted, its outline grown or
-    shrunk."""
+    """Give the true back view the faults of a refined one: blurred, shifted, tinted, its outline changed."""
     view = (turn + BACK) % VIEWS
     rgb, mask = (torch.from_numpy(arrays[name][view]).float() / 255 for name in ("rgb", "mask"))
     picture = torch.cat([rgb, mask[..., None]], -1).permute(2, 0, 1)[None]
     size = picture.shape[-1]
     small = int(size / rng.uniform(1.5, 6))
-    picture = F.interpolate(
-        F.interpolate(picture, size=(small, small), mode="area"),
-        size=(size, size),
-        mode="bilinear",
-        align_corners=False,
-    )
+    picture = F.interpolate(picture, size=(small, small), mode="area")
+    picture = F.interpolate(picture, size=(size, size), mode="bilinear", align_corners=False)
     picture = torch.roll(picture, tuple(int(d) for d in rng.integers(-3, 4, 2)), (2, 3))
     tint = torch.tensor(rng.normal(1, 0.04, 3), dtype=torch.float32)[:, None, None]
-    grown = picture[0, 3:]
-    color = (picture[0, :3] - (1 - grown)) * tint + (1 - grown)
+    color, grown = picture[0].split((3, 1))
+    color = (color - (1 - grown)) * tint + (1 - grown)
     return torch.cat([color, grown]).permute(1, 2, 0).clamp(0, 1)
 
 
 def with_geometry(example: Example, file: Path, turn: int, supervised: list[int]) -> Supervised:
-    """The example with normals (in its world) and depth of its supervised views, read from the person's
-    file."""
+    """Add normals (in the example's world) and depth of the supervised views, read from the person's file."""
     chosen = [(turn + k) % VIEWS for k in supervised]
     with np.load(file, allow_pickle=False) as person:
         if "normal" not in person.files:

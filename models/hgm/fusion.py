@@ -1,4 +1,4 @@
-"""The fusion transformer: self-attention in which every token is a Gaussian (section 3.3).
+"""Fusion: self-attention in which every token is a Gaussian (section 3.3), and what it changes of them.
 
 Where there are too many for full attention they attend in windows of neighbours along a space-filling curve;
 every second layer shifts the windows by half, so that information crosses their borders.
@@ -6,13 +6,20 @@ every second layer shifts the windows by half, so that information crosses their
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from turnaround.models import precision
 from turnaround.models.hgm.attention import attend
+from turnaround.models.hgm.heads import ImageHead
+from turnaround.models.hgm.tokens import BodyTokens, PixelTokens
 
 CELL = 0.02  # metres, the finest step of the curve
+PIXEL = 3 + 3 + 1  # channels of a pixel beside feature, volume and raw values: centre, colour, a one
+POINT = 3 + 3 + 1  # of a point beside code and volume: place, normal, is it seen
 
 
 def morton_order(points: Float[Tensor, "n 3"]) -> Int[Tensor, " n"]:
@@ -68,3 +75,57 @@ class FusionTransformer(nn.Module):
         for layer in self.layers:
             x = layer(x)
         return torch.zeros_like(x).index_copy(0, order, x)
+
+
+class Fusion(nn.Module):
+    """All Gaussians of a person attend to each other, then each changes its own raw values."""
+
+    def __init__(
+        self, head: ImageHead, image_in: nn.Linear, body_in: nn.Linear, transformer: FusionTransformer,
+        image_out: nn.Linear, body_out: nn.Linear,
+    ) -> None:  # fmt: skip
+        """Put the transformer between a layer in and a layer out for each kind of Gaussian.
+
+        Args:
+            head: of the pixels; says how a change enters.
+            image_in: from feature, volume, raw values and PIXEL further channels.
+            body_in: from code, volume and POINT further channels.
+            transformer: mixes the tokens.
+            image_out, body_out: to a change of the raw values.
+        """
+        super().__init__()
+        self.head, self.image_in, self.body_in, self.transformer = head, image_in, body_in, transformer
+        self.image_out, self.body_out = image_out, body_out
+
+    def forward(
+        self,
+        pixels: PixelTokens,
+        body: BodyTokens | None,
+        places: Float[Tensor, "m 3"],
+        volume: Float[Tensor, "m d"],
+    ) -> tuple[PixelTokens, BodyTokens | None]:
+        """The same tokens with other raw values.
+
+        Args:
+            pixels: n of them.
+            body: m - n points, or None.
+            places: world positions of the Gaussians of all pixels, then of all points.
+            volume: features of the body's volume at these places.
+        """
+        n = len(pixels)
+        tokens = self._pixels(pixels, places[:n], volume[:n])
+        if body is not None:
+            tokens = torch.cat([tokens, self._points(body, volume[n:])])
+        mixed = precision.run("hgm_fusion", self.transformer, tokens, places)
+        change = self.image_out(mixed[:n]).float()
+        pixels = dataclasses.replace(pixels, raw=self.head.changed(pixels.raw, change))
+        if body is not None:
+            body = dataclasses.replace(body, raw=body.raw + self.body_out(mixed[n:]).float())
+        return pixels, body
+
+    def _pixels(self, pixels: PixelTokens, centres: Tensor, volume: Tensor) -> Float[Tensor, "n c"]:
+        one = centres.new_ones(len(centres), 1)
+        return self.image_in(torch.cat([pixels.feature, pixels.raw, centres, pixels.color, one, volume], -1))
+
+    def _points(self, body: BodyTokens, volume: Tensor) -> Float[Tensor, "k c"]:
+        return self.body_in(torch.cat([body.code, body.points, body.normals, body.seen[:, None], volume], -1))

@@ -1,103 +1,133 @@
-"""From raw network outputs to Gaussians: one function a kind of Gaussian, all activations in one place."""
+"""From raw network outputs to Gaussians: a head for each kind; here all their channels have names."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
-from turnaround.models.hgm.body_branch import BodyCode
+from turnaround.models.hgm.tokens import BodyTokens, PixelTokens
 from turnaround.pipeline.values.rotation import matrix_to_quat, quat_multiply
 from turnaround.pipeline.values.types import Gaussians
 
-IMAGE_CHANNELS = 14
-BODY_CHANNELS = 18
+ABSOLUTE = (3, 1, 3, 4, 3)  # xyz, opacity, scale, quaternion, colour: LGM's order
+RAY = (1, 3, 1, 3, 3, 3)  # depth, offset, opacity, scale, turn, colour
+BODY = (3, 3, 1, 3, 4, 4)  # offset, scale, opacity, free colour, mixture, turn
+IMAGE_CHANNELS, BODY_CHANNELS = 14, 18
+
+FOREGROUND = 0.25  # mask value above which a pixel makes a Gaussian
 
 
-def absolute_gaussians(raw: Float[Tensor, "n 14"]) -> Gaussians:
-    """LGM's head, which the paper keeps: xyz in [-1, 1], opacity, scale, quaternion, colour."""
-    xyz, opacity, scale, quat, color = raw.split((3, 1, 3, 4, 3), -1)
-    return Gaussians(
-        means=xyz.clamp(-1, 1),
-        quats=F.normalize(quat + torch.tensor([1e-6, 0, 0, 0], device=raw.device), dim=-1),
-        scales=0.1 * F.softplus(scale),
-        opacities=torch.sigmoid(opacity[:, 0]),
-        colors=0.5 * torch.tanh(color) + 0.5,
-    )
+class ImageHead(ABC):
+    """How the raw values of pixels become Gaussians."""
+
+    @abstractmethod
+    def chosen(self, mask: Float[Tensor, "g g"]) -> Bool[Tensor, "g g"]:
+        """Tell which pixels become Gaussians."""
+
+    @abstractmethod
+    def depth(self, pixels: PixelTokens) -> Float[Tensor, " n"]:
+        """Metres along the axis of each pixel's camera."""
+
+    @abstractmethod
+    def changed(self, raw: Float[Tensor, "n 14"], change: Float[Tensor, "n 14"]) -> Float[Tensor, "n 14"]:
+        """Raw values after the fusion transformer has said `change`."""
+
+    @abstractmethod
+    def __call__(self, pixels: PixelTokens) -> Gaussians:
+        """Activate: a Gaussian for each pixel."""
 
 
-def ray_depth(raw: Float[Tensor, "n 14"], base: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-    """Depth along the camera's axis: the body's (or 2 m) and a learned difference."""
-    return (base + 0.25 * raw[:, 0]).clamp(0.3, 6.0)
+class AbsoluteHead(ImageHead):
+    """LGM's head, which the paper keeps: xyz in [-1, 1] for every pixel of the picture, free colours."""
+
+    def chosen(self, mask: Float[Tensor, "g g"]) -> Bool[Tensor, "g g"]:
+        """All of them."""
+        return torch.ones_like(mask, dtype=torch.bool)
+
+    def depth(self, pixels: PixelTokens) -> Float[Tensor, " n"]:
+        """World z, which is the front camera's axis."""
+        return self(pixels).means[:, 2]
+
+    def changed(self, raw: Float[Tensor, "n 14"], change: Float[Tensor, "n 14"]) -> Float[Tensor, "n 14"]:
+        """Positions are residual, the other attributes are predicted anew (hgm.md A.6)."""
+        xyz, _ = raw.split((3, 11), -1)
+        step, anew = change.split((3, 11), -1)
+        return torch.cat([xyz + step, anew], -1)
+
+    def __call__(self, pixels: PixelTokens) -> Gaussians:
+        """LGM's activations."""
+        xyz, opacity, scale, quat, color = pixels.raw.split(ABSOLUTE, -1)
+        return Gaussians(
+            means=xyz.clamp(-1, 1),
+            quats=F.normalize(quat + torch.tensor([1e-6, 0, 0, 0], device=quat.device), dim=-1),
+            scales=0.1 * F.softplus(scale),
+            opacities=torch.sigmoid(opacity[:, 0]),
+            colors=0.5 * torch.tanh(color) + 0.5,
+        )
 
 
-def ray_gaussians(
-    raw: Float[Tensor, "n 14"],
-    base: Float[Tensor, " n"],
-    centre: Float[Tensor, "n 3"],
-    ray: Float[Tensor, "n 3"],
-    color: Float[Tensor, "n 3"],
-    footprint: float,
-) -> Gaussians:
-    """A Gaussian a pixel: on the pixel's ray, in the pixel's colour.
+class RayHead(ImageHead):
+    """A Gaussian for each pixel of the person: on its ray, about the body's depth, in its colour."""
 
-    Args:
-        raw: depth, offset (3), opacity, scale (3), rotation (3), colour (3).
-        base: metres, where the body's surface is.
-        centre, ray: the camera's position and the pixel's ray of depth 1.
-        color: of the pixel, background taken out.
-        footprint: width of a pixel at depth 1, metres.
+    def chosen(self, mask: Float[Tensor, "g g"]) -> Bool[Tensor, "g g"]:
+        """Those in the mask, soft edges included."""
+        return mask > FOREGROUND
+
+    def depth(self, pixels: PixelTokens) -> Float[Tensor, " n"]:
+        """The body's depth and a learned difference."""
+        depth, *_ = pixels.raw.split(RAY, -1)
+        return (pixels.base + 0.25 * depth[:, 0]).clamp(0.3, 6.0)
+
+    def changed(self, raw: Float[Tensor, "n 14"], change: Float[Tensor, "n 14"]) -> Float[Tensor, "n 14"]:
+        """All of them are residual."""
+        return raw + change
+
+    def __call__(self, pixels: PixelTokens) -> Gaussians:
+        """At zero: on the body's surface, as wide as the pixel, in its colour."""
+        _, offset, opacity, scale, turn, color = pixels.raw.split(RAY, -1)
+        depth = self.depth(pixels)[:, None]
+        return Gaussians(
+            means=pixels.centre + pixels.ray * depth + 0.05 * torch.tanh(offset),
+            quats=F.normalize(torch.cat([torch.ones_like(depth), turn], -1), dim=-1),
+            scales=0.6 * pixels.footprint * depth.detach() * torch.exp(scale.clamp(-3, 2.5)),
+            opacities=torch.sigmoid(opacity[:, 0] + 1.5),
+            colors=(pixels.color + 0.3 * torch.tanh(color)).clamp(0, 1),
+        )
+
+
+def body_gaussians(body: BodyTokens) -> Gaussians:
+    """Activate one person's points: discs on the body's surface that may leave it by 8 cm.
+
+    The colour is a mixture of the pixel's own, the mirror point's, the part's mean, and a free one; at zero
+    the first of them that is seen weighs most.
     """
-    depth = ray_depth(raw, base)
-    unit = torch.ones_like(raw[:, :1])
+    offset, scale, opacity, color, mixture, turn = body.raw.split(BODY, -1)
+    frames = normal_frames(body.normals)
+    candidates = torch.stack([body.own, body.mirrored, body.part, torch.sigmoid(color)], 1)
+    hidden, nothing = 1 - body.seen, torch.zeros_like(body.seen)
+    prior = torch.stack(
+        [3 * body.seen, 3 * hidden * body.mirror_seen, 1.5 * hidden * body.part_seen, nothing], 1
+    )
+    share = torch.softmax(mixture + prior, -1)
+    real, imaginary = turn.split((1, 3), -1)
+    turned = torch.cat([1 + real.clamp(min=-0.9), imaginary], -1)
+    disc = torch.tensor([body.spacing, body.spacing, 0.5 * body.spacing], device=scale.device)
     return Gaussians(
-        means=centre + ray * depth[:, None] + 0.05 * torch.tanh(raw[:, 1:4]),
-        quats=F.normalize(torch.cat([unit, raw[:, 8:11]], -1), dim=-1),
-        scales=0.6 * footprint * depth.detach()[:, None] * torch.exp(raw[:, 5:8].clamp(-3, 2.5)),
-        opacities=torch.sigmoid(raw[:, 4] + 1.5),
-        colors=(color + 0.3 * torch.tanh(raw[:, 11:14])).clamp(0, 1),
+        means=body.points + (frames @ (0.08 * torch.tanh(offset))[..., None])[..., 0],
+        quats=F.normalize(quat_multiply(matrix_to_quat(frames), turned), dim=-1),
+        scales=torch.exp(scale.clamp(-3, 2)) * disc,
+        opacities=torch.sigmoid(opacity[:, 0] + 1.0),
+        colors=(share[..., None] * candidates).sum(1),
     )
 
 
 def normal_frames(normals: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3 3"]:
     """Rotations whose third axis is the normal."""
-    up = torch.where(
-        normals[:, 1:2].abs() > 0.95,
-        torch.tensor([1.0, 0, 0], device=normals.device),
-        torch.tensor([0, 1.0, 0], device=normals.device),
-    )
-    x = F.normalize(torch.cross(up, normals, dim=-1), dim=-1)
+    across, up = torch.eye(3, device=normals.device)[:2]
+    _, vertical, _ = normals.split(1, 1)
+    beside = torch.where(vertical.abs() > 0.95, across, up)
+    x = F.normalize(torch.cross(beside, normals, dim=-1), dim=-1)
     return torch.stack([x, torch.cross(normals, x, dim=-1), normals], -1)
-
-
-def body_gaussians(
-    raw: Float[Tensor, "n 18"],
-    points: Float[Tensor, "n 3"],
-    normals: Float[Tensor, "n 3"],
-    code: BodyCode,
-    person: int,
-    spacing: float,
-) -> Gaussians:
-    """Discs on the body's surface that may leave it by 8 cm.
-
-    The colour is a mixture of the pixel's own, the mirror point's, the part's mean, and a free one: raw holds
-    offset (3), scale (3), opacity, free colour (3), mixture (4), rotation (4).
-    """
-    frames = normal_frames(normals)
-    seen, mirror_seen, part_seen = code.seen[person], code.mirror_seen[person], code.part_seen[person]
-    candidates = torch.stack(
-        [code.own[person], code.mirrored[person], code.part[person], torch.sigmoid(raw[:, 7:10])], 1
-    )
-    prior = torch.stack(
-        [3 * seen, 3 * (1 - seen) * mirror_seen, 1.5 * (1 - seen) * part_seen, torch.zeros_like(seen)], 1
-    )
-    share = torch.softmax(raw[:, 10:14] + prior, -1)
-    turn = torch.cat([1 + raw[:, 14:15].clamp(min=-0.9), raw[:, 15:18]], -1)
-    return Gaussians(
-        means=points + (frames @ (0.08 * torch.tanh(raw[:, :3]))[..., None])[..., 0],
-        quats=F.normalize(quat_multiply(matrix_to_quat(frames), turn), dim=-1),
-        scales=torch.exp(raw[:, 3:6].clamp(-3, 2))
-        * torch.tensor([spacing, spacing, 0.5 * spacing], device=raw.device),
-        opacities=torch.sigmoid(raw[:, 6] + 1.0),
-        colors=(share[..., None] * candidates).sum(1),
-    )

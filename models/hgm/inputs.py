@@ -18,6 +18,7 @@ from turnaround.pipeline.values.camera import project, resize
 from turnaround.pipeline.values.record import TensorRecord
 from turnaround.pipeline.values.types import Body, Camera, View
 
+BODY_MAPS = (1, 1, 3)  # channels of `HGMInput.maps`: depth, coverage, normal
 OCCLUSION = 0.02  # metres behind the visible surface at which a point counts as hidden
 
 
@@ -30,17 +31,35 @@ class HGMInput(TensorRecord):
     K: Float[Tensor, "b v 3 3"]  # at s pixels
     T_camera_world: Float[Tensor, "b v 4 4"]
     has_body: Bool[Tensor, " b"]
-    maps: Float[
-        Tensor, "b v 5 h h"
-    ]  # body: depth (filled outside), coverage, normal in the camera frame; h = s / 2
+    # of the body: depth (filled outside), coverage, normal in the camera frame; h = s / 2
+    maps: Float[Tensor, "b v 5 h h"]
     points: Float[Tensor, "b n 3"]  # on the body's surface, world
     normals: Float[Tensor, "b n 3"]
     visible: Float[Tensor, "b v n"]
 
+    @property
+    def people(self) -> int:
+        """How many people the batch holds."""
+        return self.rgb.shape[0]
+
+    @property
+    def views(self) -> int:
+        """How many pictures there are of each person."""
+        return self.rgb.shape[1]
+
+    @property
+    def size(self) -> int:
+        """Pixels a side of the pictures."""
+        return self.rgb.shape[-1]
+
+    @property
+    def body_depth(self) -> Float[Tensor, "b v 1 h h"]:
+        """Metres to the body's surface."""
+        return self.maps.split(BODY_MAPS, 2)[0]
+
     def camera(self, person: int, view: int) -> Camera:
         """The camera of one view of one person."""
-        size = self.rgb.shape[-1]
-        return Camera(self.K[person, view], self.T_camera_world[person, view], size, size)
+        return Camera(self.K[person, view], self.T_camera_world[person, view], self.size, self.size)
 
 
 def stack(inputs: list[HGMInput]) -> HGMInput:
@@ -79,11 +98,9 @@ def assemble(
     """Inputs of one person from pictures that are ready and posed vertices (None: no body)."""
     count, size = len(surface.faces), rgb.shape[-1]
     if vertices is None:
-        maps, visible = (
-            rgb.new_zeros(len(cameras), 5, size // 2, size // 2),
-            rgb.new_zeros(len(cameras), count),
-        )
-        points = normals = rgb.new_zeros(count, 3)
+        maps = rgb.new_zeros(len(cameras), sum(BODY_MAPS), size // 2, size // 2)
+        visible, points = rgb.new_zeros(len(cameras), count), rgb.new_zeros(count, 3)
+        normals = points
     else:
         vertex_normal = vertex_normals(vertices, body_model.skin_faces)
         points = surface.points(vertices[None])[0]
@@ -95,17 +112,9 @@ def assemble(
         maps, visible = (torch.stack(parts) for parts in zip(*pairs, strict=True))
     K, T = torch.stack([c.K for c in cameras]), torch.stack([c.T_camera_world for c in cameras])
     has_body = torch.tensor([vertices is not None])
-    return HGMInput(
-        rgb[None],
-        mask[None],
-        K[None],
-        T[None],
-        has_body,
-        maps[None],
-        points[None],
-        normals[None],
-        visible[None],
-    )
+    person = (rgb, mask, K, T), (maps, points, normals, visible)
+    pictures, body = ([value[None] for value in values] for values in person)
+    return HGMInput(*pictures, has_body, *body)
 
 
 def body_maps(

@@ -1,5 +1,4 @@
-"""Losses of the Human Gaussian Model: pictures, masks and structure of up to three renders, depth, normals
-(equation 6)."""
+"""Losses of the Human Gaussian Model: pictures and masks of three renders, depth, normals (equation 6)."""
 
 from __future__ import annotations
 
@@ -26,16 +25,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LossConfig:
-    """What counts how much. The paper: rgb, mask and structure (LPIPS) 1, three renders of all views, no
-    depth."""
+    """What counts how much; the paper: rgb, mask and LPIPS 1, three renders of all views, no depth."""
 
     rgb: float = 1.0  # mean squared error of colours over white
     mask: float = 0.5  # mean squared error of alpha
     structure_weight: float = 0.05
     structure: Literal["box_ssim", "lpips"] = "box_ssim"  # 1 - SSIM with a box window | LPIPS-VGG
-    structure_instead: Literal["box_ssim", "none"] = (
-        "box_ssim"  # what stands in where LPIPS's weights are missing; none: an error
-    )
+    # what stands in where LPIPS's weights are missing; none: an error
+    structure_instead: Literal["box_ssim", "none"] = "box_ssim"
     structure_size: int = 0  # pixels at which LPIPS compares, 256 in the released code; 0 = as rendered
     vgg: str = ""  # file of VGG16's weights; empty: torch's hub cache
     merged: float = 1.0  # weight of the render of all Gaussians
@@ -43,9 +40,7 @@ class LossConfig:
     body_only: float = 0.0  # of the body's Gaussians alone
     alone_views: int = 1  # supervised views that the last two are rendered from, 0 = all
     alone_structure: bool = False  # whether the structural loss counts for them, too
-    # L1 of the pixels' depth along the ray where it is known, metres; not for the paper's head, which has no
-    # rays
-    depth: float = 0.2
+    depth: float = 0.2  # L1 of the pixels' depth where it is known, metres; not for the paper's head
     normal: float = 0.0  # L1 and one minus cosine of rendered normals in the supervised views
     view_depth: float = 0.0  # L1 of rendered depth in the supervised views, metres
     renderer: Literal["auto", "cpu"] = "auto"  # cpu: render there whatever the network's device
@@ -108,8 +103,7 @@ def structural(config: LossConfig, device: torch.device | str) -> tuple[LossConf
 def _has_gsplat() -> bool:
     if importlib.util.find_spec("gsplat") is None:
         log.warning(
-            "gsplat is not installed: Gaussians are rendered on the CPU, which is slower than the network on "
-            "this GPU"
+            "gsplat is not installed: Gaussians are rendered on the CPU, slower than the network on this GPU"
         )
         return False
     return True
@@ -118,8 +112,7 @@ def _has_gsplat() -> bool:
 def render(
     gaussians: Gaussians, cameras: Camera, outputs: tuple[Output, ...] = ("rgb", "alpha"), where: str = "auto"
 ) -> Render:
-    """`rasterize` on the Gaussians' device, or on the CPU and back where `where` says so or gsplat is
-    missing."""
+    """Rasterize on the Gaussians' device; on the CPU where `where` says so or gsplat is missing."""
     device = gaussians.means.device
     if device.type == "cpu" or (where == "auto" and device.type == "cuda" and _has_gsplat()):
         return rasterize(gaussians, cameras, outputs=outputs)
@@ -134,8 +127,7 @@ def hgm_loss(
     structure: Structure = dissimilarity,
     stride: int = 1,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Loss of one person, and its terms: the merged Gaussians in all supervised views, the others, the
-    pixels' depth.
+    """Loss of one person, and its terms: of the merged Gaussians, of each kind alone, of the pixels' depth.
 
     `stride`: input pixels a side for one Gaussian, 2 in the paper.
     """
@@ -180,8 +172,7 @@ def _sum(terms: dict[str, Tensor], config: LossConfig) -> Tensor:
 def pictures(
     drawn: Render, example: Example, structure: Structure | None, *, whole: bool
 ) -> dict[str, Tensor]:
-    """Colours and alpha over the full frame; structure there too (`whole`), or in the box around the
-    person."""
+    """Colours and alpha over the full frame; structure there too (`whole`), or around the person."""
     terms = {
         "rgb": (drawn.rgb - example.rgb).square().mean(),
         "mask": (drawn.alpha - example.mask).square().mean(),

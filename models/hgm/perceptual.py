@@ -12,9 +12,8 @@ from torch import Tensor, nn
 
 log = logging.getLogger(__name__)
 
-Structure = Callable[
-    [Float[Tensor, "b 3 h w"], Float[Tensor, "b 3 h w"]], Tensor
-]  # pictures in [0, 1] -> mean distance
+# pictures in [0, 1] -> mean distance
+Structure = Callable[[Float[Tensor, "b 3 h w"], Float[Tensor, "b 3 h w"]], Tensor]
 
 BACKBONE = "vgg16-397923af.pth"
 SLICES = ((0, 4), (4, 9), (9, 16), (16, 23), (23, 30))  # of VGG16's `features`, LPIPS reads the end of each
@@ -25,14 +24,12 @@ class NoPerceptualLoss(RuntimeError):
 
 
 def backbone(path: str = "") -> Path:
-    """The file of VGG16's weights: `path`, or the one in torch's hub cache; raises NoPerceptualLoss that says
-    how to get it."""
+    """Find VGG16's weights: `path`, or the file in torch's hub cache; NoPerceptualLoss without it."""
     file = Path(path).expanduser() if path else Path(torch.hub.get_dir()) / "checkpoints" / BACKBONE
     if not file.is_file():
         raise NoPerceptualLoss(
             f"VGG16's weights are not at {file}: download https://download.pytorch.org/models/{BACKBONE} "
-            f"(528 MB, torchvision's licence) "
-            "to there, or give their place as loss.vgg"
+            "(528 MB, torchvision's licence) to there, or give their place as loss.vgg"
         )
     return file
 
@@ -57,8 +54,7 @@ def lpips_vgg(device: torch.device | str, path: str = "") -> Structure:
 
 
 def fill_backbone(net: nn.Module, state: dict[str, Tensor]) -> None:
-    """Give LPIPS's five slices torchvision's `features.K.*`; LPIPS keeps torchvision's numbers in each
-    slice."""
+    """Give LPIPS's five slices torchvision's `features.K.*`, whose numbers they keep."""
     for number, (start, end) in enumerate(SLICES, 1):
         part = {
             f"{k}.{kind}": state[f"features.{k}.{kind}"]

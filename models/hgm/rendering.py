@@ -16,16 +16,14 @@ AZIMUTHS = (0, 90, 180, 270)  # degrees: front, the camera on the side of world 
 def orbit_views(
     gaussians: Gaussians, size: int, azimuths: tuple[int, ...] = AZIMUTHS
 ) -> dict[str, Float[Tensor, "h w 3"]]:
-    """Renders over white from level cameras around the person, named by azimuth in degrees (`000`, `090`,
-    ...)."""
+    """Render over white from level cameras around the person, named by azimuth in degrees (`000`, `090`)."""
     cameras = orbit_cameras(azimuths, size).to(gaussians.means.device)
     pictures = rasterize(gaussians, cameras, outputs=("rgb", "alpha")).rgb.clamp(0, 1)
     return {f"{azimuth:03d}": picture.cpu() for azimuth, picture in zip(azimuths, pictures, strict=True)}
 
 
 def back_view(gaussians: Gaussians, size: int) -> View:
-    """The picture that the two-view model takes as its second one, from azimuth 180: colours, soft mask,
-    camera."""
+    """Render what the two-view model takes as its second picture: colours and soft mask from behind."""
     return view_from(gaussians, orbit_cameras([180.0], size)[0])
 
 

@@ -8,14 +8,15 @@ from torch import Tensor, nn
 from turnaround.models.body.model import BodyModel
 from turnaround.models.body.skeleton import JOINT_NAMES
 
+SKIN = 1.9  # square metres
 PARTS = 22  # the body joints; jaw and eyes count to the head, fingers to the wrists
 
 
 class BodySurface(nn.Module):
-    """A fixed sample of `count` surface points, spread by area in the rest pose, the head denser; 0 = the
-    vertices (the paper).
+    """A fixed sample of points on the skin, spread by area in the rest pose, the head denser.
 
-    The same body file and count give the same points, so that learned tokens keep their places.
+    `count` 0 takes the vertices (the paper). The same body file and count give the same points, so that
+    learned tokens keep their places.
     """
 
     faces: Int[Tensor, "n 3"]  # vertex ids
@@ -27,22 +28,19 @@ class BodySurface(nn.Module):
     def __init__(self, body_model: BodyModel, count: int, seed: int = 5) -> None:
         super().__init__()
         template, weights = body_model.v_template, fold_to_parts(body_model.lbs_weights)
-        faces, barycentrics = (
-            _sampled(body_model, weights, count, seed) if count else _vertices(len(template))
-        )
-        self.register_buffer("faces", faces, persistent=False)
-        self.register_buffer("barycentrics", barycentrics, persistent=False)
+        sampled = _sampled(body_model, weights, count, seed) if count else _vertices(len(template))
+        for name, value in zip(("faces", "barycentrics"), sampled, strict=True):
+            self.register_buffer(name, value, persistent=False)
+        parts = torch.einsum("nkj,nk->nj", weights[self.faces], self.barycentrics)
         rest = self.points(template[None])[0]
-        self.register_buffer("rest", rest, persistent=False)
-        self.register_buffer(
-            "parts", torch.einsum("nkj,nk->nj", weights[self.faces], self.barycentrics), persistent=False
-        )
-        flipped = rest * torch.tensor([-1.0, 1, 1])
-        self.register_buffer(
-            "mirror",
-            torch.cat([torch.cdist(chunk, rest).argmin(1) for chunk in flipped.split(1024)]),
-            persistent=False,
-        )
+        mirror = nearest(rest * torch.tensor([-1.0, 1, 1]), rest)
+        for name, value in (("rest", rest), ("parts", parts), ("mirror", mirror)):
+            self.register_buffer(name, value, persistent=False)
+
+    @property
+    def spacing(self) -> float:
+        """Metres between neighbouring points, somewhat less than evenly spread ones would have."""
+        return (SKIN / len(self.rest)) ** 0.5 * 0.65
 
     def points(self, vertices: Float[Tensor, "b v 3"]) -> Float[Tensor, "b n 3"]:
         """The points on posed vertices, or any other vertex attribute at the points."""
@@ -51,26 +49,22 @@ class BodySurface(nn.Module):
 
 def _vertices(count: int) -> tuple[Int[Tensor, "v 3"], Float[Tensor, "v 3"]]:
     """Every vertex as a point of a face of itself."""
-    return torch.arange(count)[:, None].expand(count, 3).contiguous(), torch.tensor([1.0, 0, 0]).repeat(
-        count, 1
-    )
+    faces = torch.arange(count)[:, None].expand(count, 3).contiguous()
+    return faces, torch.tensor([1.0, 0, 0]).repeat(count, 1)
 
 
 def _sampled(
     body_model: BodyModel, weights: Float[Tensor, "v 22"], count: int, seed: int
 ) -> tuple[Int[Tensor, "n 3"], Float[Tensor, "n 3"]]:
-    """Corners and barycentric coordinates of points on the skin, stratified by area along the list of
-    faces."""
+    """Corners and barycentric coordinates of points on the skin, stratified by area along the faces."""
     skin, template = body_model.skin_faces, body_model.v_template
     head = weights[skin][..., JOINT_NAMES.index("head")].mean(1)
     corners = template[skin]
-    area = torch.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0], dim=-1).norm(dim=-1) * (
-        1 + 0.8 * (head > 0.5)
-    )
+    a, b, c = corners.unbind(1)
+    area = torch.cross(b - a, c - a, dim=-1).norm(dim=-1) * (1 + 0.8 * (head > 0.5))
     generator = torch.Generator().manual_seed(seed)
-    level = (
-        torch.arange(count, dtype=torch.float64) + torch.rand(count, generator=generator, dtype=torch.float64)
-    ) / count
+    jitter = torch.rand(count, generator=generator, dtype=torch.float64)
+    level = (torch.arange(count, dtype=torch.float64) + jitter) / count
     total = area.double().cumsum(0)
     chosen = torch.searchsorted(total / total[-1], level).clamp(max=len(skin) - 1)
     uv = torch.rand(count, 2, generator=generator)
@@ -80,8 +74,13 @@ def _sampled(
 
 def fold_to_parts(weights: Float[Tensor, "v 55"]) -> Float[Tensor, "v 22"]:
     """Skinning weights of 55 joints added up to the 22 body parts."""
-    parts = weights[:, :PARTS].clone()
-    parts[:, JOINT_NAMES.index("head")] += weights[:, 22:25].sum(1)
-    parts[:, JOINT_NAMES.index("left_wrist")] += weights[:, 25:40].sum(1)
-    parts[:, JOINT_NAMES.index("right_wrist")] += weights[:, 40:55].sum(1)
+    parts, *others = weights.split((PARTS, 3, 15, 15), 1)  # body, jaw and eyes, left fingers, right fingers
+    parts = parts.clone()
+    for name, other in zip(("head", "left_wrist", "right_wrist"), others, strict=True):
+        parts[:, JOINT_NAMES.index(name)] += other.sum(1)
     return parts / parts.sum(1, keepdim=True)
+
+
+def nearest(queries: Float[Tensor, "n 3"], points: Float[Tensor, "m 3"]) -> Int[Tensor, " n"]:
+    """Index of the point nearest to each query."""
+    return torch.cat([torch.cdist(chunk, points).argmin(1) for chunk in queries.split(1024)])

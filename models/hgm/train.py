@@ -1,11 +1,9 @@
-"""Trains the Human Gaussian Model: `python -m turnaround.models.hgm.train --views 1 --data VIEWS --out RUN
-[--minutes M]`."""
+"""Train the Human Gaussian Model: `python -m turnaround.models.hgm.train --data VIEWS --out RUN`."""
 
 from __future__ import annotations
 
 import argparse
 import copy
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +11,13 @@ import torch
 from torch import Tensor, nn
 from turnaround.models.body.model import BodyModel
 from turnaround.models.hgm.config import hgm_config
+from turnaround.models.hgm.create import create_hgm
 from turnaround.models.hgm.dataset import BACK, VIEWS, Example, PeopleViews
 from turnaround.models.hgm.examples import BackConfig, BackViews, batches, degraded_back
 from turnaround.models.hgm.inputs import stack
-from turnaround.models.hgm.lgm import load_lgm
 from turnaround.models.hgm.losses import LossConfig, Structure, dissimilarity, hgm_loss, render, structural
 from turnaround.models.hgm.model import HGM
+from turnaround.models.hgm.weights import load_lgm, read_hgm, save_hgm
 from turnaround.models.metrics.image import psnr, ssim
 from turnaround.models.training.log import Pictures
 from turnaround.models.training.loop import LossFn, Trainer, add_arguments, config_from, device_of, moved
@@ -81,11 +80,8 @@ class Validation:
         rng, given = np.random.default_rng(index), None
         if self.views == 2:
             arrays = self.people.person(index)
-            found = (
-                None
-                if self.backs is None
-                else self.backs.find(self.people.files[index].stem, arrays["rgb"].shape[1])
-            )
+            name, size = self.people.files[index].stem, arrays["rgb"].shape[1]
+            found = None if self.backs is None else self.backs.find(name, size)
             given = degraded_back(arrays, 0, rng) if found is None else found
         return self.people.example(
             index,
@@ -103,35 +99,25 @@ class Validation:
         scores, self.rows = [], []
         for index in range(self.count):
             example = moved(self.example(index), device_of(model))
-            drawn = render(model(example.inputs)[0].merged, example.cameras, where=self.renderer).rgb.clamp(
-                0, 1
-            )
+            person = model(example.inputs)[0].merged
+            drawn = render(person, example.cameras, where=self.renderer).rgb.clamp(0, 1)
             scores.append(torch.stack([psnr(drawn, example.rgb), ssim(drawn, example.rgb)]).cpu())
             if index < SHOWN:
-                self.rows.append(
-                    torch.cat([torch.cat([example.rgb[k], drawn[k]], 1) for k in (0, 1, 3, BACK)], 1).cpu()
-                )
+                pairs = [torch.cat([example.rgb[k], drawn[k]], 1) for k in (0, 1, 3, BACK)]
+                self.rows.append(torch.cat(pairs, 1).cpu())
         mean = torch.stack(scores).mean(0)
         result = {f"psnr_{name}": float(mean[0, list(group)].mean()) for name, group in GROUPS.items()}
         return result | {"ssim_novel": float(mean[1, 1:].mean())}
 
     def samples(self, _model: nn.Module) -> Pictures:
-        """A row a person: truth and render from azimuth 0, 30, 90 and 180, as the last validation drew
-        them."""
+        """A row a person: truth and render from azimuth 0, 30, 90 and 180, as last validated."""
         return {"views": torch.cat(self.rows)} if self.rows else {}
-
-
-def validator(people: PeopleViews, views: int, count: int) -> Callable[[nn.Module, int], dict[str, float]]:
-    """A `Validation` of so many people."""
-    return Validation(people, views, count)
 
 
 def open_people(options: argparse.Namespace, model: HGM) -> tuple[PeopleViews, PeopleViews]:
     """People to train on and held-out ones; ValueError where their pictures are not of the model's size."""
-    body, surface = (
-        copy.deepcopy(model.body_model).cpu(),
-        copy.deepcopy(model.surface).cpu(),
-    )  # the model's own go to its device
+    # the model's own go to its device
+    body, surface = (copy.deepcopy(part).cpu() for part in (model.body_model, model.surface))
     people = PeopleViews(options.data, body, surface, estimates=options.estimates)
     if options.validation:
         held = PeopleViews(
@@ -157,14 +143,13 @@ def new_model(options: argparse.Namespace) -> HGM:
     """The model to train: from weights, from LGM's, or from random numbers."""
     torch.manual_seed(options.seed)
     body = BodyModel.load(options.body)
-    model = (
-        HGM.load(options.init, body_model=body).train()
-        if options.init
-        else HGM(hgm_config(options.size), body)
-    )
+    if options.init:
+        model = read_hgm(options.init, body_model=body).train()
+    else:
+        model = create_hgm(hgm_config(options.size), body)
     if options.init_lgm:
         load_lgm(model, options.init_lgm)
-    model.unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.image_branch.unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model
 
 
@@ -219,7 +204,7 @@ def main(argv: list[str] | None = None) -> None:
     config = config_from(options)
     model = new_model(options)
     people, held = open_people(options, model)
-    trainer = Trainer(model, config, compiled=model.unet, export=lambda ema, file: ema.save(file))  # type: ignore[attr-defined]
+    trainer = Trainer(model, config, compiled=model.image_branch.unet, export=save_hgm)  # type: ignore[arg-type]
     backs = BackViews(options.backs) if options.backs else None
     loss, structure = structural(options.loss, trainer.device)
     check = Validation(held, options.views, options.validation_count, backs, loss.renderer)
@@ -236,7 +221,8 @@ def main(argv: list[str] | None = None) -> None:
     trainer.run(make, loss_with(loss, structure), check, samples=check.samples, goal=("psnr_novel", "max"))
     if options.save and trainer.parallel.first:
         state = trainer.kept_state(best=options.save_best)
-        trainer.ema.save(options.save, state, steps=str(trainer.step), structure=loss.structure)  # type: ignore[operator]
+        facts = {"steps": str(trainer.step), "structure": loss.structure}
+        save_hgm(trainer.ema, options.save, state, **facts)  # type: ignore[arg-type]
     trainer.parallel.close()
 
 

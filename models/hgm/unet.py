@@ -80,15 +80,10 @@ class MVAttention(nn.Module):
     def forward(self, x: Float[Tensor, "bv c h w"], views: int) -> Float[Tensor, "bv c h w"]:
         """`x` holds the views of each person one after the other."""
         bv, c, h, w = x.shape
-        tokens = (
-            self.norm(x)
-            .reshape(bv // views, views, c, h * w)
-            .permute(0, 1, 3, 2)
-            .reshape(bv // views, views * h * w, c)
-        )
-        mixed = (
-            self.attn(tokens).reshape(bv // views, views, h * w, c).permute(0, 1, 3, 2).reshape(bv, c, h, w)
-        )
+        people = bv // views
+        pixels = self.norm(x).reshape(people, views, c, h * w).permute(0, 1, 3, 2)
+        mixed = self.attn(pixels.reshape(people, views * h * w, c))
+        mixed = mixed.reshape(people, views, h * w, c).permute(0, 1, 3, 2).reshape(bv, c, h, w)
         return (mixed + x) * self.skip_scale
 
 
@@ -165,8 +160,7 @@ class UpBlock(Level):
 class UNet(nn.Module):
     """Maps pictures of `views` views a person to a feature map and to `out_channels` a pixel.
 
-    The output has half the input's resolution where there is one up level less than down levels (the
-    paper's).
+    The output has half the input's resolution where there is one up level less than down levels (paper).
     """
 
     def __init__(self, config: UNetConfig) -> None:
@@ -191,8 +185,7 @@ class UNet(nn.Module):
         self.conv_out = nn.Conv2d(up[-1], config.out_channels, 3, padding=1)
 
     def forward(self, x: Float[Tensor, "bv c h w"], views: int) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Returns the normalised features, conv_out of them, and the maps of the way up, the deepest
-        first."""
+        """Return the normalised features, conv_out of them, and the maps of the way up, the deepest first."""
         x = self.conv_in(x)
         skips = [x]
         for block in self.down_blocks:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
-from turnaround.models.hgm.config import HGMConfig
+from turnaround.models.hgm.tokens import BodyTokens
 from turnaround.models.sparse.convolution import SparseConv3d, SparseVoxels, neighbours, sample, voxelize
 
 MARGIN = 0.05  # metres around the points
 
 
 class SparseBlock(nn.Module):
-    """Two submanifold convolutions on the same voxels, normalised a voxel at a time (batch size never
-    matters)."""
+    """Two submanifold convolutions on the same voxels, each voxel normalised for itself."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -31,34 +30,38 @@ class SparseBlock(nn.Module):
 
 
 class BodyVolume(nn.Module):
-    """Codes at points to features anywhere in the box: levels x width channels."""
+    """Codes on the body's surface to features anywhere in its box, at several resolutions."""
 
-    def __init__(self, config: HGMConfig) -> None:
+    def __init__(self, code: int, width: int, levels: int, voxel: float) -> None:
         super().__init__()
-        width, self.voxel = config.volume_width, config.voxel
-        self.enter = nn.Linear(config.width, width)
-        self.blocks = nn.ModuleList(SparseBlock(width) for _ in range(config.volume_levels))
-        self.downs = nn.ModuleList(
-            SparseConv3d(width, width, stride=2) for _ in range(config.volume_levels - 1)
-        )
-        self.channels = width * config.volume_levels
+        self.voxel, self.channels = voxel, width * levels
+        self.enter = nn.Linear(code, width)
+        self.blocks = nn.ModuleList(SparseBlock(width) for _ in range(levels))
+        self.downs = nn.ModuleList(SparseConv3d(width, width, stride=2) for _ in range(levels - 1))
 
-    def forward(
-        self,
-        points: Float[Tensor, "b n 3"],
-        codes: Float[Tensor, "b n c"],
-        queries: Float[Tensor, "m 3"],
-        which: Int[Tensor, " m"],
-    ) -> Float[Tensor, "m d"]:
-        """Features at world points `queries` of the batch elements `which`."""
-        origin = points.detach().amin((0, 1)) - MARGIN
-        extent = points.detach().amax((0, 1)) + MARGIN - origin
-        shape = tuple(int(side) + 1 for side in (extent / self.voxel).tolist())
-        voxels = voxelize(points, self.enter(codes), origin, self.voxel, shape)  # type: ignore[arg-type]
-        found = []
+    def forward(self, places: Float[Tensor, "m 3"], body: BodyTokens | None) -> Float[Tensor, "m d"]:
+        """Features at world points `places` of one person; zeros where there is no body."""
+        if body is None:
+            return places.new_zeros(len(places), self.channels)
+        points = body.points.detach()
+        origin = points.amin(0) - MARGIN
+        extent = points.amax(0) + MARGIN - origin
+        x, y, z = (int(side) + 1 for side in (extent / self.voxel).tolist())
+        voxels = voxelize(body.points[None], self.enter(body.code[None]), origin, self.voxel, (x, y, z))
+        person, found = torch.zeros(len(places), dtype=torch.long, device=places.device), []
         for level, block in enumerate(self.blocks):
             if level:
                 voxels = self.downs[level - 1](voxels)
             voxels = block(voxels)
-            found.append(sample(voxels, queries, which, origin, self.voxel * 2**level))
+            found.append(sample(voxels, places, person, origin, self.voxel * 2**level))
         return torch.cat(found, -1)
+
+
+class NoVolume(nn.Module):
+    """Stands where a model has no volume: no features anywhere."""
+
+    channels = 0
+
+    def forward(self, places: Float[Tensor, "m 3"], body: BodyTokens | None) -> Float[Tensor, "m 0"]:
+        """No columns."""
+        return places.new_zeros(len(places), 0)

@@ -21,8 +21,8 @@ from turnaround.data.scans.splits import chosen
 from turnaround.data.scans.subjects import is_scan_suite, people_from_views, scan_people
 from turnaround.models.body.model import FREE_BODY, BodyModel
 from turnaround.models.hgm.config import hgm_config
+from turnaround.models.hgm.create import create_hgm
 from turnaround.models.hgm.dataset import BACK, PeopleViews, turned_body
-from turnaround.models.hgm.model import HGM
 from turnaround.models.hgm.train import loss_fn
 from turnaround.models.mesh.zbuffer import rasterize_views
 from turnaround.pipeline.values.camera import orbit_cameras, project
@@ -124,7 +124,7 @@ def test_the_texture_is_on_the_person(converted):
 
 def test_scans_train_the_model(thuman, tmp_path, model):
     torch.manual_seed(0)
-    network = HGM(hgm_config("tiny"), model)
+    network = create_hgm(hgm_config("tiny"), model)
     convert("thuman2", thuman, tmp_path, ConvertOptions(split="all", size=64, source_body=FREE))
     people = PeopleViews(tmp_path, model, network.surface)
     example = people.example(

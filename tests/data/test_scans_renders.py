@@ -21,8 +21,8 @@ from turnaround.data.scans.thuman2 import THuman2
 from turnaround.data.scans.views import see
 from turnaround.models.body.model import BodyModel
 from turnaround.models.hgm.config import hgm_config
+from turnaround.models.hgm.create import create_hgm
 from turnaround.models.hgm.dataset import PeopleViews
-from turnaround.models.hgm.model import HGM
 from turnaround.pipeline.values.camera import intrinsics, orbit_cameras, rays
 from turnaround.pipeline.values.rotation import axis_angle_to_matrix
 from turnaround.pipeline.values.types import Camera
@@ -157,7 +157,7 @@ def test_the_body_is_laid_into_the_renders(scan, rendered, model):
 
 def test_renders_train_the_model(rendered, model, scan, tmp_path):
     convert("gps-gaussian", rendered[0], tmp_path, ConvertOptions(size=64, fits=scan[1]))
-    people = PeopleViews(tmp_path, model, HGM(hgm_config("tiny"), model).surface)
+    people = PeopleViews(tmp_path, model, create_hgm(hgm_config("tiny"), model).surface)
     example = people.example(
         0, np.random.default_rng(0), turn=1, inputs=2, supervised=[0, 6], noise=0.0, with_body=True
     )

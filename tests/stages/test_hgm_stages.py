@@ -8,7 +8,8 @@ import pytest
 import torch
 from turnaround.models.body.model import BodyModel
 from turnaround.models.hgm.config import hgm_config
-from turnaround.models.hgm.model import HGM
+from turnaround.models.hgm.create import create_hgm
+from turnaround.models.hgm.weights import save_hgm
 from turnaround.models.mesh.silhouette import body_masks
 from turnaround.models.zoo import MissingWeight
 from turnaround.pipeline.values.camera import canonical_camera, orbit_cameras
@@ -28,7 +29,9 @@ def body() -> Body:
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory) -> str:
     torch.manual_seed(0)
-    return str(HGM(hgm_config("tiny")).save(tmp_path_factory.mktemp("weights") / "tiny.safetensors"))
+    return str(
+        save_hgm(create_hgm(hgm_config("tiny")), tmp_path_factory.mktemp("weights") / "tiny.safetensors")
+    )
 
 
 @pytest.fixture(scope="module")

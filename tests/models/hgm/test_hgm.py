@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 
 import pytest
 import torch
+from gaussian_checks import assert_valid
 from safetensors.torch import save_file
 from torch import nn
 from turnaround.models.body.model import BodyModel
 from turnaround.models.hgm.config import HGMConfig, config_from_json, hgm_config
-from turnaround.models.hgm.heads import absolute_gaussians, ray_gaussians
+from turnaround.models.hgm.create import create_hgm
 from turnaround.models.hgm.inputs import HGMInput, prepare, stack, unpremultiply
-from turnaround.models.hgm.model import HGM
+from turnaround.models.hgm.model import HGM, flat_name
 from turnaround.models.hgm.rendering import back_view, orbit_views
 from turnaround.models.hgm.surface import BodySurface
 from turnaround.models.hgm.unet import UNetConfig
-from turnaround.models.hgm.weights import load_hgm, move_tokens
+from turnaround.models.hgm.weights import load_hgm, move_tokens, read_hgm, save_hgm
 from turnaround.models.mesh.silhouette import body_masks
-from turnaround.pipeline.values.camera import camera_center, canonical_camera, orbit_cameras, project, rays
+from turnaround.pipeline.errors import CallError
+from turnaround.pipeline.values.camera import canonical_camera, orbit_cameras
 from turnaround.pipeline.values.types import Body, Gaussians, View
 
 SIZE = 64
@@ -50,9 +53,9 @@ def views(body_model, body) -> list[View]:
 def lively(config: HGMConfig, body_model: BodyModel, seed: int = 0) -> HGM:
     """A model whose output layers are not near zero, so that every part matters."""
     torch.manual_seed(seed)
-    model = HGM(config, body_model).eval()
+    model = create_hgm(config, body_model).eval()
     for name, parameter in model.named_parameters():
-        if name.startswith(("body_head", "image_out", "body_out", "unet.conv_out", "view")):
+        if flat_name(name).startswith(("body_head", "image_out", "body_out", "unet.conv_out", "view")):
             nn.init.normal_(parameter, std=0.1)
     return model
 
@@ -69,15 +72,6 @@ def inputs_of(model: HGM, views: list[View], body: Body | None) -> HGMInput:
 def assert_same(a: Gaussians, b: Gaussians, **tolerance) -> None:
     for field in dataclasses.fields(Gaussians):
         torch.testing.assert_close(getattr(a, field.name), getattr(b, field.name), **tolerance)
-
-
-def assert_valid(gaussians: Gaussians) -> None:
-    for field in dataclasses.fields(Gaussians):
-        assert torch.isfinite(getattr(gaussians, field.name)).all(), field.name
-    assert (gaussians.scales > 0).all()
-    for bounded in (gaussians.opacities, gaussians.colors):
-        assert ((bounded >= 0) & (bounded <= 1)).all()
-    torch.testing.assert_close(gaussians.quats.norm(dim=-1), torch.ones(len(gaussians)))
 
 
 # ---- inputs
@@ -135,41 +129,6 @@ def test_the_paper_has_a_token_on_every_vertex(body_model, body):
     vertices = body_model(body).vertices[None]
     torch.testing.assert_close(surface.points(vertices), vertices)
     assert torch.equal(surface.rest, body_model.v_template)
-
-
-# ---- heads
-# ----------------------------------------------------------------------------------------------------------
-
-
-def test_ray_head_at_zero_puts_the_pixel_on_its_ray_at_the_base_depth():
-    camera = orbit_cameras([40.0], 16)[0]
-    directions = rays(camera).reshape(-1, 3)
-    n = len(directions)
-    color, base = torch.rand(n, 3), 1.5 + torch.rand(n)
-    g = ray_gaussians(
-        torch.zeros(n, 14),
-        base,
-        camera_center(camera).expand(n, 3),
-        directions,
-        color,
-        float(1 / camera.K[0, 0]),
-    )
-    pixels, depth = project(g.means, camera)
-    v, u = torch.meshgrid(torch.arange(16) + 0.5, torch.arange(16) + 0.5, indexing="ij")
-    torch.testing.assert_close(pixels, torch.stack([u, v], -1).reshape(-1, 2), atol=1e-3, rtol=0)
-    torch.testing.assert_close(depth, base)
-    torch.testing.assert_close(g.colors, color)
-    assert_valid(g)
-
-
-def test_heads_stay_valid_for_wild_values():
-    raw = 50 * torch.randn(500, 14, generator=torch.Generator().manual_seed(0))
-    absolute = absolute_gaussians(raw)
-    assert absolute.means.abs().max() <= 1
-    # softplus underflows to 0 far below: the splat renderer takes that as nothing
-    assert_valid(dataclasses.replace(absolute, scales=absolute.scales.clamp(min=1e-12)))
-    ones = torch.ones(500, 3)
-    assert_valid(ray_gaussians(raw, torch.full((500,), 2.0), 0 * ones, ones, 0.5 * ones, 0.01))
 
 
 # ---- body branch
@@ -320,6 +279,18 @@ def test_every_switch_runs_with_and_without_body(body_model, views, body, name):
         assert len(out.image) == (everywhere if model.config.head == "absolute" else foreground)
 
 
+@pytest.mark.parametrize(
+    "change, match", [({"shrink": 2}, "conv_out"), ({"stem": 1}, "conv_out"), ({}, "stem=1")]
+)
+def test_sizes_that_contradict_each_other_are_refused(body_model, change, match):
+    config = dataclasses.replace(hgm_config("tiny"), **change)
+    if not change:
+        unet = dataclasses.replace(config.unet, out_channels=14)
+        config = dataclasses.replace(config, stem=1, unet=unet)
+    with pytest.raises(CallError, match=match):
+        create_hgm(config, body_model)
+
+
 def test_volume_and_fusion_change_the_image_gaussians(body_model, views, body):
     """The body reaches the image Gaussians through volume and attention, not only beside them."""
     model = lively(hgm_config("tiny"), body_model)
@@ -336,28 +307,55 @@ def test_volume_and_fusion_change_the_image_gaussians(body_model, views, body):
 
 
 def test_saved_weights_give_the_same_gaussians(tmp_path, model, views, body):
-    file = model.save(tmp_path / "model.safetensors")
+    file = save_hgm(model, tmp_path / "model.safetensors")
     with torch.no_grad():
-        rounded = HGM(model.config, model.body_model)
+        rounded = create_hgm(model.config, model.body_model)
         rounded.load_state_dict(
             {k: v.half().float() if v.dtype == torch.float32 else v for k, v in model.state_dict().items()}
         )
-    loaded = HGM.load(file, body_model=model.body_model)
+    loaded = read_hgm(file, body_model=model.body_model)
     assert loaded.config == model.config
     assert_same(loaded.reconstruct(views, body).merged, rounded.reconstruct(views, body).merged)
     assert load_hgm(str(file)) is load_hgm(str(file))
 
 
+def test_files_hold_flat_names_wherever_the_model_is(model):
+    """LGM's names and those of older files and checkpoints; alone, and as a part of another module."""
+    names = [name for name, _ in model.named_parameters()]
+    state = model.state_dict()
+    assert list(state) == [flat_name(name) for name in names] and len(set(state)) == len(names)
+    roots = {
+        "view",
+        "unet",
+        "body_branch",
+        "body_head",
+        "volume",
+        "image_in",
+        "body_in",
+        "fusion",
+        "image_out",
+        "body_out",
+    }
+    assert {name.split(".")[0] for name in state} == roots
+    for whole in (model, nn.Sequential(model)):
+        other = copy.deepcopy(whole)
+        for parameter in other.parameters():
+            nn.init.zeros_(parameter)
+        other.load_state_dict(whole.state_dict())
+        for (name, mine), theirs in zip(whole.named_parameters(), other.parameters(), strict=True):
+            assert torch.equal(mine, theirs), name
+
+
 def test_weights_of_another_shape_are_refused(tmp_path, model):
     state = model.state_dict()
     state["body_head.weight"] = state["body_head.weight"][:-1]
-    file = model.save(tmp_path / "wrong.safetensors", state)
-    with pytest.raises(RuntimeError, match=r"body_head\.weight"):
-        HGM.load(file, body_model=model.body_model)
+    file = save_hgm(model, tmp_path / "wrong.safetensors", state)
+    with pytest.raises(RuntimeError, match=r"body_branch\.head\.weight"):
+        read_hgm(file, body_model=model.body_model)
     state = model.state_dict()
     del state["body_branch.tokens"]
     with pytest.raises(RuntimeError, match=r"body_branch\.tokens"):
-        HGM.load(model.save(tmp_path / "partial.safetensors", state), body_model=model.body_model)
+        read_hgm(save_hgm(model, tmp_path / "partial.safetensors", state), body_model=model.body_model)
 
 
 def test_a_configuration_of_another_version_is_refused():
@@ -374,7 +372,7 @@ def test_a_configuration_of_another_version_is_refused():
 def test_foreign_weights_are_refused(tmp_path, model):
     save_file({"unet.conv_in.weight": torch.zeros(1)}, tmp_path / "foreign.safetensors")
     with pytest.raises(ValueError, match="holds no HGM configuration"):
-        HGM.load(tmp_path / "foreign.safetensors", body_model=model.body_model)
+        read_hgm(tmp_path / "foreign.safetensors", body_model=model.body_model)
 
 
 def test_tokens_move_to_the_nearest_place(body_model):

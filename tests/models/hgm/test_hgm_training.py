@@ -9,10 +9,10 @@ import pytest
 import torch
 from turnaround.models.body.model import BodyModel
 from turnaround.models.hgm.config import hgm_config
-from turnaround.models.hgm.dataset import BACK, VIEWS, PeopleViews, turned_body
+from turnaround.models.hgm.create import create_hgm
+from turnaround.models.hgm.dataset import BACK, VIEWS, PeopleViews, noisy_body, turned_body
 from turnaround.models.hgm.losses import box_ssim, hgm_loss
 from turnaround.models.hgm.model import HGM
-from turnaround.models.hgm.noise import noisy_body
 from turnaround.models.hgm.train import loss_fn
 from turnaround.models.mesh.silhouette import body_masks
 from turnaround.pipeline.values.camera import canonical_camera, orbit_cameras, to_camera
@@ -57,7 +57,7 @@ def folder(tmp_path_factory, body_model):
 @pytest.fixture(scope="module")
 def model(body_model) -> HGM:
     torch.manual_seed(0)
-    return HGM(hgm_config("tiny"), body_model)
+    return create_hgm(hgm_config("tiny"), body_model)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_the_loss_is_finite_and_reaches_the_network(model, people, with_body):
     loss.backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is None or torch.isfinite(parameter.grad).all(), name
-    assert model.unet.conv_in.weight.grad.abs().sum() > 0
+    assert model.image_branch.unet.conv_in.weight.grad.abs().sum() > 0
 
 
 def test_the_loss_is_finite_without_a_person(model, people):
@@ -136,7 +136,7 @@ def test_the_loss_is_finite_without_a_person(model, people):
 
 def test_a_few_steps_lower_the_loss(body_model, people):
     torch.manual_seed(0)
-    model = HGM(hgm_config("tiny"), body_model)
+    model = create_hgm(hgm_config("tiny"), body_model)
     batch = [example(people), example(people, turn=1)]
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     losses = []

@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 from turnaround.models.hgm.config import hgm_config
-from turnaround.models.hgm.lgm import load_lgm
 from turnaround.models.hgm.unet import UNet, UNetConfig
+from turnaround.models.hgm.weights import load_lgm
 
 
 def lgm_names(config: UNetConfig) -> set[str]:
