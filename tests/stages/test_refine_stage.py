@@ -11,7 +11,8 @@ import torch
 from turnaround.data.sets.perturbed import disturbed, posed_person
 from turnaround.models.body.model import JOINT_NAMES, BodyModel
 from turnaround.models.hgm.config import hgm_config
-from turnaround.models.hgm.model import HGM
+from turnaround.models.hgm.create import create_hgm
+from turnaround.models.hgm.weights import save_hgm
 from turnaround.models.mesh.silhouette import body_masks
 from turnaround.models.normals.network import NormalNetwork
 from turnaround.models.zoo import save_state
@@ -29,7 +30,7 @@ SIZE = 128
 def networks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     torch.manual_seed(0)
-    HGM(hgm_config("tiny")).save(folder / "hgm.safetensors")
+    save_hgm(create_hgm(hgm_config("tiny")), folder / "hgm.safetensors")
     save_state(folder / "normals.safetensors", NormalNetwork().state_dict(), {})
     return {"hgm": str(folder / "hgm.safetensors"), "normal_weights": str(folder / "normals.safetensors")}
 
