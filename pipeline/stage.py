@@ -1,23 +1,30 @@
 """The stage protocol: what a stage needs, makes and is configured by.
 
-    class Coarse(Stage):
+    class CoarseConfig(StageConfig):
+        weights: str = Field("hgm_coarse", description="embedded weight, or the path of a safetensors file")
+
+    class Coarse(Stage[CoarseConfig]):
         name, version = "coarse", 1
         needs = {"view": "prepare.view", "body": "estimate.body"}
-        makes = {"gaussians": "Gaussians", "views": "Images", "back": "Image"}
         device = "gpu"
+        Config = CoarseConfig
 
-        class Config(StageConfig):
-            weights: str = Field("hgm_coarse", description="embedded weight, or the path of a safetensors
-            file")
+        class Outputs(NamedTuple):
+            gaussians: Gaussians
+            views: Images
+            back: Image
 
         def weights(self) -> tuple[str, ...]:
             return (self.config.weights,)
 
-        def run(self, *, device: torch.device, view: View, body: Body) -> dict[str, Any]: ...
+        def run(self, *, device: torch.device, view: View, body: Body) -> Outputs: ...
 
-A declaration must not cost an import of torch (a fresh run imports none): stage modules take torch,
-`pipeline.types` and `models` in `if TYPE_CHECKING:` for annotations and inside `run` for use. That is why
-`makes` names its types.
+What `run` returns is the declaration of what the stage makes: the fields of that NamedTuple are its outputs,
+their annotations the kinds by which they are kept (`makes` is read off them). Every output is always made.
+
+A declaration must not cost an import of torch (a fresh run imports none): a stage's file begins with
+`from __future__ import annotations`, takes torch, `pipeline.values` and `models` in `if TYPE_CHECKING:` for
+annotations, and inside `run` for use.
 """
 
 from __future__ import annotations
@@ -25,7 +32,8 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, get_args
+from functools import reduce
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeAlias, TypeVar, get_args
 
 from turnaround.pipeline.errors import TurnaroundError
 from turnaround.pipeline.frozen import Frozen
@@ -34,15 +42,14 @@ if TYPE_CHECKING:
     import torch
 
 # How a value is kept on disk (`pipeline/formats/codecs.py`):
-#   Image (.png), Images (folder of .png), View (.png with its camera), Body (.npz), Gaussians (.ply), Mesh
-# (.glb and .obj),
-#   TexturedMesh (.glb, .obj with .mtl and its texture), Trace (.json), Video (.mp4)
+#   Image (.png), Images (folder of .png), View (.png with its camera), Body (.npz), Gaussians (.ply),
+#   Mesh (.glb and .obj), TexturedMesh (.glb, .obj with .mtl and its texture), Trace (.json), Video (.mp4)
 Kind: TypeAlias = Literal[
     "Image", "Images", "View", "Body", "Gaussians", "Mesh", "TexturedMesh", "Trace", "Video"
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
 
-# The types of those kinds that are not in `pipeline.types`; strings, so that they cost nothing at run time.
+# The types of those kinds that are not in `pipeline.values.types`; strings, which cost nothing at run time.
 Image: TypeAlias = "torch.Tensor"  # float32 (h, w), (h, w, 3) or (h, w, 4), sRGB or a soft mask in [0, 1]
 Images: TypeAlias = "dict[str, torch.Tensor]"  # name of the picture -> Image
 Trace: TypeAlias = dict[str, Any]  # whatever json can hold; tensors and arrays become lists
@@ -76,7 +83,7 @@ class Stage(Generic[ConfigT]):
     needs: ClassVar[
         Mapping[str, str]
     ] = {}  # argument of run -> "stage.output" or "photo.image|mask|body|back"
-    makes: ClassVar[Mapping[str, Kind]] = {}  # output -> kind; the kind picks the codec
+    makes: ClassVar[Mapping[str, Kind]] = {}  # output -> kind, read off what `run` returns
     accepts: ClassVar[
         Mapping[str, str]
     ] = {}  # output that a person may give -> what beside the photo gives it: mask, body or back
@@ -84,9 +91,7 @@ class Stage(Generic[ConfigT]):
         "cpu"  # "gpu": runs on the GPU where there is one, under its lock
     )
     Config: ClassVar[type[StageConfig]] = StageConfig
-    moved: ClassVar[
-        Mapping[str, str]
-    ] = {}  # name that a setting had -> its name now, for errors and old work
+    moved: ClassVar[Mapping[str, str]] = {}  # name that a setting had -> its name now
 
     def __init__(self, config: ConfigT | None = None) -> None:
         self.config: ConfigT = config if config is not None else self.Config()  # type: ignore[assignment]
@@ -97,6 +102,8 @@ class Stage(Generic[ConfigT]):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if "makes" not in vars(cls):
+            cls.makes = outputs_of(cls)
         check_declaration(cls)
 
     def weights(self) -> tuple[str, ...]:
@@ -112,13 +119,49 @@ class Stage(Generic[ConfigT]):
         """
         return value
 
-    def run(self, *args: Any, **inputs: Any) -> Mapping[str, Any]:
-        """Compute every output of `makes` from `device` and the inputs of `needs`. StageError for faults of
-        the picture.
+    def run(self, *args: Any, **inputs: Any) -> NamedTuple:
+        """Compute every output from `device` and the inputs of `needs`. StageError for faults of the picture.
 
-        Called with keywords only; the open signature lets every stage name its own.
+        Called with keywords only; the open signature lets every stage name its own. A stage's own NamedTuple
+        is its declaration of outputs.
         """
         raise NotImplementedError
+
+
+def outputs_of(cls: type[Stage[Any]]) -> dict[str, Kind]:
+    """Read outputs and their kinds off the NamedTuple that `run` is annotated to return.
+
+    Raises:
+        TypeError: no such annotation, or a field that is no kind; says what to write.
+    """
+    owner = next(base for base in cls.__mro__ if "run" in vars(base))
+    returned: Any = inspect.signature(owner.run).return_annotation
+    declared = _named(returned, owner) if isinstance(returned, str) else returned
+    if not (isinstance(declared, type) and issubclass(declared, tuple) and hasattr(declared, "_fields")):
+        got = "nothing" if returned is inspect.Signature.empty else returned
+        raise TypeError(
+            f"{cls.__name__}.run is annotated to return {got}: expected a NamedTuple of the outputs, "
+            f"`class Outputs(NamedTuple)` in {cls.__name__} and `-> Outputs`"
+        )
+    if declared._field_defaults:  # type: ignore[attr-defined]
+        raise TypeError(
+            f"{cls.__name__}.{declared.__name__} has defaults: every output is always made; take them away"
+        )
+    kinds = {name: getattr(kind, "__forward_arg__", kind) for name, kind in declared.__annotations__.items()}
+    for output, kind in kinds.items():
+        if kind not in KINDS:
+            raise TypeError(
+                f"{cls.__name__}.{declared.__name__}.{output} is {kind!r}: expected one of "
+                f"{', '.join(KINDS)}, in a file that begins with `from __future__ import annotations`"
+            )
+    return kinds
+
+
+def _named(dotted: str, owner: type[Stage[Any]]) -> Any:
+    """What a name in an annotation of `owner.run` means: in the class, else in its file; None for nothing."""
+    first, *rest = dotted.split(".")
+    found = vars(owner).get(first, inspect.unwrap(owner.run).__globals__.get(first))
+    return reduce(lambda value, name: getattr(value, name, None), rest, found)
 
 
 def check_declaration(cls: type[Stage[Any]]) -> None:
