@@ -93,7 +93,7 @@ def run(
         raise typer.Exit(_watch(project, asked, Watched(watch, recursive), wish, adopt))
     done = _do(project, asked, choice)
     code = _exports(project, done, wish, json)
-    poor = strict and any(fit.state == "poor" for fit in done.fits().values())
+    poor = strict and any(fit.state == "poor" for fit in done.fits.values())
     raise typer.Exit(1 if not done.complete or code else 3 if poor else 0)
 
 

@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ class Run:
         """Whether every photo that was asked for is done."""
         return len(self.results) == self.photos and not self.failed
 
+    @cached_property
     def fits(self) -> dict[str, Fit]:
         """How well each subject fits that is known to fit well or poorly."""
         store, found = Store(self.root), {}
@@ -112,7 +114,7 @@ def _where(run: Run) -> list[str]:
 
 def _poor(run: Run) -> list[str]:
     """Every poor fit by name with its remedy; a count of those beyond the first few."""
-    poor = {subject: fit for subject, fit in run.fits().items() if fit.state == "poor"}
+    poor = {subject: fit for subject, fit in run.fits.items() if fit.state == "poor"}
     told = [
         f"POOR FIT {name}: {fit.causes[0].sentence}; {fit.causes[0].remedy}"
         for name, fit in list(poor.items())[:_POOR]
@@ -124,7 +126,7 @@ def _poor(run: Run) -> list[str]:
 
 def as_json(run: Run) -> dict[str, Any]:
     """Give it in the form of `run --json` (docs/commands.md)."""
-    fits, store = run.fits(), Store(run.root)
+    fits, store = run.fits, Store(run.root)
     return {
         "seconds": round(run.seconds, 2),
         "photos": run.photos,
