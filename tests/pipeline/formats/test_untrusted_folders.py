@@ -132,8 +132,8 @@ def test_nothing_in_the_source_runs_what_it_reads():
 
 def test_reading_a_photo_imports_no_unpickler_of_torch(tmp_path):
     code = (
-        "import sys, pipeline.untrusted, pipeline.manifest; print('torch' in sys.modules, 'pickle' in "
-        "sys.modules)"
+        "import sys, turnaround.pipeline.formats.untrusted, turnaround.pipeline.store.manifest; "
+        "print('torch' in sys.modules, 'pickle' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("False")
