@@ -13,6 +13,7 @@ from turnaround.flows.report.measures import measure
 from turnaround.flows.report.pairs import compare_pictures
 from turnaround.flows.report.thumbs import open_picture
 from turnaround.flows.report.work import FOLDER
+from turnaround.flows.show.suggestions import meant
 from turnaround.flows.subjects import memory
 from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.files import replacing
@@ -60,9 +61,10 @@ def _chosen(store: Store, subject: str, stage: str, keys: Sequence[str]) -> tupl
     if len(keys) == 2:
         return _keyed(store, stage, keys[0]), _keyed(store, stage, keys[1])
     if current is None:
+        made = [link.name[3:] for link in store.subject(subject).glob("[0-9][0-9]_*")]
         raise CallError(
-            f"{subject} has no current run of {stage!r}; `turnaround inspect {subject}` tells what there is, "
-            f"or name two keys"
+            f"{subject} has no current run of {stage!r}{meant(stage, made)}; `turnaround inspect {subject}` "
+            f"tells what there is, or name two keys"
         )
     if keys:
         return _keyed(store, stage, keys[0]), current

@@ -80,6 +80,7 @@ MISSES = [
     ("status alcie", "'alice'"),
     ("open alica", "'alice'"),
     ("override alice/cuont/number.json alice.png", "'alice/count/number.json'"),
+    ("diff alice/cuont", "'count'"),
     ("train hgm-corse", "'hgm-coarse'"),
     ("export allice --to ply", "'alice'"),
 ]
