@@ -27,7 +27,7 @@ from typing import Any
 log = logging.getLogger("benchmarks.pipeline")
 
 DEMO = Path(__file__).resolve().parent.parent / "docs" / "demo"
-SIDES = ("stages.refine.side_views=true", "stages.refine.feed_body_from=15")
+SIDES = ("stages.refine.fit.side_weight=1", "stages.refine.fit.feed_body_from=15")
 
 
 def measure(quick: bool) -> dict[str, Any]:

@@ -11,7 +11,6 @@ reads a "views" set; every `--set NAME:FIELD=VALUE,...` is one variant of the st
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +19,12 @@ from turnaround.data.sets.perturbed import mpjpe
 from turnaround.models.body.model import BodyModel
 from turnaround.models.estimator import estimate_body, load_estimator
 from turnaround.models.normals.network import load_normals, normal_model
-from turnaround.models.refinement import RefinementConfig, gather_evidence, refine_body
+from turnaround.models.refinement.config import RefinementConfig
+from turnaround.models.refinement.evidence import gather_evidence
+from turnaround.models.refinement.fit import refine_body
 from turnaround.pipeline.values.camera import canonical_camera
 from turnaround.pipeline.values.types import Body, View
-from turnaround.stages.refine import OWN_KEYPOINTS, Refine, RefineConfig
+from turnaround.stages.refine import OWN_KEYPOINTS
 
 from benchmarks.refinement import read_body
 
@@ -32,9 +33,7 @@ def variant(text: str, base: RefinementConfig) -> tuple[str, RefinementConfig]:
     """`NAME:FIELD=VALUE,...` as a name and settings."""
     name, _, fields = text.partition(":")
     changes = dict(pair.split("=") for pair in fields.split(","))
-    return name, dataclasses.replace(
-        base, **{key: type(getattr(base, key))(value) for key, value in changes.items()}
-    )
+    return name, base.but(**changes)
 
 
 def errors(model: BodyModel, found: Body, true: torch.Tensor) -> tuple[float, float]:
@@ -61,10 +60,8 @@ def main() -> None:
         load_estimator(options.estimator),
         load_normals(options.normals),
     )
-    base = Refine(RefineConfig()).settings()
-    base = dataclasses.replace(
-        base, joint_weight=OWN_KEYPOINTS * base.joint_weight
-    )  # as the stage does without landmarks
+    base = RefinementConfig()
+    base = base.but(joint_weight=OWN_KEYPOINTS * base.joint_weight)  # as the stage does without landmarks
     variants = {"default": base, **dict(variant(text, base) for text in options.variants)}
     rows: dict[str, list[tuple[float, float]]] = {name: [] for name in ("estimate", *variants)}
     for file in sorted(options.data.glob("*.npz"))[options.first : options.first + options.limit]:

@@ -33,7 +33,9 @@ from turnaround.models.mesh.silhouette import (
     normal_maps,
     visible_faces,
 )
-from turnaround.models.refinement import Evidence, RefinementConfig, landmarks, refine_body
+from turnaround.models.refinement.config import PAPER, RefinementConfig
+from turnaround.models.refinement.evidence import Evidence, landmarks
+from turnaround.models.refinement.fit import refine_body
 from turnaround.models.refinement.outline import match_outlines, outline_target, residuals
 from turnaround.models.refinement.terms import normal_loss
 from turnaround.pipeline.values.camera import orbit_cameras, project
@@ -51,7 +53,7 @@ VARIANTS: dict[str, dict[str, object]] = {
 }
 
 
-TIMED = RefinementConfig()  # the paper's loop: 45 iterations, 12 views, side masks, normals, joints
+TIMED = PAPER  # the paper's loop: 45 iterations, 12 views, side masks, normals, joints
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def measure(quick: bool) -> dict[str, Any]:
     parts = {**_parts(model, known[0])}
     for call in parts.values():  # compiled before
         call()
-    fit(model, known[0], dataclasses.replace(TIMED, iterations=2), "true")
+    fit(model, known[0], TIMED.but(iterations=2), "true")
     rows, times = [], {name: [] for name in parts}
     for case in known:
         rows.append(fit(model, case, TIMED, "true"))
@@ -236,7 +238,7 @@ def main() -> None:
     results: dict[str, list[tuple[float, float, float]]] = {name: [] for name in VARIANTS}
     for case in cases(model, options.data, options.limit, options.error, options.noise):
         for name, changes in VARIANTS.items():
-            config = dataclasses.replace(RefinementConfig(), **changes)
+            config = PAPER.but(**changes)
             results[name].append(
                 fit(model, case, config, "coherent" if name.startswith("coherent") else "true")
             )

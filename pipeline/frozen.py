@@ -5,7 +5,7 @@ A network's or a fit's settings are such a model, and it is itself the field of 
     class RefineConfig(StageConfig):
         fit: RefinementConfig = Field(default_factory=RefinementConfig, description="the fit")
 
-Where a setting says which of several does the work, each of them is a model of its own with only its own settings:
+Where a setting says which of several does the work, each is a model of its own with only its own settings:
 
     Provider = Annotated[Embedded | Hub, Field(discriminator="kind"), by_kind("embedded")]
 """
@@ -97,27 +97,23 @@ def _told(model: type[BaseModel], error: ValidationError, where: str) -> ConfigE
     path, inside = _placed((model,), first["loc"])
     name, given = ".".join(filter(None, (where, *path))), first.get("input")
     if first["type"] == "missing":
-        text = next(
-            (m.model_fields[path[-1]].description for m in inside if path[-1] in m.model_fields), None
-        )
-        return ConfigError(f"{name} is needed: {text or first['msg']}")
+        owner = next(m for m in inside if path[-1] in m.model_fields)
+        return ConfigError(f"{name} is needed: {owner.model_fields[path[-1]].description or first['msg']}")
     if first["type"] == "union_tag_invalid":
         return ConfigError(f"{name}: expected {first['ctx']['expected_tags']}, got {first['ctx']['tag']!r}")
     if first["type"] == "extra_forbidden":
         owners = [kind for m in inside if path[-1] in m.model_fields for kind in kinds_of(m)]
         if not owners:
             return ConfigError(f"unknown setting {name!r}")
-        union = name.rpartition(".")[0]
-        return ConfigError(
-            f"{name} is a setting of {' and '.join(owners)}: choose {union}={owners[0]} with it"
-        )
+        chosen = f"{name.rpartition('.')[0]}={owners[0]}"
+        return ConfigError(f"{name} is a setting of {' and '.join(owners)}: choose {chosen} with it")
     return ConfigError(f"{name}: {first['msg']}, got {given!r}")
 
 
 def _placed(
     models: tuple[type[BaseModel], ...], location: tuple[int | str, ...]
 ) -> tuple[list[str], tuple[type[BaseModel], ...]]:
-    """A place in pydantic's words as a path in ours, which names no kind of a union, and the models it is in."""
+    """A place in pydantic's words as a path in ours, which names no kind of a union, and the models there."""
     path, inside = [""], models
     for part in map(str, location):
         if len(models) > 1 and any(part in kinds_of(model) for model in models):

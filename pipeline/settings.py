@@ -246,8 +246,8 @@ def renewed(overrides: Sequence[str], stages: Sequence[type[Stage[Any]]]) -> tup
 
 
 def valid_keys(known: Any, prefix: str = "") -> Iterator[str]:
-    """Dotted names of all settings; `known` maps names to None, to a model, to several of which one is chosen,
-    or to further names."""
+    """Dotted names of all settings; `known` maps names to None, to a model, to several of which one is
+    chosen, or to further names."""
     for name, entry in _children(known).items():
         yield f"{prefix}{name}"
         yield from valid_keys(entry, f"{prefix}{name}.")

@@ -4,15 +4,18 @@ views."""
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
+from turnaround.models.refinement.config import RefinementConfig
 from turnaround.pipeline.stage import Stage, StageConfig, StageError, Trace
 
 if TYPE_CHECKING:
     import torch
     from turnaround.models.body.model import BodyModel
-    from turnaround.models.refinement import GaussianModel, NormalModel, Refinement, RefinementConfig
+    from turnaround.models.refinement.evidence import GaussianModel, NormalModel
+    from turnaround.models.refinement.fit import Refinement
     from turnaround.pipeline.values.types import Body, Gaussians, View
 
 log = logging.getLogger(__name__)
@@ -22,58 +25,19 @@ OWN_KEYPOINTS = 0.1  # weight of the estimator's own keypoints against that of l
 
 
 class RefineConfig(StageConfig):
-    """Settings of `refine`.
-
-    The defaults hold the fit near the estimate: the embedded estimator is nearer to the truth than clothed
-    outlines alone can bring a body. Side views are off, because the embedded HGM model draws the body that it
-    is fed: on 8 people held out, 37.5 mm became 35.2 with them and 34.2 without (docs/refinement.md).
-    `configs/presets/paper.yaml` has the paper's.
-    """
+    """Settings of `refine`; `configs/presets/paper.yaml` has the paper's."""
 
     enabled: bool = Field(True, description="false: the estimate goes on as it is")
-    side_views: bool = Field(
-        False, description="fit the masks of the coarse model's other views (paper: true)"
+    fit: RefinementConfig = Field(
+        RefinementConfig(), description="the fit: its loop, the weights of its terms, its step sizes"
     )
-    normals: bool = Field(True, description="fit front and back normals")
-    joints: bool = Field(True, description="fit 2D keypoints")
-    iterations: int = Field(45, ge=1, description="steps of the fit")
-    model_every: int = Field(
-        15, ge=1, description="the HGM model and the normals are computed anew after so many steps"
-    )
-    feed_body_from: int = Field(
-        0, ge=0, description="the body is withheld from the HGM model before this step (paper: 15)"
-    )
-    feed_normals_from: int = Field(
-        15, ge=0, description="the body is withheld from the normal network before this step"
-    )
-    views: int = Field(12, ge=2, description="cameras around the person, the photo's among them")
-    size: int = Field(256, ge=64, description="pixels of the fitted masks")
-    front_weight: float = Field(10.0, gt=0, description="of the photo's mask")
-    side_weight: float = Field(1.0, ge=0, description="of each other view's mask")
-    normal_weight: float = Field(1.0, ge=0, description="of the normals")
-    joint_weight: float = Field(1.0, ge=0, description="of the keypoints")
-    inside_weight: float = Field(
-        0.5,
-        ge=0,
-        le=1,
-        description="of mask that the body leaves uncovered, where clothes are, from inside_from",
-    )
-    inside_from: int = Field(0, ge=0, description="step from which inside_weight holds; 1 before")
-    pose_prior: float = Field(15.0, ge=0, description="pull of the joint rotations to the estimate")
-    shape_prior: float = Field(0.02, ge=0, description="pull of the betas to the estimate")
-    depth_prior: float = Field(0.01, ge=0, description="pull of the distance to the estimate")
-    pose_rate: float = Field(0.02, gt=0, description="step size of the joint rotations, radians")
-    shape_rate: float = Field(0.04, gt=0, description="step size of the betas")
-    translation_rate: float = Field(0.005, gt=0, description="step size of the position, metres")
     hgm: str = Field(
         "hgm_coarse", description="embedded weight of the coarse model, or the path of a safetensors file"
     )
-    normal_weights: str = Field(
-        "normals", description="embedded weight of the normal network, or the path of a safetensors file"
-    )
-    normal_folder: str = Field(
-        "",
-        description="folder with normals_front.png and normals_back.png made elsewhere (ICON, ECON) instead",
+    normal_maps: str = Field(
+        "normals",
+        description="embedded weight of the normal network, the path of a safetensors file, or a folder with "
+        "normals_front.png and normals_back.png made elsewhere (ICON, ECON)",
     )
     body: str = Field(
         "body", description="body model: 'body' is the free one, else the path of SMPLX_NEUTRAL.npz"
@@ -83,7 +47,7 @@ class RefineConfig(StageConfig):
 class Refine(Stage[RefineConfig]):
     """The paper's refinement loop (section 3.2, appendix)."""
 
-    name, version = "refine", 6
+    name, version = "refine", 7
     needs = {
         "view": "prepare.view",
         "landmarks": "prepare.landmarks",
@@ -101,17 +65,24 @@ class Refine(Stage[RefineConfig]):
     }
     device = "gpu"
     Config = RefineConfig
+    moved = {
+        **{name: f"fit.{name}" for name in RefinementConfig.model_fields},
+        "side_views": "fit.side_weight",
+        "normals": "fit.normal_weight",
+        "joints": "fit.joint_weight",
+        "normal_weights": "normal_maps",
+        "normal_folder": "normal_maps",
+    }
 
     def weights(self) -> tuple[str, ...]:
         """The coarse model's, the source of the normals, and the body model."""
-        return (self.config.hgm, self.config.normal_folder or self.config.normal_weights, self.config.body)
+        return (self.config.hgm, self.config.normal_maps, self.config.body)
 
     def run(
         self, *, device: torch.device, view: View, landmarks: Trace, body: Body, keypoints: Trace
     ) -> dict[str, Any]:
         """Values of `makes`; StageError where the mask is empty or the body is not before the camera."""
         from dataclasses import replace
-        from pathlib import Path
 
         from turnaround.models.body.model import BodyModel
         from turnaround.models.hgm.weights import load_hgm
@@ -148,32 +119,6 @@ class Refine(Stage[RefineConfig]):
             "path": refined.path,
         }
 
-    def settings(self) -> RefinementConfig:
-        """The settings of the fit; a switch that is off is a weight of 0."""
-        from turnaround.models.refinement import RefinementConfig
-
-        c = self.config
-        return RefinementConfig(
-            iterations=c.iterations,
-            model_every=c.model_every,
-            feed_body_from=c.feed_body_from,
-            feed_normals_from=c.feed_normals_from,
-            views=c.views,
-            size=c.size,
-            front_weight=c.front_weight,
-            side_weight=c.side_weight * c.side_views,
-            normal_weight=c.normal_weight * c.normals,
-            joint_weight=c.joint_weight * c.joints,
-            inside_weight=c.inside_weight,
-            pose_prior=c.pose_prior,
-            shape_prior=c.shape_prior,
-            depth_prior=c.depth_prior,
-            inside_from=c.inside_from,
-            pose_rate=c.pose_rate,
-            shape_rate=c.shape_rate,
-            translation_rate=c.translation_rate,
-        )
-
     def _refine(
         self,
         model: BodyModel,
@@ -184,19 +129,12 @@ class Refine(Stage[RefineConfig]):
         normals: NormalModel,
         independent: bool,
     ) -> tuple[Refinement, RefinementConfig]:
-        import dataclasses
+        from turnaround.models.refinement.evidence import gather_evidence, masks_of_gaussians
+        from turnaround.models.refinement.fit import Refinement, refine_body, stack
 
-        from turnaround.models.refinement import (
-            Refinement,
-            gather_evidence,
-            masks_of_gaussians,
-            refine_body,
-            stack,
-        )
-
-        settings = self.settings()
+        settings = self.config.fit
         if not independent:  # the estimate's own keypoints share its errors
-            settings = dataclasses.replace(settings, joint_weight=OWN_KEYPOINTS * settings.joint_weight)
+            settings = settings.but(joint_weight=OWN_KEYPOINTS * settings.joint_weight)
         if not self.config.enabled:
             return Refinement(
                 body,
@@ -221,28 +159,28 @@ class Refine(Stage[RefineConfig]):
 
     def _normal_model(self, model: BodyModel, view: View, device: torch.device) -> NormalModel:
         """Normals of front and back given a body, from the network or from pictures made elsewhere."""
+        from turnaround.models import zoo
         from turnaround.models.normals.network import load_normals, normal_model
 
-        if self.config.normal_folder:
-            given = _given_normals(self.config.normal_folder)
+        folder = Path(self.config.normal_maps)
+        if self.config.normal_maps not in zoo.WEIGHTS and folder.is_dir():
+            given = _given_normals(folder)
             return lambda _body: given
-        predict = normal_model(load_normals(self.config.normal_weights, device), view.to(device), model)
+        predict = normal_model(load_normals(self.config.normal_maps, device), view.to(device), model)
         return lambda body: predict(None if body is None else body.to("cpu")).cpu()
 
 
-def _given_normals(folder: str) -> torch.Tensor:
-    from pathlib import Path
-
+def _given_normals(folder: Path) -> torch.Tensor:
     import torch
     from turnaround.models.normals.network import load_normal_maps
     from turnaround.pipeline.formats.codecs import load_image
 
     pictures = []
     for name in ("normals_front.png", "normals_back.png"):
-        file = Path(folder) / name
+        file = folder / name
         if not file.is_file():
             raise StageError(
-                f"normal_folder={folder}: {name} is missing; expected normals_front.png and normals_back.png"
+                f"normal_maps={folder}: {name} is missing; expected normals_front.png and normals_back.png"
             )
         pictures.append(load_image(file)[..., :3])
     pair = load_normal_maps(*pictures)
@@ -262,7 +200,8 @@ def mask_pictures(
     import numpy as np
     import torch
     from turnaround.models.mesh.silhouette import body_masks
-    from turnaround.models.refinement import circle, compare_masks, masks_of_gaussians
+    from turnaround.models.refinement.evidence import circle, masks_of_gaussians
+    from turnaround.models.refinement.pictures import compare_masks
 
     cameras = circle(view.camera, 12, settings.size)[torch.tensor([1, 3, 6, 9])]
     faces = model.skin_faces.cpu().numpy().astype(np.int32)

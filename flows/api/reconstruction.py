@@ -33,8 +33,8 @@ from turnaround.pipeline.store.store import Store
 log = logging.getLogger(__name__)
 
 Settings: TypeAlias = str | Sequence[str] | Mapping[str, Any]
-"""`"stages.refine.iterations=90"`, several of these, or a mapping: `{"stages.refine.iterations": 90}`, nested
-or not."""
+"""`"stages.refine.fit.iterations=90"`, several of these, or a mapping, nested or not:
+`{"stages.refine.fit.iterations": 90}`."""
 _Path: TypeAlias = str | os.PathLike[str]
 
 

@@ -11,7 +11,7 @@ from turnaround.flows.cli import completion
 Work = Annotated[Path, typer.Option("--work", help="folder of all results")]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", help="a setting, e.g. stages.refine.iterations=90; again for more"),
+    typer.Option("--set", help="a setting, e.g. stages.refine.fit.iterations=90; again for more"),
 ]
 Config = Annotated[
     str,

@@ -27,7 +27,7 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     "no_body_branch": (
         "stages.coarse.use_body=false",
         "stages.fuse.use_body=false",
-        "stages.refine.feed_body_from=1000000",
+        "stages.refine.fit.feed_body_from=1000000",
     ),
     "no_refinement": ("stages.refine.enabled=false",),
     "one_view": ("stages.fuse.use_back=false",),
@@ -39,8 +39,8 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     "mirror_copy": ("stages.back_view.mirror=true", "stages.back_view.refiner=none"),
     "no_layer": ("stages.detail.layer=false",),
     "no_ring": ("stages.detail.ring=false",),
-    "no_side_views": ("stages.refine.side_views=false",),  # the default preset's own setting
-    "side_views": ("stages.refine.side_views=true",),
+    "no_side_views": ("stages.refine.fit.side_weight=0",),  # the default preset's own setting
+    "side_views": ("stages.refine.fit.side_weight=1",),
 }
 IMAGE_BRANCH = (
     "stages.coarse.use_body=false",

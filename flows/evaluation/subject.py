@@ -174,7 +174,8 @@ class _Case:
 
     def side_views(self, report: dict[str, Any]) -> dict[str, float | None]:
         """MPJPE of the refinement with and without the side views, where it was run so."""
-        switched = getattr(self.plan.setting.stage("refine").config, "side_views", None)
+        fit = getattr(self.plan.setting.stage("refine").config, "fit", None)
+        switched = None if fit is None else fit.side_weight > 0
         known = {
             "side_views": report if switched else None,
             "no_side_views": report if switched is False else None,

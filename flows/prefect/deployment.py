@@ -16,7 +16,7 @@ def reconstruct_folder(
     work: Annotated[str, Field(description="folder of all results")] = "work",
     config: Annotated[str, Field(description="preset (default, tiny, paper), or a yaml file")] = "default",
     overrides: Annotated[
-        list[str] | None, Field(description="settings, e.g. stages.refine.iterations=90")
+        list[str] | None, Field(description="settings, e.g. stages.refine.fit.iterations=90")
     ] = None,
     store: Annotated[
         str | None, Field(description="s3://bucket/prefix or another URL behind the work folder")

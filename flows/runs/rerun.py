@@ -53,7 +53,7 @@ def rerun_stage(
 
     Subjects of equal settings run together. ValueError for an unknown stage or subject.
     """
-    groups = grouped(root, subjects.matching(root, patterns), overrides)
+    groups = grouped(root, subjects.matching(root, patterns), overrides, project)
     forced = [
         _forced(again, project, settings) for settings in groups
     ]  # all is checked before anything is computed
@@ -66,13 +66,16 @@ def rerun_stage(
     return results
 
 
-def grouped(root: Path, names: Sequence[str], overrides: tuple[str, ...]) -> dict[Settings, list[Photo]]:
+def grouped(
+    root: Path, names: Sequence[str], overrides: tuple[str, ...], project: Project
+) -> dict[Settings, list[Photo]]:
     """Subjects by the settings of their last run with `overrides` on top."""
     groups: dict[Settings, list[Photo]] = defaultdict(list)
     for name in names:
         memory = subjects.recall(root, name)
         photo = subjects.photo(root, name, Path(memory.image))
-        groups[memory.config, subjects.merge_overrides(memory.overrides, overrides)].append(photo)
+        merged = subjects.merge_overrides(project.renewed(memory.overrides), overrides)
+        groups[memory.config, merged].append(photo)
     return dict(groups)
 
 

@@ -40,12 +40,13 @@ def variants(sets: Sequence[str]) -> list[Variant]:
         if not equals or not key or key in axes:
             raise CallError(
                 f"--set {text}: expected KEY=VALUE,VALUE,..., each key once, e.g. "
-                f"stages.refine.iterations=15,45,90"
+                f"stages.refine.fit.iterations=15,45,90"
             )
         axes[key] = list(dict.fromkeys(split_values(values)))
     if not axes:
         raise CallError(
-            "nothing to sweep: give --set KEY=VALUE,VALUE,..., e.g. --set stages.refine.iterations=15,45,90"
+            "nothing to sweep: give --set KEY=VALUE,VALUE,..., e.g. --set "
+            "stages.refine.fit.iterations=15,45,90"
         )
     names = {key: short if _unique(short := key.rpartition(".")[2], axes) else key for key in axes}
     found = []
@@ -126,7 +127,7 @@ def _jobs(
     project: Project, root: Path, names: Sequence[str], variant: Variant, device: str, until: str | None
 ) -> list[Job]:
     jobs = {}
-    for (config, merged), photos in grouped(root, names, variant.settings).items():
+    for (config, merged), photos in grouped(root, names, variant.settings, project).items():
         stages = up_to(project.build(project.settings(config, merged)), until)
         project.check_weights(stages)
         for photo in photos:

@@ -163,6 +163,11 @@ def _write(file: Path, text: str) -> None:
 
 
 def merge_overrides(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:
-    """Later assignments of a key win; the order is kept."""
-    values = {text.partition("=")[0]: text for text in (*old, *new)}
+    """Later assignments of a key win, and end those of settings inside of it; the order is kept."""
+    values: dict[str, str] = {}
+    for text in (*old, *new):
+        key = text.partition("=")[0]
+        if values.get(key) != text:
+            values = {name: each for name, each in values.items() if not name.startswith(f"{key}.")}
+        values[key] = text
     return tuple(values.values())

@@ -13,7 +13,7 @@ from turnaround.flows.subjects import memory as subjects
 from turnaround.models import zoo
 from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.graph import Status, Subject, ordered, statuses
-from turnaround.pipeline.settings import Settings, load_settings
+from turnaround.pipeline.settings import Settings, load_settings, renewed
 from turnaround.pipeline.stage import Stage
 from turnaround.pipeline.store.store import Store
 
@@ -52,7 +52,11 @@ class Project:
     def stages_of(self, root: Path, name: str) -> tuple[Stage[Any], ...]:
         """The stages in order under the settings of a subject's last run."""
         memory = subjects.recall(root, name)
-        return self.build(self.settings(memory.config, memory.overrides))
+        return self.build(self.settings(memory.config, self.renewed(memory.overrides)))
+
+    def renewed(self, overrides: Sequence[str]) -> tuple[str, ...]:
+        """Settings that a work folder remembers, by the names that they have now."""
+        return renewed(overrides, self.classes())
 
     def open(self, root: Path, name: str) -> Subject:
         """A subject of the work folder; ValueError where its photo is gone."""

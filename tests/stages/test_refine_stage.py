@@ -15,6 +15,7 @@ from turnaround.models.hgm.create import create_hgm
 from turnaround.models.hgm.weights import save_hgm
 from turnaround.models.mesh.silhouette import body_masks
 from turnaround.models.normals.network import NormalNetwork
+from turnaround.models.refinement.config import RefinementConfig
 from turnaround.models.zoo import save_state
 from turnaround.pipeline.formats.codecs import codec_for
 from turnaround.pipeline.formats.normal_image import decode_normals
@@ -32,7 +33,7 @@ def networks(tmp_path_factory):
     torch.manual_seed(0)
     save_hgm(create_hgm(hgm_config("tiny")), folder / "hgm.safetensors")
     save_state(folder / "normals.safetensors", NormalNetwork().state_dict(), {})
-    return {"hgm": str(folder / "hgm.safetensors"), "normal_weights": str(folder / "normals.safetensors")}
+    return {"hgm": str(folder / "hgm.safetensors"), "normal_maps": str(folder / "normals.safetensors")}
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +49,9 @@ def inputs():
     return {"view": view, "landmarks": none, "body": disturbed(model, person, 5), "keypoints": keypoints}
 
 
-def run(networks, inputs, **settings):
-    return Refine(RefineConfig(**networks, **settings)).run(device=torch.device("cpu"), **inputs)
+def run(networks, inputs, enabled=True, **fit):
+    config = RefineConfig(**networks, enabled=enabled, fit=RefinementConfig(**fit))
+    return Refine(config).run(device=torch.device("cpu"), **inputs)
 
 
 def test_every_output_can_be_kept_and_read_back(networks, inputs, tmp_path):
@@ -73,7 +75,7 @@ def test_every_output_can_be_kept_and_read_back(networks, inputs, tmp_path):
 
 
 def test_switches_turn_terms_off(networks, inputs):
-    bare = {"iterations": 1, "size": SIZE, "side_views": False, "normals": False, "joints": False}
+    bare = {"iterations": 1, "size": SIZE, "side_weight": 0, "normal_weight": 0, "joint_weight": 0}
     record = run(networks, inputs, **bare)["trace"]["iterations"][0]
     assert record["sides"] == 0 and "joints" not in record and "normals" not in record
     off = run(networks, inputs, enabled=False)
@@ -86,7 +88,7 @@ def test_switches_turn_terms_off(networks, inputs):
 
 
 def test_keypoints_pull_harder_where_they_are_landmarks(networks, inputs):
-    settings = {"iterations": 1, "size": SIZE, "normals": False}
+    settings = {"iterations": 1, "size": SIZE, "normal_weight": 0}
     found = {"source": "blazepose"}
     told = {name: row for name, row in inputs["keypoints"].items() if name != "pelvis"}
     cases = ({"keypoints": told}, {"keypoints": told, "landmarks": found}, {"landmarks": found})
@@ -97,9 +99,9 @@ def test_keypoints_pull_harder_where_they_are_landmarks(networks, inputs):
     assert embedded["trace"]["iterations"][0]["joints"] < 0.2 * pulled
 
 
-def test_faults_of_the_photo_are_stage_errors(networks, inputs):
+def test_faults_of_the_photo_are_stage_errors(networks, inputs, tmp_path):
     empty = dataclasses.replace(inputs["view"], mask=torch.zeros(SIZE, SIZE), image=torch.ones(SIZE, SIZE, 3))
     with pytest.raises(StageError, match="mask is empty"):
-        run(networks, {**inputs, "view": empty}, iterations=1, size=SIZE, side_views=False)
+        run(networks, {**inputs, "view": empty}, iterations=1, size=SIZE)
     with pytest.raises(StageError, match=r"normals_front\.png"):
-        run({"hgm": networks["hgm"]}, inputs, normal_folder="nowhere")
+        run({**networks, "normal_maps": str(tmp_path)}, inputs)

@@ -46,7 +46,7 @@ def test_every_stage_moves_what_it_must(tmp_path, monkeypatch):
     store.prepare()
     subject = Subject.open(Photo("person", PHOTO), store, zoo.digest)
     settings = load_settings(
-        "tiny", stages.classes(), ("stages.refine.side_views=true", "stages.refine.normal_weight=0.5")
+        "tiny", stages.classes(), ("stages.refine.fit.side_weight=1", "stages.refine.fit.normal_weight=0.5")
     )
     for stage in ordered(settings.build(stages.classes())):
         device = there if stage.device == "gpu" else torch.device("cpu")

@@ -171,7 +171,7 @@ def _settings(data: bytes) -> Any:
     file = FOLDER / "input.yaml"
     file.write_bytes(data)
     read_config(file)
-    return load_settings(file, stages.classes(), ["stages.refine.iterations=3"])
+    return load_settings(file, stages.classes(), ["stages.refine.fit.iterations=3"])
 
 
 _YAML = (

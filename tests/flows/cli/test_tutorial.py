@@ -106,4 +106,4 @@ def test_the_commands_of_the_tutorial_run(tmp_path):
         tmp_path / "person_40004.glb"
     ).stat().st_size > 10_000
     manifest = json.loads((tmp_path / "work/subjects/person_40004/04_refine/manifest.json").read_text())
-    assert manifest["config"]["iterations"] == 8
+    assert manifest["config"]["fit"]["iterations"] == 8

@@ -19,6 +19,7 @@ from turnaround.flows.evaluation import suite as people
 from turnaround.flows.evaluation.evaluate import evaluate
 from turnaround.flows.evaluation.measures import backs, baselines, measure
 from turnaround.models.body.model import BodyModel
+from turnaround.models.refinement.config import RefinementConfig
 from turnaround.pipeline.photos.photo import decode
 from turnaround.pipeline.stage import Stage, StageConfig, StageError
 from turnaround.pipeline.values.camera import canonical_camera
@@ -219,7 +220,7 @@ def known_stages(person: people.TestPerson, model: BodyModel) -> tuple[type[Stag
             {"body": "Body"},
             lambda c, b: {"body": person.body if c.enabled else b},
             enabled=True,
-            side_views=False,
+            fit=RefinementConfig(),
         ),
         stage(
             "back_view", {"view": "prepare.view"}, {"coarse": "Image", "refined": "Image"}, lambda c, v: backs
@@ -395,4 +396,4 @@ def test_when_nobody_can_be_reconstructed_the_cause_is_told(known, tmp_path):
 def test_every_ablation_names_settings_that_exist():
     plain = setting.Setting("default", (), Path("work"), "cpu")
     for overrides in (*setting.ABLATIONS.values(), setting.IMAGE_BRANCH):
-        assert plain.stages(overrides) != plain.stages() or "side_views" in overrides[0]
+        assert plain.stages(overrides) != plain.stages() or "side_weight" in overrides[0]

@@ -10,25 +10,19 @@ import torch
 from turnaround.data.sets.perturbed import disturbed, mpjpe, posed_person
 from turnaround.models.body.model import BodyModel
 from turnaround.models.mesh.silhouette import body_masks, mesh_contour, mesh_edges, normal_maps
-from turnaround.models.refinement import (
-    Evidence,
-    RefinementConfig,
-    circle,
-    gather_evidence,
-    landmarks,
-    mask_iou,
-    refine_body,
-)
 from turnaround.models.refinement.causes import fit_causes
-from turnaround.models.refinement.fit import FITTED
+from turnaround.models.refinement.config import PAPER, RefinementConfig
+from turnaround.models.refinement.evidence import Evidence, circle, gather_evidence, landmarks
+from turnaround.models.refinement.fit import FITTED, refine_body
 from turnaround.models.refinement.outline import match_outlines, outline_losses, outline_target, residuals
+from turnaround.models.refinement.quality import mask_iou
 from turnaround.models.refinement.terms import joint_loss, normal_loss
 from turnaround.pipeline.values.camera import canonical_camera, orbit_cameras, project
 from turnaround.pipeline.values.types import View
 
 SIZE = 256
-NO_NORMALS = RefinementConfig(normal_weight=0.0)
-FRONT_ONLY = RefinementConfig(normal_weight=0.0, side_weight=0.0)
+NO_NORMALS = PAPER.but(normal_weight=0.0)
+FRONT_ONLY = PAPER.but(normal_weight=0.0, side_weight=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +98,7 @@ def test_many_seeds_and_the_front_alone(model):
 def test_the_model_is_run_as_the_paper_says(model, case):
     """Every 15 iterations, without the body the first time and with the current body then."""
     fed, seen = [], []
-    config = dataclasses.replace(
-        NO_NORMALS,
+    config = NO_NORMALS.but(
         iterations=6,
         model_every=2,
         feed_body_from=2,
@@ -142,7 +135,7 @@ def test_the_model_is_run_as_the_paper_says(model, case):
 
 def test_a_worse_fit_is_never_kept(model, case):
     """With absurd steps the estimate itself has the lowest loss, and comes back."""
-    config = dataclasses.replace(FRONT_ONLY, iterations=2, model_every=1, pose_rate=2.0, translation_rate=0.5)
+    config = FRONT_ONLY.but(iterations=2, model_every=1, pose_rate=2.0, translation_rate=0.5)
     result = refine(model, case, config)
     assert result.trace["kept"] == "iteration 0"
     assert torch.equal(result.body.body_pose, case.estimate.body_pose)
@@ -151,10 +144,8 @@ def test_a_worse_fit_is_never_kept(model, case):
 
 
 def test_the_prior_holds_the_estimate(model, case):
-    free = refine(model, case, dataclasses.replace(FRONT_ONLY, iterations=10))
-    held = refine(
-        model, case, dataclasses.replace(FRONT_ONLY, iterations=10, pose_prior=100.0, shape_prior=10.0)
-    )
+    free = refine(model, case, FRONT_ONLY.but(iterations=10))
+    held = refine(model, case, FRONT_ONLY.but(iterations=10, pose_prior=100.0, shape_prior=10.0))
     moved = lambda r: (r.body.body_pose - case.estimate.body_pose).norm()  # noqa: E731
     assert moved(held) < 0.5 * moved(free)
 
@@ -233,7 +224,7 @@ def test_clothes_pull_less_than_they_push(model, case):
 def test_empty_masks_of_other_views_are_left_out_and_an_empty_photo_is_an_error(model, case):
     masks = case.masks.clone()
     masks[3:] = 0
-    short = dataclasses.replace(NO_NORMALS, iterations=2)
+    short = NO_NORMALS.but(iterations=2)
     result = refine(model, case, short, masks=lambda _body, _cameras: masks)
     assert all(np.isfinite(r["total"]) for r in result.trace["iterations"])
     empty = dataclasses.replace(case.evidence, front_mask=torch.zeros(SIZE, SIZE))
@@ -245,7 +236,7 @@ def test_missing_models_and_bad_settings_are_named(model, case):
     with pytest.raises(ValueError, match="side_weight"):
         refine_body(case.estimate, case.evidence, model, NO_NORMALS)
     with pytest.raises(ValueError, match="normal_weight"):
-        refine_body(case.estimate, case.evidence, model, dataclasses.replace(FRONT_ONLY, normal_weight=0.5))
+        refine_body(case.estimate, case.evidence, model, FRONT_ONLY.but(normal_weight=0.5))
     with pytest.raises(ValueError, match="front_weight"):
         RefinementConfig(front_weight=0)
 
@@ -255,7 +246,7 @@ def test_settings_mean_the_same_at_another_size(model):
     totals = []
     for size in (128, 256):
         one = make_case(model, 1, size)
-        result = refine(model, one, dataclasses.replace(NO_NORMALS, iterations=1, size=size))
+        result = refine(model, one, NO_NORMALS.but(iterations=1, size=size))
         totals.append(result.trace["iterations"][0])
     assert totals[0]["joints"] == pytest.approx(totals[1]["joints"], rel=1e-3)
     assert totals[0]["front"] == pytest.approx(totals[1]["front"], rel=0.1)

@@ -22,7 +22,10 @@ from turnaround.models.mesh.silhouette.coverage import covered_samples
 from turnaround.models.mesh.silhouette.normal_difference import drawn_difference, normal_difference
 from turnaround.models.mesh.zbuffer import rasterize_views
 from turnaround.models.mesh.zbuffer_torch import covered, enlarged, visible, windows_of
-from turnaround.models.refinement import Evidence, RefinementConfig, outline_device, refine_body
+from turnaround.models.refinement import outline_device
+from turnaround.models.refinement.config import PAPER
+from turnaround.models.refinement.evidence import Evidence
+from turnaround.models.refinement.fit import refine_body
 from turnaround.models.refinement.outline import match_outlines, outline_losses, outline_target, residuals
 from turnaround.models.refinement.outline_device import (
     DeviceEdges,
@@ -240,7 +243,7 @@ def test_the_fit_on_a_pretended_device_in_a_fresh_process():
 @pytest.mark.skipif(ALONE not in os.environ, reason="run by the test of a fresh process")
 def test_the_fit_stays_on_a_pretended_device_and_recovers_the_body(case):
     device = install()
-    config = RefinementConfig(iterations=12, model_every=6, views=VIEWS, size=SIZE, normal_weight=0.5)
+    config = PAPER.but(iterations=12, model_every=6, views=VIEWS, size=SIZE, normal_weight=0.5)
     normals = normal_maps(
         case.person.surface, case.faces, case.evidence.cameras[torch.tensor([0, VIEWS // 2])]
     )
@@ -270,7 +273,7 @@ def test_the_fit_stays_on_a_pretended_device_and_recovers_the_body(case):
 
 @pytest.mark.gpu
 def test_the_fit_on_cuda_is_near_that_of_the_cpu(case):
-    config = RefinementConfig(iterations=20, views=VIEWS, size=SIZE, normal_weight=0.0)
+    config = PAPER.but(iterations=20, views=VIEWS, size=SIZE, normal_weight=0.0)
     fits = []
     for device in ("cpu", "cuda"):
         model = BodyModel.load().to(device)
