@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import Field
-from turnaround.pipeline.stage import Stage, StageConfig
+from turnaround.pipeline.stage import Image, Images, Stage, StageConfig
 
 if TYPE_CHECKING:
     import torch
-    from turnaround.pipeline.values.types import Body, View
+    from turnaround.pipeline.values.types import Body, Gaussians, View
 
 
 class CoarseConfig(StageConfig):
@@ -29,15 +29,21 @@ class Coarse(Stage[CoarseConfig]):
 
     name, version = "coarse", 2
     needs = {"view": "prepare.view", "body": "estimate.body"}
-    makes = {"gaussians": "Gaussians", "views": "Images", "back": "Image"}
     device = "gpu"
     Config = CoarseConfig
+
+    class Outputs(NamedTuple):
+        """What one view tells."""
+
+        gaussians: Gaussians
+        views: Images  # from the front, the sides and behind
+        back: Image  # the view from behind
 
     def weights(self) -> tuple[str, ...]:
         """The network's and the body's."""
         return (self.config.weights, self.config.body)
 
-    def run(self, *, device: torch.device, view: View, body: Body) -> dict[str, Any]:
+    def run(self, *, device: torch.device, view: View, body: Body) -> Outputs:
         """Coarse Gaussians, four views and the view from behind."""
         from turnaround.models.hgm.rendering import back_view, orbit_views
         from turnaround.models.hgm.weights import load_hgm
@@ -47,4 +53,4 @@ class Coarse(Stage[CoarseConfig]):
         model = load_hgm(config.weights, config.body, device)
         gaussians = model.reconstruct([networks_copy(view)], body if config.use_body else None).merged
         back = back_view(gaussians, config.size).image
-        return {"gaussians": gaussians.to("cpu"), "views": orbit_views(gaussians, config.size), "back": back}
+        return self.Outputs(gaussians.to("cpu"), orbit_views(gaussians, config.size), back)

@@ -3,10 +3,10 @@ Gaussians."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import Field
-from turnaround.pipeline.stage import Stage, StageConfig, StageError
+from turnaround.pipeline.stage import Images, Stage, StageConfig, StageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,14 +55,16 @@ class Detail(Stage[DetailConfig]):
         "mesh": "mesh.mesh",
         "body": "refine.body",
     }
-    makes = {
-        "gaussians": "Gaussians",
-        "mesh": "Mesh",
-        "side_090": "View",
-        "side_270": "View",
-        "views": "Images",
-    }
     Config = DetailConfig
+
+    class Outputs(NamedTuple):
+        """What the pictures' own pixels make of Gaussians and mesh."""
+
+        gaussians: Gaussians
+        mesh: Mesh
+        side_090: View  # close, from the side of world +x
+        side_270: View
+        views: Images  # from eight sides
 
     def weights(self) -> tuple[str, ...]:
         """The body's, which tells limbs apart where the ring is filled."""
@@ -70,7 +72,7 @@ class Detail(Stage[DetailConfig]):
 
     def run(
         self, *, device: torch.device, photo: View, back: View, gaussians: Gaussians, mesh: Mesh, body: Body
-    ) -> dict[str, Any]:
+    ) -> Outputs:
         """Final Gaussians, the mesh in the pictures' colours, the sides as close views, and pictures from
         eight sides."""
         import numpy as np
@@ -81,8 +83,7 @@ class Detail(Stage[DetailConfig]):
             gaussians, mesh, sides = self._laid(photo, back, surface, mesh, body)
         else:
             sides = self._rendered(gaussians, surface)
-        named = {f"side_{azimuth:03d}": side for azimuth, side in zip(SIDES, sides, strict=True)}
-        return {"gaussians": gaussians, "mesh": mesh, **named, "views": self._views(gaussians, surface)}
+        return self.Outputs(gaussians, mesh, *sides, views=self._views(gaussians, surface))
 
     def _laid(
         self, photo: View, back: View, surface: Surface, mesh: Mesh, body: Body

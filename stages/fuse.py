@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import Field
-from turnaround.pipeline.stage import Stage, StageConfig
+from turnaround.pipeline.stage import Images, Stage, StageConfig
 
 if TYPE_CHECKING:
     import torch
-    from turnaround.pipeline.values.types import Body, View
+    from turnaround.pipeline.values.types import Body, Gaussians, View
 
 
 class FuseConfig(StageConfig):
@@ -30,15 +30,20 @@ class Fuse(Stage[FuseConfig]):
 
     name, version = "fuse", 2
     needs = {"view": "prepare.view", "back": "back_view.view", "body": "refine.body"}
-    makes = {"gaussians": "Gaussians", "views": "Images"}
     device = "gpu"
     Config = FuseConfig
+
+    class Outputs(NamedTuple):
+        """What both views tell."""
+
+        gaussians: Gaussians
+        views: Images  # from the front, the sides and behind
 
     def weights(self) -> tuple[str, ...]:
         """The network's and the body's."""
         return (self.config.weights, self.config.body)
 
-    def run(self, *, device: torch.device, view: View, back: View, body: Body) -> dict[str, Any]:
+    def run(self, *, device: torch.device, view: View, back: View, body: Body) -> Outputs:
         """Final Gaussians and four views of them."""
         from turnaround.models.hgm.rendering import orbit_views
         from turnaround.models.hgm.weights import load_hgm
@@ -52,4 +57,4 @@ class Fuse(Stage[FuseConfig]):
             [front, at_camera(back, orbit_cameras([180.0], NETWORKS)[0])] if config.use_back else [front]
         )
         gaussians = model.reconstruct(pictures, body if config.use_body else None).merged
-        return {"gaussians": gaussians.to("cpu"), "views": orbit_views(gaussians, config.size)}
+        return self.Outputs(gaussians.to("cpu"), orbit_views(gaussians, config.size))

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import Field
-from turnaround.pipeline.stage import Stage, StageConfig, StageError
+from turnaround.pipeline.stage import Images, Stage, StageConfig, StageError, Trace
 
 if TYPE_CHECKING:
     import torch
@@ -57,9 +57,15 @@ class MeshStage(Stage[MeshConfig]):
         "normals_front": "refine.normals_front",
         "normals_back": "refine.normals_back",
     }
-    makes = {"mesh": "Mesh", "previews": "Images", "report": "Trace"}
     device = "gpu"
     Config = MeshConfig
+
+    class Outputs(NamedTuple):
+        """The surface."""
+
+        mesh: Mesh
+        previews: Images  # its colours and its normals, by azimuth
+        report: Trace  # components, faces, watertight, volume
 
     def run(
         self,
@@ -69,7 +75,7 @@ class MeshStage(Stage[MeshConfig]):
         gaussians: Gaussians,
         normals_front: torch.Tensor,
         normals_back: torch.Tensor,
-    ) -> dict[str, Any]:
+    ) -> Outputs:
         """The mesh, pictures of it, and a report: components, faces, watertight, volume."""
         import torch
         from turnaround.models.detail.outline import snap_outline
@@ -95,7 +101,7 @@ class MeshStage(Stage[MeshConfig]):
             torch.from_numpy(surface.vertices).float(), torch.from_numpy(surface.faces), paint(surface, views)
         )
         report = {**describe(surface), **report}
-        return {"mesh": mesh, "previews": self._previews(mesh), "report": report}
+        return self.Outputs(mesh, self._previews(mesh), report)
 
     def _previews(self, mesh: Mesh) -> dict[str, torch.Tensor]:
         from turnaround.models.mesh.view import mesh_pictures

@@ -3,10 +3,10 @@ colours."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import Field
-from turnaround.pipeline.stage import Stage, StageConfig, StageError
+from turnaround.pipeline.stage import Image, Images, Stage, StageConfig, StageError
 
 if TYPE_CHECKING:
     import torch
@@ -44,12 +44,18 @@ class Texture(Stage[TextureConfig]):
         "right": "detail.side_090",
         "left": "detail.side_270",
     }
-    makes = {"mesh": "TexturedMesh", "atlas": "Image", "previews": "Images"}
     Config = TextureConfig
+
+    class Outputs(NamedTuple):
+        """The mesh in its texture."""
+
+        mesh: TexturedMesh
+        atlas: Image  # the texture, of at most 1,024 texels a side
+        previews: Images  # of the mesh, by azimuth
 
     def run(
         self, *, device: torch.device, mesh: Mesh, photo: View, back: View, right: View, left: View
-    ) -> dict[str, Any]:
+    ) -> Outputs:
         """The textured mesh, a picture of its texture, and pictures of it from four sides."""
         from turnaround.models.texture.bake import bake
         from turnaround.models.texture.unwrapped import unwrapped
@@ -61,7 +67,7 @@ class Texture(Stage[TextureConfig]):
             raise StageError(f"no texture: {error}. Look at 07_mesh/previews.") from error
         views = [(photo, config.photo), (back, config.back), (right, config.side), (left, config.side)]
         textured = bake(bare, views, config.size)
-        return {"mesh": textured, "atlas": self._atlas(textured), "previews": self._previews(textured)}
+        return self.Outputs(textured, self._atlas(textured), self._previews(textured))
 
     def _atlas(self, mesh: TexturedMesh) -> torch.Tensor:
         from torch.nn.functional import avg_pool2d

@@ -3,10 +3,10 @@ mesh."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import Field
-from turnaround.pipeline.stage import Stage, StageConfig
+from turnaround.pipeline.stage import Image, Stage, StageConfig, Video
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,20 +47,23 @@ class Turntable(Stage[TurntableConfig]):
         "textured": "texture.mesh",
         "view": "prepare.view",
     }
-    makes = {"turntable": "Video", "sheet": "Image"}
     device = "gpu"
     Config = TurntableConfig
 
+    class Outputs(NamedTuple):
+        """The result from all sides."""
+
+        turntable: Video
+        sheet: Image  # rows: Gaussians, mesh in its texture, its normals
+
     def run(
         self, *, device: torch.device, gaussians: Gaussians, mesh: Mesh, textured: TexturedMesh, view: View
-    ) -> dict[str, Any]:
+    ) -> Outputs:
         """The MP4 and the sheet (rows: Gaussians, mesh in its texture, its normals)."""
         from turnaround.pipeline.formats.video import encode
 
-        return {
-            "turntable": encode(self._frames(device, gaussians, textured, view), fps=self.config.fps),
-            "sheet": self._sheet(device, gaussians, mesh, textured),
-        }
+        film = encode(self._frames(device, gaussians, textured, view), fps=self.config.fps)
+        return self.Outputs(film, self._sheet(device, gaussians, mesh, textured))
 
     def _frames(
         self, device: torch.device, gaussians: Gaussians, mesh: TexturedMesh, view: View

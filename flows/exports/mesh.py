@@ -69,4 +69,4 @@ def with_texels(store: Store, subject: str, mesh: TexturedMesh, size: int) -> Te
             )
         inputs[argument] = source.load(output)
     settings = TextureConfig(**{**record.manifest["config"], "size": size})
-    return Texture(settings).run(device=torch.device("cpu"), **inputs)["mesh"]
+    return Texture(settings).run(device=torch.device("cpu"), **inputs).mesh

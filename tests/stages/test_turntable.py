@@ -98,15 +98,14 @@ def test_the_stage_makes_a_film_of_both_halves_and_a_sheet(tmp_path):
         "view": view,
     }
     made = Turntable(Turntable.Config(**settings, halves="both", inset=0)).run(**inputs)
-    frames = decoded(made["turntable"], tmp_path).astype(float) / 255
+    frames = decoded(made.turntable, tmp_path).astype(float) / 255
     assert frames.shape == (4, 160, 320, 3)
     left, right = (frames[:, :, :160] < 0.5).any(-1), (frames[:, :, 160:] < 0.5).any(-1)
     assert (left & right).sum() / (left | right).sum() > 0.8  # the halves show the same ball
     assert (right.sum(1) > 0).sum() > 0.85 * 4 * 160, "which fills the frame"
-    assert made["sheet"].shape[0] > 3 * 40 and torch.isfinite(made["sheet"]).all()
+    assert made.sheet.shape[0] > 3 * 40 and torch.isfinite(made.sheet).all()
     alone = (
-        decoded(Turntable(Turntable.Config(**settings)).run(**inputs)["turntable"], tmp_path).astype(float)
-        / 255
+        decoded(Turntable(Turntable.Config(**settings)).run(**inputs).turntable, tmp_path).astype(float) / 255
     )
     assert alone.shape == (4, 160, 160, 3)
     green = (alone[..., 1] > 0.6) & (alone[..., 0] < 0.4)

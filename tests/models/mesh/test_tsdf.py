@@ -173,11 +173,11 @@ def test_the_stage_reports_what_it_made():
         normals_back=pictures[1],
     )
     made, again = run(), run()
-    assert made["report"]["watertight"] and made["report"]["faces"] == len(made["mesh"].faces) <= 2000
-    assert torch.equal(made["mesh"].vertices, again["mesh"].vertices) and torch.equal(
-        made["mesh"].colors, again["mesh"].colors
+    assert made.report["watertight"] and made.report["faces"] == len(made.mesh.faces) <= 2000
+    assert torch.equal(made.mesh.vertices, again.mesh.vertices) and torch.equal(
+        made.mesh.colors, again.mesh.colors
     )
-    assert set(made["previews"]) == {
+    assert set(made.previews) == {
         f"{look}_{a:03d}" for look in ("color", "normals") for a in (0, 90, 180, 270)
     }
 
