@@ -23,10 +23,14 @@ class ReconstructionError(TurnaroundError, RuntimeError):
 
     def __init__(self, result: Result) -> None:
         super().__init__(result.message)
+        self._result = result
         self.name, self.photo = result.subject, result.photo
         self.stage, self.kind = result.failed or "photo", result.fault or "program"
         if result.trace:
             self.add_note(result.trace)
+
+    def __reduce__(self) -> tuple[type[ReconstructionError], tuple[Result]]:
+        return type(self), (self._result,)  # from worker processes
 
 
 class Failure:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Mapping
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -68,19 +69,12 @@ def _kept(root: Path, data: bytes, suffix: str, name: str) -> Path:
     """The photo as a file of the work folder; what was there under the same name is replaced."""
     folder = root / FOLDER
     file = folder / f"{name}{suffix}"
-    for other in folder.glob(f"{glob_escaped(name)}.*"):
+    for other in folder.glob(f"{escape(name)}.*"):
         if other != file and other.stem == name:
             other.unlink()
     if not file.is_file() or file.read_bytes() != data:
         write_atomic(file, data)
     return file
-
-
-def glob_escaped(name: str) -> str:
-    """A name as a pattern that means it alone."""
-    from glob import escape
-
-    return escape(name)
 
 
 def give(root: Path, name: str, kind: str, value: Picture | BodyFile | None) -> None:

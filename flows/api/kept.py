@@ -18,6 +18,9 @@ class KeptRuns(Store):
         super().__init__(root)
         self.keys = dict(keys)  # stage -> key
 
+    def __reduce__(self) -> tuple[type[KeptRuns], tuple[Path, dict[str, str]]]:
+        return type(self), (self.root, self.keys)
+
     def linked(self, subject: str, stage: str) -> Record | None:
         """The run of a stage, or None where it was not asked for; MissingFile where it is there no longer."""
         if stage not in self.keys:

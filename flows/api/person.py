@@ -35,7 +35,7 @@ class Person:
     """
 
     def __init__(self, runs: KeptRuns, result: Result) -> None:
-        self._runs = runs
+        self._runs, self._result = runs, result
         self.name, self.photo, self.work = result.subject, Path(os.path.abspath(result.photo)), runs.root
         self.report: dict[str, Any] = report_of(runs, result)
 
@@ -139,6 +139,12 @@ class Person:
 
         record, output, _ = best(self._runs, self.name, to)
         return record.load(output)
+
+    def __reduce__(self) -> tuple[type[Person], tuple[KeptRuns, Result]]:
+        return type(self), (
+            self._runs,
+            self._result,
+        )  # from worker processes, without the values that were read
 
     def __bool__(self) -> Literal[True]:
         return True  # a Failure is false; a type checker tells them apart by it

@@ -28,6 +28,7 @@ from turnaround.flows.subjects.project import Project
 from turnaround.inputs import BodyFile, Picture, give, placed
 from turnaround.kept import KeptRuns
 from turnaround.person import Person, report_of
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,10 @@ def reconstruct(
         ReconstructionError: the photo failed; the message says why and what to do.
         MissingWeight, StoreError: a weight or the work folder cannot be used.
     """
+    if str(people) == "all":  # whom no type checker has told
+        raise CallError(
+            'people="all": reconstruct gives one person; reconstruct_folder(photo, people="all") each'
+        )
     project, root = Project(), Path(os.path.abspath(work))
     overrides = overrides_for(people, overrides_of(set))
     project.settings(str(config), overrides)  # a wrong setting is told before the work folder is touched

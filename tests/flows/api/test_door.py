@@ -6,6 +6,7 @@ import asyncio
 import functools
 import gc
 import json
+import pickle
 import sys
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,16 @@ def test_load_of_a_failed_photo_says_so():
     assert not found.keys and found.report["failed"] == "count" and "use another" in found.report["message"]
 
 
+def test_people_and_failures_come_back_from_worker_processes():
+    photo("p/a.jpg"), photo("p/b.jpg", b"bad")
+    person, failure = folder("p", workers=1)
+    assert isinstance(person, ta.Person) and isinstance(failure, ta.Failure)
+    back, error = pickle.loads(pickle.dumps((person, failure.error)))
+    assert back.keys == person.keys and back.load("count.number") == person.load("count.number")
+    assert back.report == person.report and back.photo == person.photo
+    assert str(error) == str(failure.error) and (error.name, error.kind) == ("b", "picture")
+
+
 # ----------------------------------------------------------------------------------------------------- errors
 
 
@@ -168,6 +179,7 @@ def test_a_fault_of_the_program_keeps_its_trace(monkeypatch):
         ({"device": "gpu"}, "expected auto, cpu, cuda or cuda:N"),
         ({"until": "lable"}, "no stage is called 'lable', did you mean 'label'"),
         ({"people": "both"}, "expected one, largest, all"),
+        ({"people": "all"}, "reconstruct_folder.photo, people=.all.. each"),
         ({"name": "a/b"}, "name='a/b': expected a plain file name"),
         ({"mask": "none.png"}, "mask: none.png cannot be read"),
         ({"body": 5}, "body: expected a path, bytes, a Body or a mapping of arrays, got int"),

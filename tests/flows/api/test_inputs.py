@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -16,13 +16,14 @@ import turnaround.flows.subjects.project
 import turnaround.reconstruction
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageCms
+import PIL.Image
+from PIL import ImageCms
 from turnaround.flows.cli.app import app, guarded
 from turnaround.flows.subjects.project import Project
 from turnaround.inputs import body_bytes, picture_bytes
 from turnaround.models.estimator.given.body_file import read_body
 from turnaround.pipeline.photos.photo import decode, decode_mask
-from turnaround.pipeline.stage import Stage, StageConfig
+from turnaround.pipeline.stage import Image, Stage, StageConfig, Trace
 from turnaround.pipeline.values.types import Body
 
 SIZE = 72
@@ -33,16 +34,19 @@ class Decode(Stage[StageConfig]):
 
     name, version = "decode", 1
     needs = {"image": "photo.image", "mask": "photo.mask", "body": "photo.body", "back": "photo.back"}
-    makes = {"pixels": "Image", "beside": "Trace"}
 
-    def run(self, *, device: Any, image: bytes, **beside: bytes | None) -> dict[str, Any]:
+    class Outputs(NamedTuple):
+        pixels: Image
+        beside: Trace
+
+    def run(self, *, device: Any, image: bytes, **beside: bytes | None) -> Outputs:
         pixels, alpha = decode(image, "photo")
         pixels = pixels if alpha is None else np.concatenate([pixels, alpha[..., None]], -1)
         mask, body = beside["mask"], beside["body"]
         told = {name: data is not None for name, data in beside.items()}
         told["covered"] = float(decode_mask(mask, "mask", pixels.shape[:2]).mean()) if mask else None
         told["betas"] = read_body(body)[0].betas.tolist() if body else None
-        return {"pixels": torch.from_numpy(pixels), "beside": told}
+        return self.Outputs(torch.from_numpy(pixels), told)
 
 
 @pytest.fixture(autouse=True)
@@ -71,13 +75,13 @@ def digest(person: ta.Person) -> str:
 
 def png(values: np.ndarray) -> bytes:
     stream = io.BytesIO()
-    Image.fromarray(values).save(stream, "png", compress_level=1)
+    PIL.Image.fromarray(values).save(stream, "png", compress_level=1)
     return stream.getvalue()
 
 
 WAYS = {
     "bytes": png,
-    "PIL": Image.fromarray,
+    "PIL": PIL.Image.fromarray,
     "array": lambda values: values,
     "view": lambda values: values[:, ::-1][:, ::-1],
     "floats": lambda values: values / 255,
@@ -115,7 +119,7 @@ def test_a_name_is_the_subject_s_and_new_pixels_replace_its_photo():
     first = reconstruct(pixels(), name="alice")
     second = reconstruct(WAYS["bytes"](pixels(seed=1)), name="alice")
     jpeg = io.BytesIO()
-    Image.fromarray(pixels(seed=2)).save(jpeg, "jpeg")
+    PIL.Image.fromarray(pixels(seed=2)).save(jpeg, "jpeg")
     third = reconstruct(jpeg.getvalue(), name="alice")
     assert first.name == second.name == third.name == "alice" and third.photo.name == "alice.jpg"
     assert [file.name for file in Path("work/photos").iterdir()] == ["alice.jpg"]
@@ -136,20 +140,20 @@ def test_a_path_may_have_a_name_that_no_other_photo_has():
 def test_profile_and_orientation_of_a_PIL_image_are_kept():
     values = pixels()
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    exif = Image.Exif()
+    exif = PIL.Image.Exif()
     exif[0x0112] = 6  # turn to the right
-    Image.fromarray(values).save("photo.jpg", quality=100, icc_profile=profile, exif=exif)
+    PIL.Image.fromarray(values).save("photo.jpg", quality=100, icc_profile=profile, exif=exif)
     expected = digest(reconstruct("photo.jpg"))
-    with Image.open("photo.jpg") as image:
+    with PIL.Image.open("photo.jpg") as image:
         assert digest(reconstruct(image)) == expected
         assert digest(reconstruct(np.rot90(np.asarray(image), -1))) == expected
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "HSV", "RGBa", "YCbCr"])
 def test_every_mode_of_PIL_is_taken(mode):
-    image = Image.fromarray(pixels(4)) if mode in ("RGBA", "RGBa") else Image.fromarray(pixels())
+    image = PIL.Image.fromarray(pixels(4)) if mode in ("RGBA", "RGBa") else PIL.Image.fromarray(pixels())
     if mode == "I;16":
-        image = Image.fromarray(np.asarray(image.convert("L"), np.uint16) * 257)
+        image = PIL.Image.fromarray(np.asarray(image.convert("L"), np.uint16) * 257)
     image = image.convert(mode) if mode != "I;16" else image
     found, _ = decode(*picture_bytes(image, "photo"))
     shown = np.asarray(
@@ -164,7 +168,7 @@ def test_every_mode_of_PIL_is_taken(mode):
 def test_pixels_become_files_without_loss(height, width, channels, seed):
     values = np.random.default_rng(seed).integers(0, 256, (height, width, channels), dtype=np.uint8)
     data, suffix = picture_bytes(values, "photo")
-    with Image.open(io.BytesIO(data)) as image:
+    with PIL.Image.open(io.BytesIO(data)) as image:
         assert suffix == ".png" and np.array_equal(np.asarray(image), values)
     assert picture_bytes(values, "photo")[0] == data == picture_bytes(values / 255, "photo")[0]
 
@@ -202,9 +206,9 @@ def test_a_mask_in_any_form_is_the_one_beside_the_photo():
     Path("photo.png").write_bytes(png(pixels()))
     mask = np.zeros((SIZE, SIZE), np.uint8)
     mask[:, : SIZE // 4] = 255
-    Image.fromarray(mask).save("given.png")
+    PIL.Image.fromarray(mask).save("given.png")
     forms = ["given.png", Path("given.png"), Path("given.png").read_bytes(), mask, mask > 0, mask / 255]
-    for form in (*forms, Image.fromarray(mask), torch.from_numpy(mask)):
+    for form in (*forms, PIL.Image.fromarray(mask), torch.from_numpy(mask)):
         assert covered(reconstruct("photo.png", mask=form)) == 0.25, type(form)
     keys = reconstruct("photo.png", mask="given.png").keys
     Path("photo.mask.png").write_bytes(Path("given.png").read_bytes())
@@ -215,7 +219,7 @@ def test_a_call_without_a_mask_takes_back_its_own_and_keeps_that_of_override():
     Path("photo.png").write_bytes(png(pixels()))
     ours, theirs = np.zeros((SIZE, SIZE), bool), np.zeros((SIZE, SIZE), np.uint8)
     ours[: SIZE // 2], theirs[: SIZE // 4] = True, 255
-    Image.fromarray(theirs).save("theirs.png")
+    PIL.Image.fromarray(theirs).save("theirs.png")
     assert covered(reconstruct("photo.png", mask=ours)) == 0.5
     assert covered(reconstruct("photo.png")) is None
     assert guarded(lambda: app(["override", "photo/photo/mask", "theirs.png"], standalone_mode=False)) == 0

@@ -48,6 +48,16 @@ def test_every_public_name_is_on_the_page():
     assert not [name for name in ta.__all__ if not re.search(rf"\b{name}\b", PAGE)]
 
 
+def test_the_six_lines_of_the_readme_use_what_there_is():
+    readme = (Path(__file__).resolve().parents[3] / "README.md").read_text(encoding="utf-8")
+    block = re.search(r"^```python\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    assert block is not None and len(block.group(1).splitlines()) == 6
+    owners = {"ta": dir(ta), "person": dir(ta.Person)}
+    used = [node for node in ast.walk(ast.parse(block.group(1))) if isinstance(node, ast.Attribute)]
+    assert len(used) >= 8
+    assert all(node.attr in owners[ast.unparse(node.value)] for node in used)
+
+
 def test_every_block_is_python():
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     assert len(blocks) >= 8
