@@ -311,7 +311,7 @@ def paper(sheet: Sheet) -> None:
         else:
             names = ("vae", "unet", "controlnet")
             files = zip(names, random_diffusion(Path(folder)), strict=True)
-            back = tuple(f"stages.back_view.{name}_weights={file}" for name, file in files)
+            back = tuple(f"stages.back_view.refiner.{name}={file}" for name, file in files)
             _photos(sheet, "paper", ("body=body", "stages.back_view.refiner=embedded", *back, *weights))
 
 

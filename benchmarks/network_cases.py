@@ -18,7 +18,8 @@ from unittest.mock import patch
 import torch
 from torch import nn
 from turnaround.models import precision, zoo
-from turnaround.models.back_view.refiner import Settings, embedded_refiner
+from turnaround.models.back_view.refiner import embedded_refiner
+from turnaround.models.back_view.settings import EmbeddedDiffusionSettings, Settings
 from turnaround.models.body.model import BodyModel
 from turnaround.models.estimator import BodyEstimator, load_estimator
 from turnaround.models.estimator.kinematics import Skeleton
@@ -29,7 +30,6 @@ from turnaround.models.matting import MattingNetwork
 from turnaround.models.normals.network import NormalNetwork, load_normals, normal_model
 from turnaround.pipeline.values.crop import networks_copy
 from turnaround.pipeline.values.types import Body, Gaussians, View
-from turnaround.stages.back_view import BackView, BackViewConfig
 from turnaround.stages.estimate import Estimate, EstimateConfig
 from turnaround.stages.prepare import Prepare, PrepareConfig
 
@@ -102,7 +102,7 @@ def person(photo: Path = PHOTO, device: torch.device | str = "cpu") -> Person:
 
 def back_view_settings() -> Settings:
     """Those of the embedded diffusion."""
-    return BackView(BackViewConfig.model_validate({"refiner": "embedded"})).settings()
+    return EmbeddedDiffusionSettings()
 
 
 def random_diffusion(folder: Path) -> tuple[str, str, str]:

@@ -5,22 +5,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
+from turnaround.models.back_view.settings import (
+    DiffusionSettings,
+    EmbeddedDiffusionSettings,
+    HubDiffusionSettings,
+    NoDiffusion,
+)
 from turnaround.pipeline.stage import Stage, StageConfig, StageError
 
 if TYPE_CHECKING:
     import torch
-    from turnaround.models.back_view.refiner import DiffusionRefiner, Settings
+    from turnaround.models.back_view.refiner import DiffusionRefiner
     from turnaround.pipeline.values.types import Body, Camera, Gaussians, View
-
-HUB_STRENGTH = 0.2  # the paper's
-EMBEDDED_STRENGTH, EMBEDDED_NOISE, EMBEDDED_AMOUNT = (
-    0.1,
-    0.25,
-    0.5,
-)  # measured: sharper, and no worse against the truth
 
 
 class BackViewConfig(StageConfig):
@@ -33,58 +32,22 @@ class BackViewConfig(StageConfig):
         True, description="make the unseen side in the photo's own cloth, by image analogies"
     )
     mirror: bool = Field(False, description="the photo's mirror image in place of all that (an ablation)")
-    refiner: Literal["auto", "none", "embedded", "hub"] = Field(
-        "auto",
+    refiner: DiffusionSettings = Field(
+        EmbeddedDiffusionSettings(),
         description="diffusion after that. none; embedded: our small model, which you train first "
-        "(docs/training.md); "
-        "hub: Stable Diffusion 1.5 + ControlNet tile; auto: embedded where its weights are, else none",
+        "(docs/training.md); hub: Stable Diffusion 1.5 + ControlNet tile; auto: embedded where its weights "
+        "are, else none",
     )
-    strength: float = Field(
-        -1.0, le=1, description="share of the noise schedule; -1: 0.2 for hub, 0.1 for embedded"
-    )
-    steps: int = Field(
-        10,
-        ge=1,
-        description="steps of the whole schedule, of which strength x steps, at least one, are run; the "
-        "paper's code has 100",
-    )
-    guidance: float = Field(5.0, ge=1, description="classifier-free guidance of the hub model")
-    control: float = Field(1.0, ge=0, description="weight of the ControlNet")
-    seed: int = Field(22, description="of the search and of the noise")
-    keep_detail: bool = Field(
-        True,
-        description="add only what the diffusion changed to the coarse picture, so that the VAE loses "
-        "nothing",
-    )
-    noise: float = Field(
-        -1.0, description="amplitude of the noise against the schedule's; -1: 1 for hub, 0.25 for embedded"
-    )
-    amount: float = Field(
-        -1.0,
-        description="share of the change that is added, with keep_detail; -1: 1 for hub, 0.5 for embedded",
-    )
-    keep_color: bool = Field(True, description="leave slow changes of colour out, with keep_detail")
+    seed: int = Field(22, description="of the search for like patches")
     margin: int = Field(4, ge=0, description="pixels (at 512) by which the outline may grow")
     size: int = Field(1024, ge=64, le=2048, description="pixels of the pictures")
     body: str = Field("body", description="body model: the embedded one, or the path of SMPLX_NEUTRAL.npz")
-    base: str = Field(
-        "stable-diffusion-v1-5/stable-diffusion-v1-5",
-        description="hub: local folder or hub id of Stable Diffusion 1.5",
-    )
-    controlnet: str = Field(
-        "lllyasviel/control_v11f1e_sd15_tile", description="hub: local folder or hub id of ControlNet tile"
-    )
-    vae_weights: str = Field("back_view_vae", description="embedded: weight of the VAE, or a file")
-    unet_weights: str = Field("back_view_unet", description="embedded: weight of the UNet, or a file")
-    controlnet_weights: str = Field(
-        "back_view_controlnet", description="embedded: weight of the ControlNet, or a file"
-    )
 
 
 class BackView(Stage[BackViewConfig]):
     """Show the person from behind, in the photo's cloth; `NAME.back.png` beside the photo takes its place."""
 
-    name, version = "back_view", 4
+    name, version = "back_view", 5
     needs = {
         "photo": "prepare.view",
         "gaussians": "refine.gaussians",
@@ -95,29 +58,31 @@ class BackView(Stage[BackViewConfig]):
     makes = {"coarse": "Image", "refined": "Image", "view": "View"}
     device = "gpu"
     Config = BackViewConfig
+    moved = {
+        **{name: f"refiner.{name}" for name in {*HubDiffusionSettings.model_fields} - {"kind", "seed"}},
+        **{f"{name}_weights": f"refiner.{name}" for name in ("vae", "unet", "controlnet")},
+    }
 
     def weights(self) -> tuple[str, ...]:
         """The body's, the embedded networks' or the hub model's two: folders by their content, hub ids by
         their commit."""
-        c = self.config
+        c, refiner = self.config, self.refiner
         body = (c.body,) if c.enabled and c.exemplar and not c.mirror else ()
-        if self.refiner == "embedded":
-            return (*body, c.vae_weights, c.unet_weights, c.controlnet_weights)
-        if self.refiner == "hub":
+        if isinstance(refiner, EmbeddedDiffusionSettings):
+            return (*body, *refiner.names)
+        if refiner is not None:
             from turnaround.models.hub_source import weight_name
 
-            return (*body, weight_name(c.base), weight_name(c.controlnet))
+            return (*body, weight_name(refiner.base), weight_name(refiner.controlnet))
         return body
 
     @property
-    def refiner(self) -> Literal["none", "embedded", "hub"]:
-        """The diffusion model that goes over the view: `auto` and `enabled` decided."""
-        c = self.config
-        if not c.enabled:
-            return "none"
-        if c.refiner == "auto":
-            return "embedded" if _present(c.vae_weights, c.unet_weights, c.controlnet_weights) else "none"
-        return c.refiner
+    def refiner(self) -> EmbeddedDiffusionSettings | HubDiffusionSettings | None:
+        """The diffusion that goes over the view: `auto` and `enabled` decided."""
+        chosen = self.config.refiner
+        if not self.config.enabled or isinstance(chosen, NoDiffusion):
+            return None
+        return None if chosen.kind == "auto" and not _present(*chosen.names) else chosen
 
     def run(
         self, *, device: torch.device, photo: View, gaussians: Gaussians, body: Body, given: bytes | None
@@ -172,47 +137,24 @@ class BackView(Stage[BackViewConfig]):
         import torch
         from turnaround.models.back_view.outline import within_outline
 
-        if self.refiner == "none":
+        settings = self.refiner
+        if settings is None:
             return view
-        refined = self._diffusion(device)(view.image, self.settings())
+        refined = self._diffusion(settings, device)(view.image, settings)
         image, mask = within_outline(
             refined, view.image, view.mask, round(self.config.margin * self.config.size / 512)
         )
         # a picture over white cannot be darker than its mask allows
         return replace(view, image=torch.maximum(image, 1 - mask[..., None]), mask=mask)
 
-    def settings(self) -> Settings:
-        """The settings of the refinement."""
-        from turnaround.models.back_view.refiner import Settings
-
-        c = self.config
-        hub = c.refiner == "hub"
-        strength, noise, amount = (
-            (HUB_STRENGTH, 1.0, 1.0) if hub else (EMBEDDED_STRENGTH, EMBEDDED_NOISE, EMBEDDED_AMOUNT)
-        )
-        chosen = [
-            given if given >= 0 else usual
-            for given, usual in ((c.strength, strength), (c.noise, noise), (c.amount, amount))
-        ]
-        return Settings(
-            chosen[0],
-            c.steps,
-            c.guidance,
-            c.control,
-            c.seed,
-            c.keep_detail,
-            chosen[1],
-            chosen[2],
-            c.keep_color,
-        )
-
-    def _diffusion(self, device: torch.device) -> DiffusionRefiner:
+    def _diffusion(
+        self, settings: EmbeddedDiffusionSettings | HubDiffusionSettings, device: torch.device
+    ) -> DiffusionRefiner:
         from turnaround.models.back_view.refiner import embedded_refiner, hub_refiner
 
-        c = self.config
-        if self.refiner == "hub":
-            return hub_refiner(c.base, c.controlnet, min(c.size, 512), device)
-        return embedded_refiner(c.vae_weights, c.unet_weights, c.controlnet_weights, device)
+        if isinstance(settings, EmbeddedDiffusionSettings):
+            return embedded_refiner(*settings.names, device)
+        return hub_refiner(settings.base, settings.controlnet, min(self.config.size, 512), device)
 
 
 def close_camera(view: View, size: int) -> Camera:

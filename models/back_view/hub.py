@@ -41,11 +41,11 @@ class HubDiffusion:
             FileNotFoundError: one of the two cannot be read; says which, and what to give instead.
         """
         dtype = torch.float32  # of latents and noise, so that a seed means the same noise everywhere
-        control = _pretrained(ControlNetModel, controlnet, "stages.back_view.controlnet", dtype=dtype)
+        control = _pretrained(ControlNetModel, controlnet, "stages.back_view.refiner.controlnet", dtype=dtype)
         pipeline = _pretrained(
             StableDiffusionControlNetImg2ImgPipeline,
             base,
-            "stages.back_view.base",
+            "stages.back_view.refiner.base",
             controlnet=control,
             dtype=dtype,
             safety_checker=None,

@@ -104,10 +104,11 @@ def refined(view: View, refiner: Refiner, settings: Settings) -> View:
 
 def refinement(strength: float, device: str) -> Callable[[View], View]:
     """Refinement by the embedded networks with the stage's settings."""
-    from turnaround.models.back_view.refiner import Settings, embedded_refiner
+    from turnaround.models.back_view.refiner import embedded_refiner
+    from turnaround.models.back_view.settings import EmbeddedDiffusionSettings
 
-    refiner = embedded_refiner("back_view_vae", "back_view_unet", "back_view_controlnet", device)
-    settings = Settings(strength, 10, 1.0, 1.0, 22, keep_detail=True, noise=0.25, amount=0.5, keep_color=True)
+    settings = EmbeddedDiffusionSettings(strength=strength)
+    refiner = embedded_refiner(*settings.names, device)
     return lambda view: refined(view, refiner, settings)
 
 

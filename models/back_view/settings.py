@@ -1,32 +1,97 @@
-"""How a back view is refined."""
+"""Which diffusion model refines the view from behind, and how."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field
+from turnaround.pipeline.frozen import Frozen, by_kind
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How a picture is refined."""
+class Settings(Frozen):
+    """How a picture is refined, whatever the model."""
 
-    strength: float  # share of the noise schedule that is added and taken away again; 0: no diffusion
-    steps: int  # of the whole schedule; strength * steps are run, but at least one
-    guidance: float  # classifier-free guidance, 1 = none
-    control: float  # weight of the ControlNet
-    seed: int
-    keep_detail: (
-        bool  # add only what the diffusion changed, so that the VAE's loss does not touch the picture
+    strength: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="share of the noise schedule that is added and taken away again; 0: no diffusion",
     )
-    noise: float = (
-        1.0  # amplitude of the noise relative to the schedule's; a weak denoiser leaves less of less noise
+    steps: int = Field(
+        10,
+        ge=1,
+        description="steps of the whole schedule, of which strength x steps, at least one, are run; the "
+        "paper's code has 100",
     )
-    amount: float = 1.0  # share of the change that is added, with keep_detail
-    keep_color: bool = (
-        False  # slow changes of colour are left out, with keep_detail (the colour fix of StableSR)
+    guidance: float = Field(
+        5.0, ge=1, description="classifier-free guidance, 1: none; the embedded model never has any"
+    )
+    control: float = Field(1.0, ge=0, description="weight of the ControlNet")
+    seed: int = Field(22, description="of the noise")
+    keep_detail: bool = Field(
+        True,
+        description="add only what the diffusion changed to the coarse picture, so that the VAE loses "
+        "nothing",
+    )
+    noise: float = Field(
+        1.0,
+        ge=0,
+        description="amplitude of the noise against the schedule's; a weak denoiser leaves less of less",
+    )
+    amount: float = Field(1.0, ge=0, description="share of the change that is added, with keep_detail")
+    keep_color: bool = Field(
+        True,
+        description="leave slow changes of colour out, with keep_detail (the colour fix of StableSR)",
     )
 
     @property
     def schedule(self) -> int:
         """Steps of the whole schedule, so many that one at least is run."""
         return max(self.steps, math.ceil(1 / self.strength)) if self.strength > 0 else self.steps
+
+
+class EmbeddedDiffusionSettings(Settings):
+    """Our small networks, which are trained first (docs/training.md); measured: sharper, no worse against the
+    truth."""
+
+    kind: Literal["auto", "embedded"] = Field(
+        "auto", description="auto: our small networks where their weights are, else no diffusion"
+    )
+    strength: float = Field(0.1, ge=0, le=1, description=Settings.model_fields["strength"].description)
+    noise: float = Field(0.25, ge=0, description=Settings.model_fields["noise"].description)
+    amount: float = Field(0.5, ge=0, description=Settings.model_fields["amount"].description)
+    vae: str = Field("back_view_vae", description="weight of the VAE, or a file")
+    unet: str = Field("back_view_unet", description="weight of the UNet, or a file")
+    controlnet: str = Field("back_view_controlnet", description="weight of the ControlNet, or a file")
+
+    @property
+    def names(self) -> tuple[str, str, str]:
+        """The three weights."""
+        return self.vae, self.unet, self.controlnet
+
+
+class HubDiffusionSettings(Settings):
+    """Stable Diffusion 1.5 with ControlNet tile; the strength is the paper's."""
+
+    kind: Literal["hub"] = Field("hub", description="Stable Diffusion 1.5 and ControlNet tile")
+    base: str = Field(
+        "stable-diffusion-v1-5/stable-diffusion-v1-5",
+        description="local folder or hub id of Stable Diffusion 1.5",
+    )
+    controlnet: str = Field(
+        "lllyasviel/control_v11f1e_sd15_tile", description="local folder or hub id of ControlNet tile"
+    )
+
+
+class NoDiffusion(Frozen):
+    """The view goes on as it is."""
+
+    kind: Literal["none"] = Field("none", description="no diffusion")
+
+
+DiffusionSettings: TypeAlias = Annotated[
+    EmbeddedDiffusionSettings | HubDiffusionSettings | NoDiffusion,
+    Field(discriminator="kind"),
+    by_kind("auto"),
+]

@@ -15,7 +15,7 @@ from turnaround.models.back_view.refiner import (
     Settings,
 )
 
-SETTINGS = Settings(strength=0.5, steps=4, guidance=2.0, control=1.0, seed=1, keep_detail=True)
+SETTINGS = Settings(strength=0.5, steps=4, guidance=2.0, seed=1, keep_color=False)
 
 
 def save_tiny_stable_diffusion(folder):

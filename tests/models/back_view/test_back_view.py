@@ -1,7 +1,6 @@
 """The back view: identity without noise, outlines that do not grow, seeds, training steps, and SD 1.5's form
 with tiny networks."""
 
-import dataclasses
 
 import pytest
 import torch
@@ -21,13 +20,22 @@ from turnaround.models.back_view.refiner import (
     person_box,
     without_slow_change,
 )
+from turnaround.models.back_view.settings import (
+    EmbeddedDiffusionSettings,
+    HubDiffusionSettings,
+    NoDiffusion,
+)
 from turnaround.pipeline.stage import StageError
 from turnaround.pipeline.values.camera import canonical_camera, orbit_cameras
 from turnaround.pipeline.values.crop import at_camera
 from turnaround.pipeline.values.types import Body, Gaussians, View
 from turnaround.stages.back_view import BackView, BackViewConfig
 
-SETTINGS = Settings(strength=0.5, steps=4, guidance=2.0, control=1.0, seed=1, keep_detail=True)
+SETTINGS = Settings(strength=0.5, steps=4, guidance=2.0, seed=1, keep_color=False)
+
+
+def embedded(**weights: str) -> EmbeddedDiffusionSettings:
+    return EmbeddedDiffusionSettings(kind="embedded", **weights)
 
 
 def person(size=64):
@@ -114,33 +122,29 @@ def test_an_untouched_controlnet_changes_nothing():
 
 def test_without_noise_the_picture_comes_back_as_it_was(refiner):
     image, _ = person()
-    settings = dataclasses.replace(SETTINGS, strength=0.0)
+    settings = SETTINGS.but(strength=0.0)
     assert torch.equal(refiner(image, settings), image)
     # and without keep_detail, what comes back is the VAE's idea of it
     assert not torch.allclose(
-        refiner(image, dataclasses.replace(settings, keep_detail=False)), image, atol=0.05
+        refiner(image, settings.but(keep_detail=False)), image, atol=0.05
     )
 
 
 def test_the_seed_decides_and_the_control_matters(refiner):
     image, _ = person()
     first = refiner(image, SETTINGS)
-    assert not torch.equal(
-        refiner(image, dataclasses.replace(SETTINGS, strength=0.1, steps=2)), image
-    )  # one step at least
+    assert not torch.equal(refiner(image, SETTINGS.but(strength=0.1, steps=2)), image)  # one step at least
     assert first.shape == image.shape and first.min() >= 0 and first.max() <= 1
     assert torch.equal(first, refiner(image, SETTINGS))
-    assert not torch.equal(first, refiner(image, dataclasses.replace(SETTINGS, seed=2)))
-    assert not torch.equal(first, refiner(image, dataclasses.replace(SETTINGS, control=0.0)))
+    assert not torch.equal(first, refiner(image, SETTINGS.but(seed=2)))
+    assert not torch.equal(first, refiner(image, SETTINGS.but(control=0.0)))
 
 
 def test_less_noise_is_less_random_and_colours_stay(refiner):
     image, mask = person()
     spread = {}
     for noise in (0.0, 0.5, 1.01):
-        first, second = (
-            refiner(image, dataclasses.replace(SETTINGS, noise=noise, seed=seed)) for seed in (1, 2)
-        )
+        first, second = (refiner(image, SETTINGS.but(noise=noise, seed=seed)) for seed in (1, 2))
         spread[noise] = (first - second).abs().mean().item()
     assert spread[0.0] == 0 < spread[0.5] < spread[1.01]
     change = torch.full((1, 3, 64, 64), 0.3)
@@ -185,10 +189,9 @@ def test_the_box_holds_the_person_and_fits_the_networks():
 
 
 def test_the_diffusion_goes_over_the_close_view_and_its_silhouette_stays(weights):
-    names = {f"{name}_weights": file for name, file in weights.items()}
-    stage = BackView(BackViewConfig(refiner="embedded", size=128, margin=4, **names))
+    stage = BackView(BackViewConfig(refiner=embedded(**weights), size=128, margin=4))
     made = run(stage)
-    view, plain = made["view"], run(BackView(BackViewConfig(size=128, refiner="none")))
+    view, plain = made["view"], run(BackView(BackViewConfig(size=128, refiner=NoDiffusion())))
     assert torch.equal(plain["coarse"], made["coarse"]) and not torch.equal(view.image, plain["view"].image)
     assert (view.mask <= dilate(plain["view"].mask, 1)).all() and (
         view.mask >= plain["view"].mask - 1e-6
@@ -200,14 +203,14 @@ def test_the_diffusion_goes_over_the_close_view_and_its_silhouette_stays(weights
 
 
 def test_auto_takes_the_embedded_diffusion_where_its_weights_are(weights):
-    names = {f"{name}_weights": file for name, file in weights.items()}
-    assert BackView(BackViewConfig(**names)).refiner == "embedded"
-    assert BackView(BackViewConfig(**{**names, "vae_weights": "nowhere.safetensors"})).refiner == "none"
-    assert BackView(BackViewConfig(enabled=False, **names)).refiner == "none"
+    found = EmbeddedDiffusionSettings(**weights)
+    assert found.kind == "auto" and BackView(BackViewConfig(refiner=found)).refiner == found
+    assert BackView(BackViewConfig(refiner=found.but(vae="nowhere.safetensors"))).refiner is None
+    assert BackView(BackViewConfig(refiner=found, enabled=False)).refiner is None
 
 
 def test_the_view_is_close_and_in_the_colours_of_the_photo():
-    stage = BackView(BackViewConfig(size=192, refiner="none"))
+    stage = BackView(BackViewConfig(size=192, refiner=NoDiffusion()))
     made = run(stage)
     view, inside = made["view"], made["view"].mask > 0.9
     rows = torch.nonzero((view.mask > 0.5).any(1))[:, 0]
@@ -219,18 +222,19 @@ def test_the_view_is_close_and_in_the_colours_of_the_photo():
     photo = person(128)[0].reshape(-1, 3).unique(dim=0)
     photo = photo[photo.amin(1) < 0.99]
     far = lambda image: torch.cdist(image[inside], photo).amin(1).mean()  # noqa: E731
-    coarse = run(BackView(BackViewConfig(size=192, refiner="none", exemplar=False)))["view"]
+    coarse = run(BackView(BackViewConfig(size=192, refiner=NoDiffusion(), exemplar=False)))["view"]
     assert far(view.image) < 0.6 * far(coarse.image)
     assert torch.equal(view.image, run(stage)["view"].image)
 
 
 @pytest.mark.parametrize(
-    "settings", [{"exemplar": False}, {"enabled": False}, {"refiner": "hub", "enabled": False}]
+    "settings",
+    [{"exemplar": False}, {"enabled": False}, {"refiner": HubDiffusionSettings(), "enabled": False}],
 )
 def test_without_exemplar_and_diffusion_the_coarse_view_goes_on_as_it_is(settings):
-    stage = BackView(BackViewConfig(size=96, **{"refiner": "none", **settings}))
+    stage = BackView(BackViewConfig(size=96, **{"refiner": NoDiffusion(), **settings}))
     made = run(stage)
-    assert stage.refiner == "none" and stage.weights() == ()
+    assert stage.refiner is None and stage.weights() == ()
     assert torch.equal(made["refined"], made["coarse"]) and made["view"].mask.max() > 0.5
     back = at_camera(made["view"], orbit_cameras([180.0], 96)[0])
     assert (back.image - made["coarse"]).abs().mean() < 0.02
@@ -241,7 +245,7 @@ def test_the_embedded_diffusion_without_its_files_says_which_and_how_to_train_th
 ):
     monkeypatch.setattr(zoo, "FOLDER", tmp_path)
     monkeypatch.setattr(zoo, "INDEX", tmp_path / "index.json")
-    stage = BackView(BackViewConfig(refiner="embedded", exemplar=False, size=96))
+    stage = BackView(BackViewConfig(refiner=embedded(), exemplar=False, size=96))
     names = stage.weights()
     assert names == ("back_view_vae", "back_view_unet", "back_view_controlnet")
     remedy = r"back-view-vae.*back-view-unet.*back-view-controlnet.*docs/training\.md"
@@ -276,23 +280,21 @@ def test_a_picture_beside_the_photo_takes_the_place_of_the_model(tmp_path):
 
 def test_stable_diffusion_of_a_local_folder_runs_end_to_end(tmp_path):
     base, tile = save_tiny_stable_diffusion(tmp_path)
-    config = BackViewConfig(refiner="hub", exemplar=False, base=base, controlnet=tile, size=64, steps=10)
-    stage = BackView(config)
-    assert stage.weights() == (base, tile) and stage.settings().strength == 0.2
+    settings = HubDiffusionSettings(base=base, controlnet=tile)
+    stage = BackView(BackViewConfig(refiner=settings, exemplar=False, size=64))
+    assert stage.weights() == (base, tile) and settings.strength == 0.2 and settings.steps == 10
     made = run(stage)
     assert not torch.equal(made["refined"], made["coarse"]) and torch.equal(
         made["refined"], run(stage)["refined"]
     )
     # guidance uses the negative prompt: another strength of it gives another picture
     other = hub_refiner(base, tile, 64)
-    assert not torch.equal(
-        other(person()[0], SETTINGS), other(person()[0], dataclasses.replace(SETTINGS, guidance=7.0))
-    )
+    assert not torch.equal(other(person()[0], SETTINGS), other(person()[0], SETTINGS.but(guidance=7.0)))
 
 
 def test_a_missing_folder_names_the_setting_and_the_remedy(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(FileNotFoundError, match=r"stages\.back_view\.controlnet.*refiner=none"):
+    with pytest.raises(FileNotFoundError, match=r"stages\.back_view\.refiner\.controlnet.*refiner=none"):
         hub_refiner("nowhere/base", str(tmp_path / "missing"))
 
 

@@ -18,7 +18,7 @@ from turnaround.models.back_view.train import main
 
 from tests.models.back_view.test_back_view import person
 
-SETTINGS = Settings(strength=0.5, steps=4, guidance=2.0, control=1.0, seed=1, keep_detail=True)
+SETTINGS = Settings(strength=0.5, steps=4, guidance=2.0, seed=1, keep_color=False)
 
 
 def views_folder(folder, people=3):

@@ -9,6 +9,7 @@ import pytest
 from huggingface_hub import constants
 from turnaround.models import hub_source, zoo
 from turnaround.models.back_view.hub import _pretrained
+from turnaround.models.back_view.settings import HubDiffusionSettings
 from turnaround.models.matting import HubMatting
 from turnaround.pipeline.store.recipe import Recipe
 from turnaround.stages.back_view import BackView, BackViewConfig
@@ -41,7 +42,9 @@ def matting(source: str, **settings) -> Prepare:
 
 
 def back_view(source: str) -> BackView:
-    return BackView(BackViewConfig(refiner="hub", exemplar=False, base=source, controlnet=source))
+    return BackView(
+        BackViewConfig(refiner=HubDiffusionSettings(base=source, controlnet=source), exemplar=False)
+    )
 
 
 def key(stage) -> str:

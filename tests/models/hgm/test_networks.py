@@ -196,7 +196,9 @@ def test_several_steps_are_diffusers_pipeline(diffusion_files):
     ).images  # type: ignore[union-attr]
     model = sampling.EmbeddedDiffusion.load(*diffusion_files)
     with torch.no_grad():
-        found = model.denoise(image, model.encode(image), Settings(0.5, 6, 1.0, 0.7, 4, keep_detail=True))
+        found = model.denoise(
+            image, model.encode(image), Settings(strength=0.5, steps=6, guidance=1.0, control=0.7, seed=4)
+        )
     assert error(found, expected) < FP32
 
 
