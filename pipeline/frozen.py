@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from turnaround.pipeline.errors import CallError
 
-KIND = "kind"  # the field that says which member of a union is meant
+KIND = "kind"  # the field that says which member of a union is meant, and nothing else
 
 
 class ConfigError(CallError):
@@ -97,8 +97,8 @@ def _told(model: type[BaseModel], error: ValidationError, where: str) -> ConfigE
     path, inside = _placed((model,), first["loc"])
     name, given = ".".join(filter(None, (where, *path))), first.get("input")
     if first["type"] == "missing":
-        owner = next(m for m in inside if path[-1] in m.model_fields)
-        return ConfigError(f"{name} is needed: {owner.model_fields[path[-1]].description or first['msg']}")
+        told = [m.model_fields[path[-1]].description for m in inside if path[-1] in m.model_fields]
+        return ConfigError(f"{name} is needed: {told[0] if told and told[0] else given!r}")
     if first["type"] == "union_tag_invalid":
         return ConfigError(f"{name}: expected {first['ctx']['expected_tags']}, got {first['ctx']['tag']!r}")
     if first["type"] == "extra_forbidden":

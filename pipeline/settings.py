@@ -7,11 +7,13 @@ The stages of a run have theirs in configs/presets/, trainings in configs/traini
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel
@@ -130,7 +132,7 @@ def _preset(name: str) -> Path:
     return file
 
 
-def read_file(file: Path, elsewhere: Any, chain: tuple[Path, ...] = ()) -> dict[str, Any]:
+def read_file(file: Path, elsewhere: Callable[[str], Path], chain: tuple[Path, ...] = ()) -> dict[str, Any]:
     """The values of a yaml or json file, merged over those of the file that it `extends`.
 
     Args:
@@ -144,7 +146,8 @@ def read_file(file: Path, elsewhere: Any, chain: tuple[Path, ...] = ()) -> dict[
             f"configs extend each other in a circle: {' -> '.join(p.stem for p in (*chain, file))}"
         )
     try:
-        values = deepcopy(_parsed(file.read_text(encoding="utf-8"))) or {}
+        text = file.read_text(encoding="utf-8")
+        values = json.loads(text) if file.suffix == ".json" else deepcopy(_parsed(text)) or {}
     except OSError as error:
         raise ConfigError(f"config file {file} cannot be read ({error.strerror or error})") from error
     except ValueError as error:
@@ -189,11 +192,13 @@ def _over(before: Any, value: Any) -> Any:
     return merged(under, value)
 
 
-def assigned(values: Mapping[str, Any], override: str) -> dict[str, Any]:
+def assigned(
+    values: Mapping[str, Any], override: str, example: str = "stages.refine.fit.iterations=90"
+) -> dict[str, Any]:
     """The values with `a.b.c=value`; the value is yaml."""
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise ConfigError(f"--set {override!r}: expected key=value, e.g. stages.refine.fit.iterations=90")
+        raise ConfigError(f"--set {override!r}: expected key=value, e.g. {example}")
     try:
         value = parse_yaml(text) if text else ""
     except ValueError as error:
@@ -215,17 +220,19 @@ def _put(values: Mapping[str, Any], names: Sequence[str], value: Any) -> dict[st
 
 
 def check_keys(
-    values: Mapping[str, Any], known: Mapping[str, Any], moved: Mapping[str, str] | None = None
+    values: Mapping[str, Any],
+    known: Mapping[str, Any],
+    moved: Mapping[str, str] = MappingProxyType({}),
+    lists: str = "turnaround config",
 ) -> None:
-    """ConfigError for the first key that is not `known`; says where it has `moved`, or the nearest one."""
+    """ConfigError for the first key that is not `known`: where it has `moved`, else the nearest one and what
+    `lists` all."""
     valid = set(valid_keys(known))
     for key in _given_keys(values, known):
-        if key in (moved or {}):
-            raise ConfigError(f"the setting {key!r} is now {(moved or {})[key]!r}")
+        if key in moved:
+            raise ConfigError(f"the setting {key!r} is now {moved[key]!r}")
         if key not in valid:
-            raise ConfigError(
-                f"unknown setting {key!r}{nearest(key, sorted(valid))}; `turnaround config` lists all"
-            )
+            raise ConfigError(f"unknown setting {key!r}{nearest(key, sorted(valid))}; `{lists}` lists all")
 
 
 def moved_keys(stages: Sequence[type[Stage[Any]]]) -> dict[str, str]:

@@ -39,7 +39,7 @@ from turnaround.models.training.loop import (
     moved,
 )
 from turnaround.models.training.people import split_people
-from turnaround.models.training.settings import parse
+from turnaround.models.training.settings import Flags, parse
 from turnaround.pipeline.errors import CallError
 
 PATCH = {"vae": (96, 64), "unet": (128, 96), "controlnet": (128, 96)}  # pixels (h, w)
@@ -152,9 +152,9 @@ def latent_scale(vae: AutoencoderKL, pictures: list[Picture]) -> float:
     return 1 / float(latents.std())
 
 
-def arguments(network: str) -> argparse.ArgumentParser:
+def arguments(network: str) -> Flags:
     """The flags of this program for one of its networks."""
-    parser = argparse.ArgumentParser(prog=f"models.back_view.train {network}", description=__doc__)
+    parser = Flags(prog=f"models.back_view.train {network}", description=__doc__)
     add_arguments(parser, bf16=True, steps=20000, validate_every=250, **DEFAULTS[network])
     parser.add_argument("--people", type=int, default=0, help="use only so many people, 0 = all")
     parser.add_argument(

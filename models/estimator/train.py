@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from turnaround.models.estimator.kinematics import Skeleton, to_local
 from turnaround.models.estimator.model import BodyEstimator, Prediction, heatmap_target
 from turnaround.models.training.log import Pictures, sheet
 from turnaround.models.training.loop import Trainer, add_arguments, config_from, device_of, moved
-from turnaround.models.training.settings import parse
+from turnaround.models.training.settings import Flags, parse
 from turnaround.pipeline.values.rotation import matrix_to_rot6d
 
 WEIGHTS = {
@@ -147,10 +146,10 @@ def _draw(
             picture[:, y - 1 : y + 2, x - 1 : x + 2] = torch.tensor(color)[:, None, None]
 
 
-def arguments() -> argparse.ArgumentParser:
+def arguments() -> Flags:
     """The flags of this program."""
     parser = add_arguments(
-        argparse.ArgumentParser(description=__doc__),
+        Flags(description=__doc__),
         batch=32,
         lr=1e-3,
         steps=20000,

@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from pydantic import Field
 from scipy.ndimage import binary_fill_holes
 from torch import Tensor
 from turnaround.models.hgm.dataset import BACK, VIEWS, Example, PeopleViews
 from turnaround.models.hgm.losses import Supervised
 from turnaround.pipeline.errors import CallError, MissingFile
+from turnaround.pipeline.frozen import Frozen
 from turnaround.pipeline.values.camera import canonical_camera, orbit_cameras
 
 NO_BODY = 0.12  # share of examples without a body, so that the pixels alone learn depth too
 INK = 0.03  # a pixel that differs from white by this much belongs to the person
 
 
-@dataclass(frozen=True)
-class BackConfig:
+class BackConfig(Frozen):
     """What the two-view model is given as the second view; the true one for the rest."""
 
-    stored: float = 0.45  # share of examples with a back view of `--backs`, where the person has one there
-    degraded: float = 0.6  # of the others: share with the true one, degraded
+    stored: float = Field(
+        0.45,
+        ge=0,
+        le=1,
+        description="share of examples with a back view of `--backs`, where the person has one there",
+    )
+    degraded: float = Field(0.6, ge=0, le=1, description="of the others: share with the true one, degraded")
 
 
 class BackViews:

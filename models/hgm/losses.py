@@ -12,38 +12,52 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor
 from turnaround.models.hgm.dataset import Example
 from turnaround.models.hgm.model import HGMOutput
 from turnaround.models.hgm.perceptual import NoPerceptualLoss, Structure, lpips_vgg
 from turnaround.models.splat import Render, rasterize
 from turnaround.models.splat.rasterize import Output
+from turnaround.pipeline.frozen import Frozen
 from turnaround.pipeline.values.types import Camera, Gaussians
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class LossConfig:
+class LossConfig(Frozen):
     """What counts how much; the paper: rgb, mask and LPIPS 1, three renders of all views, no depth."""
 
-    rgb: float = 1.0  # mean squared error of colours over white
-    mask: float = 0.5  # mean squared error of alpha
-    structure_weight: float = 0.05
-    structure: Literal["box_ssim", "lpips"] = "box_ssim"  # 1 - SSIM with a box window | LPIPS-VGG
-    # what stands in where LPIPS's weights are missing; none: an error
-    structure_instead: Literal["box_ssim", "none"] = "box_ssim"
-    structure_size: int = 0  # pixels at which LPIPS compares, 256 in the released code; 0 = as rendered
-    vgg: str = ""  # file of VGG16's weights; empty: torch's hub cache
-    merged: float = 1.0  # weight of the render of all Gaussians
-    image_only: float = 0.3  # of the pixels' Gaussians alone
-    body_only: float = 0.0  # of the body's Gaussians alone
-    alone_views: int = 1  # supervised views that the last two are rendered from, 0 = all
-    alone_structure: bool = False  # whether the structural loss counts for them, too
-    depth: float = 0.2  # L1 of the pixels' depth where it is known, metres; not for the paper's head
-    normal: float = 0.0  # L1 and one minus cosine of rendered normals in the supervised views
-    view_depth: float = 0.0  # L1 of rendered depth in the supervised views, metres
-    renderer: Literal["auto", "cpu"] = "auto"  # cpu: render there whatever the network's device
+    rgb: float = Field(1.0, description="mean squared error of colours over white")
+    mask: float = Field(0.5, description="mean squared error of alpha")
+    structure_weight: float = Field(0.05, description="of the structural loss")
+    structure: Literal["box_ssim", "lpips"] = Field(
+        "box_ssim", description="1 - SSIM with a box window, or LPIPS-VGG"
+    )
+    structure_instead: Literal["box_ssim", "none"] = Field(
+        "box_ssim", description="what stands in where LPIPS's weights are missing; none: an error"
+    )
+    structure_size: int = Field(
+        0, ge=0, description="pixels at which LPIPS compares, 256 in the released code; 0: as rendered"
+    )
+    vgg: str = Field("", description="file of VGG16's weights; empty: torch's hub cache")
+    merged: float = Field(1.0, description="weight of the render of all Gaussians")
+    image_only: float = Field(0.3, description="of the pixels' Gaussians alone")
+    body_only: float = Field(0.0, description="of the body's Gaussians alone")
+    alone_views: int = Field(
+        1, ge=0, description="supervised views that the last two are rendered from; 0: all"
+    )
+    alone_structure: bool = Field(False, description="whether the structural loss counts for them, too")
+    depth: float = Field(
+        0.2, description="L1 of the pixels' depth where it is known, metres; not for the paper's head"
+    )
+    normal: float = Field(
+        0.0, description="L1 and one minus cosine of rendered normals in the supervised views"
+    )
+    view_depth: float = Field(0.0, description="L1 of rendered depth in the supervised views, metres")
+    renderer: Literal["auto", "cpu"] = Field(
+        "auto", description="cpu: render there whatever the network's device"
+    )
 
 
 @dataclass(frozen=True)
@@ -90,7 +104,7 @@ def structural(config: LossConfig, device: torch.device | str) -> tuple[LossConf
             error,
             config.structure_instead,
         )
-        return dataclasses.replace(config, structure=config.structure_instead), dissimilarity
+        return config.but(structure=config.structure_instead), dissimilarity
     if not config.structure_size:
         return config, found
     size = (config.structure_size,) * 2

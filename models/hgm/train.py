@@ -22,7 +22,7 @@ from turnaround.models.metrics.image import psnr, ssim
 from turnaround.models.training.log import Pictures
 from turnaround.models.training.loop import LossFn, Trainer, add_arguments, config_from, device_of, moved
 from turnaround.models.training.people import HELD_OUT, split_people
-from turnaround.models.training.settings import check_network, parse
+from turnaround.models.training.settings import Flags, check_network, parse
 from turnaround.pipeline.errors import CallError
 
 GROUPS = {
@@ -153,11 +153,9 @@ def new_model(options: argparse.Namespace) -> HGM:
     return model
 
 
-def arguments() -> argparse.ArgumentParser:
+def arguments() -> Flags:
     """The flags of this program."""
-    parser = add_arguments(
-        argparse.ArgumentParser(description=__doc__), steps=4000, batch=2, bf16=True, validate_every=150
-    )
+    parser = add_arguments(Flags(description=__doc__), steps=4000, batch=2, bf16=True, validate_every=150)
     parser.add_argument("--views", type=int, choices=(1, 2), default=1, help="1: hgm_coarse, 2: hgm_fusion")
     parser.add_argument(
         "--size",

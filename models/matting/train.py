@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from turnaround.models.matting.compose import Composer, Composite, open_singles,
 from turnaround.models.matting.model import MattingNetwork
 from turnaround.models.training.log import Pictures, sheet
 from turnaround.models.training.loop import Trainer, add_arguments, config_from, device_of, moved
-from turnaround.models.training.settings import parse
+from turnaround.models.training.settings import Flags, parse
 
 HELD_OUT = 0.05  # share of each chunk, from its end, that is only validated on
 
@@ -75,11 +74,9 @@ def samples_of(composer: Composer, count: int = 8):
     return samples
 
 
-def arguments() -> argparse.ArgumentParser:
+def arguments() -> Flags:
     """The flags of this program."""
-    parser = add_arguments(
-        argparse.ArgumentParser(description=__doc__), batch=16, lr=2e-3, steps=6000, bf16=True
-    )
+    parser = add_arguments(Flags(description=__doc__), batch=16, lr=2e-3, steps=6000, bf16=True)
     parser.add_argument("--backgrounds", type=Path, required=True, help="(n, s, s, 3) u8 .npy")
     parser.add_argument("--size", type=int, help="pixels of the composites (default: the set's)")
     parser.add_argument("--save", default="", help="weight name (matting) or file to write at the end")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from turnaround.models.training.log import Pictures, sheet
 from turnaround.models.training.loop import Trainer, add_arguments, config_from, device_of, moved
 from turnaround.models.training.people import split_people
 from turnaround.models.training.photometric import color_jitter
-from turnaround.models.training.settings import parse
+from turnaround.models.training.settings import Flags, parse
 from turnaround.pipeline.values.camera import orbit_cameras
 from turnaround.pipeline.values.types import Body
 
@@ -192,11 +191,9 @@ def samples_of(held: list[Sample], count: int = 4):
     return samples
 
 
-def arguments() -> argparse.ArgumentParser:
+def arguments() -> Flags:
     """The flags of this program."""
-    parser = add_arguments(
-        argparse.ArgumentParser(description=__doc__), batch=12, lr=2e-3, steps=3000, clip=10.0, bf16=True
-    )
+    parser = add_arguments(Flags(description=__doc__), batch=12, lr=2e-3, steps=3000, clip=10.0, bf16=True)
     parser.add_argument("--save", default="", help="weight name (normals) or file to write at the end")
     return parser
 

@@ -2,76 +2,65 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-from turnaround.pipeline.errors import CallError
-
-
-def setting(default: Any, text: str, choices: tuple[str, ...] = ()) -> Any:
-    """A dataclass field with the words that `--help` shows beside its flag, and the values that it may
-    take."""
-    return dataclasses.field(default=default, metadata={"help": text, "choices": choices})
+from pydantic import Field
+from turnaround.pipeline.frozen import Frozen
 
 
-@dataclass(frozen=True)
-class TrainingConfig:
+class TrainingConfig(Frozen):
     """Settings of a run; all of them are recorded in the checkpoint and beside it."""
 
-    out: Path = dataclasses.field(
-        metadata={"help": "folder of checkpoints, log and sample pictures; an existing run is resumed"}
+    out: Path = Field(
+        description="folder of checkpoints, log and sample pictures; an existing run is resumed"
     )
-    steps: int = setting(1000, "length of the schedule")
-    minutes: float = setting(
+    steps: int = Field(1000, ge=1, description="length of the schedule")
+    minutes: float = Field(
         0.0,
-        "length of the schedule in minutes of all calls together, where that is reached before `steps`; 0 "
-        "= none",
+        ge=0,
+        description="length of the schedule in minutes of all calls together, where that is reached before "
+        "`steps`; 0 = none",
     )
-    stop_after: float = setting(
-        0.0, "minutes after which this call saves and ends, the schedule stays as it is; 0 = none"
+    stop_after: float = Field(
+        0.0,
+        ge=0,
+        description="minutes after which this call saves and ends, the schedule stays as it is; 0 = none",
     )
-    batch: int = setting(4, "samples a step and process")
-    accumulate: int = setting(1, "batches a step, their gradients averaged")
-    lr: float = setting(1e-3, "peak learning rate")
-    warmup: int = setting(50, "steps of warm-up")
-    schedule: str = setting(
-        "cosine", "linear warm-up and cosine, or torch's OneCycleLR (the paper's)", ("cosine", "onecycle")
+    batch: int = Field(4, ge=1, description="samples a step and process")
+    accumulate: int = Field(1, ge=1, description="batches a step, their gradients averaged")
+    lr: float = Field(1e-3, description="peak learning rate")
+    warmup: int = Field(50, description="steps of warm-up")
+    schedule: Literal["cosine", "onecycle"] = Field(
+        "cosine", description="linear warm-up and cosine, or torch's OneCycleLR (the paper's)"
     )
-    weight_decay: float = setting(0.01, "of AdamW")
-    betas: tuple[float, float] = setting((0.9, 0.95), "of AdamW")
-    clip: float = setting(1.0, "largest gradient norm")
-    ema: float = setting(0.995, "decay of the averaged weights")
-    seed: int = setting(0, "of initial weights and of all batches")
-    validate_every: int = setting(200, "steps between validations on held-out people")
-    sample_every: int = setting(
-        0, "least steps between sample pictures, which are drawn after a validation; 0 = after each"
+    weight_decay: float = Field(0.01, description="of AdamW")
+    betas: tuple[float, float] = Field((0.9, 0.95), description="of AdamW")
+    clip: float = Field(1.0, description="largest gradient norm")
+    ema: float = Field(0.995, description="decay of the averaged weights")
+    seed: int = Field(0, description="of initial weights and of all batches")
+    validate_every: int = Field(200, ge=1, description="steps between validations on held-out people")
+    sample_every: int = Field(
+        0,
+        description="least steps between sample pictures, drawn after a validation; 0 = after each",
     )
-    checkpoint_seconds: float = setting(60.0, "seconds between checkpoints")
-    snapshots: tuple[int, ...] = setting(
-        (), "steps at which the averaged weights are kept in snapshot_STEP.*"
+    checkpoint_seconds: float = Field(60.0, description="seconds between checkpoints")
+    snapshots: tuple[int, ...] = Field(
+        (), description="steps at which the averaged weights are kept in snapshot_STEP.*"
     )
-    max_skipped: int = setting(
-        25, "steps in a row whose gradient is not finite before the run stops with an error"
+    max_skipped: int = Field(
+        25, ge=1, description="steps in a row whose gradient is not finite before the run stops with an error"
     )
-    device: str = setting("cpu", "cpu, cuda or cuda:N; under torchrun each process takes its own GPU")
-    bf16: bool = setting(False, "autocast of forward and loss to bfloat16")
-    compile: bool = setting(False, "torch.compile")
-    workers: int = setting(0, "workers that make batches ahead; the batches are the same with any number")
-    worker_kind: str = setting(
-        "threads",
-        "what the workers are; processes where batches are made by much Python",
-        ("threads", "processes"),
+    device: str = Field("cpu", description="cpu, cuda or cuda:N; under torchrun each process has its own GPU")
+    bf16: bool = Field(False, description="autocast of forward and loss to bfloat16")
+    compile: bool = Field(False, description="torch.compile")
+    workers: int = Field(
+        0,
+        ge=0,
+        description="workers that make batches ahead, 0: the loop itself; the batches are the same with any "
+        "number",
     )
-    tensorboard: bool = setting(True, "write TensorBoard logs, where the package is installed")
-
-    def __post_init__(self) -> None:
-        """ValueError for values that no run can have."""
-        for name in ("steps", "batch", "accumulate", "validate_every", "max_skipped"):
-            if getattr(self, name) < 1:
-                raise CallError(f"{name}={getattr(self, name)}: expected at least 1")
-        if self.workers < 0:
-            raise CallError(
-                f"workers={self.workers}: expected 0 (batches are made by the loop itself) or more"
-            )
+    worker_kind: Literal["threads", "processes"] = Field(
+        "threads", description="what the workers are; processes where batches are made by much Python"
+    )
+    tensorboard: bool = Field(True, description="write TensorBoard logs, where the package is installed")

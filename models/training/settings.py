@@ -3,27 +3,26 @@ ones first.
 
 A file holds a training's flags by name, and groups of settings (`loss: {rgb: 1.0}`) that have no flags. All
 that was used is written as `settings.json` beside the checkpoint, and can be given to `--config` again.
+Files, `--set` and groups are read and checked by `pipeline/settings.py`, as those of the stages are.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import difflib
 import json
 import logging
 import os
 import sys
-import types
-import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import torch
+from pydantic import BaseModel, create_model
 from turnaround.models.training.config import TrainingConfig
 from turnaround.pipeline.errors import CallError
-from turnaround.pipeline.formats.untrusted import parse_yaml
+from turnaround.pipeline.frozen import Frozen, build
+from turnaround.pipeline.settings import ConfigError, assigned, check_keys, nearest, read_file
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +30,37 @@ SETTINGS = "settings.json"
 _NOT_SETTINGS = {"help", "config", "set"}
 
 
-def add_arguments(parser: argparse.ArgumentParser, **defaults: Any) -> argparse.ArgumentParser:
+class Flags(argparse.ArgumentParser):
+    """A parser of flags that knows them by the names of their settings."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.flags: dict[str, argparse.Action] = {}
+        super().__init__(*args, **options)
+
+    def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
+        """As argparse's, and remembered."""
+        action = super().add_argument(*names, **options)
+        self.flags[action.dest] = action
+        return action
+
+    def settings(self) -> type[BaseModel]:
+        """The flags as a model: what a file may say of them; everything has a default, or is left out."""
+        named = {name: action for name, action in self.flags.items() if name not in _NOT_SETTINGS}
+        fields: dict[str, Any] = {name: (_type_of(action) | None, None) for name, action in named.items()}
+        return create_model("Flags", __base__=Frozen, **fields)
+
+
+def _type_of(action: argparse.Action) -> Any:
+    """The type of what a flag takes."""
+    if isinstance(action, argparse.BooleanOptionalAction):
+        return bool
+    kind: Any = Literal[tuple(action.choices)] if action.choices else action.type or str
+    if isinstance(action.nargs, int):
+        return tuple[(kind,) * action.nargs]
+    return kind if action.nargs is None else tuple[kind, ...]
+
+
+def add_arguments(parser: Flags, **defaults: Any) -> Flags:
     """The flags that every `python -m models.*train` shares; `defaults` are a network's own."""
     parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
     parser.add_argument(
@@ -48,26 +77,13 @@ def add_arguments(parser: argparse.ArgumentParser, **defaults: Any) -> argparse.
     )
     parser.add_argument("--data", type=Path, required=True, help="folder of the training set")
     parser.add_argument("--threads", type=int, default=1, help="torch threads")
-    for field in dataclasses.fields(TrainingConfig):
-        flag, words = f"--{field.name.replace('_', '-')}", field.metadata["help"]
-        default = defaults.get(field.name, field.default)
-        if field.name == "out":
-            parser.add_argument(flag, type=Path, required=True, help=words)
-        elif isinstance(field.default, bool):
-            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=default, help=words)
-        elif isinstance(field.default, tuple):
-            kind = float if field.default else int
-            parser.add_argument(
-                flag, type=kind, nargs=len(field.default) or "*", default=list(default), help=words
-            )
+    for name, field in TrainingConfig.model_fields.items():
+        flag, options = f"--{name.replace('_', '-')}", _options(field.annotation)
+        if field.is_required():
+            options["required"] = True
         else:
-            parser.add_argument(
-                flag,
-                type=type(field.default),
-                default=default,
-                choices=field.metadata["choices"] or None,
-                help=words,
-            )
+            options["default"] = defaults.get(name, field.default)
+        parser.add_argument(flag, help=field.description, **options)
     parser.add_argument(
         "--save-best",
         action=argparse.BooleanOptionalAction,
@@ -77,19 +93,28 @@ def add_arguments(parser: argparse.ArgumentParser, **defaults: Any) -> argparse.
     return parser
 
 
+def _options(annotation: Any) -> dict[str, Any]:
+    """How argparse takes a field of this type."""
+    kinds = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        return {"choices": kinds}
+    if get_origin(annotation) is tuple:
+        return {"type": kinds[0], "nargs": "*" if kinds[-1] is Ellipsis else len(kinds)}
+    return {"action": argparse.BooleanOptionalAction} if annotation is bool else {"type": annotation}
+
+
 def parse(
-    parser: argparse.ArgumentParser,
+    parser: Flags,
     arguments: Sequence[str] | None,
     networks: Sequence[str],
-    groups: Mapping[str, type] | None = None,
+    groups: Mapping[str, type[BaseModel]] | None = None,
 ) -> argparse.Namespace:
-    """Flags over `--set` over `--config` over defaults; `groups` (name -> frozen dataclass) become
-    attributes.
+    """Flags over `--set` over `--config` over defaults; `groups` (name -> model) become attributes.
 
     `networks` are the published names that the program trains; a file's own `network` must be one of them.
 
     Raises:
-        ValueError: a key that does not exist (names the nearest one), a file for another network, a value
+        CallError: a key that does not exist (names the nearest one), a file for another network, a value
         that does not fit.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -97,25 +122,37 @@ def parse(
     early.add_argument("--config", type=Path)
     early.add_argument("--set", action="append", default=[])
     first, _ = early.parse_known_args(given)
-    values = read_settings(first.config) if first.config else {}
-    for text in first.set:
-        _assign(values, text)
-    groups = groups or {}
+    values, groups = _read(first.config, first.set), groups or {}
     network = values.pop("network", networks[0] if len(networks) == 1 else "")
     if network and network not in networks:
         raise CallError(
             f"{first.config}: these settings are for the network {network!r}, not for {' or '.join(networks)}"
         )
-    _check(values, parser, groups)
-    made = {name: build(kind, values.pop(name, {}), name) for name, kind in groups.items()}
-    parsed, unknown = parser.parse_known_args([*_as_flags(values, parser), *given])
+    flags = parser.settings()
+    known = {**dict.fromkeys(flags.model_fields), **groups}
+    check_keys(values, known, lists="--help")
+    made = {name: build(model, values.pop(name, None) or {}, name) for name, model in groups.items()}
+    for name, value in build(flags, values, "").model_dump(exclude_none=True).items():
+        parser.set_defaults(**{name: value})
+        parser.flags[name].required = False
+    parsed, unknown = parser.parse_known_args(given)
     if unknown:
-        flags = sorted(flag for action in parser._actions for flag in action.option_strings)
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}{_nearest(unknown[0], flags)}")
+        options = sorted(flag for action in parser.flags.values() for flag in action.option_strings)
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{nearest(unknown[0], options)}")
     for name, group in made.items():
         setattr(parsed, name, group)
     parsed.network = network
     return parsed
+
+
+def _read(file: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
+    """The values of a file with `key=value` over them, named as the flags are in Python."""
+    values = read_settings(file) if file else {}
+    values = {name.replace("-", "_"): value for name, value in values.items()}
+    for text in overrides:
+        key, *value = text.split("=", 1)
+        values = assigned(values, "=".join([key.replace("-", "_"), *value]), example="loss.rgb=2")
+    return values
 
 
 def check_network(options: argparse.Namespace, trained: str) -> None:
@@ -130,115 +167,12 @@ def check_network(options: argparse.Namespace, trained: str) -> None:
 
 def read_settings(file: Path) -> dict[str, Any]:
     """The settings of a yaml or json file, over those of the file beside it that it `extends`."""
-    if not file.is_file():
-        beside = sorted(f.name for f in file.parent.glob("*.yaml")) if file.parent.is_dir() else []
-        raise CallError(f"config file {file} does not exist{_nearest(file.name, beside)}")
-    if file.suffix == ".json":
-        values = json.loads(file.read_text())
-    else:
-        try:
-            values = parse_yaml(file.read_text()) or {}
-        except ValueError as error:
-            raise CallError(f"{file} is not yaml: {error}") from error
-    if not isinstance(values, dict):
-        raise CallError(f"{file}: expected keys and values, got {type(values).__name__}")
-    parent = values.pop("extends", None)
-    return values if parent is None else _merge(read_settings(file.parent / f"{parent}.yaml"), values)
+    beside = sorted(f.name for f in file.parent.glob("*.yaml")) if file.parent.is_dir() else []
 
+    def missing(name: str) -> Path:
+        raise ConfigError(f"config file {file.parent / name} does not exist{nearest(name, beside)}")
 
-def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    nested = {
-        k: _merge(base[k], v)
-        for k, v in over.items()
-        if isinstance(v, dict) and isinstance(base.get(k), dict)
-    }
-    return base | over | nested
-
-
-def _assign(values: dict[str, Any], text: str) -> None:
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise CallError(f"--set {text!r}: expected key=value, e.g. loss.rgb=2")
-    *folders, last = key.strip().replace("-", "_").split(".")
-    for folder in folders:
-        values = values.setdefault(folder, {})
-        if not isinstance(values, dict):
-            raise CallError(f"--set {text!r}: {folder} is a single setting, it has nothing inside")
-    values[last] = parse_yaml(value) if value else ""
-
-
-def _flags(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
-    return {a.dest: a for a in parser._actions if a.option_strings and a.dest not in _NOT_SETTINGS}
-
-
-def _check(values: dict[str, Any], parser: argparse.ArgumentParser, groups: Mapping[str, type]) -> None:
-    inside = [f"{name}.{field.name}" for name, kind in groups.items() for field in dataclasses.fields(kind)]
-    known = sorted([*_flags(parser), *groups, *inside])
-    for name in list(values):
-        if name.replace("-", "_") != name:
-            values[name.replace("-", "_")] = values.pop(name)
-    for name, value in values.items():
-        keys = [f"{name}.{key}" for key in value] if name in groups and isinstance(value, dict) else [name]
-        for key in keys:
-            if key not in known:
-                raise CallError(f"unknown setting {key!r}{_nearest(key, known)}; `--help` lists all")
-
-
-def _nearest(key: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(key, known, 1, 0.5)
-    return f": did you mean {near[0]!r}?" if near else ""
-
-
-def _as_flags(values: Mapping[str, Any], parser: argparse.ArgumentParser) -> list[str]:
-    """Settings as a command line, so that argparse checks files and flags alike."""
-    actions, words = _flags(parser), []
-    for name, value in values.items():
-        flags = actions[name].option_strings
-        if value is None:
-            continue
-        if isinstance(actions[name], argparse.BooleanOptionalAction):
-            if not isinstance(value, bool):
-                raise CallError(f"{name}: expected true or false, got {value!r}")
-            words.append(flags[0] if value else flags[1])
-        elif isinstance(value, list | tuple):
-            words += [flags[0], *map(str, value)]
-        elif isinstance(value, Mapping):
-            raise CallError(f"{name}: expected one value, got {dict(value)!r}")
-        else:
-            words.append(f"{flags[0]}={value}")
-    return words
-
-
-def build(kind: type, values: Mapping[str, Any], where: str) -> Any:
-    """A frozen dataclass of settings; ValueError for values of another type or beside a field's choices."""
-    if not isinstance(values, Mapping):
-        raise CallError(f"{where}: expected settings, got {values!r}")
-    hints, made = typing.get_type_hints(kind), {}
-    for name, value in values.items():
-        made[name] = _fitting(value, hints[name], f"{where}.{name}")
-    return kind(**made)
-
-
-def _fitting(value: Any, hint: Any, where: str) -> Any:
-    if typing.get_origin(hint) is typing.Literal:
-        if value not in typing.get_args(hint):
-            raise CallError(
-                f"{where}: expected one of {', '.join(map(str, typing.get_args(hint)))}, got {value!r}"
-            )
-        return value
-    if isinstance(hint, types.UnionType):
-        return (
-            None
-            if value is None
-            else _fitting(value, next(a for a in typing.get_args(hint) if a is not type(None)), where)
-        )
-    if hint is Path and isinstance(value, str):
-        return Path(value)
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise CallError(f"{where}: expected {hint.__name__}, got {value!r}")
-    return value
+    return read_file(file if file.is_file() else missing(file.name), lambda name: missing(f"{name}.yaml"))
 
 
 def config_from(arguments: argparse.Namespace) -> TrainingConfig:
@@ -248,15 +182,13 @@ def config_from(arguments: argparse.Namespace) -> TrainingConfig:
     level = logging.INFO if first else logging.WARNING
     logging.basicConfig(level=level, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     torch.set_num_threads(arguments.threads)
-    names = [name for name in TrainingConfig.__dataclass_fields__ if hasattr(arguments, name)]
-    values: dict[str, Any] = {name: getattr(arguments, name) for name in names}
-    values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-    config = TrainingConfig(**values)
+    given = vars(arguments)
+    config = build(TrainingConfig, {name: given[name] for name in TrainingConfig.model_fields}, "")
     if first:
         config.out.mkdir(parents=True, exist_ok=True)
         used = {
             name: _plain(value)
-            for name, value in sorted(vars(arguments).items())
+            for name, value in sorted(given.items())
             if name not in ("config", "set", "command")
         }
         (config.out / SETTINGS).write_text(json.dumps(used, indent=2) + "\n")
@@ -264,6 +196,6 @@ def config_from(arguments: argparse.Namespace) -> TrainingConfig:
 
 
 def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
     return str(value) if isinstance(value, Path) else value

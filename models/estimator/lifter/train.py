@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +27,7 @@ from turnaround.models.estimator.lifter.network import Lifted, Lifter, LifterCon
 from turnaround.models.estimator.lifter.sighting import mirrored
 from turnaround.models.estimator.train import procrustes_error
 from turnaround.models.training.loop import Trainer, add_arguments, config_from, device_of, moved
-from turnaround.models.training.settings import parse
+from turnaround.models.training.settings import Flags, parse
 from turnaround.pipeline.values.rotation import matrix_to_rot6d
 
 WEIGHTS = {
@@ -177,10 +176,10 @@ def new_lifter(data: LandmarkSet | None = None, config: LifterConfig = LifterCon
     return network
 
 
-def arguments() -> argparse.ArgumentParser:
+def arguments() -> Flags:
     """The flags of this program."""
     parser = add_arguments(
-        argparse.ArgumentParser(description=__doc__),
+        Flags(description=__doc__),
         batch=256,
         lr=1e-3,
         steps=20000,
