@@ -26,6 +26,7 @@ test-slow: setup
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/oxlint flows
 	sh scripts/link_package.sh $(VENV)/links
 	$(BIN)/pyright
 

@@ -1,5 +1,5 @@
-"""The static page: styles, script and data in one HTML file that runs nothing else and fetches nothing from
-elsewhere.
+"""The static page: styles, script (the modules of assets/, bundled) and data in one HTML file that runs
+nothing else and fetches nothing from elsewhere.
 
 Every word from outside (names, messages, settings) travels as json and is put into the page as text, never as
 markup; the content policy admits exactly this file's own style and script by their digests.
@@ -15,22 +15,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from turnaround.flows.report.bundle import bundle
 from turnaround.pipeline.files import write_atomic
 
 _ASSETS = Path(__file__).resolve().parent / "assets"
 _STYLES = ("page.css", "table.css", "overlay.css", "compare.css")
-_SCRIPTS = (
-    "base.js",
-    "pictures.js",
-    "chart.js",
-    "lightbox.js",
-    "detail.js",
-    "list.js",
-    "table.js",
-    "compare.js",
-    "sweep.js",
-    "main.js",
-)
+_ENTRY = "main"  # the module that starts the page
 _ESCAPES = str.maketrans(
     {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 )  # so that no string ends the script element
@@ -44,7 +34,7 @@ def write_page(file: Path, document: dict[str, Any]) -> Path:
 
 def render(document: dict[str, Any]) -> str:
     """The page, all ASCII."""
-    style, script = _joined(_STYLES), _joined(_SCRIPTS)
+    style, script = _joined(_STYLES), _program()
     policy = (
         f"default-src 'none'; style-src 'sha256-{_sha(style)}'; script-src 'sha256-{_sha(script)}'; "
         "img-src 'self' file: data:; media-src 'self' file: data:; base-uri 'none'; form-action 'none'"
@@ -56,8 +46,8 @@ def render(document: dict[str, Any]) -> str:
         'content="light dark">\n'
         f"<title>{_ascii(document['title'])} - Turnaround</title>\n<style>{style}</style></head>\n<body>\n"
         "<noscript>This page needs JavaScript, its own only.</noscript>\n"
-        f'<script type="application/json" '
-        f'id="data">{as_script_data(document)}</script>\n<script>{script}</script>\n</body></html>\n'
+        f'<script type="application/json" id="data">{as_script_data(document)}</script>\n'
+        f'<script type="module">{script}</script>\n</body></html>\n'
     )
 
 
@@ -75,6 +65,11 @@ def _ascii(text: str) -> str:
 @cache
 def _joined(names: tuple[str, ...]) -> str:
     return "\n" + "\n".join((_ASSETS / name).read_text(encoding="ascii") for name in names)
+
+
+@cache
+def _program() -> str:
+    return "\n" + bundle(_ASSETS, _ENTRY)
 
 
 def _sha(text: str) -> str:

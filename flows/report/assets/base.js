@@ -1,9 +1,9 @@
 // The page's data, its addresses, and small helpers. Text from the data reaches the page as text nodes only.
-"use strict";
-const doc = JSON.parse(document.getElementById("data").textContent);
+
+export const doc = JSON.parse(document.getElementById("data").textContent);
 
 // el("a.link", {href}, "text", child): attributes by name, functions as listeners, null children left out
-function el(spec, props, ...children) {
+export function el(spec, props, ...children) {
   const [tag, ...classes] = spec.split(".");
   const node = document.createElement(tag || "div");
   if (classes.length) node.className = classes.join(" ");
@@ -17,22 +17,22 @@ function el(spec, props, ...children) {
 }
 
 const encodePath = (path) => (path.toWellFormed?.() ?? path).split("/").map(encodeURIComponent).join("/");  // half surrogates cannot be encoded
-const artifact = (subject, stage, file) => `${doc.bases[subject.base]}/${encodePath(`cache/${stage}/${subject.cells[stage].key}/${file}`)}`;
-const thumbOf = (token) => (!token || doc.unseen[token] ? null : (doc.inlined && doc.inlined[token]) || `${doc.thumbs}/${token}.jpg`);
-const stem = (file) => file.replace(/\.[^./]*$/, "");
+export const artifact = (subject, stage, file) => `${doc.bases[subject.base]}/${encodePath(`cache/${stage}/${subject.cells[stage].key}/${file}`)}`;
+export const thumbOf = (token) => (!token || doc.unseen[token] ? null : (doc.inlined && doc.inlined[token]) || `${doc.thumbs}/${token}.jpg`);
+export const stem = (file) => file.replace(/\.[^./]*$/, "");
 
-const seconds = (value) =>
+export const seconds = (value) =>
   value === null || value === undefined ? "-" : value < 100 ? `${value.toFixed(1)} s` : value < 6000 ? `${(value / 60).toFixed(1)} min` : `${(value / 3600).toFixed(1)} h`;
-const bytes = (value) => (value < 1e3 ? `${value} B` : value < 1e6 ? `${(value / 1e3).toFixed(0)} kB` : `${(value / 1e6).toFixed(1)} MB`);
-const count = (number, word) => `${number.toLocaleString("en")} ${word}${number === 1 ? "" : "s"}`;
-const signed = (value, digits) => (value > 0 ? "+" : value < 0 ? "\u2212" : "\u00b1") + Math.abs(value).toFixed(digits);
-const compareNames = new Intl.Collator("en", { numeric: true }).compare;
-const median = (values) => (values.length ? [...values].sort((a, b) => a - b)[values.length >> 1] : null);
-const shellQuoted = (word) => (/^[\w.\/=@:,+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);
+export const bytes = (value) => (value < 1e3 ? `${value} B` : value < 1e6 ? `${(value / 1e3).toFixed(0)} kB` : `${(value / 1e6).toFixed(1)} MB`);
+export const count = (number, word) => `${number.toLocaleString("en")} ${word}${number === 1 ? "" : "s"}`;
+export const signed = (value, digits) => (value > 0 ? "+" : value < 0 ? "\u2212" : "\u00b1") + Math.abs(value).toFixed(digits);
+export const compareNames = new Intl.Collator("en", { numeric: true }).compare;
+export const median = (values) => (values.length ? [...values].sort((a, b) => a - b)[values.length >> 1] : null);
+export const shellQuoted = (word) => (/^[\w./=@:,+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);
 
-const SEVERITY = ["FAILED", "UNKNOWN", "STALE", "MISSING", "MADE", "FRESH"];
+export const SEVERITY = ["FAILED", "UNKNOWN", "STALE", "MISSING", "MADE", "FRESH"];
 // the stage that decides a subject's state: the first of its worst
-function worst(subject) {
+export function worst(subject) {
   const entries = Object.entries(subject.cells);
   if (subject.error && !entries.length) return { state: "UNKNOWN", stage: "" };
   let found = { state: "FRESH", stage: "" };
@@ -40,6 +40,7 @@ function worst(subject) {
     if (SEVERITY.indexOf(cell.state) < SEVERITY.indexOf(found.state)) found = { state: cell.state, stage };
   return subject.error && found.state !== "FAILED" ? { state: "UNKNOWN", stage: "" } : found;
 }
-const isPoor = (subject) => Boolean(subject.fit && subject.fit.poor.length);
-const stateMark = (state, text) => el(`span.state.${state.toLowerCase()}`, {}, text || state.toLowerCase());
-const number2 = (index) => String(index + 1).padStart(2, "0");
+export const isPoor = (subject) => Boolean(subject.fit && subject.fit.poor.length);
+export const stateMark = (state, text) => el(`span.state.${state.toLowerCase()}`, {}, text || state.toLowerCase());
+export const number2 = (index) => String(index + 1).padStart(2, "0");
+export const failure = (subject) => Object.values(subject.cells).find((cell) => cell.state === "FAILED")?.note || "failed";

@@ -1,5 +1,7 @@
 // Loss curves: a sparkline of the total for the table, and a chart of all losses with a readout.
 
+import { el } from "./base.js";
+
 const HUES = ["#4c78d8", "#d9793a", "#3f9e6b", "#b5539c", "#8a7bd1", "#b79a2b", "#4aa3b5", "#c0504d"];
 
 function svg(tag, attributes, ...children) {
@@ -24,7 +26,7 @@ function path(values, x, y) {
   return line;
 }
 
-function sparkline(curves) {
+export function sparkline(curves) {
   const values = mainCurve(curves), known = finite(values);
   const low = Math.min(...known), high = Math.max(...known);
   const x = (index) => 2 + (116 * index) / Math.max(1, values.length - 1);
@@ -39,7 +41,7 @@ function sparkline(curves) {
 // all losses; hidden ones and the scale are kept while the reader goes on to other subjects
 const chartState = { hidden: new Set(), log: true };
 
-function chart(curves, width = 920, height = 420) {
+export function chart(curves, width = 920, height = 420) {
   const box = el("div.chart");
   const words = el("p.readout");
   const draw = () => box.replaceChildren(plot(curves, width, height, words), words, legend(curves, draw));
@@ -49,7 +51,7 @@ function chart(curves, width = 920, height = 420) {
 
 function legend(curves, draw) {
   const toggle = (name) => () => {
-    chartState.hidden.has(name) ? chartState.hidden.delete(name) : chartState.hidden.add(name);
+    if (!chartState.hidden.delete(name)) chartState.hidden.add(name);
     draw();
   };
   const buttons = Object.entries(curves).map(([name, values], index) => {
@@ -62,7 +64,7 @@ function legend(curves, draw) {
   return el("div.legend", {}, buttons, scale);
 }
 
-function plot(curves, width, height, words) {
+export function plot(curves, width, height, words) {
   const names = Object.keys(curves), shown = names.filter((name) => !chartState.hidden.has(name));
   const all = shown.flatMap((name) => finite(curves[name])), log = chartState.log && all.some((value) => value > 0);
   const usable = log ? all.filter((value) => value > 0) : all;

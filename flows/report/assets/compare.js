@@ -1,10 +1,15 @@
 // The page of two runs: a row a subject, a cell a stage with both pictures and their difference.
 
+import { count, doc, el, failure, median, number2, seconds, signed, thumbOf, worst } from "./base.js";
+import { itemsOf, thumbnail } from "./pictures.js";
+import { lightbox } from "./lightbox.js";
+import { List, byName, byNumber, pageHead, sizeChoice } from "./list.js";
+
 const SIDES = ["a", "b"];
 const compareState = { list: null };
 const comparedRows = () => compareState.list.current;
 
-function comparePage() {
+export function comparePage() {
   const rows = doc.subjects;
   const list = new List({
     rows, words: (row) => [row.name, ...Object.entries(row.stages).flatMap(([stage, both]) => [differs(both) ? stage : "", ...both.causes])].join("\n").toLowerCase(),
@@ -15,7 +20,6 @@ function comparePage() {
     render: comparedRow, tools: [sizeChoice()],
   });
   compareState.list = list;
-  tableState.columns = Object.fromEntries(doc.stages.map((stage) => [stage, 2]));
   const head = pageHead(`${doc.labels[0]}  \u2194  ${doc.labels[1]}`, [doc.verdict, doc.made], settingsTable(), meansLine(rows));
   return [head, list.bar, el("div.heads", { "aria-hidden": "true" }, el("div.who", {}, el("b", {}, "subject")), el("div.cells", {}, doc.stages.map((stage, index) =>
     comparedBox(stage, el("b", {}, el("small", {}, number2(index)), stage.replaceAll("_", " ")))))), list.body];
@@ -66,8 +70,6 @@ function comparedWho(row) {
     least === null ? null : el("p.seconds", {}, `PSNR from ${least.toFixed(1)} dB`));
 }
 
-const failure = (subject) => Object.values(subject.cells).find((cell) => cell.state === "FAILED")?.note || "failed";
-
 function comparedCell(row, stage) {
   const both = row.stages[stage], box = comparedBox(stage);
   if (!both) return box.append(el("div.nothing", {}, el("span", {}, "not in both"))), box;
@@ -105,20 +107,3 @@ function triple(item) {
 }
 
 const diffTile = (item, picture) => el("button.picture", { type: "button", "aria-label": `${item.stage} ${item.label}, full size`, click: () => lightbox.open(item, comparedRows, comparedItems) }, picture);
-
-// full size: both, and their difference made by the browser with a gain of the reader's choice
-function difference(item) {
-  const box = el("div.full-diff"), label = (text) => el("figcaption", {}, text);
-  const image = (one) => el("img", { src: one.url, alt: one.label });
-  const range = el("input", { type: "range", min: "1", max: "32", value: String(doc.gain), "aria-label": "gain of the difference" }), told = el("span", {}, `gain ${doc.gain}`);
-  range.addEventListener("input", () => {
-    box.style.setProperty("--gain", range.value);
-    told.textContent = `gain ${range.value}`;
-  });
-  box.style.setProperty("--gain", String(doc.gain));
-  const parted = slider({ before: { ...item.before, label: doc.labels[0] }, after: { ...item.after, label: doc.labels[1] } }, true);
-  box.append(el("figure", {}, image(item.before), label(doc.labels[0])), el("figure", {}, image(item.after), label(doc.labels[1])),
-    el("figure", {}, el("div.blend", {}, image(item.before), image(item.after)), label("difference"), el("label.gain", {}, range, told)),
-    el("figure", {}, parted, label("both")));
-  return box;
-}

@@ -1,6 +1,11 @@
 // Everything about one subject: pictures of each stage, causes, messages, settings, figures, files.
 
-const detail = {
+import { artifact, bytes, doc, el, number2, seconds, shellQuoted, stateMark, worst } from "./base.js";
+import { photoItems, small, stageOf } from "./pictures.js";
+import { plot } from "./chart.js";
+import { lightbox, remember } from "./lightbox.js";
+
+export const detail = {
   dialog: null, rows: () => [], row: 0,
 
   open(subject, rows) {
@@ -86,7 +91,7 @@ const detail = {
 };
 
 // what a person put in the place of a stage's outputs, and where it came from
-function givenFor(subject, stage) {
+export function givenFor(subject, stage) {
   const told = Object.entries(subject.given).filter(([what]) => what.startsWith(`${stage}.`)).map(([what, from]) => `${what} is ${from}`);
   return told.length ? told : (subject.cells[stage]?.given || []).map((output) => `${output} was given by a person`);
 }

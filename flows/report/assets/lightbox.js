@@ -1,6 +1,10 @@
 // One picture full size. Left and right go through the pictures of a subject, up and down through the subjects, Esc closes.
 
-const lightbox = {
+import { el } from "./base.js";
+import { difference, film, itemsOf, slider } from "./pictures.js";
+import { chart } from "./chart.js";
+
+export const lightbox = {
   dialog: null, rows: () => [], items: itemsOf, row: 0, at: 0, gain: 4,
 
   // rows(): the subjects in the order of the page; items(row): the pictures of one
@@ -97,7 +101,7 @@ const lightbox = {
 };
 
 // the address names what is open, so that it can be sent to others
-function remember(values) {
+export function remember(values) {
   const text = new URLSearchParams(values).toString();
   try {
     history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);

@@ -1,7 +1,9 @@
 // A list of rows that can be searched, filtered and sorted. Rows are filled when they come near the window, so that
 // thousands cost nothing; a row's name is always there, so that the browser's own search finds it.
 
-class List {
+import { compareNames, el } from "./base.js";
+
+export class List {
   // rows: any objects; words(row): what the search looks in; chips: {label: test(row)}; sorts: {label: compare(a, b)}
   constructor({ rows, words, chips, sorts, render, tools }) {
     Object.assign(this, { rows, words, chips, sorts, render });
@@ -98,14 +100,14 @@ class List {
 }
 
 // what is not known goes last, whichever way round the rest is
-const byNumber = (value) => (a, b) => {
+export const byNumber = (value) => (a, b) => {
   const [x, y] = [value(a), value(b)];
   return x === null || y === null ? (x === null) - (y === null) || compareNames(a.name, b.name) : x - y || compareNames(a.name, b.name);
 };
-const byName = (a, b) => compareNames(a.name, b.name);
+export const byName = (a, b) => compareNames(a.name, b.name);
 
 // a choice that is remembered while the page is open
-function choice(title, options, pick, first = Object.keys(options)[0]) {
+export function choice(title, options, pick, first = Object.keys(options)[0]) {
   const buttons = Object.entries(options).map(([name, value], index) => el("button.chip", { type: "button", "aria-pressed": String(name === first), click: () => {
     buttons.forEach((button, other) => button.setAttribute("aria-pressed", String(other === index)));
     pick(value);
@@ -113,6 +115,13 @@ function choice(title, options, pick, first = Object.keys(options)[0]) {
   return el("div.chips", { role: "group", "aria-label": title }, buttons);
 }
 
-function pageHead(title, facts, ...more) {
+export function pageHead(title, facts, ...more) {
   return el("header.head", {}, el("p.brand", {}, "Turnaround"), el("h1", {}, title), el("p.facts", {}, facts.filter(Boolean).join("  \u00b7  ")), ...more);
+}
+
+const SIZES = { S: "84px", M: "124px", L: "208px" };
+export function sizeChoice(first = "M") {
+  const pick = (value) => document.documentElement.style.setProperty("--tile", value);
+  pick(SIZES[first]);
+  return choice("size", SIZES, pick, first);
 }

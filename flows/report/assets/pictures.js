@@ -1,14 +1,17 @@
 // Pictures of a subject as items: what the table, the detail view and the full-size view show. An item's id is the same for
 // every subject ("refine/masks/090"), so that up and down can stay with it.
 
+import { artifact, doc, el, stem, thumbOf } from "./base.js";
+import { sparkline } from "./chart.js";
+
 const itemCache = new WeakMap();
 
-function itemsOf(subject) {
+export function itemsOf(subject) {
   if (!itemCache.has(subject)) itemCache.set(subject, [...photoItems(subject), ...Object.keys(subject.cells).flatMap((stage) => stageItems(subject, stage))]);
   return itemCache.get(subject);
 }
 
-function photoItems(subject) {
+export function photoItems(subject) {
   const photo = subject.photo;
   if (!photo) return [];
   const reason = photo.gone || doc.unseen[photo.thumb];
@@ -31,10 +34,10 @@ function stageItems(subject, stage) {
   return items;
 }
 
-const stageOf = (subject, stage) => itemsOf(subject).filter((item) => item.stage === stage);
+export const stageOf = (subject, stage) => itemsOf(subject).filter((item) => item.stage === stage);
 
 // a lazy thumbnail, or words where there is none
-function thumbnail(item, url) {
+export function thumbnail(item, url) {
   const source = url || item.thumb || (item.kind === "image" ? item.url : null);
   if (item.kind === "nothing" || !source) return el("div.nothing", { title: item.reason || "" }, el("span", {}, item.label));
   const image = el("img", { src: source, alt: `${item.subject.name} ${item.stage} ${item.label}`, loading: "lazy", decoding: "async", draggable: "false" });
@@ -43,7 +46,7 @@ function thumbnail(item, url) {
 }
 
 // two pictures over each other, parted where the pointer is
-function slider(item, full) {
+export function slider(item, full) {
   const pick = (one) => (full ? one.url : one.thumb || one.url);
   const before = el("img", { src: pick(item.before), alt: item.before.label, loading: full ? "eager" : "lazy", draggable: "false" });
   const after = el("img.after", { src: pick(item.after), alt: item.after.label, loading: full ? "eager" : "lazy", draggable: "false" });
@@ -61,7 +64,7 @@ function slider(item, full) {
 }
 
 // a film: its first picture until the pointer comes, then it plays
-function film(item, full) {
+export function film(item, full) {
   if (full) {
     const player = el("video", { src: item.url, controls: true, loop: true, playsinline: true });
     player.muted = true;  // or it may not start by itself
@@ -84,4 +87,21 @@ function film(item, full) {
   return box;
 }
 
-const small = (item) => (item.kind === "pair" ? slider(item) : item.kind === "video" ? film(item) : item.kind === "chart" ? sparkline(item.curves) : thumbnail(item));
+export const small = (item) => (item.kind === "pair" ? slider(item) : item.kind === "video" ? film(item) : item.kind === "chart" ? sparkline(item.curves) : thumbnail(item));
+
+// full size: both, and their difference made by the browser with a gain of the reader's choice
+export function difference(item) {
+  const box = el("div.full-diff"), label = (text) => el("figcaption", {}, text);
+  const image = (one) => el("img", { src: one.url, alt: one.label });
+  const range = el("input", { type: "range", min: "1", max: "32", value: String(doc.gain), "aria-label": "gain of the difference" }), told = el("span", {}, `gain ${doc.gain}`);
+  range.addEventListener("input", () => {
+    box.style.setProperty("--gain", range.value);
+    told.textContent = `gain ${range.value}`;
+  });
+  box.style.setProperty("--gain", String(doc.gain));
+  const parted = slider({ before: { ...item.before, label: doc.labels[0] }, after: { ...item.after, label: doc.labels[1] } }, true);
+  box.append(el("figure", {}, image(item.before), label(doc.labels[0])), el("figure", {}, image(item.after), label(doc.labels[1])),
+    el("figure", {}, el("div.blend", {}, image(item.before), image(item.after)), label("difference"), el("label.gain", {}, range, told)),
+    el("figure", {}, parted, label("both")));
+  return box;
+}

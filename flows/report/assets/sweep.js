@@ -1,9 +1,14 @@
 // The page of a sweep: a row a subject, a column a value, one chosen picture everywhere.
 
+import { count, doc, el, failure, median, seconds, worst } from "./base.js";
+import { itemsOf, small } from "./pictures.js";
+import { lightbox } from "./lightbox.js";
+import { List, byName, byNumber, pageHead, sizeChoice } from "./list.js";
+
 const sweepState = { list: null, picture: "" };
 const sweptRows = () => sweepState.list.current;
 
-function sweepPage() {
+export function sweepPage() {
   const rows = doc.subjects, labels = doc.labels;
   sweepState.picture = firstPicture(rows);
   const list = new List({

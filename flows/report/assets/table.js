@@ -1,9 +1,16 @@
 // The page of a work folder or a run: a row a subject, a column a stage.
 
-const tableState = { all: false, list: null };
-const orderedRows = () => tableState.list.current;
+import { SEVERITY, count, doc, el, isPoor, median, number2, seconds, signed, stateMark, worst } from "./base.js";
+import { itemsOf, photoItems, small, stageOf, thumbnail } from "./pictures.js";
+import { sparkline } from "./chart.js";
+import { lightbox } from "./lightbox.js";
+import { detail, givenFor } from "./detail.js";
+import { List, byName, byNumber, choice, pageHead, sizeChoice } from "./list.js";
 
-function tablePage() {
+const tableState = { all: false, list: null };
+export const orderedRows = () => tableState.list.current;
+
+export function tablePage() {
   const rows = doc.subjects;
   const list = new List({ rows, words: wordsOf, chips: stateChips(), sorts: SORTS, render: renderRow, tools: [densityChoice(), sizeChoice()] });
   tableState.list = list;
@@ -47,13 +54,6 @@ function densityChoice() {
     document.querySelector(".heads").replaceWith(columnHeads());
     tableState.list.refresh();
   });
-}
-
-const SIZES = { S: "84px", M: "124px", L: "208px" };
-function sizeChoice(first = "M") {
-  const pick = (value) => document.documentElement.style.setProperty("--tile", value);
-  pick(SIZES[first]);
-  return choice("size", SIZES, pick, first);
 }
 
 // columns of half-size tiles for each stage; all pictures stand in two rows of them
