@@ -19,10 +19,10 @@ import torch
 from PIL import Image
 from turnaround.flows.evaluation.composites import KINDS, as_jpeg, backdrop, exposed
 from turnaround.flows.evaluation.measures.matting import matting_errors
+from turnaround.models.location.config import LandmarkNetworks, LocationConfig, NoLandmarks
+from turnaround.models.location.locator import Locator
 from turnaround.pipeline.formats.preview import contact_sheet, overlay, to_pil
 from turnaround.pipeline.stage import StageError
-from turnaround.stages.locating import Locator
-from turnaround.stages.prepare import PrepareConfig
 
 SEED = 9_272_000
 LARGEST = 1024  # pixels of a composite's longer side
@@ -50,8 +50,8 @@ def composites(folder: Path) -> Iterator[tuple[str, bytes, np.ndarray]]:
 def masks(photo: bytes) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Pixels and mask by way: matting, pose, both; {} where the stage refuses the photo."""
     found = {}
-    for way, landmarks in (("matting", "none"), ("both", "blazepose")):
-        config = PrepareConfig(landmarks=landmarks, person="largest", allow_truncated=True)
+    for way, landmarks in (("matting", NoLandmarks()), ("both", LandmarkNetworks(kind="blazepose"))):
+        config = LocationConfig(landmarks=landmarks, person="largest", allow_truncated=True)
         located = Locator(config, torch.device("cpu")).locate(photo, None)
         found[way] = (located.scene.pixels, located.soft)
         if located.somebody is not None:

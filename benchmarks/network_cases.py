@@ -26,7 +26,7 @@ from turnaround.models.estimator.kinematics import Skeleton
 from turnaround.models.hgm.rendering import back_view
 from turnaround.models.hgm.unet import UNet, UNetConfig
 from turnaround.models.hgm.weights import load_hgm, read_hgm
-from turnaround.models.matting import MattingNetwork
+from turnaround.models.matting.model import MattingNetwork
 from turnaround.models.normals.network import NormalNetwork, load_normals, normal_model
 from turnaround.pipeline.values.crop import networks_copy
 from turnaround.pipeline.values.types import Body, Gaussians, View

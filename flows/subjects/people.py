@@ -11,8 +11,8 @@ from turnaround.stages.prepare import Prepare, PrepareConfig
 if TYPE_CHECKING:
     import numpy as np
     import torch
+    from turnaround.models.location.locator import Locator
     from turnaround.models.matting.scene import Scene, Somebody
-    from turnaround.stages.locating import Locator
 
 
 class People(Stage[PrepareConfig]):
@@ -21,7 +21,7 @@ class People(Stage[PrepareConfig]):
     Not one of the eight: what it makes becomes given masks.
     """
 
-    name, version = "people", 3
+    name, version = "people", 4
     needs = {"image": "photo.image", "mask": "photo.mask"}
     makes = {"masks": "Images", "overlay": "Image"}
     device = "gpu"
@@ -35,8 +35,9 @@ class People(Stage[PrepareConfig]):
         """masks: "1", "2", ... at the photo's size (at most 2,048 px); StageError where nobody is found."""
         import numpy as np
         import torch
+        from turnaround.models.location.choice import NOBODY
+        from turnaround.models.location.locator import Locator
         from turnaround.pipeline.formats.preview import overlay
-        from turnaround.stages.locating import NOBODY, Locator
 
         locator = Locator(self.config, device)
         scene, seen = locator.opened(image, mask)

@@ -120,6 +120,6 @@ def person_labels(names: dict[int, str], wanted: tuple[str, ...] = ()) -> list[i
         raise ValueError(
             f"the segmentation model has no label {list(wanted) or 'person'}; it knows "
             f"{sorted(lower.values())[:20]}: choose with "
-            f"--set stages.prepare.labels='[...]'"
+            f"--set stages.prepare.matting.labels='[...]'"
         )
     return chosen

@@ -6,14 +6,14 @@ import io
 import numpy as np
 import pytest
 import torch
-import turnaround.models.matting
 from PIL import Image
+from turnaround.models.location import locator
+from turnaround.models.location.choice import chosen
 from turnaround.models.matting.cutout import cut_square, limited, own_colors, person_square
 from turnaround.models.matting.pieces import cut_sides, find_people, only, rivals
 from turnaround.pipeline.stage import StageError
 from turnaround.pipeline.values.camera import canonical_camera
 from turnaround.pipeline.values.crop import networks_copy
-from turnaround.stages.locating import chosen
 from turnaround.stages.prepare import Prepare
 
 CPU = torch.device("cpu")
@@ -100,10 +100,8 @@ def test_sidecar_mask_wins_over_the_network_and_alpha():
 
 def test_network_is_asked_for_opaque_photos(monkeypatch):
     mask = figure()
-    monkeypatch.setattr(turnaround.models.matting, "load_matting", lambda name, device: torch.nn.Identity())
-    monkeypatch.setattr(
-        turnaround.models.matting, "person_mask", lambda network, image: (image[..., 0] > 0.5).float()
-    )
+    monkeypatch.setattr(locator, "load_matting", lambda name, device: torch.nn.Identity())
+    monkeypatch.setattr(locator, "person_mask", lambda network, image: (image[..., 0] > 0.5).float())
     made = prepare().run(device=CPU, image=png(photo(mask)), mask=None)
     assert (made["mask"] - run(mask)["mask"]).abs().mean() < 0.01
 

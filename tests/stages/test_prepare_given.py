@@ -8,10 +8,11 @@ import torch
 from landmark_pictures import needs_networks, pixels, resized
 from PIL import Image, ImageDraw
 from turnaround.flows.subjects.people import People
+from turnaround.models.location.config import LandmarkNetworks
 from turnaround.pipeline.stage import StageError
 from turnaround.stages.prepare import Prepare
 
-CPU = torch.device("cpu")
+CPU, LITE = torch.device("cpu"), LandmarkNetworks(network="lite")
 
 
 def png(values: np.ndarray) -> bytes:
@@ -25,14 +26,14 @@ def photo() -> np.ndarray:
 
 
 def run(image: bytes, mask: np.ndarray | None = None, **config) -> dict:
-    stage = Prepare(Prepare.Config(size=128, landmark_network="lite", **config))
+    stage = Prepare(Prepare.Config(size=128, **{"landmarks": LITE, **config}))
     return stage.run(device=CPU, image=image, mask=None if mask is None else png(mask))
 
 
 @pytest.fixture(scope="module")
 def own() -> np.ndarray:
     """The photo's own mask, uint8 at its size."""
-    found = People(People.Config(landmark_network="lite")).run(device=CPU, image=png(photo()), mask=None)
+    found = People(People.Config(landmarks=LITE)).run(device=CPU, image=png(photo()), mask=None)
     return np.round(found["masks"]["1"] * 255).astype(np.uint8)
 
 
@@ -77,7 +78,7 @@ def test_a_mask_of_something_else_is_refused_unless_trusted(own):
 @needs_networks
 def test_people_of_a_white_mask_are_those_of_the_photo(own):
     white = png(np.full_like(own, 255))
-    found = People(People.Config(landmark_network="lite")).run(device=CPU, image=png(photo()), mask=white)
+    found = People(People.Config(landmarks=LITE)).run(device=CPU, image=png(photo()), mask=white)
     assert np.array_equal(np.round(found["masks"]["1"] * 255).astype(np.uint8), own)
 
 

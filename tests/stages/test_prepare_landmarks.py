@@ -13,15 +13,16 @@ from turnaround.models.landmarks import files
 from turnaround.models.landmarks.company import people_seen
 from turnaround.models.landmarks.everybody import pose_mask
 from turnaround.models.landmarks.record import moved
+from turnaround.models.location import locator
+from turnaround.models.location.config import LandmarkNetworks
 from turnaround.models.matting.claim import box_about, combined, told_mask
 from turnaround.models.matting.scene import open_scene
 from turnaround.pipeline.stage import StageError
 from turnaround.pipeline.values.camera import canonical_camera
-from turnaround.stages import locating
 from turnaround.stages.prepare import Prepare
 
 CPU = torch.device("cpu")
-NETWORKS = locating.landmark_networks(Prepare.Config(landmarks="blazepose"))
+NETWORKS = LandmarkNetworks().names
 needs_networks = pytest.mark.skipif(
     not files.available(NETWORKS), reason="landmark networks are not in the cache: `turnaround fetch`"
 )
@@ -44,7 +45,7 @@ def run(pixels: np.ndarray, mask: np.ndarray | None = None, **config):
 
 def test_auto_tells_once_what_is_missing_and_goes_on(monkeypatch, caplog):
     monkeypatch.setattr(files, "available", lambda names=(): False)
-    locating._tell_what_is_missing.cache_clear()
+    locator._tell_what_is_missing.cache_clear()
     stage = Prepare(Prepare.Config(size=64))
     assert stage.weights() == ("matting",)
     mask = np.zeros((120, 90))
@@ -54,11 +55,11 @@ def test_auto_tells_once_what_is_missing_and_goes_on(monkeypatch, caplog):
     told = [record.message for record in caplog.records if "turnaround fetch" in record.message]
     assert len(told) == 1 and "pose_landmark_heavy" in told[0] and "often wrong" in told[0]
     assert made["landmarks"] == {"source": "none", "reason": "no landmark networks"}
-    locating._tell_what_is_missing.cache_clear()
+    locator._tell_what_is_missing.cache_clear()
 
 
 def test_the_used_networks_are_weights():
-    named = Prepare(Prepare.Config(landmarks="blazepose", landmark_network="lite")).weights()
+    named = Prepare(Prepare.Config(landmarks={"kind": "blazepose", "network": "lite"})).weights()
     assert {"matting", "pose_detection", "pose_landmark_lite", "hand_landmark", "face_landmark"} <= set(named)
     assert Prepare(Prepare.Config(landmarks="none")).weights() == ("matting",)
 

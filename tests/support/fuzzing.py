@@ -175,8 +175,9 @@ def _settings(data: bytes) -> Any:
 
 
 _YAML = (
-    b"extends: default\nbody: body\nstages:\n  prepare: {size: 256, labels: [a, b]}\n  refine:\n    "
-    b"iterations: 3\n"
+    b"extends: default\nbody: body\nstages:\n"
+    b"  prepare: {size: 256, matting: {kind: hub, model: m, labels: [a, b]}}\n"
+    b"  refine:\n    fit: {iterations: 3}\n"
 )
 _SEEDS: dict[str, list[bytes]] = {
     "photo": [

@@ -10,7 +10,9 @@ from huggingface_hub import constants
 from turnaround.models import hub_source, zoo
 from turnaround.models.back_view.hub import _pretrained
 from turnaround.models.back_view.settings import HubDiffusionSettings
-from turnaround.models.matting import HubMatting
+from turnaround.models.location.config import NoLandmarks
+from turnaround.models.matting.config import HubModel
+from turnaround.models.matting.hub import HubMatting
 from turnaround.pipeline.store.recipe import Recipe
 from turnaround.stages.back_view import BackView, BackViewConfig
 from turnaround.stages.prepare import Prepare, PrepareConfig
@@ -38,7 +40,7 @@ def hub(tmp_path, monkeypatch):
 
 
 def matting(source: str, **settings) -> Prepare:
-    return Prepare(PrepareConfig(matting="hub", hub_model=source, landmarks="none", **settings))
+    return Prepare(PrepareConfig(matting=HubModel(model=source, **settings), landmarks=NoLandmarks()))
 
 
 def back_view(source: str) -> BackView:

@@ -6,11 +6,10 @@ import torch
 import torch.nn.functional as F
 from turnaround.models.convnet import UNet, recalibrate
 from turnaround.models.estimator.dataset import Things
-from turnaround.models.matting import HubMatting, MattingNetwork, person_mask
 from turnaround.models.matting.compose import Composer, open_singles, place
 from turnaround.models.matting.guided import box_mean, guided_upsample
-from turnaround.models.matting.hub import person_labels
-from turnaround.models.matting.model import small_person_mask
+from turnaround.models.matting.hub import HubMatting, person_labels
+from turnaround.models.matting.model import MattingNetwork, person_mask, small_person_mask
 from turnaround.models.matting.train import matting_loss, validate_on
 from turnaround.models.training.photometric import gaussian_blur, jpeg, random_bars, random_blobs
 from turnaround.models.zoo import MissingWeight

@@ -4,16 +4,15 @@ notes."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+import numpy as np
+from turnaround.models.landmarks.everybody import pose_mask, radius
+from turnaround.models.landmarks.framing import Finding, quarter_turns
+from turnaround.models.landmarks.pose import Pose
+from turnaround.models.matting.apart import split
+from turnaround.models.matting.pieces import Person
+from turnaround.models.matting.scene import Scene
 from turnaround.pipeline.values.fit import Cause
-
-if TYPE_CHECKING:
-    import numpy as np
-    from turnaround.models.landmarks.framing import Finding
-    from turnaround.models.landmarks.pose import Pose
-    from turnaround.models.matting.pieces import Person
-    from turnaround.models.matting.scene import Scene
 
 TINY, SMALL = (
     48,
@@ -50,9 +49,6 @@ def of_findings(said: Sequence[Finding]) -> list[Cause]:
 
 def of_posture(pose: Pose, turned: int) -> list[Cause]:
     """Of who was turned upright by so many quarters (a note), was not turned (poor), or stands slantwise."""
-    import numpy as np
-    from turnaround.models.landmarks.framing import quarter_turns
-
     if turned:
         kept = "where that is wrong: --set stages.prepare.turn=never"
         return [
@@ -81,9 +77,6 @@ def of_company(mask: np.ndarray, pose: Pose, others: Sequence[Pose]) -> list[Cau
     Args:
         mask: soft, (h, w), of the person whose `pose` it is, in whose pixels `others` are, too.
     """
-    import numpy as np
-    from turnaround.models.landmarks.everybody import pose_mask, radius
-
     near = [other for other in others if radius(other) >= COMPARABLE * radius(pose)]
     held = [share for other in near if (share := seen_inside(other, mask)) >= INSIDE]
     if held:
@@ -101,8 +94,6 @@ def of_company(mask: np.ndarray, pose: Pose, others: Sequence[Pose]) -> list[Cau
 
 def seen_inside(pose: Pose, mask: np.ndarray) -> float:
     """Measure the share of somebody's visible landmarks in a mask; 0 where fewer than five are seen."""
-    import numpy as np
-
     height, width = mask.shape
     x, y = np.floor(pose.xy).astype(int).T
     seen = (pose.visibility > 0.5) & (x >= 0) & (y >= 0) & (x < width) & (y < height)
@@ -111,8 +102,6 @@ def seen_inside(pose: Pose, mask: np.ndarray) -> float:
 
 def of_size(mask: np.ndarray, scene: Scene) -> list[Cause]:
     """Of a person who has few pixels in the photo as it came."""
-    import numpy as np
-
     step = scene.whole.step if scene.whole is not None else 1
     inside = mask > 0.5
     tall = step * max(int(np.ptp(np.flatnonzero(inside.any(axis)))) + 1 for axis in (0, 1))
@@ -130,9 +119,6 @@ def of_outline(person: Person, touched: Sequence[str], cut_off: Sequence[str]) -
         touched: the photo's sides that the person touches.
         cut_off: those of them at which much of the person is missing.
     """
-    import numpy as np
-    from turnaround.models.matting.apart import split
-
     rows, columns = (np.ptp(np.flatnonzero(person.mask.any(axis))) + 1 for axis in (1, 0))
     found = []
     if cut_off:
