@@ -1,4 +1,4 @@
-"""What is shown of subjects and stages: a line a subject, paths that can be pasted, the graph as a drawing."""
+"""What is shown of subjects and stages: a line a subject, paths that can be pasted, a drawing of the graph."""
 
 from __future__ import annotations
 
