@@ -21,8 +21,9 @@ from turnaround.models import precision, zoo
 from turnaround.models.back_view.refiner import embedded_refiner
 from turnaround.models.back_view.settings import EmbeddedDiffusionSettings, Settings
 from turnaround.models.body.model import BodyModel
-from turnaround.models.estimator import BodyEstimator, load_estimator
 from turnaround.models.estimator.kinematics import Skeleton
+from turnaround.models.estimator.model import BodyEstimator
+from turnaround.models.estimator.predict import load_estimator
 from turnaround.models.hgm.rendering import back_view
 from turnaround.models.hgm.unet import UNet, UNetConfig
 from turnaround.models.hgm.weights import load_hgm, read_hgm

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from turnaround.data.sets.perturbed import mpjpe
 from turnaround.models.body.model import BodyModel
-from turnaround.models.estimator import estimate_body, load_estimator
+from turnaround.models.estimator.predict import estimate_body, load_estimator
 from turnaround.models.normals.network import load_normals, normal_model
 from turnaround.models.refinement.config import RefinementConfig
 from turnaround.models.refinement.evidence import gather_evidence

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
+from turnaround.models.estimator.config import FitConfig, GivenConfig, MergeConfig
 from turnaround.pipeline.stage import Stage, StageConfig, StageError, Trace
 
 if TYPE_CHECKING:
@@ -32,11 +33,9 @@ class EstimateConfig(StageConfig):
     lifter: str = Field(
         "lifter", description="weight of the lifter from landmarks, or the path of a safetensors file"
     )
-    picture: float = Field(
-        1.0,
-        ge=0,
-        le=4,
-        description="say of the picture's network beside the landmarks, where its joints fall on them",
+    fit: FitConfig = Field(FitConfig(), description="the fit of the lifted body to the landmarks")
+    merge: MergeConfig = Field(
+        MergeConfig(), description="how far the picture's network is believed beside the landmarks"
     )
     body: str = Field(
         "body", description="body model: 'body' is the free one, else the path of SMPLX_NEUTRAL.npz"
@@ -44,33 +43,18 @@ class EstimateConfig(StageConfig):
     fit_keypoints: bool = Field(
         True, description="move the body onto the landmarks, or onto the network's own 2D joints"
     )
-    person: int = Field(0, ge=0, description="which body of the file beside the photo")
-    axes: Literal["auto", "opencv", "opengl"] = Field(
-        "auto", description="axes of a given body; auto: those in which it is upright"
-    )
-    placement: Literal["auto", "file", "fit"] = Field(
-        "auto",
-        description="position of a given body: the file's, or fitted to the mask; auto: the file's where it "
-        "covers the mask",
-    )
-    hands: Literal["auto", "flat", "mean"] = Field(
-        "auto",
-        description="what the hands of a given body are relative to (flat_hand_mean True or False); auto: "
-        "mean for the files of SMPLer-X, OSX and Hand4Whole, else flat",
-    )
-    trust: bool = Field(
-        False, description="believe a given body as it is, without comparing it with the picture"
-    )
+    given: GivenConfig = Field(GivenConfig(), description="how the SMPL-X file beside the photo is meant")
 
 
 class Estimate(Stage[EstimateConfig]):
     """Finds the body."""
 
-    name, version = "estimate", 4
+    name, version = "estimate", 5
     needs = {"view": "prepare.view", "landmarks": "prepare.landmarks", "given": "photo.body"}
     makes = {"body": "Body", "keypoints": "Trace", "overlay": "Image", "doubts": "Trace"}
     device = "gpu"
     Config = EstimateConfig
+    moved = {**{name: f"given.{name}" for name in GivenConfig.model_fields}, "picture": "merge.strength"}
 
     def weights(self) -> tuple[str, ...]:
         """The picture's network and the lifter, whose keypoints are used beside a given body too, and the
@@ -111,9 +95,9 @@ class Estimate(Stage[EstimateConfig]):
 
     def _doubts(self, view: View, body: Body, model: BodyModel, device: torch.device) -> list[Cause]:
         """Whether the photo is upside down or on its side: without landmarks only the body tells."""
-        from turnaround.models.estimator import load_estimator
+        from turnaround.models.estimator.predict import load_estimator
         from turnaround.models.estimator.turned import better_turned
-        from turnaround.stages.doubts import not_upright
+        from turnaround.models.location.doubts import not_upright
 
         found = better_turned(load_estimator(self.config.weights, device), view, body, model)
         doubts = [] if found is None else [not_upright(*found)]
@@ -129,10 +113,9 @@ class Estimate(Stage[EstimateConfig]):
         device: torch.device,
     ) -> tuple[Body, dict[str, list[float]]]:
         """The networks' body and keypoints: from landmarks where they are, else from the picture alone."""
-        from turnaround.models.estimator import estimate_body, load_estimator
-        from turnaround.models.estimator.estimate import MergeConfig, estimate_from_landmarks
-        from turnaround.models.estimator.lifter.fit import FitConfig
+        from turnaround.models.estimator.estimate import estimate_from_landmarks
         from turnaround.models.estimator.lifter.predict import load_lifter
+        from turnaround.models.estimator.predict import estimate_body, load_estimator
 
         config, there = self.config, landmarks.get("source") != "none"
         if config.provider == "landmarks" and not there:
@@ -140,27 +123,24 @@ class Estimate(Stage[EstimateConfig]):
         network = load_estimator(config.weights, device)
         if config.provider == "embedded" or not there:
             return estimate_body(network, view, model, fit_keypoints=config.fit_keypoints)
-        fit = FitConfig() if config.fit_keypoints else FitConfig(steps=0)
         return estimate_from_landmarks(
             load_lifter(config.lifter, device),
             network,
             view,
             landmarks,
             model,
-            fit=fit,
-            merge=MergeConfig(strength=config.picture),
+            fit=config.fit if config.fit_keypoints else config.fit.but(steps=0),
+            merge=config.merge,
             doubt=config.provider != "landmarks",
         )
 
     def _read(self, data: bytes, model: BodyModel, view: View, landmarks: Trace) -> Body:
         """The body of the sidecar file, compared with the person, turned and placed."""
         from turnaround.models.estimator.given.body_file import UnknownBody
-        from turnaround.models.estimator.given.reader import Choice, Mismatch, given_body
+        from turnaround.models.estimator.given.reader import Mismatch, given_body
 
-        c = self.config
-        choice = Choice(c.person, c.axes, c.placement, c.hands, c.trust)
         try:
-            return given_body(data, model, view, landmarks, choice)
+            return given_body(data, model, view, landmarks, self.config.given)
         except UnknownBody as error:
             remedy = "or remove the file beside the photo to let the network estimate the body"
             raise StageError(f"{error}; {remedy}") from error

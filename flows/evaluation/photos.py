@@ -180,9 +180,10 @@ class _Case:
     def _run_mirrored(self) -> Run:
         """The stages up to BODY on the mirrored photo, with settings that name sides mirrored too."""
         prepare, estimate = self.setting.stage("prepare").config, self.setting.stage("estimate").config
-        wanted, number = getattr(prepare, "person", "auto"), getattr(estimate, "person", 0)
+        wanted = getattr(prepare, "person", "auto")
+        number = getattr(getattr(estimate, "given", None), "person", 0)
         extra = [f"stages.prepare.person={_OTHER_HAND[wanted]}"] if wanted in _OTHER_HAND else []
-        extra += ["stages.estimate.person=0"] if number else []
+        extra += ["stages.estimate.given.person=0"] if number else []
         photo = mirrored_photo(self.photo, self.setting.folder / "variants", number)
         return self.setting.run(photo, extra, until=BODY, apart=True)
 

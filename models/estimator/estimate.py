@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,10 @@ from torch import Tensor
 from turnaround.models.body.model import BodyModel
 from turnaround.models.estimator import predict
 from turnaround.models.estimator.averaging import look
+from turnaround.models.estimator.config import FitConfig, MergeConfig
 from turnaround.models.estimator.crop import project_plane
 from turnaround.models.estimator.kinematics import mean_rotation
-from turnaround.models.estimator.lifter.fit import FitConfig, fit_body
+from turnaround.models.estimator.lifter.fit import fit_body
 from turnaround.models.estimator.lifter.keypoints import keypoint_table
 from turnaround.models.estimator.lifter.landmark_points import (
     body_points,
@@ -39,16 +40,6 @@ from turnaround.pipeline.values.types import Body, Camera, View
 log = logging.getLogger(__name__)
 COVER_SIZE = 256  # pixels at which bodies are compared with the mask
 COVER_MARGIN = 0.12  # of IoU: no photo of docs/landmarks.jpg reaches it
-
-
-@dataclass(frozen=True)
-class MergeConfig:
-    """How far the picture's network, which knows only renders, is believed beside the lifter."""
-
-    spread: float = 0.22  # radians: error of its rotations where it agrees with the landmarks
-    # of the person's height: distance from the landmarks at which it is believed less by a factor e
-    apart: float = 0.035
-    strength: float = 2.0  # 0: never
 
 
 @torch.no_grad()

@@ -126,8 +126,8 @@ def _understood(fields: Mapping[str, np.ndarray], person: int, layout: Layout) -
     values |= {name: half for name, half in split_pairs(fields).items() if values[name] is None}
     if of_a_film(fields):
         log.warning(
-            "the body file is motion capture: its pose %d is used (stages.estimate.person), placed by the "
-            "picture",
+            "the body file is motion capture: its pose %d is used (stages.estimate.given.person), placed by "
+            "the picture",
             person,
         )
         values["transl"] = None

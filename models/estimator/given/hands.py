@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 from turnaround.models.body.model import BodyModel
 from turnaround.pipeline.values.types import Body
 
-Hands = Literal["auto", "flat", "mean"]
 RAW = ("smplx_lhand_pose", "smplx_rhand_pose")  # what the networks of OSX, SMPLer-X and AiOS return
 OSX = ("root_pose", "lhand_pose", "rhand_pose", "shape", "expr")  # what OSX and Hand4Whole write as json
 SMPLERX = {  # what SMPLer-X and SMPLest-X write as npz, by name and shape, with eyes that are always zero

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from turnaround.models.body.model import BodyModel
+from turnaround.models.estimator.config import GivenConfig
 from turnaround.models.estimator.given.agreement import Distance, Shown, shown
 from turnaround.models.estimator.given.body_file import Layout, UnknownBody, fields_of, read_body, upright
 from turnaround.models.estimator.given.conventions import Reading, best_reading, mirrored
-from turnaround.models.estimator.given.hands import Hands, relative_to_mean, with_mean_hands
+from turnaround.models.estimator.given.hands import relative_to_mean, with_mean_hands
 from turnaround.models.estimator.given.placing import (
     box_overlap,
     mask_box,
@@ -30,19 +30,8 @@ class Mismatch(ValueError):
     """The body of the file is not the person's in the view."""
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What the settings of `estimate` say of a given body."""
-
-    person: int = 0
-    axes: Literal["auto", "opencv", "opengl"] = "auto"
-    placement: Literal["auto", "file", "fit"] = "auto"
-    hands: Hands = "auto"
-    trust: bool = False
-
-
 def given_body(
-    data: bytes, model: BodyModel, view: View, landmarks: Mapping[str, Any], choice: Choice
+    data: bytes, model: BodyModel, view: View, landmarks: Mapping[str, Any], choice: GivenConfig
 ) -> Body:
     """The body of a sidecar file, as the view shows it.
 
@@ -68,7 +57,9 @@ def given_body(
     return _placed(body, placed, model, view, choice)
 
 
-def _compared(as_written: Reading, data: bytes, seen: Shown, model: BodyModel, choice: Choice) -> Reading:
+def _compared(
+    as_written: Reading, data: bytes, seen: Shown, model: BodyModel, choice: GivenConfig
+) -> Reading:
     """How the file is meant; Mismatch where it means somebody else."""
 
     def read(layout: Layout) -> Body:
@@ -81,17 +72,20 @@ def _compared(as_written: Reading, data: bytes, seen: Shown, model: BodyModel, c
         raise Mismatch(
             f"the body file beside the photo is not of the person in it: {distance}"
             f"{_hint(reading.body, distance, data, seen, model, choice)}; {believed} "
-            "--set stages.estimate.trust=true"
+            "--set stages.estimate.given.trust=true"
         )
     if reading.said:
         said = f"{reading.said}; read so, {distance}"
         log.warning(
-            "the given body is not written as usual: %s (as it is: --set stages.estimate.trust=true)", said
+            "the given body is not written as usual: %s (as it is: --set stages.estimate.given.trust=true)",
+            said,
         )
     return reading
 
 
-def _hint(body: Body, distance: Distance, data: bytes, seen: Shown, model: BodyModel, choice: Choice) -> str:
+def _hint(
+    body: Body, distance: Distance, data: bytes, seen: Shown, model: BodyModel, choice: GivenConfig
+) -> str:
     """What would fit: the mirror image, or somebody else in the file."""
     if distance.turned is not None and seen.distance(model, mirrored(body)).fits:
         return "; its mirror image fits, so left and right are exchanged, or it is of the mirrored photo"
@@ -102,11 +96,11 @@ def _hint(body: Body, distance: Distance, data: bytes, seen: Shown, model: BodyM
             break
         other = other if upright(other) else turn_upright(other)
         if person != choice.person and seen.distance(model, other).fits:
-            return f"; person {person} of the file fits: --set stages.estimate.person={person}"
+            return f"; person {person} of the file fits: --set stages.estimate.given.person={person}"
     return ""
 
 
-def _placed(body: Body, placed: bool, model: BodyModel, view: View, choice: Choice) -> Body:
+def _placed(body: Body, placed: bool, model: BodyModel, view: View, choice: GivenConfig) -> Body:
     """The body where the file says, or where the mask is."""
     if choice.placement == "file":
         return body

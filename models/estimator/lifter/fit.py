@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from turnaround.models.body.skeleton import JOINT_INDEX, PARENTS
+from turnaround.models.estimator.config import FitConfig
 from turnaround.models.estimator.crop import PLANE, project_plane
 from turnaround.models.estimator.kinematics import POSED, Skeleton, posed_chain
 from turnaround.models.estimator.least_squares import least_squares
@@ -34,24 +35,6 @@ from turnaround.pipeline.values.rotation import axis_angle_to_matrix, matrix_to_
 TURNS = 3 * POSED
 HINGES = {"left_knee": (0, 1.0), "right_knee": (0, 1.0), "left_elbow": (1, -1.0), "right_elbow": (1, 1.0)}
 """Joints that bend one way: axis of the local rotation, and its sign."""
-
-
-@dataclass(frozen=True)
-class FitConfig:
-    """Strengths of the fit's terms; standard deviations where a unit is given."""
-
-    steps: int = 8
-    trust: float = 0.7  # of the landmarks: their errors are divided by it; those of neighbours go together
-    whole: float = 1.2  # of the lifter's global rotations, in its own spreads
-    local: float = 0.35  # radians: turn of a joint against its parent, from the lifted one
-    shape: float = 1.0  # betas
-    shift: tuple[float, float, float] = (0.3, 0.3, 0.01)  # metres: the pelvis
-    # metres: a pelvis about this near to the world's origin in depth is meant to be there, of who stands and
-    # of others
-    usual: tuple[float, float] = (0.6, 0.25)
-    stands: float = 0.9  # of the height from ankles to head, that a standing body has
-    huber: float = 3.0  # deviations beyond which a landmark pulls no harder
-    hinge: float = 0.1  # radians: how far a knee or an elbow bends the wrong way
 
 
 @torch.no_grad()

@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from turnaround.models.body.model import BodyModel
 from turnaround.models.body.skeleton import JOINT_INDEX
+from turnaround.models.estimator.config import GivenConfig
 from turnaround.models.estimator.given.agreement import outline_overlap, shown
 from turnaround.models.estimator.given.conventions import in_radians, mirrored, turned
 from turnaround.models.estimator.given.hands import relative_to_mean, with_mean_hands
-from turnaround.models.estimator.given.reader import Choice, Mismatch, given_body
+from turnaround.models.estimator.given.reader import Mismatch, given_body
 from turnaround.models.landmarks.names import LIMBS, POSE_INDEX
 from turnaround.models.mesh.silhouette import body_masks
 from turnaround.pipeline.stage import StageError
@@ -145,7 +146,7 @@ def test_what_is_certain_is_mended(name, model, caplog):
         caplog.clear()
         body = somebody(seed)
         view = view_of(model, body)
-        found = given_body(write(body), model, view, landmarks_of(model, body), Choice())
+        found = given_body(write(body), model, view, landmarks_of(model, body), GivenConfig())
         assert same_pose(found, body), name
         assert outline_overlap(model, found, view) > 0.7
         pixels, _ = project(model(found).vertices, view.camera)
@@ -160,25 +161,25 @@ def test_what_is_certain_is_mended(name, model, caplog):
 @pytest.mark.parametrize("name", ["as it is", "degrees", "rows", "z up", "sideways"])
 def test_without_landmarks_the_outline_tells(name, model):
     body = somebody(1)
-    found = given_body(WRITTEN[name][0](body), model, view_of(model, body), NONE, Choice())
+    found = given_body(WRITTEN[name][0](body), model, view_of(model, body), NONE, GivenConfig())
     assert same_pose(found, body)
 
 
 def test_what_contradicts_is_refused_with_figure_and_remedy(model):
     body, other = somebody(1), somebody(5)
     view, seen = view_of(model, body), landmarks_of(model, body)
-    with pytest.raises(Mismatch, match=r"\d+ % of their spread .*estimate.trust=true"):
-        given_body(plain(other), model, view, seen, Choice())
-    found = given_body(plain(other), model, view, seen, Choice(trust=True))
+    with pytest.raises(Mismatch, match=r"\d+ % of their spread .*estimate.given.trust=true"):
+        given_body(plain(other), model, view, seen, GivenConfig())
+    found = given_body(plain(other), model, view, seen, GivenConfig(trust=True))
     assert same_pose(found, other)
     with pytest.raises(Mismatch, match="mirror image fits"):
-        given_body(plain(mirrored(body)), model, view, seen, Choice())
+        given_body(plain(mirrored(body)), model, view, seen, GivenConfig())
     both = {
         k: np.stack([getattr(b, k).numpy() for b in (other, body)]) for k in ("global_orient", "body_pose")
     }
-    with pytest.raises(Mismatch, match=r"person 1 of the file fits: --set stages\.estimate\.person=1"):
-        given_body(npz(**both), model, view, seen, Choice())
-    assert same_pose(given_body(npz(**both), model, view, seen, Choice(person=1)), body)
+    with pytest.raises(Mismatch, match=r"person 1 of the file fits: --set stages\.estimate\.given\.person=1"):
+        given_body(npz(**both), model, view, seen, GivenConfig())
+    assert same_pose(given_body(npz(**both), model, view, seen, GivenConfig(person=1)), body)
 
 
 def test_a_body_of_nowhere_is_refused_by_the_outline(model):
@@ -187,18 +188,18 @@ def test_a_body_of_nowhere_is_refused_by_the_outline(model):
     view.mask[:] = 0
     view.mask[60:64, 5:120] = 1
     with pytest.raises(Mismatch, match=r"overlaps the mask by \d+ %"):
-        given_body(plain(body), model, view, NONE, Choice())
+        given_body(plain(body), model, view, NONE, GivenConfig())
 
 
 def test_axes_that_the_settings_name_are_kept(model):
     body = somebody(1)
     view, seen = view_of(model, body), landmarks_of(model, body)
     data = about(body, PI, 0, 0)
-    assert same_pose(given_body(data, model, view, seen, Choice(axes="opengl")), body)
+    assert same_pose(given_body(data, model, view, seen, GivenConfig(axes="opengl")), body)
     with pytest.raises(Mismatch):
-        given_body(data, model, view, seen, Choice(axes="opencv"))
+        given_body(data, model, view, seen, GivenConfig(axes="opencv"))
     rows_up = six(turned(body, torch.tensor([PI, 0.0, 0.0])), rows)
-    assert same_pose(given_body(rows_up, model, view, seen, Choice(axes="opengl")), body)
+    assert same_pose(given_body(rows_up, model, view, seen, GivenConfig(axes="opengl")), body)
 
 
 def test_the_stage_names_the_setting(model):
@@ -206,7 +207,7 @@ def test_the_stage_names_the_setting(model):
     stage = Estimate(Estimate.Config())
     with pytest.raises(StageError, match="trust=true"):
         stage._read(plain(other), model, view_of(model, body), landmarks_of(model, body))
-    believed = Estimate(Estimate.Config(trust=True))
+    believed = Estimate(Estimate.Config(given=GivenConfig(trust=True)))
     found = believed._read(plain(other), model, view_of(model, body), landmarks_of(model, body))
     assert same_pose(found, other)
 
@@ -289,12 +290,12 @@ def test_hands_of_smplerx_and_kin_are_relative_to_the_mean_hand(write, mean, mod
     view, seen, data = view_of(model, body), landmarks_of(model, body), write(body)
     left, right = model.mean_hands
     assert left.abs().max() > 0.2 and torch.allclose(left * torch.tensor([1.0, -1, -1]), right, atol=0.01)
-    flat = given_body(data, model, view, seen, Choice(hands="flat"))
+    flat = given_body(data, model, view, seen, GivenConfig(hands="flat"))
     torch.testing.assert_close(flat.left_hand_pose, body.left_hand_pose)
-    relative = given_body(data, model, view, seen, Choice(hands="mean"))
+    relative = given_body(data, model, view, seen, GivenConfig(hands="mean"))
     torch.testing.assert_close(relative.left_hand_pose, body.left_hand_pose + left)
     torch.testing.assert_close(relative.right_hand_pose, body.right_hand_pose + right)
-    auto = given_body(data, model, view, seen, Choice())
+    auto = given_body(data, model, view, seen, GivenConfig())
     torch.testing.assert_close(auto.left_hand_pose, (relative if mean else flat).left_hand_pose)
 
 

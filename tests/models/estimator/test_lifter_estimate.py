@@ -19,9 +19,9 @@ from turnaround.models import zoo
 from turnaround.models.body.keypoints import KEYPOINT_NAMES, keypoints
 from turnaround.models.body.model import BodyModel
 from turnaround.models.body.skeleton import JOINT_INDEX
+from turnaround.models.estimator.config import MergeConfig
 from turnaround.models.estimator.crop import project_plane
 from turnaround.models.estimator.estimate import (
-    MergeConfig,
     below,
     better_covered,
     estimate_from_landmarks,
@@ -249,8 +249,8 @@ def test_landmarks_that_miss_the_mask_are_doubted(model, person):
 def test_the_picture_s_say_and_the_fit_are_settings(shipped, person):
     _, view, record = person
     plain, unfitted = (
-        run_stage(view, record, picture=0),
-        run_stage(view, record, picture=0, fit_keypoints=False),
+        run_stage(view, record, merge=MergeConfig(strength=0)),
+        run_stage(view, record, merge=MergeConfig(strength=0), fit_keypoints=False),
     )
     assert not torch.allclose(plain["body"].body_pose, unfitted["body"].body_pose)
     assert Estimate(Estimate.Config()).weights() == ("estimator", "lifter", "body")

@@ -12,7 +12,7 @@ from turnaround.models import convnet, precision, zoo
 from turnaround.models.back_view import latents, networks, sampling
 from turnaround.models.back_view.refiner import embedded_refiner
 from turnaround.models.body.model import BodyModel
-from turnaround.models.estimator import load_estimator
+from turnaround.models.estimator.predict import load_estimator
 from turnaround.models.hgm.weights import load_hgm
 from turnaround.models.matting.model import load_matting
 from turnaround.models.normals.network import load_normals
