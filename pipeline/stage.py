@@ -148,6 +148,8 @@ def outputs_of(cls: type[Stage[Any]]) -> dict[str, Kind]:
             f"{cls.__name__}.{declared.__name__} has defaults: every output is always made; take them away"
         )
     kinds = {name: getattr(kind, "__forward_arg__", kind) for name, kind in declared.__annotations__.items()}
+    if not kinds:
+        raise TypeError(f"{cls.__name__}.{declared.__name__} names no outputs: a stage makes one at least")
     for output, kind in kinds.items():
         if kind not in KINDS:
             raise TypeError(

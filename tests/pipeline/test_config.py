@@ -3,7 +3,7 @@ setting."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import pytest
 import toy
@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from turnaround import stages
 from turnaround.pipeline import settings as config
 from turnaround.pipeline.settings import ConfigError, load_settings, read_config
-from turnaround.pipeline.stage import Stage, StageConfig
+from turnaround.pipeline.stage import Stage, StageConfig, Trace
 
 STAGES = (toy.Count, toy.Share, toy.Label)
 
@@ -36,11 +36,13 @@ class AllConfig(StageConfig):
 
 class All(Stage[AllConfig]):
     name, version = "all", 1
-    makes = {"out": "Trace"}
     Config = AllConfig
 
-    def run(self, *, device: Any) -> dict[str, Any]:
-        return {"out": {}}
+    class Outputs(NamedTuple):
+        out: Trace
+
+    def run(self, *, device: Any) -> Outputs:
+        return self.Outputs({})
 
 
 @pytest.fixture

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import json
 import logging
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import pytest
 import toy
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from turnaround.pipeline import graph
 from turnaround.pipeline.graph import Status, Subject, downstream, ordered, run_stage, statuses, upstream, why
 from turnaround.pipeline.photos.source import Photo, find_photos
-from turnaround.pipeline.stage import Stage, StageConfig, StageError
+from turnaround.pipeline.stage import Image, Stage, StageConfig, StageError, Trace
 from turnaround.pipeline.store.store import DamagedRun
 
 CPU = toy.on("cpu")
@@ -40,16 +42,20 @@ def run_all(subject: Subject, stages: list[Stage[Any]] | None = None) -> list[bo
     return fresh
 
 
+class Out(NamedTuple):
+    out: Trace
+
+
 def stage_named(stage_name: str, *needed: str) -> Stage[Any]:
     """A stage that needs the output `out` of each of `needed`."""
-    body = {
-        "name": stage_name,
-        "version": 1,
-        "makes": {"out": "Trace"},
-        "needs": {f"from_{n}": f"{n}.out" for n in needed},
-        "run": lambda self, *, device, **inputs: {"out": {}},
-    }
-    return type(stage_name.title(), (Stage,), body)()
+
+    def run(self, *, device: Any, **inputs: Any) -> Out:
+        return Out({})
+
+    needs = {f"from_{n}": f"{n}.out" for n in needed}
+    return type(
+        stage_name.title(), (Stage,), {"name": stage_name, "version": 1, "needs": needs, "run": run}
+    )()
 
 
 def names(stages: list[Stage[Any]]) -> list[str]:
@@ -107,18 +113,32 @@ def test_needs_that_nobody_makes_are_refused():
         ordered([toy.Count(), toy.Count()])
 
 
+def returning(annotation: Any) -> Callable[..., Any]:
+    """A `run` that is annotated to return this."""
+
+    def run(self, *, device: Any, **inputs: Any):
+        raise NotImplementedError
+
+    run.__annotations__["return"] = annotation
+    return run
+
+
 def declared(**changes: Any) -> type[Stage[Any]]:
-    good = {
-        "name": "good",
-        "version": 1,
-        "makes": {"out": "Trace"},
-        "run": lambda self, *, device, **inputs: {},
-    }
-    return type(
-        "Declared",
-        (Stage,),
-        {name: value for name, value in {**good, **changes}.items() if value is not None},
-    )
+    good = {"name": "good", "version": 1, "run": returning("Out")}
+    body = {name: value for name, value in {**good, **changes}.items() if value is not None}
+    return type("Declared", (Stage,), body)
+
+
+def takes_y(self, *, device: Any, y: Any) -> Out:
+    raise NotImplementedError
+
+
+class Later(NamedTuple):
+    out: Trace | None
+
+
+class Usual(NamedTuple):
+    out: Trace = {}
 
 
 @pytest.mark.parametrize(
@@ -126,16 +146,14 @@ def declared(**changes: Any) -> type[Stage[Any]]:
     [
         ({"name": None}, "must declare `name`"),
         ({"version": None}, "must declare `version`"),
-        ({"makes": {}}, "must declare `makes`"),
         ({"name": "Two Words"}, "lower case"),
         ({"name": "photo"}, "not 'photo'"),
         ({"name": "../up"}, "lower case"),
-        ({"makes": {"out": "Picture"}}, "expected one of the strings Image"),
         ({"needs": {"x": "photo.face"}}, r"photo\.image\|mask"),
         ({"needs": {"x": "prepare"}}, "stage.output"),
         ({"needs": {"x": "a.b.c"}}, "stage.output"),
         (
-            {"needs": {"x": "a.b"}, "run": lambda self, *, device, y: {}},
+            {"needs": {"x": "a.b"}, "run": takes_y},
             r"takes \['device', 'y'\], expected device and needs \['x'\]",
         ),
     ],
@@ -144,6 +162,58 @@ def test_incomplete_declarations_are_refused_when_the_class_is_made(changes, mes
     declared()  # the same without the change is fine
     with pytest.raises(TypeError, match=message):
         declared(**changes)
+
+
+@pytest.mark.parametrize(
+    "returned, message",
+    [
+        (inspect.Signature.empty, r"Declared\.run is annotated to return nothing: expected a NamedTuple"),
+        (None, "to return None: expected a NamedTuple"),
+        ("dict[str, Any]", r"to return dict\[str, Any\]: expected .* `class Outputs\(NamedTuple\)`"),
+        ("tuple", "to return tuple"),
+        ("Nowhere", "to return Nowhere"),
+        ("json.Nowhere", r"to return json\.Nowhere"),
+        (NamedTuple("None_", []), "names no outputs"),
+        (
+            NamedTuple("Picture", [("out", "Picture")]),
+            r"Picture\.out is 'Picture': expected one of Image",
+        ),
+        (NamedTuple("Class", [("out", bytes)]), "is <class 'bytes'>: .*from __future__ import annotations"),
+        ("Later", r"out is 'Trace \| None'"),
+        ("Usual", "Usual has defaults: every output is always made"),
+    ],
+)
+def test_outputs_that_are_no_named_tuple_of_kinds_are_refused(returned, message):
+    with pytest.raises(TypeError, match=message):
+        declared(run=returning(returned))
+
+
+def test_outputs_are_read_off_what_run_returns():
+    """In the order of the fields; by the class itself, a name beside or inside the stage, or a dotted one."""
+
+    class Nested(Stage[StageConfig]):
+        name, version = "nested", 1
+
+        class Outputs(NamedTuple):
+            picture: Image
+            text: Trace
+
+        def run(self, *, device: Any) -> Outputs:
+            raise NotImplementedError
+
+    class Inherits(Nested):
+        class Outputs(NamedTuple):  # not what `run` returns
+            other: Trace
+
+    assert list(Nested.makes.items()) == [("picture", "Image"), ("text", "Trace")]
+    assert Inherits.makes == Nested.makes
+    assert declared(run=returning(Out)).makes == declared(run=returning("Out")).makes == {"out": "Trace"}
+    assert declared(run=returning("toy.Count.Outputs")).makes == toy.Count.makes
+
+
+def test_makes_is_not_declared_beside_it():
+    with pytest.raises(TypeError, match=r"Declared\.makes .* NamedTuple"):
+        declared(makes={"out": "Trace"})
 
 
 def test_a_stage_takes_its_own_settings_only():

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import Field
 from turnaround.pipeline.graph import Subject
 from turnaround.pipeline.photos.source import Photo
-from turnaround.pipeline.stage import Stage, StageConfig, StageError
+from turnaround.pipeline.stage import Stage, StageConfig, StageError, Trace, Video
 from turnaround.pipeline.store.store import Store
 
 calls: list[str] = []  # names of the stages that really ran, in order
@@ -27,15 +27,18 @@ class Count(Stage[CountConfig]):
 
     name, version = "count", 1
     needs = {"image": "photo.image"}
-    makes = {"number": "Trace", "film": "Video"}
     Config = CountConfig
 
-    def run(self, *, device: Any, image: bytes) -> dict[str, Any]:
+    class Outputs(NamedTuple):
+        number: Trace
+        film: Video
+
+    def run(self, *, device: Any, image: bytes) -> Outputs:
         calls.append(self.name)
         time.sleep(self.config.pause)
         if image == b"bad":
             raise StageError("the photo is bad; use another")
-        return {"number": {"n": len(image) + self.config.offset, "pair": (1, 2)}, "film": image * 1000}
+        return self.Outputs({"n": len(image) + self.config.offset, "pair": (1, 2)}, image * 1000)
 
 
 class ShareConfig(StageConfig):
@@ -47,13 +50,15 @@ class Share(Stage[ShareConfig]):
 
     name, version = "share", 1
     needs = {"number": "count.number"}
-    makes = {"quotient": "Trace"}
     Config = ShareConfig
 
-    def run(self, *, device: Any, number: dict[str, Any]) -> dict[str, Any]:
+    class Outputs(NamedTuple):
+        quotient: Trace
+
+    def run(self, *, device: Any, number: Trace) -> Outputs:
         calls.append(self.name)
         assert isinstance(number["pair"], list), "inputs come from disk, where a tuple is a list"
-        return {"quotient": {"q": number["n"] // self.config.divisor}}
+        return self.Outputs({"q": number["n"] // self.config.divisor})
 
 
 class LabelConfig(StageConfig):
@@ -63,16 +68,18 @@ class LabelConfig(StageConfig):
 class Label(Stage[LabelConfig]):
     name, version = "label", 1
     needs = {"quotient": "share.quotient", "mask": "photo.mask"}
-    makes = {"text": "Trace"}
     device = "gpu"
     Config = LabelConfig
+
+    class Outputs(NamedTuple):
+        text: Trace
 
     def weights(self) -> tuple[str, ...]:
         return (self.config.weights,)
 
-    def run(self, *, device: Any, quotient: dict[str, Any], mask: bytes | None) -> dict[str, Any]:
+    def run(self, *, device: Any, quotient: Trace, mask: bytes | None) -> Outputs:
         calls.append(self.name)
-        return {"text": {"text": "x" * quotient["q"], "masked": mask is not None}}
+        return self.Outputs({"text": "x" * quotient["q"], "masked": mask is not None})
 
 
 def on(device: str) -> Callable[[Stage[Any]], AbstractContextManager[str]]:

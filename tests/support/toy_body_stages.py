@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from turnaround.models.matting.cutout import cut_square, frame_square
 from turnaround.models.mesh.silhouette import body_masks
 from turnaround.models.mesh.view import mesh_pictures
 from turnaround.pipeline.photos.photo import decode, decode_mask
-from turnaround.pipeline.stage import Stage, StageConfig, StageError
+from turnaround.pipeline.stage import Stage, StageConfig, StageError, Trace
 from turnaround.pipeline.values.camera import canonical_camera, project
 from turnaround.pipeline.values.types import Body, Camera, Gaussians, Mesh, View
 
@@ -81,10 +81,12 @@ def body_stages(truth: Body) -> tuple[type[Stage[Any]], ...]:
     class Prepare(Stage[PrepareConfig]):
         name, version = "prepare", 1
         needs = {"image": "photo.image", "mask": "photo.mask"}
-        makes = {"view": "View"}
         Config = PrepareConfig
 
-        def run(self, *, device: Any, image: bytes, mask: bytes | None) -> dict[str, Any]:
+        class Outputs(NamedTuple):
+            view: View
+
+        def run(self, *, device: Any, image: bytes, mask: bytes | None) -> Outputs:
             pixels, alpha = decode(image, "photo")
             if mask is not None:
                 alpha = decode_mask(mask, "mask", pixels.shape[:2])
@@ -95,37 +97,45 @@ def body_stages(truth: Body) -> tuple[type[Stage[Any]], ...]:
             square = frame_square(pixels.shape)
             colors, soft = cut_square(pixels, alpha, square, self.config.size, straight=True)
             white = colors * soft[..., None] + 1 - soft[..., None]
-            return {"view": View(white, soft, canonical_camera(self.config.size))}
+            return self.Outputs(View(white, soft, canonical_camera(self.config.size)))
 
     class Estimate(Stage[StageConfig]):
         name, version = "estimate", 1
         needs = {"view": "prepare.view", "given": "photo.body"}
-        makes = {"body": "Body", "keypoints": "Trace"}
 
-        def run(self, *, device: Any, view: View, given: bytes | None) -> dict[str, Any]:
+        class Outputs(NamedTuple):
+            body: Body
+            keypoints: Trace
+
+        def run(self, *, device: Any, view: View, given: bytes | None) -> Outputs:
             known = [truth, mirrored_body(truth)]
             covered = [(silhouette(model, body, view.camera) - view.mask).abs().mean() for body in known]
             body = known[int(torch.stack(covered).argmin())] if given is None else read_body(given)[0]
             pixels, _ = project(model(body).joints, view.camera)
             limbs = {name: pixels[JOINT_NAMES.index(name)].tolist() for name in photo_figures.LIMBS}
             keypoints = {name: [*point, 0.3] for name, point in limbs.items()}
-            return {"body": dataclasses.replace(body, body_pose=body.body_pose + 0.1), "keypoints": keypoints}
+            return self.Outputs(dataclasses.replace(body, body_pose=body.body_pose + 0.1), keypoints)
 
     class Refine(Stage[StageConfig]):
         name, version = "refine", 1
         needs = {"view": "prepare.view", "body": "estimate.body"}
-        makes = {"body": "Body", "trace": "Trace"}
 
-        def run(self, *, device: Any, view: View, body: Body) -> dict[str, Any]:
+        class Outputs(NamedTuple):
+            body: Body
+            trace: Trace
+
+        def run(self, *, device: Any, view: View, body: Body) -> Outputs:
             straight = dataclasses.replace(body, body_pose=body.body_pose - 0.1)
-            return {"body": straight, "trace": {"poor_fit": []}}
+            return self.Outputs(straight, {"poor_fit": []})
 
     class Fuse(Stage[StageConfig]):
         name, version = "fuse", 1
         needs = {"body": "refine.body"}
-        makes = {"gaussians": "Gaussians"}
 
-        def run(self, *, device: Any, body: Body) -> dict[str, Any]:
-            return {"gaussians": splats(model, body)}
+        class Outputs(NamedTuple):
+            gaussians: Gaussians
+
+        def run(self, *, device: Any, body: Body) -> Outputs:
+            return self.Outputs(splats(model, body))
 
     return Prepare, Estimate, Refine, Fuse

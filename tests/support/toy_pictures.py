@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
+import PIL.Image
 from pydantic import Field
 from toy import WEIGHTS
 from turnaround.flows.runs.execute import Result
 from turnaround.flows.runs.run import Request, run
 from turnaround.flows.subjects.project import Project
 from turnaround.pipeline.photos.source import find_photos
-from turnaround.pipeline.stage import Stage, StageConfig, StageError
+from turnaround.pipeline.stage import Image, Images, Stage, StageConfig, StageError, Trace, Video
 
 SIZE = 48
 
@@ -29,13 +29,19 @@ class Paint(Stage[PaintConfig]):
 
     name, version = "paint", 1
     needs = {"image": "photo.image"}
-    makes = {"before": "Image", "after": "Image", "views": "Images", "trace": "Trace", "film": "Video"}
     Config = PaintConfig
 
-    def run(self, *, device: Any, image: bytes) -> dict[str, Any]:
+    class Outputs(NamedTuple):
+        before: Image
+        after: Image
+        views: Images
+        trace: Trace
+        film: Video
+
+    def run(self, *, device: Any, image: bytes) -> Outputs:
         import io
 
-        with Image.open(io.BytesIO(image)) as photo:
+        with PIL.Image.open(io.BytesIO(image)) as photo:
             pixel = np.asarray(photo.convert("RGB"), np.float32)[0, 0] / 255
         if pixel[0] == 1 and pixel[1:].max() == 0:
             raise StageError("</script><script>window.hacked = 1</script> the photo is red & <b>bad</b>")
@@ -51,13 +57,7 @@ class Paint(Stage[PaintConfig]):
             "poor_fit": ["the body <i>leaves</i> the mask"] if fit < 0.3 else [],
         }
         views = {f"{azimuth:03d}": square(azimuth / 1000) for azimuth in (0, 90, 180)}
-        return {
-            "before": square(0.1),
-            "after": square(shade),
-            "views": views,
-            "trace": trace,
-            "film": b"no film",
-        }
+        return self.Outputs(square(0.1), square(shade), views, trace, film=b"no film")
 
 
 class Print(Stage[StageConfig]):
@@ -65,10 +65,12 @@ class Print(Stage[StageConfig]):
 
     name, version = "print", 1
     needs = {"after": "paint.after"}
-    makes = {"sheet": "Image"}
 
-    def run(self, *, device: Any, after: Any) -> dict[str, Any]:
-        return {"sheet": after}
+    class Outputs(NamedTuple):
+        sheet: Image
+
+    def run(self, *, device: Any, after: Image) -> Outputs:
+        return self.Outputs(after)
 
 
 def project() -> Project:
@@ -77,7 +79,7 @@ def project() -> Project:
 
 def photo(file: Path, color: tuple[int, int, int]) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (30, 40), color).save(file)
+    PIL.Image.new("RGB", (30, 40), color).save(file)
     return file
 
 

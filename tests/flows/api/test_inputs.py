@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 import toy
@@ -16,7 +17,6 @@ import turnaround.flows.subjects.project
 import turnaround.reconstruction
 from hypothesis import given
 from hypothesis import strategies as st
-import PIL.Image
 from PIL import ImageCms
 from turnaround.flows.cli.app import app, guarded
 from turnaround.flows.subjects.project import Project

@@ -7,7 +7,7 @@ import dataclasses
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -175,13 +175,13 @@ def known_stages(person: people.TestPerson, model: BodyModel) -> tuple[type[Stag
             {"__annotations__": {k: type(v) for k, v in settings.items()}, **settings},
         )
         names = ", ".join(needs)
-        scope: dict = {"work": work}
-        exec(f"def run(self, *, device, {names}):\n    return work(self.config, {names})", scope)
+        scope: dict = {"work": work, "Outputs": NamedTuple("Outputs", list(makes.items()))}  # type: ignore[misc]
+        signature = f"def run(self, *, device, {names}) -> Outputs"
+        exec(f"{signature}: return Outputs(**work(self.config, {names}))", scope)
         body = {
             "name": stage_name,
             "version": 1,
             "needs": needs,
-            "makes": makes,
             "Config": config,
             "run": scope["run"],
         }

@@ -10,7 +10,7 @@ import re
 import statistics
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import toy
@@ -25,6 +25,7 @@ from turnaround.flows.subjects.choice import Choice, choose, parse_shard
 from turnaround.flows.subjects.project import Project
 from turnaround.pipeline.photos.gather import pictures
 from turnaround.pipeline.photos.naming import Wanted, assign, of_shard
+from turnaround.pipeline.stage import Trace
 
 
 @pytest.fixture(autouse=True)
@@ -334,10 +335,11 @@ def resident() -> float:
 class Slim(toy.Count):
     """Without the film, whose thumbnail takes longer than all stages."""
 
-    makes = {"number": "Trace"}
+    class Outputs(NamedTuple):
+        number: Trace
 
-    def run(self, *, device: Any, image: bytes) -> dict[str, Any]:
-        return {"number": super().run(device=device, image=image)["number"]}
+    def run(self, *, device: Any, image: bytes) -> Outputs:
+        return self.Outputs(super().run(device=device, image=image).number)
 
 
 def run_many(count: int, monkeypatch) -> tuple[list[float], list[float]]:

@@ -41,9 +41,9 @@ def needs(package: str) -> Any:
 class Slowly(toy.Count):
     """Notes in which process it ran, and takes long enough for the other worker to get some."""
 
-    def run(self, *, device: Any, image: bytes) -> dict[str, Any]:
+    def run(self, *, device: Any, image: bytes) -> toy.Count.Outputs:
         time.sleep(0.2)
-        return super().run(device=device, image=image) | {"film": str(os.getpid()).encode()}
+        return super().run(device=device, image=image)._replace(film=str(os.getpid()).encode())
 
 
 @pytest.fixture

@@ -92,7 +92,7 @@ def test_deaths_are_told_from_faults(monkeypatch):
 class Deadly(toy.Count):
     """Kills its process for a photo that says so."""
 
-    def run(self, *, device: Any, image: bytes) -> dict[str, Any]:
+    def run(self, *, device: Any, image: bytes) -> toy.Count.Outputs:
         if image.startswith(b"kill"):
             os.kill(os.getpid(), signal.SIGKILL)
         return super().run(device=device, image=image)
