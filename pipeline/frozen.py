@@ -86,9 +86,21 @@ def build(model: type[ModelT], values: Any, where: str) -> ModelT:
     if not isinstance(values, Mapping):
         raise ConfigError(f"{where}: expected settings, got {values!r}")
     try:
-        return model.model_validate(dict(values))
+        return model.model_validate(_without_empty((model,), values))
     except ValidationError as error:
         raise _told(model, error, where) from error
+
+
+def _without_empty(models: tuple[type[BaseModel], ...], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values without settings that have nothing below their name (`fit:`), which changes nothing."""
+    known, kept = fields(models), dict(values)
+    for name, value in values.items():
+        inside = known.get(name, ())
+        if inside and value is None:
+            del kept[name]
+        elif inside and isinstance(value, Mapping):
+            kept[name] = _without_empty(inside, value)
+    return kept
 
 
 def _told(model: type[BaseModel], error: ValidationError, where: str) -> ConfigError:
@@ -98,7 +110,7 @@ def _told(model: type[BaseModel], error: ValidationError, where: str) -> ConfigE
     name, given = ".".join(filter(None, (where, *path))), first.get("input")
     if first["type"] == "missing":
         told = [m.model_fields[path[-1]].description for m in inside if path[-1] in m.model_fields]
-        return ConfigError(f"{name} is needed: {told[0] if told and told[0] else given!r}")
+        return ConfigError(f"{name} is needed: {told[0] if told else first['msg']}")
     if first["type"] == "union_tag_invalid":
         return ConfigError(f"{name}: expected {first['ctx']['expected_tags']}, got {first['ctx']['tag']!r}")
     if first["type"] == "extra_forbidden":

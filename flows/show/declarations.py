@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pydantic import BaseModel
 from turnaround.pipeline.settings import Settings
 from turnaround.pipeline.stage import PHOTO, Stage
 
@@ -108,13 +109,20 @@ def settings_yaml(settings: Settings) -> str:
 
 
 def settings_described(settings: Settings) -> str:
-    """One line for each setting: name, value, meaning."""
+    """One line for each setting, those inside of others too: name, value, meaning."""
     lines = [
         f"body = {settings.body}  # body model of all stages: the free one, or the path of SMPLX_NEUTRAL.npz"
     ]
     for name, config in settings.stages.items():
-        for key, field in type(config).model_fields.items():
-            lines.append(
-                f"stages.{name}.{key} = {getattr(config, key)!r}  # {field.description or 'not described'}"
-            )
+        lines += _described(config, f"stages.{name}")
     return "\n".join(lines)
+
+
+def _described(config: BaseModel, where: str) -> Iterator[str]:
+    for key, field in type(config).model_fields.items():
+        value, meaning = getattr(config, key), field.description or "not described"
+        if isinstance(value, BaseModel):
+            yield f"{where}.{key}:  # {meaning}"
+            yield from _described(value, f"{where}.{key}")
+        else:
+            yield f"{where}.{key} = {value!r}  # {meaning}"

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import os
 import textwrap
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import yaml
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from turnaround.pipeline.frozen import KIND, kinds_of, members
 from turnaround.pipeline.settings import ConfigError, Settings
 
 _WIDTH = 110
@@ -51,17 +54,34 @@ def text(settings: Settings, file: Path = Path("turnaround.yaml")) -> str:
     ]
     for name, config in settings.stages.items():
         lines += ["", f"  {name}:"]
-        for key, field in type(config).model_fields.items():
-            lines += [f"    ## {line}" for line in _meaning(field)]
-            lines.append(f"    # {key}: {_value(config.model_dump(mode='json')[key])}")
+        lines += _lines(config, "    ")
     return "\n".join(lines) + "\n"
 
 
-def _meaning(field: FieldInfo) -> list[str]:
+def _lines(config: BaseModel, indent: str, kinds: Sequence[str] = ()) -> Iterator[str]:
+    """Every field with its meaning, commented out; those of settings inside of it below their name.
+
+    kinds: the words that its field `kind` may have.
+    """
+    values = config.model_dump(mode="json")
+    for key, field in type(config).model_fields.items():
+        value = getattr(config, key)
+        possible = kinds if key == KIND else get_args(field.annotation)
+        yield from (f"{indent}## {line}" for line in _meaning(field, possible))
+        if isinstance(value, BaseModel):
+            yield f"{indent}{key}:"
+            inside = [kind for model in members(field.annotation) for kind in kinds_of(model)]
+            yield from _lines(value, f"{indent}  ", inside)
+        else:
+            hidden = "" if key == KIND else "# "  # settings that are uncommented below it are of this kind
+            yield f"{indent}{hidden}{key}: {_value(values[key])}"
+
+
+def _meaning(field: FieldInfo, possible: Sequence[Any]) -> list[str]:
     """The description, with the values that are possible."""
     words = field.description or "not described"
     if get_origin(field.annotation) is Literal:
-        words += f" (one of {', '.join(map(str, get_args(field.annotation)))})"
+        words += f" (one of {', '.join(map(str, possible))})"
     limits = [f"{sign} {limit}" for rule in field.metadata for sign, limit in _limits(rule)]
     if limits:
         words += f" ({', '.join(limits)})"

@@ -20,6 +20,7 @@ import yaml
 from turnaround.flows.cli.app import app, guarded
 from turnaround.flows.show import doctor
 from turnaround.flows.subjects.project import Project
+from turnaround.models.refinement.config import RefinementConfig
 
 ROOT = Path(__file__).resolve().parents[3]
 TURNAROUND = Path(sys.executable).with_name("turnaround")
@@ -64,7 +65,11 @@ def test_init_names_every_setting_and_changes_none(preset, capsys):
 def test_one_line_uncommented_is_one_setting_changed():
     turn("init")
     file = Path("turnaround.yaml")
-    file.write_text(file.read_text().replace("    # size: 1024", "    size: 320", 1))
+    text = file.read_text()
+    file.write_text(text.replace("      # iterations: 45", "      iterations: 9", 1))
+    inside = Project().settings(str(file), []).stages["refine"].fit  # type: ignore[attr-defined]
+    assert inside == RefinementConfig(iterations=9)
+    file.write_text(text.replace("    # size: 1024", "    size: 320", 1))
     stages = Project().settings(str(file), []).dump()["stages"]
     assert stages["prepare"]["size"] == 320
     assert {k: v for k, v in stages.items() if k != "prepare"} == {
