@@ -37,7 +37,8 @@ def sweep(
     `--set stages.refine.fit.iterations=15,45,90 --set stages.mesh.faces=20000,60000` makes six variants.
     Only the stages that differ are computed. Commas within brackets belong to a value:
     `stages.prepare.matting.labels=[person],[person,dress]`. A variant is adopted with
-    `turnaround rerun -s SUBJECT --set ...`, which finds it computed; what is not adopted goes with `turnaround gc`.
+    `turnaround rerun -s SUBJECT --set ...`, which finds it computed; what is not adopted
+    goes with `turnaround gc`.
     """
     from json import dumps
 
