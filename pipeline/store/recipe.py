@@ -83,10 +83,17 @@ class Cause:
 
 def causes(old: Recipe, new: Recipe) -> list[Cause]:
     """Every difference, the nearest to the author first: version, config, weights, inputs. Empty means the
-    same key."""
+    same key.
+
+    Settings that only one of two versions has are no difference of their own: the version tells it.
+    """
     found = [Cause("VERSION", "version", old.version, new.version)] if old.version != new.version else []
+    was, now = flatten(old.config), flatten(new.config)
+    if found:
+        both = was.keys() & now.keys()
+        was, now = ({name: side[name] for name in side if name in both} for side in (was, now))
     pairs: list[tuple[CauseKind, Mapping[str, Any], Mapping[str, Any]]] = [
-        ("CONFIG", flatten(old.config), flatten(new.config)),
+        ("CONFIG", was, now),
         ("WEIGHTS", old.weights, new.weights),
         ("INPUT", old.inputs, new.inputs),
         (

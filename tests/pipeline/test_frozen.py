@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from turnaround import stages
 from turnaround.flows.subjects.memory import merge_overrides
@@ -10,6 +12,8 @@ from turnaround.models.matting.config import EmbeddedMatting, HubModel
 from turnaround.models.refinement.config import PAPER, RefinementConfig
 from turnaround.pipeline.frozen import KIND, fields, kinds_of, members
 from turnaround.pipeline.settings import ConfigError, load_settings, merged, moved_keys, renewed, valid_keys
+from turnaround.pipeline.store.recipe import Recipe, causes
+from turnaround.stages.refine import Refine
 
 REFINER, MATTING = "stages.back_view.refiner", "stages.prepare.matting"
 
@@ -125,20 +129,24 @@ def test_a_later_word_ends_what_was_set_inside():
     assert merge_overrides(old, (f"{REFINER}=hub",)) == old
 
 
-def test_merging_is_associative_where_kinds_meet():
-    values = [
-        {"a": {KIND: "x", "one": 1}}, {"a": "y"}, {"a": {KIND: "x", "two": 2}}, {"a": {"three": 3}}, {"a": "x"}
-    ]  # fmt: skip
+def test_merging_the_same_twice_changes_nothing_and_neither_does_nothing():
+    values = [{"a": {KIND: "x", "one": 1}}, {"a": "y"}, {"a": {KIND: "x", "two": 2}}, {"a": {"three": 3}}]
     for first in values:
+        assert merged(first, {}) == first == merged({}, first)
         for second in values:
-            assert (
-                merged(merged(first, second), {})
-                == merged(first, second)
-                == merged({}, merged(first, second))
-            )
+            once = merged(first, second)
+            assert merged(once, second) == once
 
 
 def test_the_paper_s_fit_is_its_preset_s():
     fit = load_settings("paper", stages.classes()).stages["refine"].fit  # type: ignore[attr-defined]
     assert fit == PAPER.but(size=512, joint_weight=1.0)
     assert load_settings("default", stages.classes()).stages["prepare"].matting == EmbeddedMatting()  # type: ignore[attr-defined]
+
+
+def test_a_run_of_an_older_version_is_stale_by_its_version_alone():
+    new = Recipe.of(Refine(), {}, lambda name: name)
+    old = replace(new, version=6, config={"iterations": 45, "side_views": False, "body": "body"})
+    assert [str(cause) for cause in causes(old, new)] == [f"VERSION version: 6 -> {Refine.version}"]
+    other = replace(old, config={**old.config, "body": "mine"})
+    assert [cause.what for cause in causes(other, new)] == ["version", "body"]
