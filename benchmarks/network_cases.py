@@ -88,12 +88,12 @@ def person(photo: Path = PHOTO, device: torch.device | str = "cpu") -> Person:
     the body; on the CPU."""
     on = torch.device(device)
     prepared = Prepare(PrepareConfig.model_validate({})).run(device=on, image=photo.read_bytes(), mask=None)
-    close, model = prepared["view"].to("cpu"), BodyModel.shared()
+    close, model = prepared.view.to("cpu"), BodyModel.shared()
     view = networks_copy(close)
     estimated = Estimate(EstimateConfig.model_validate({})).run(
-        device=on, view=close, landmarks=prepared["landmarks"], given=None
+        device=on, view=close, landmarks=prepared.landmarks, given=None
     )
-    body = estimated["body"].to("cpu")
+    body = estimated.body.to("cpu")
     normals = normal_model(load_normals(device=device), view.to(device), model)(body).cpu()
     coarse = load_hgm("hgm_coarse", device=device).reconstruct([view], body).merged.to("cpu")
     back = back_view(coarse, 512)

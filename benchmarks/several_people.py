@@ -35,7 +35,7 @@ CPU = torch.device("cpu")
 def cut_out(name: str) -> np.ndarray:
     """RGBA (s, s, 4) of a demo photo's person over white."""
     made = Prepare(PrepareConfig(size=2 * SIDE)).run(device=CPU, image=(DEMO / name).read_bytes(), mask=None)
-    view = networks_copy(made["view"], SIDE)
+    view = networks_copy(made.view, SIDE)
     return np.concatenate([view.image.numpy(), view.mask.numpy()[..., None]], -1)
 
 
@@ -68,7 +68,7 @@ def measure(people: list[np.ndarray], gap: int, behind: np.ndarray) -> tuple[dic
     photo, true = together(people, gap, behind)
     stream = io.BytesIO()
     Image.fromarray(np.round(photo * 255).astype(np.uint8)).save(stream, "png")
-    masks = People(PrepareConfig()).run(device=CPU, image=stream.getvalue(), mask=None)["masks"]
+    masks = People(PrepareConfig()).run(device=CPU, image=stream.getvalue(), mask=None).masks
     found = [np.asarray(mask) for mask in masks.values()]
     ideal = people_apart(np.max(true, axis=0).astype(np.float32))
     shown = photo * 0.3 + sum(mask[..., None] * COLORS[k % 3] * 0.7 for k, mask in enumerate(found))

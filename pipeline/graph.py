@@ -187,8 +187,7 @@ def _replace(stage: Stage[Any], recipe: Recipe, subject: Subject, base: Record) 
 def _compute(stage: Stage[Any], recipe: Recipe, subject: Subject, device: Any) -> Record:
     started = time.perf_counter()
     inputs = {argument: subject.load(need) for argument, need in stage.needs.items()}
-    made: Any = stage.run(device=device, **inputs)
-    outputs = made if isinstance(made, Mapping) else made._asdict()
+    outputs = stage.run(device=device, **inputs)._asdict()
     seconds = time.perf_counter() - started
     facts = {
         "seconds": round(seconds, 3),

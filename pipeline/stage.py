@@ -1,7 +1,7 @@
 """The stage protocol: what a stage needs, makes and is configured by.
 
     class CoarseConfig(StageConfig):
-        weights: str = Field("hgm_coarse", description="embedded weight, or the path of a safetensors file")
+        weights: str = Field(default="hgm_coarse", description="embedded weight, or the path of a safetensors file")
 
     class Coarse(Stage[CoarseConfig]):
         name, version = "coarse", 1
@@ -102,8 +102,12 @@ class Stage(Generic[ConfigT]):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "makes" not in vars(cls):
-            cls.makes = outputs_of(cls)
+        if "makes" in vars(cls):
+            raise TypeError(
+                f"{cls.__name__}.makes is read off the NamedTuple that `run` is annotated to return: name "
+                f"the outputs there alone"
+            )
+        cls.makes = outputs_of(cls)
         check_declaration(cls)
 
     def weights(self) -> tuple[str, ...]:
@@ -168,19 +172,13 @@ def _named(dotted: str, owner: type[Stage[Any]]) -> Any:
 
 def check_declaration(cls: type[Stage[Any]]) -> None:
     """TypeError with the remedy where a stage's declaration is incomplete or contradicts its `run`."""
-    for field in ("name", "version", "makes"):
+    for field in ("name", "version"):
         if not hasattr(cls, field) or not getattr(cls, field):
             raise TypeError(f"{cls.__name__} must declare `{field}`")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", cls.name) or cls.name == PHOTO:
         raise TypeError(
             f"{cls.__name__}.name is {cls.name!r}: use lower case letters, digits and _, and not {PHOTO!r}"
         )
-    for output, kind in cls.makes.items():
-        if kind not in KINDS:
-            raise TypeError(
-                f'{cls.__name__}.makes["{output}"] is {kind!r}: expected one of the strings '
-                f"{', '.join(KINDS)}"
-            )
     for argument, need in cls.needs.items():
         owner, _, output = need.partition(".")
         if not output or "." in output or (owner == PHOTO and output not in SOURCES):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import Field
 from turnaround.models.back_view.settings import (
@@ -14,7 +14,7 @@ from turnaround.models.back_view.settings import (
     HubDiffusionSettings,
     NoDiffusion,
 )
-from turnaround.pipeline.stage import Stage, StageConfig, StageError
+from turnaround.pipeline.stage import Image, Stage, StageConfig, StageError
 
 if TYPE_CHECKING:
     import torch
@@ -26,22 +26,27 @@ class BackViewConfig(StageConfig):
     """Settings of `back_view`."""
 
     enabled: bool = Field(
-        True, description="false: the coarse view goes on as it is, whatever else is set (an ablation)"
+        default=True,
+        description="false: the coarse view goes on as it is, whatever else is set (an ablation)",
     )
     exemplar: bool = Field(
-        True, description="make the unseen side in the photo's own cloth, by image analogies"
+        default=True, description="make the unseen side in the photo's own cloth, by image analogies"
     )
-    mirror: bool = Field(False, description="the photo's mirror image in place of all that (an ablation)")
+    mirror: bool = Field(
+        default=False, description="the photo's mirror image in place of all that (an ablation)"
+    )
     refiner: DiffusionSettings = Field(
-        EmbeddedDiffusionSettings(),
+        default=EmbeddedDiffusionSettings(),
         description="diffusion after that. none; embedded: our small model, which you train first "
         "(docs/training.md); hub: Stable Diffusion 1.5 + ControlNet tile; auto: embedded where its weights "
         "are, else none",
     )
-    seed: int = Field(22, description="of the search for like patches")
-    margin: int = Field(4, ge=0, description="pixels (at 512) by which the outline may grow")
-    size: int = Field(1024, ge=64, le=2048, description="pixels of the pictures")
-    body: str = Field("body", description="body model: the embedded one, or the path of SMPLX_NEUTRAL.npz")
+    seed: int = Field(default=22, description="of the search for like patches")
+    margin: int = Field(default=4, ge=0, description="pixels (at 512) by which the outline may grow")
+    size: int = Field(default=1024, ge=64, le=2048, description="pixels of the pictures")
+    body: str = Field(
+        default="body", description="body model: the embedded one, or the path of SMPLX_NEUTRAL.npz"
+    )
 
 
 class BackView(Stage[BackViewConfig]):
@@ -55,13 +60,19 @@ class BackView(Stage[BackViewConfig]):
         "given": "photo.back",
     }
     accepts = {"refined": "back"}
-    makes = {"coarse": "Image", "refined": "Image", "view": "View"}
     device = "gpu"
     Config = BackViewConfig
     moved = {
         **{name: f"refiner.{name}" for name in {*HubDiffusionSettings.model_fields} - {"kind", "seed"}},
         **{f"{name}_weights": f"refiner.{name}" for name in ("vae", "unet", "controlnet")},
     }
+
+    class Outputs(NamedTuple):
+        """The person from behind, over white."""
+
+        coarse: Image  # what the Gaussians show, on the canonical grid
+        refined: Image  # what goes on, on that grid
+        view: View  # the same close, with mask and camera
 
     def weights(self) -> tuple[str, ...]:
         """The body's, the embedded networks' or the hub model's two: folders by their content, hub ids by
@@ -86,7 +97,7 @@ class BackView(Stage[BackViewConfig]):
 
     def run(
         self, *, device: torch.device, photo: View, gaussians: Gaussians, body: Body, given: bytes | None
-    ) -> dict[str, Any]:
+    ) -> Outputs:
         """The coarse view and the one that goes on over white, on the canonical grid, and the latter close,
         with mask and camera."""
         from turnaround.models.hgm.rendering import back_view, view_from
@@ -102,7 +113,7 @@ class BackView(Stage[BackViewConfig]):
             seen = view_from(gaussians, close_camera(coarse, config.size))
             view = self._refined(self._in_cloth(photo, seen, body), device)
             wide = coarse if view is seen else at_camera(view, coarse.camera)
-        return {"coarse": coarse.image, "refined": wide.image, "view": view}
+        return self.Outputs(coarse.image, wide.image, view)
 
     def _in_cloth(self, photo: View, seen: View, body: Body) -> View:
         """The coarse view with its detail from the photo, where that is wanted."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import Field
 from turnaround.models.estimator.config import FitConfig, GivenConfig, MergeConfig
-from turnaround.pipeline.stage import Stage, StageConfig, StageError, Trace
+from turnaround.pipeline.stage import Image, Stage, StageConfig, StageError, Trace
 
 if TYPE_CHECKING:
     import torch
@@ -22,28 +22,30 @@ class EstimateConfig(StageConfig):
     """Settings of `estimate`."""
 
     provider: Literal["auto", "landmarks", "embedded", "given"] = Field(
-        "auto",
+        default="auto",
         description="auto: the SMPL-X file beside the photo where there is one, else landmarks where prepare "
         "found "
         "them and their body does not plainly miss the mask, else the picture's network alone (embedded)",
     )
     weights: str = Field(
-        "estimator", description="weight of the picture's network, or the path of a safetensors file"
+        default="estimator", description="weight of the picture's network, or the path of a safetensors file"
     )
     lifter: str = Field(
-        "lifter", description="weight of the lifter from landmarks, or the path of a safetensors file"
+        default="lifter", description="weight of the lifter from landmarks, or the path of a safetensors file"
     )
-    fit: FitConfig = Field(FitConfig(), description="the fit of the lifted body to the landmarks")
+    fit: FitConfig = Field(default=FitConfig(), description="the fit of the lifted body to the landmarks")
     merge: MergeConfig = Field(
-        MergeConfig(), description="how far the picture's network is believed beside the landmarks"
+        default=MergeConfig(), description="how far the picture's network is believed beside the landmarks"
     )
     body: str = Field(
-        "body", description="body model: 'body' is the free one, else the path of SMPLX_NEUTRAL.npz"
+        default="body", description="body model: 'body' is the free one, else the path of SMPLX_NEUTRAL.npz"
     )
     fit_keypoints: bool = Field(
-        True, description="move the body onto the landmarks, or onto the network's own 2D joints"
+        default=True, description="move the body onto the landmarks, or onto the network's own 2D joints"
     )
-    given: GivenConfig = Field(GivenConfig(), description="how the SMPL-X file beside the photo is meant")
+    given: GivenConfig = Field(
+        default=GivenConfig(), description="how the SMPL-X file beside the photo is meant"
+    )
 
 
 class Estimate(Stage[EstimateConfig]):
@@ -51,10 +53,17 @@ class Estimate(Stage[EstimateConfig]):
 
     name, version = "estimate", 5
     needs = {"view": "prepare.view", "landmarks": "prepare.landmarks", "given": "photo.body"}
-    makes = {"body": "Body", "keypoints": "Trace", "overlay": "Image", "doubts": "Trace"}
     device = "gpu"
     Config = EstimateConfig
     moved = {**{name: f"given.{name}" for name in GivenConfig.model_fields}, "picture": "merge.strength"}
+
+    class Outputs(NamedTuple):
+        """The body, and what was seen of it."""
+
+        body: Body
+        keypoints: Trace  # name -> [x, y, sigma] in pixels of the view
+        overlay: Image  # body and keypoints over the view
+        doubts: Trace  # what speaks against a good result
 
     def weights(self) -> tuple[str, ...]:
         """The picture's network and the lifter, whose keypoints are used beside a given body too, and the
@@ -62,10 +71,8 @@ class Estimate(Stage[EstimateConfig]):
         lifter = () if self.config.provider == "embedded" else (self.config.lifter,)
         return (self.config.weights, *lifter, self.config.body)
 
-    def run(
-        self, *, device: torch.device, view: View, landmarks: Trace, given: bytes | None
-    ) -> dict[str, Any]:
-        """Values of `makes`; StageError for a body file that cannot be understood."""
+    def run(self, *, device: torch.device, view: View, landmarks: Trace, given: bytes | None) -> Outputs:
+        """The body and its 2D joints; StageError for a body file that cannot be understood."""
         from pathlib import Path
 
         from turnaround.models.body.model import BodyModel
@@ -90,8 +97,7 @@ class Estimate(Stage[EstimateConfig]):
         elif landmarks.get("source") == "none":
             doubts = self._doubts(small, body, model, device)
         overlay = body_overlay(model, body, keypoints, view)
-        told = {"causes": causes_to_json(doubts)}
-        return {"body": body, "keypoints": keypoints, "overlay": overlay, "doubts": told}
+        return self.Outputs(body, keypoints, overlay, {"causes": causes_to_json(doubts)})
 
     def _doubts(self, view: View, body: Body, model: BodyModel, device: torch.device) -> list[Cause]:
         """Whether the photo is upside down or on its side: without landmarks only the body tells."""

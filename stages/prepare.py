@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import Field
 from turnaround.models.location.config import LandmarkNetworks, LocationConfig, landmark_networks
 from turnaround.models.matting.config import EmbeddedMatting
-from turnaround.pipeline.stage import Stage, StageConfig
+from turnaround.pipeline.stage import Image, Stage, StageConfig, Trace
 
 if TYPE_CHECKING:
     import torch
@@ -18,7 +18,7 @@ class PrepareConfig(LocationConfig, StageConfig):
     """Settings of `prepare`."""
 
     size: int = Field(
-        1024, ge=64, le=2048, description="pixels of the square picture, which the person fills"
+        default=1024, ge=64, le=2048, description="pixels of the square picture, which the person fills"
     )
 
 
@@ -28,7 +28,6 @@ class Prepare(Stage[PrepareConfig]):
     name, version = "prepare", 6
     needs = {"image": "photo.image", "mask": "photo.mask"}
     accepts = {"mask": "mask"}
-    makes = {"view": "View", "mask": "Image", "overlay": "Image", "landmarks": "Trace", "doubts": "Trace"}
     device = "gpu"
     Config = PrepareConfig
     moved = {
@@ -39,6 +38,15 @@ class Prepare(Stage[PrepareConfig]):
         "landmark_network": "landmarks.network",
     }
 
+    class Outputs(NamedTuple):
+        """One person, cut out."""
+
+        view: View
+        mask: Image  # that of the view
+        overlay: Image  # the mask over what the camera took
+        landmarks: Trace  # in pixels of the view
+        doubts: Trace  # what speaks against a good result
+
     def weights(self) -> tuple[str, ...]:
         """The matting network's, of the hub too, and the landmark networks' that are used."""
         networks, matting = landmark_networks(self.config), self.config.matting
@@ -48,8 +56,8 @@ class Prepare(Stage[PrepareConfig]):
 
         return (weight_name(matting.model, local_only=matting.local_files_only), *networks)
 
-    def run(self, *, device: torch.device, image: bytes, mask: bytes | None) -> dict[str, Any]:
-        """Values of `makes`; StageError where there is nobody, or no clear one."""
+    def run(self, *, device: torch.device, image: bytes, mask: bytes | None) -> Outputs:
+        """One person over white; StageError where there is nobody, or no clear one."""
         from turnaround.models.location.locator import Locator
         from turnaround.models.matting.close import part_under
         from turnaround.models.matting.cutout import cut_square
@@ -66,15 +74,10 @@ class Prepare(Stage[PrepareConfig]):
         behind = white
         if not found.scene.cut_out:
             behind = cut_square(part.pixels, None, part.square, size, straight=True)[0]
-        return {
-            "view": view,
-            "mask": cut,
-            "overlay": overlay(behind, cut),
-            "landmarks": self._landmarks(found),
-            "doubts": {"causes": causes_to_json(found.doubts)},
-        }
+        doubts = {"causes": causes_to_json(found.doubts)}
+        return self.Outputs(view, cut, overlay(behind, cut), self._landmarks(found), doubts)
 
-    def _landmarks(self, found: Located) -> dict[str, Any]:
+    def _landmarks(self, found: Located) -> Trace:
         """The person's, in pixels of the view."""
         from turnaround.models.landmarks.record import absent
         from turnaround.models.matting.scene import landmarks_in

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import Field
 from turnaround.models.refinement.config import RefinementConfig
-from turnaround.pipeline.stage import Stage, StageConfig, StageError, Trace
+from turnaround.pipeline.stage import Image, Images, Stage, StageConfig, StageError, Trace
 
 if TYPE_CHECKING:
     import torch
@@ -27,20 +27,21 @@ OWN_KEYPOINTS = 0.1  # weight of the estimator's own keypoints against that of l
 class RefineConfig(StageConfig):
     """Settings of `refine`; `configs/presets/paper.yaml` has the paper's."""
 
-    enabled: bool = Field(True, description="false: the estimate goes on as it is")
+    enabled: bool = Field(default=True, description="false: the estimate goes on as it is")
     fit: RefinementConfig = Field(
-        RefinementConfig(), description="the fit: its loop, the weights of its terms, its step sizes"
+        default=RefinementConfig(), description="the fit: its loop, the weights of its terms, its step sizes"
     )
     hgm: str = Field(
-        "hgm_coarse", description="embedded weight of the coarse model, or the path of a safetensors file"
+        default="hgm_coarse",
+        description="embedded weight of the coarse model, or the path of a safetensors file",
     )
     normal_maps: str = Field(
-        "normals",
+        default="normals",
         description="embedded weight of the normal network, the path of a safetensors file, or a folder with "
         "normals_front.png and normals_back.png made elsewhere (ICON, ECON)",
     )
     body: str = Field(
-        "body", description="body model: 'body' is the free one, else the path of SMPLX_NEUTRAL.npz"
+        default="body", description="body model: 'body' is the free one, else the path of SMPLX_NEUTRAL.npz"
     )
 
 
@@ -54,15 +55,6 @@ class Refine(Stage[RefineConfig]):
         "body": "estimate.body",
         "keypoints": "estimate.keypoints",
     }
-    makes = {
-        "body": "Body",
-        "gaussians": "Gaussians",
-        "masks": "Images",
-        "normals_front": "Image",
-        "normals_back": "Image",
-        "trace": "Trace",
-        "path": "Body",
-    }
     device = "gpu"
     Config = RefineConfig
     moved = {
@@ -74,14 +66,25 @@ class Refine(Stage[RefineConfig]):
         "normal_folder": "normal_maps",
     }
 
+    class Outputs(NamedTuple):
+        """The fitted body, and what the fit saw."""
+
+        body: Body
+        gaussians: Gaussians  # the coarse model, fed the fitted body
+        masks: Images  # its mask, the body before in red and after in green, by azimuth
+        normals_front: Image
+        normals_back: Image
+        trace: Trace  # losses, figures before and after, and why the fit is poor where it is
+        path: Body  # the body on its way, a batch
+
     def weights(self) -> tuple[str, ...]:
         """The coarse model's, the source of the normals, and the body model."""
         return (self.config.hgm, self.config.normal_maps, self.config.body)
 
     def run(
         self, *, device: torch.device, view: View, landmarks: Trace, body: Body, keypoints: Trace
-    ) -> dict[str, Any]:
-        """Values of `makes`; StageError where the mask is empty or the body is not before the camera."""
+    ) -> Outputs:
+        """The fitted body; StageError where the mask is empty or the body is not before the camera."""
         from dataclasses import replace
 
         from turnaround.models.body.model import BodyModel
@@ -109,15 +112,15 @@ class Refine(Stage[RefineConfig]):
         gaussians = coarse(refined.body).to("cpu")
         front, back = normals(refined.body)
         cameras = _front_and_back(view, front.shape[0])
-        return {
-            "body": refined.body,
-            "gaussians": gaussians,
-            "masks": mask_pictures(model, view, body, refined.body, gaussians, settings),
-            "normals_front": encode_normals(front, cameras[0]),
-            "normals_back": encode_normals(back, cameras[1]),
-            "trace": refined.trace,
-            "path": refined.path,
-        }
+        return self.Outputs(
+            body=refined.body,
+            gaussians=gaussians,
+            masks=mask_pictures(model, view, body, refined.body, gaussians, settings),
+            normals_front=encode_normals(front, cameras[0]),
+            normals_back=encode_normals(back, cameras[1]),
+            trace=refined.trace,
+            path=refined.path,
+        )
 
     def _refine(
         self,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
-from turnaround.pipeline.stage import Stage, StageError
+from turnaround.pipeline.stage import Image, Images, Stage, StageError
 from turnaround.stages.prepare import Prepare, PrepareConfig
 
 if TYPE_CHECKING:
@@ -23,16 +23,21 @@ class People(Stage[PrepareConfig]):
 
     name, version = "people", 4
     needs = {"image": "photo.image", "mask": "photo.mask"}
-    makes = {"masks": "Images", "overlay": "Image"}
     device = "gpu"
     Config = PrepareConfig
+
+    class Outputs(NamedTuple):
+        """Everybody."""
+
+        masks: Images  # "1", "2", ... from left to right, at the photo's size (at most 2,048 px)
+        overlay: Image  # all of them over the photo
 
     def weights(self) -> tuple[str, ...]:
         """As of `prepare`."""
         return Prepare(self.config).weights()
 
-    def run(self, *, device: torch.device, image: bytes, mask: bytes | None) -> dict[str, Any]:
-        """masks: "1", "2", ... at the photo's size (at most 2,048 px); StageError where nobody is found."""
+    def run(self, *, device: torch.device, image: bytes, mask: bytes | None) -> Outputs:
+        """A soft mask for each person; StageError where nobody is found."""
         import numpy as np
         import torch
         from turnaround.models.location.choice import NOBODY
@@ -46,7 +51,8 @@ class People(Stage[PrepareConfig]):
             raise StageError(NOBODY)
         everyone = torch.from_numpy(np.max(people, axis=0))
         shown = overlay(torch.from_numpy(scene.pixels), everyone)
-        return {"masks": {str(k): person for k, person in enumerate(people, 1)}, "overlay": shown}
+        masks = {str(k): torch.from_numpy(person) for k, person in enumerate(people, 1)}
+        return self.Outputs(masks, shown)
 
 
 def _masks(locator: Locator, scene: Scene, seen: Sequence[Somebody]) -> list[np.ndarray]:

@@ -52,21 +52,21 @@ def run(mask: np.ndarray, **config):
 
 def test_view_has_a_crop_of_the_canonical_camera_white_and_the_persons_colours():
     made = run(figure())
-    view = made["view"]
+    view = made.view
     assert (
         view.image.shape == (128, 128, 3)
         and view.mask.shape == (128, 128)
-        and made["overlay"].shape == (128, 128, 3)
+        and made.overlay.shape == (128, 128, 3)
     )
     assert torch.equal(view.camera.T_camera_world, canonical_camera(128).T_camera_world)
-    assert torch.equal(made["mask"], view.mask)
+    assert torch.equal(made.mask, view.mask)
     assert (view.image[view.mask == 0] == 1).all()
     inside = view.image[view.mask > 0.99]
     assert (inside - torch.tensor([0.8, 0.1, 0.1])).abs().max() < 0.01
 
 
 def test_person_framing_puts_the_person_where_the_camera_expects_them():
-    rows = (networks_copy(run(figure())["view"], 128).mask > 0.5).any(1).nonzero()[:, 0]
+    rows = (networks_copy(run(figure()).view, 128).mask > 0.5).any(1).nonzero()[:, 0]
     height = (rows[-1] + 1 - rows[0]) / 128
     assert abs(height - 0.70) < 0.02
     assert abs((rows[0] + 0.47 * height * 128) / 128 - 0.5) < 0.02
@@ -83,19 +83,19 @@ def test_stretched_arms_stay_inside_and_do_not_move_the_pelvis():
 
 def test_square_cutouts_of_usual_size_keep_their_frame():
     mask = figure(height=400, width=400, top=60, bottom=340, left=100, right=160)
-    kept = networks_copy(run(mask)["view"], 128).mask
+    kept = networks_copy(run(mask).view, 128).mask
     expected = torch.nn.functional.interpolate(torch.from_numpy(mask)[None, None], (128, 128), mode="area")[
         0, 0
     ]
     assert (kept - expected).abs().mean() < 0.01
-    moved = networks_copy(run(mask, framing="person")["view"], 128).mask
+    moved = networks_copy(run(mask, framing="person").view, 128).mask
     assert (moved - expected).abs().mean() > 0.05
 
 
 def test_sidecar_mask_wins_over_the_network_and_alpha():
     mask = figure()
     made = prepare().run(device=CPU, image=png(photo(mask)), mask=png(np.repeat(mask[..., None], 3, -1)))
-    assert (made["mask"] - run(mask)["mask"]).abs().max() < 0.02
+    assert (made.mask - run(mask).mask).abs().max() < 0.02
 
 
 def test_network_is_asked_for_opaque_photos(monkeypatch):
@@ -103,7 +103,7 @@ def test_network_is_asked_for_opaque_photos(monkeypatch):
     monkeypatch.setattr(locator, "load_matting", lambda name, device: torch.nn.Identity())
     monkeypatch.setattr(locator, "person_mask", lambda network, image: (image[..., 0] > 0.5).float())
     made = prepare().run(device=CPU, image=png(photo(mask)), mask=None)
-    assert (made["mask"] - run(mask)["mask"]).abs().mean() < 0.01
+    assert (made.mask - run(mask).mask).abs().mean() < 0.01
 
 
 @pytest.mark.parametrize(

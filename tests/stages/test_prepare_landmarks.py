@@ -54,7 +54,7 @@ def test_auto_tells_once_what_is_missing_and_goes_on(monkeypatch, caplog):
         made = run(np.full((120, 90, 3), 99, np.uint8), mask)
     told = [record.message for record in caplog.records if "turnaround fetch" in record.message]
     assert len(told) == 1 and "pose_landmark_heavy" in told[0] and "often wrong" in told[0]
-    assert made["landmarks"] == {"source": "none", "reason": "no landmark networks"}
+    assert made.landmarks == {"source": "none", "reason": "no landmark networks"}
     locator._tell_what_is_missing.cache_clear()
 
 
@@ -113,13 +113,13 @@ def test_half_figures_are_refused_and_completed_where_allowed(caplog):
         run(astronaut)
     made = run(astronaut, allow_truncated=True)
     assert "will be guessed" in caplog.text
-    landmarks, camera = made["landmarks"], made["view"].camera
+    landmarks, camera = made.landmarks, made.view.camera
     assert landmarks["source"] == "blazepose" and landmarks["flag"] > 0.9
     whole = np.array(moved(landmarks, camera, canonical_camera(128))["pose"])[:, :2]
     assert whole.min() > 0 and whole.max() < 128, "the canonical square has room for the whole body"
     nose = np.array(landmarks["pose"])[0, :2].astype(int)
-    assert made["mask"][nose[1], nose[0]] > 0.9
-    assert made["mask"][:, 0].max() == 0
+    assert made.mask[nose[1], nose[0]] > 0.9
+    assert made.mask[:, 0].max() == 0
 
 
 @needs_networks
@@ -135,23 +135,23 @@ def test_a_given_mask_is_believed(caplog):
     mask = np.zeros(cat.shape[:2])
     mask[40:260, 100:300] = 1
     made = run(cat, mask)
-    assert made["landmarks"]["source"] == "none" and "see nobody in the given mask" in caplog.text
-    assert made["mask"].max() > 0.99
+    assert made.landmarks["source"] == "none" and "see nobody in the given mask" in caplog.text
+    assert made.mask.max() > 0.99
 
 
 @needs_networks
 def test_photos_upside_down_or_sideways_are_turned_and_masks_come_back(caplog):
     astronaut = skimage.data.astronaut()
-    upright = np.array(run(astronaut, allow_truncated=True)["landmarks"]["pose"])[:, :2]
+    upright = np.array(run(astronaut, allow_truncated=True).landmarks["pose"])[:, :2]
     for quarters in (1, 2):
         caplog.clear()
         turned = np.ascontiguousarray(np.rot90(astronaut, quarters))
         made = run(turned, allow_truncated=True)
         assert "turned upright" in caplog.text and "turn=never" in caplog.text
-        assert np.abs(np.array(made["landmarks"]["pose"])[:25, :2] - upright[:25]).mean() < 6
+        assert np.abs(np.array(made.landmarks["pose"])[:25, :2] - upright[:25]).mean() < 6
     stage = Prepare(Prepare.Config(size=128, allow_truncated=True))
     stream = io.BytesIO()
-    Image.fromarray(np.round(made["mask"].numpy() * 255).astype(np.uint8)).save(stream, "PNG")
+    Image.fromarray(np.round(made.mask.numpy() * 255).astype(np.uint8)).save(stream, "PNG")
     beside = stage.beside("mask", stream.getvalue(), device=CPU, image=png(turned), mask=None)
     back = np.rot90(np.asarray(Image.open(io.BytesIO(beside))) / 255, -quarters)
     assert back[60:180, 170:270].mean() > 0.85 and back[60:180, 400:].mean() < 0.05, (
@@ -167,7 +167,7 @@ def test_two_people_are_two(caplog):
         run(pair)
     caplog.set_level(logging.WARNING)
     made = run(pair, person="left", allow_truncated=True)
-    assert made["landmarks"]["flag"] > 0.9
+    assert made.landmarks["flag"] > 0.9
     people = people_seen(pair)
     masks = [
         pose_mask(pose, *pair.shape[:2]) > 0.5 for pose in sorted(people, key=lambda pose: pose.xy[0, 0])
@@ -184,7 +184,7 @@ def test_a_mask_chooses_among_people_of_any_size():
     mask = np.zeros(photo.shape[:2])
     mask[350:, 560:650] = 1
     made = run(photo, mask, allow_truncated=True, framing="frame")
-    landmarks = moved(made["landmarks"], made["view"].camera, canonical_camera(720))
+    landmarks = moved(made.landmarks, made.view.camera, canonical_camera(720))
     assert landmarks["source"] == "blazepose"
     nose = np.array(landmarks["pose"])[0, 0]
     assert 560 < nose < 660, "the small one's, not the large one's"

@@ -56,35 +56,33 @@ def run(networks, inputs, enabled=True, **fit):
 
 def test_every_output_can_be_kept_and_read_back(networks, inputs, tmp_path):
     made = run(networks, inputs, iterations=4, model_every=2, feed_body_from=2, size=SIZE)
-    assert set(made) == set(Refine.makes)
     for name, kind in Refine.makes.items():
         codec = codec_for(kind)
-        codec.save(made[name], tmp_path / f"{name}{codec.suffix}")
+        codec.save(getattr(made, name), tmp_path / f"{name}{codec.suffix}")
         assert codec.load(tmp_path / f"{name}{codec.suffix}") is not None
-    assert sorted(made["masks"]) == ["030", "090", "180", "270"]
-    path, kept = made["path"], int(made["trace"]["kept"].split()[1])
+    assert sorted(made.masks) == ["030", "090", "180", "270"]
+    path, kept = made.path, int(made.trace["kept"].split()[1])
     assert path.transl.shape == (5, 3) and torch.equal(path[0].body_pose, inputs["body"].body_pose)
-    assert all(torch.equal(getattr(path[kept], name), value) for name, value in vars(made["body"]).items())
-    records = made["trace"]["iterations"]
+    assert all(torch.equal(getattr(path[kept], name), value) for name, value in vars(made.body).items())
+    records = made.trace["iterations"]
     assert len(records) == 4 and all({"front", "sides", "joints", "normals"} <= set(r) for r in records)
-    normals, alpha = decode_normals(made["normals_front"], canonical_camera(made["normals_front"].shape[0]))
+    normals, alpha = decode_normals(made.normals_front, canonical_camera(made.normals_front.shape[0]))
     assert (alpha > 0).float().mean() > 0.03
     assert normals[alpha > 0][:, 2].mean() < 0  # the front faces the camera
-    normals, alpha = decode_normals(made["normals_back"], canonical_camera(made["normals_back"].shape[0]))
-    assert len(made["gaussians"]) > 0
+    normals, alpha = decode_normals(made.normals_back, canonical_camera(made.normals_back.shape[0]))
+    assert len(made.gaussians) > 0
 
 
 def test_switches_turn_terms_off(networks, inputs):
     bare = {"iterations": 1, "size": SIZE, "side_weight": 0, "normal_weight": 0, "joint_weight": 0}
-    record = run(networks, inputs, **bare)["trace"]["iterations"][0]
+    record = run(networks, inputs, **bare).trace["iterations"][0]
     assert record["sides"] == 0 and "joints" not in record and "normals" not in record
     off = run(networks, inputs, enabled=False)
     assert all(
-        torch.equal(x, y)
-        for x, y in zip(vars(off["body"]).values(), vars(inputs["body"]).values(), strict=True)
+        torch.equal(x, y) for x, y in zip(vars(off.body).values(), vars(inputs["body"]).values(), strict=True)
     )
-    assert off["trace"]["iterations"] == []
-    assert off["path"].transl.shape == (1, 3)
+    assert off.trace["iterations"] == []
+    assert off.path.transl.shape == (1, 3)
 
 
 def test_keypoints_pull_harder_where_they_are_landmarks(networks, inputs):
@@ -93,10 +91,10 @@ def test_keypoints_pull_harder_where_they_are_landmarks(networks, inputs):
     told = {name: row for name, row in inputs["keypoints"].items() if name != "pelvis"}
     cases = ({"keypoints": told}, {"keypoints": told, "landmarks": found}, {"landmarks": found})
     none, seen, embedded = (run(networks, inputs | case, **settings) for case in cases)
-    own, pulled = (made["trace"]["iterations"][0]["joints"] for made in (none, seen))
+    own, pulled = (made.trace["iterations"][0]["joints"] for made in (none, seen))
     assert pulled > 0 and own == pytest.approx(OWN_KEYPOINTS * pulled, rel=1e-5)
     # landmarks were found, and the picture's network was asked for all the same
-    assert embedded["trace"]["iterations"][0]["joints"] < 0.2 * pulled
+    assert embedded.trace["iterations"][0]["joints"] < 0.2 * pulled
 
 
 def test_faults_of_the_photo_are_stage_errors(networks, inputs, tmp_path):

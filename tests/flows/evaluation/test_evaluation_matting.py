@@ -4,6 +4,7 @@ count."""
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -35,9 +36,9 @@ class Known:
     def __init__(self, answer) -> None:
         self.answer = answer
 
-    def run(self, **inputs) -> dict:
+    def run(self, **inputs) -> SimpleNamespace:
         mask = self.answer(inputs["image"])
-        return {"view": View(torch.ones(*mask.shape, 3), mask, canonical_camera(len(mask)))}
+        return SimpleNamespace(view=View(torch.ones(*mask.shape, 3), mask, canonical_camera(len(mask))))
 
 
 def known(answer) -> Any:

@@ -289,7 +289,7 @@ def test_a_mask_edited_in_the_square_is_put_back_into_the_photo():
     photo[60:260, 150:240] = 1
     picture = _png(generator.uniform(size=(300, 400, 3)))
     stage = Prepare(PrepareConfig(size=128))
-    square = stage.run(device=torch.device("cpu"), image=picture, mask=encode_mask(photo))["mask"].numpy()
+    square = stage.run(device=torch.device("cpu"), image=picture, mask=encode_mask(photo)).mask.numpy()
     drawn = square.copy()
     rows, columns = np.nonzero(square > 0.5)
     shoulder = rows.min() + (rows.max() - rows.min()) // 5
@@ -299,7 +299,7 @@ def test_a_mask_edited_in_the_square_is_put_back_into_the_photo():
     )
     whole = decode_mask(given_mask, "it", None)
     assert whole.shape == (300, 400) and whole.sum() > 1.03 * photo.sum()
-    again = stage.run(device=torch.device("cpu"), image=picture, mask=given_mask)["mask"].numpy()
+    again = stage.run(device=torch.device("cpu"), image=picture, mask=given_mask).mask.numpy()
     back = stage.beside(
         "mask", encode_mask(again), device=torch.device("cpu"), image=picture, mask=given_mask
     )

@@ -1,7 +1,6 @@
 """The back view: identity without noise, outlines that do not grow, seeds, training steps, and SD 1.5's form
 with tiny networks."""
 
-
 import pytest
 import torch
 from diffusers import (
@@ -125,9 +124,7 @@ def test_without_noise_the_picture_comes_back_as_it_was(refiner):
     settings = SETTINGS.but(strength=0.0)
     assert torch.equal(refiner(image, settings), image)
     # and without keep_detail, what comes back is the VAE's idea of it
-    assert not torch.allclose(
-        refiner(image, settings.but(keep_detail=False)), image, atol=0.05
-    )
+    assert not torch.allclose(refiner(image, settings.but(keep_detail=False)), image, atol=0.05)
 
 
 def test_the_seed_decides_and_the_control_matters(refiner):
@@ -191,11 +188,9 @@ def test_the_box_holds_the_person_and_fits_the_networks():
 def test_the_diffusion_goes_over_the_close_view_and_its_silhouette_stays(weights):
     stage = BackView(BackViewConfig(refiner=embedded(**weights), size=128, margin=4))
     made = run(stage)
-    view, plain = made["view"], run(BackView(BackViewConfig(size=128, refiner=NoDiffusion())))
-    assert torch.equal(plain["coarse"], made["coarse"]) and not torch.equal(view.image, plain["view"].image)
-    assert (view.mask <= dilate(plain["view"].mask, 1)).all() and (
-        view.mask >= plain["view"].mask - 1e-6
-    ).all()
+    view, plain = made.view, run(BackView(BackViewConfig(size=128, refiner=NoDiffusion())))
+    assert torch.equal(plain.coarse, made.coarse) and not torch.equal(view.image, plain.view.image)
+    assert (view.mask <= dilate(plain.view.mask, 1)).all() and (view.mask >= plain.view.mask - 1e-6).all()
     assert torch.allclose(
         view.camera.T_camera_world[:3, :3] @ torch.tensor([0.0, 0, 1]), torch.tensor([0.0, 0, -1]), atol=1e-6
     )
@@ -212,9 +207,9 @@ def test_auto_takes_the_embedded_diffusion_where_its_weights_are(weights):
 def test_the_view_is_close_and_in_the_colours_of_the_photo():
     stage = BackView(BackViewConfig(size=192, refiner=NoDiffusion()))
     made = run(stage)
-    view, inside = made["view"], made["view"].mask > 0.9
+    view, inside = made.view, made.view.mask > 0.9
     rows = torch.nonzero((view.mask > 0.5).any(1))[:, 0]
-    assert 0.8 < (rows[-1] - rows[0] + 1) / 192 < 0.95 and made["refined"].shape == made["coarse"].shape == (
+    assert 0.8 < (rows[-1] - rows[0] + 1) / 192 < 0.95 and made.refined.shape == made.coarse.shape == (
         192,
         192,
         3,
@@ -222,9 +217,9 @@ def test_the_view_is_close_and_in_the_colours_of_the_photo():
     photo = person(128)[0].reshape(-1, 3).unique(dim=0)
     photo = photo[photo.amin(1) < 0.99]
     far = lambda image: torch.cdist(image[inside], photo).amin(1).mean()  # noqa: E731
-    coarse = run(BackView(BackViewConfig(size=192, refiner=NoDiffusion(), exemplar=False)))["view"]
+    coarse = run(BackView(BackViewConfig(size=192, refiner=NoDiffusion(), exemplar=False))).view
     assert far(view.image) < 0.6 * far(coarse.image)
-    assert torch.equal(view.image, run(stage)["view"].image)
+    assert torch.equal(view.image, run(stage).view.image)
 
 
 @pytest.mark.parametrize(
@@ -235,9 +230,9 @@ def test_without_exemplar_and_diffusion_the_coarse_view_goes_on_as_it_is(setting
     stage = BackView(BackViewConfig(size=96, **{"refiner": NoDiffusion(), **settings}))
     made = run(stage)
     assert stage.refiner is None and stage.weights() == ()
-    assert torch.equal(made["refined"], made["coarse"]) and made["view"].mask.max() > 0.5
-    back = at_camera(made["view"], orbit_cameras([180.0], 96)[0])
-    assert (back.image - made["coarse"]).abs().mean() < 0.02
+    assert torch.equal(made.refined, made.coarse) and made.view.mask.max() > 0.5
+    back = at_camera(made.view, orbit_cameras([180.0], 96)[0])
+    assert (back.image - made.coarse).abs().mean() < 0.02
 
 
 def test_the_embedded_diffusion_without_its_files_says_which_and_how_to_train_them(
@@ -257,7 +252,7 @@ def test_the_embedded_diffusion_without_its_files_says_which_and_how_to_train_th
         zoo.save_state(name, *zoo.load_state(file))  # as training with --save does
         assert zoo.pins()[name] == zoo.digest(name)
     made = run(stage)
-    assert not torch.equal(made["refined"], made["coarse"])
+    assert not torch.equal(made.refined, made.coarse)
     zoo.path(names[0]).write_bytes(b"something else")
     with pytest.raises(zoo.MissingWeight, match="pinned"):
         run(stage)
@@ -270,8 +265,8 @@ def test_a_picture_beside_the_photo_takes_the_place_of_the_model(tmp_path):
     save_image(torch.cat([image, mask[..., None]], -1), tmp_path / "back.png")
     stage = BackView(BackViewConfig(size=96))
     made = run(stage, (tmp_path / "back.png").read_bytes())
-    assert (made["refined"] - image).abs().max() < 0.01
-    back = at_camera(made["view"], orbit_cameras([180.0], 96)[0])
+    assert (made.refined - image).abs().max() < 0.01
+    back = at_camera(made.view, orbit_cameras([180.0], 96)[0])
     assert (back.image - image).abs().mean() < 0.02 and (back.mask - mask).abs().mean() < 0.02
     save_image(image[:80], tmp_path / "flat.png")
     with pytest.raises(StageError, match="square"):
@@ -284,9 +279,7 @@ def test_stable_diffusion_of_a_local_folder_runs_end_to_end(tmp_path):
     stage = BackView(BackViewConfig(refiner=settings, exemplar=False, size=64))
     assert stage.weights() == (base, tile) and settings.strength == 0.2 and settings.steps == 10
     made = run(stage)
-    assert not torch.equal(made["refined"], made["coarse"]) and torch.equal(
-        made["refined"], run(stage)["refined"]
-    )
+    assert not torch.equal(made.refined, made.coarse) and torch.equal(made.refined, run(stage).refined)
     # guidance uses the negative prompt: another strength of it gives another picture
     other = hub_refiner(base, tile, 64)
     assert not torch.equal(other(person()[0], SETTINGS), other(person()[0], SETTINGS.but(guidance=7.0)))

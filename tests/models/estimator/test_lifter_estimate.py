@@ -217,16 +217,16 @@ def run_stage(view, landmarks, given=None, **config):
 def test_the_stage_takes_landmarks_where_they_are_and_the_picture_else(shipped, person):
     _, view, record = person
     made = run_stage(view, record, provider="landmarks")
-    assert set(made) == set(Estimate.makes) and {"left_heel", "face-0"} <= set(made["keypoints"])
-    assert made["overlay"].shape == (256, 256, 3)
+    assert {"left_heel", "face-0"} <= set(made.keypoints)
+    assert made.overlay.shape == (256, 256, 3)
     nobody = absent("no person was found by pose_detection")
     alone = run_stage(view, nobody)
-    assert list(alone["keypoints"]) == list(PICTURE_NAMES)
+    assert list(alone.keypoints) == list(PICTURE_NAMES)
     for other in (
         run_stage(view, record, provider="embedded"),
         run_stage(view, record, provider="embedded", given=b"no body"),
     ):
-        torch.testing.assert_close(other["body"].body_pose, alone["body"].body_pose)
+        torch.testing.assert_close(other.body.body_pose, alone.body.body_pose)
     with pytest.raises(StageError, match="provider=landmarks, but no person was found by pose_detection"):
         run_stage(view, nobody, provider="landmarks")
     with pytest.raises(StageError, match="provider=given, but there is no SMPL-X file beside the photo"):
@@ -252,6 +252,6 @@ def test_the_picture_s_say_and_the_fit_are_settings(shipped, person):
         run_stage(view, record, merge=MergeConfig(strength=0)),
         run_stage(view, record, merge=MergeConfig(strength=0), fit_keypoints=False),
     )
-    assert not torch.allclose(plain["body"].body_pose, unfitted["body"].body_pose)
+    assert not torch.allclose(plain.body.body_pose, unfitted.body.body_pose)
     assert Estimate(Estimate.Config()).weights() == ("estimator", "lifter", "body")
     assert Estimate(Estimate.Config(provider="embedded")).weights() == ("estimator", "body")

@@ -45,7 +45,7 @@ def centre(weight: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("box", [(120, 60, 180, 340), (40, 200, 260, 300), (0, 100, 90, 399)])
 def test_the_person_fills_the_view(box):
     mask = mask_of(400, 300, box)
-    made = prepare(np.full((400, 300, 3), 0.4), mask, allow_truncated=True)["mask"] > 0.5
+    made = prepare(np.full((400, 300, 3), 0.4), mask, allow_truncated=True).mask > 0.5
     rows, columns = made.any(1).nonzero()[:, 0], made.any(0).nonzero()[:, 0]
     assert 0.85 < max(rows[-1] + 1 - rows[0], columns[-1] + 1 - columns[0]) / 256 < 0.9
     assert abs(rows[0] + rows[-1] + 1 - 256) <= 2 and abs(columns[0] + columns[-1] + 1 - 256) <= 2
@@ -68,7 +68,7 @@ def test_a_point_of_the_photo_is_one_point_of_the_world(framing):
     ray."""
     photo, mask = np.full((512, 512, 3), 0.8, np.float32), mask_of(512, 512, (200, 80, 300, 440))
     photo[150:158, 230:238] = 0
-    view = prepare(photo, mask, framing=framing)["view"]
+    view = prepare(photo, mask, framing=framing).view
     copy = networks_copy(view, 512)
     close, wide = (centre((0.6 - v.image[..., 0]).clamp(min=0) * (v.mask > 0.5)) for v in (view, copy))
     torch.testing.assert_close(points_at(close, view.camera, copy.camera), wide, atol=0.15, rtol=0)
@@ -124,7 +124,7 @@ def test_an_edited_mask_goes_back_where_the_close_view_is():
     photo, mask = np.full((300, 400, 3), 0.5), mask_of(300, 400, (150, 60, 240, 260))
     stage = Prepare(Prepare.Config(size=256, landmarks="none"))
     inputs = {"image": png(photo), "mask": encode_mask(mask)}
-    seen = stage.run(device=CPU, **inputs)["mask"].numpy()
+    seen = stage.run(device=CPU, **inputs).mask.numpy()
     seen[:, :128] = 0
     whole = decode_mask(stage.beside("mask", encode_mask(seen), device=CPU, **inputs), "it", None)
     assert whole.shape == (300, 400)
