@@ -1,7 +1,7 @@
 """The stage protocol: what a stage needs, makes and is configured by.
 
     class CoarseConfig(StageConfig):
-        weights: str = Field(default="hgm_coarse", description="embedded weight, or the path of a safetensors file")
+        weights: str = Field(default="hgm_coarse", description="embedded weight, or the path of a file")
 
     class Coarse(Stage[CoarseConfig]):
         name, version = "coarse", 1
