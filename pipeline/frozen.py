@@ -112,7 +112,8 @@ def _told(model: type[BaseModel], error: ValidationError, where: str) -> ConfigE
         told = [m.model_fields[path[-1]].description for m in inside if path[-1] in m.model_fields]
         return ConfigError(f"{name} is needed: {told[0] if told else first['msg']}")
     if first["type"] == "union_tag_invalid":
-        return ConfigError(f"{name}: expected {first['ctx']['expected_tags']}, got {first['ctx']['tag']!r}")
+        tags = first.get("ctx", {})
+        return ConfigError(f"{name}: expected {tags.get('expected_tags')}, got {tags.get('tag')!r}")
     if first["type"] == "extra_forbidden":
         owners = [kind for m in inside if path[-1] in m.model_fields for kind in kinds_of(m)]
         if not owners:

@@ -16,13 +16,15 @@ class FuseConfig(StageConfig):
     """Settings of `fuse`."""
 
     weights: str = Field(
-        "hgm_fusion",
+        default="hgm_fusion",
         description="embedded weight, or the path of a safetensors file written by models.hgm.train",
     )
-    body: str = Field("body", description="body model: the embedded one, or the path of SMPLX_NEUTRAL.npz")
-    use_body: bool = Field(True, description="false: Gaussians from the pictures alone (an ablation)")
-    use_back: bool = Field(True, description="false: the network sees the front alone (an ablation)")
-    size: int = Field(512, ge=64, le=2048, description="pixels of the views that are written")
+    body: str = Field(
+        default="body", description="body model: the embedded one, or the path of SMPLX_NEUTRAL.npz"
+    )
+    use_body: bool = Field(default=True, description="false: Gaussians from the pictures alone (an ablation)")
+    use_back: bool = Field(default=True, description="false: the network sees the front alone (an ablation)")
+    size: int = Field(default=512, ge=64, le=2048, description="pixels of the views that are written")
 
 
 class Fuse(Stage[FuseConfig]):

@@ -21,30 +21,30 @@ PREVIEW_AZIMUTHS = (0, 90, 180, 270)
 class MeshConfig(StageConfig):
     """Settings of `mesh`; lengths in metres."""
 
-    depth_size: int = Field(384, ge=64, le=1024, description="pixels of the 64 depth views")
+    depth_size: int = Field(default=384, ge=64, le=1024, description="pixels of the 64 depth views")
     layers: int = Field(
-        4,
+        default=4,
         ge=1,
         description="the Gaussians count as opaque as so many of them: depth of the first surface, not "
         "a mean",
     )
-    voxel: float = Field(0.01, gt=0, description="edge of a voxel")
+    voxel: float = Field(default=0.01, gt=0, description="edge of a voxel")
     truncation: float = Field(
-        0.035, gt=0, description="distance to the surface at which the signed distance is cut"
+        default=0.035, gt=0, description="distance to the surface at which the signed distance is cut"
     )
     smoothing: int = Field(
-        10,
+        default=10,
         ge=0,
         description="iterations of Taubin smoothing of what is extracted, and again of what is refined",
     )
-    faces: int = Field(60000, ge=100, description="number of faces after decimation")
-    normals: bool = Field(True, description="refine against the normals of front and back")
-    iterations: int = Field(30, ge=0, description="steps of that refinement")
-    laplacian: float = Field(10.0, ge=0, description="weight of the Laplacian of the displacement")
+    faces: int = Field(default=60000, ge=100, description="number of faces after decimation")
+    normals: bool = Field(default=True, description="refine against the normals of front and back")
+    iterations: int = Field(default=30, ge=0, description="steps of that refinement")
+    laplacian: float = Field(default=10.0, ge=0, description="weight of the Laplacian of the displacement")
     outline: bool = Field(
-        True, description="move the surface across the photo until its outline is the mask's"
+        default=True, description="move the surface across the photo until its outline is the mask's"
     )
-    preview_size: int = Field(512, ge=64, description="pixels of the previews")
+    preview_size: int = Field(default=512, ge=64, description="pixels of the previews")
 
 
 class MeshStage(Stage[MeshConfig]):

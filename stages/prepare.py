@@ -12,6 +12,7 @@ from turnaround.pipeline.stage import Image, Stage, StageConfig, Trace
 if TYPE_CHECKING:
     import torch
     from turnaround.models.location.locator import Located
+    from turnaround.pipeline.values.types import View
 
 
 class PrepareConfig(LocationConfig, StageConfig):

@@ -19,18 +19,20 @@ ATLAS_PICTURE = 1024  # texels of the picture for people; the files beside the m
 class TextureConfig(StageConfig):
     """Settings of `texture`."""
 
-    size: int = Field(2048, ge=64, le=8192, description="texels of a side")
+    size: int = Field(default=2048, ge=64, le=8192, description="texels of a side")
     faces: int = Field(
-        20000,
+        default=20000,
         ge=100,
         le=100000,
         description="faces of the textured mesh; the atlas takes the longer, the more",
     )
-    padding: int = Field(8, ge=1, le=64, description="texels of 2,048 between two charts of the atlas")
-    photo: float = Field(2.0, ge=0, description="weight of the photo, which sees the front")
-    back: float = Field(1.0, ge=0, description="weight of the view from behind")
-    side: float = Field(0.5, ge=0, description="weight of each of the two views from the sides")
-    preview_size: int = Field(768, ge=64, le=2048, description="pixels of the previews")
+    padding: int = Field(
+        default=8, ge=1, le=64, description="texels of 2,048 between two charts of the atlas"
+    )
+    photo: float = Field(default=2.0, ge=0, description="weight of the photo, which sees the front")
+    back: float = Field(default=1.0, ge=0, description="weight of the view from behind")
+    side: float = Field(default=0.5, ge=0, description="weight of each of the two views from the sides")
+    preview_size: int = Field(default=768, ge=64, le=2048, description="pixels of the previews")
 
 
 class Texture(Stage[TextureConfig]):

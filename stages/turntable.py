@@ -21,20 +21,30 @@ CHUNK = 6  # frames that are in memory at a time
 class TurntableConfig(StageConfig):
     """Settings of `turntable`."""
 
-    frames: int = Field(90, ge=2, le=1440, description="frames of one turn")
-    fps: int = Field(30, ge=1, le=120, description="frames a second")
-    size: int = Field(1080, ge=64, le=2048, description="pixels of the square film, or of each of its halves")
+    frames: int = Field(default=90, ge=2, le=1440, description="frames of one turn")
+    fps: int = Field(default=30, ge=1, le=120, description="frames a second")
+    size: int = Field(
+        default=1080, ge=64, le=2048, description="pixels of the square film, or of each of its halves"
+    )
     halves: Literal["gaussians", "both"] = Field(
-        "gaussians", description="both: the textured mesh turns beside the Gaussians"
+        default="gaussians", description="both: the textured mesh turns beside the Gaussians"
     )
     inset: float = Field(
-        0.22, ge=0, le=0.5, description="share of the film's side that the photo in its corner has; 0: none"
+        default=0.22,
+        ge=0,
+        le=0.5,
+        description="share of the film's side that the photo in its corner has; 0: none",
     )
-    elevation: float = Field(5.0, ge=-60, le=60, description="degrees from which the camera looks down")
+    elevation: float = Field(
+        default=5.0, ge=-60, le=60, description="degrees from which the camera looks down"
+    )
     sheet_size: int = Field(
-        320, ge=64, le=1024, description="pixels of a cell of the contact sheet, before white is cut away"
+        default=320,
+        ge=64,
+        le=1024,
+        description="pixels of a cell of the contact sheet, before white is cut away",
     )
-    sheet_views: int = Field(8, ge=1, le=24, description="azimuths of the contact sheet")
+    sheet_views: int = Field(default=8, ge=1, le=24, description="azimuths of the contact sheet")
 
 
 class Turntable(Stage[TurntableConfig]):

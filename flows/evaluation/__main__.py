@@ -30,7 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--sheet", type=Path, help="write a picture of all masks here")
     parser.add_argument("--device", default="auto")
     options = parser.parse_args(arguments)
-    setting = Setting("default", (f"stages.prepare.matting.weights={options.weights}",), options.work, options.device)
+    setting = Setting(
+        "default", (f"stages.prepare.matting.weights={options.weights}",), options.work, options.device
+    )
     prepare = setting.stage("prepare")
     rows: list[dict[str, Any]] = []
     shown: list[Tensor] = []

@@ -13,35 +13,37 @@ class Settings(Frozen):
     """How a picture is refined, whatever the model."""
 
     strength: float = Field(
-        0.2,
+        default=0.2,
         ge=0,
         le=1,
         description="share of the noise schedule that is added and taken away again; 0: no diffusion",
     )
     steps: int = Field(
-        10,
+        default=10,
         ge=1,
         description="steps of the whole schedule, of which strength x steps, at least one, are run; the "
         "paper's code has 100",
     )
     guidance: float = Field(
-        5.0, ge=1, description="classifier-free guidance, 1: none; the embedded model never has any"
+        default=5.0, ge=1, description="classifier-free guidance, 1: none; the embedded model never has any"
     )
-    control: float = Field(1.0, ge=0, description="weight of the ControlNet")
-    seed: int = Field(22, description="of the noise")
+    control: float = Field(default=1.0, ge=0, description="weight of the ControlNet")
+    seed: int = Field(default=22, description="of the noise")
     keep_detail: bool = Field(
-        True,
+        default=True,
         description="add only what the diffusion changed to the coarse picture, so that the VAE loses "
         "nothing",
     )
     noise: float = Field(
-        1.0,
+        default=1.0,
         ge=0,
         description="amplitude of the noise against the schedule's; a weak denoiser leaves less of less",
     )
-    amount: float = Field(1.0, ge=0, description="share of the change that is added, with keep_detail")
+    amount: float = Field(
+        default=1.0, ge=0, description="share of the change that is added, with keep_detail"
+    )
     keep_color: bool = Field(
-        True,
+        default=True,
         description="leave slow changes of colour out, with keep_detail (the colour fix of StableSR)",
     )
 
@@ -56,14 +58,16 @@ class EmbeddedDiffusionSettings(Settings):
     truth."""
 
     kind: Literal["auto", "embedded"] = Field(
-        "auto", description="auto: our small networks where their weights are, else no diffusion"
+        default="auto", description="auto: our small networks where their weights are, else no diffusion"
     )
-    strength: float = Field(0.1, ge=0, le=1, description=Settings.model_fields["strength"].description)
-    noise: float = Field(0.25, ge=0, description=Settings.model_fields["noise"].description)
-    amount: float = Field(0.5, ge=0, description=Settings.model_fields["amount"].description)
-    vae: str = Field("back_view_vae", description="weight of the VAE, or a file")
-    unet: str = Field("back_view_unet", description="weight of the UNet, or a file")
-    controlnet: str = Field("back_view_controlnet", description="weight of the ControlNet, or a file")
+    strength: float = Field(
+        default=0.1, ge=0, le=1, description=Settings.model_fields["strength"].description
+    )
+    noise: float = Field(default=0.25, ge=0, description=Settings.model_fields["noise"].description)
+    amount: float = Field(default=0.5, ge=0, description=Settings.model_fields["amount"].description)
+    vae: str = Field(default="back_view_vae", description="weight of the VAE, or a file")
+    unet: str = Field(default="back_view_unet", description="weight of the UNet, or a file")
+    controlnet: str = Field(default="back_view_controlnet", description="weight of the ControlNet, or a file")
 
     @property
     def names(self) -> tuple[str, str, str]:
@@ -74,20 +78,20 @@ class EmbeddedDiffusionSettings(Settings):
 class HubDiffusionSettings(Settings):
     """Stable Diffusion 1.5 with ControlNet tile; the strength is the paper's."""
 
-    kind: Literal["hub"] = Field("hub", description="Stable Diffusion 1.5 and ControlNet tile")
+    kind: Literal["hub"] = Field(default="hub", description="Stable Diffusion 1.5 and ControlNet tile")
     base: str = Field(
-        "stable-diffusion-v1-5/stable-diffusion-v1-5",
+        default="stable-diffusion-v1-5/stable-diffusion-v1-5",
         description="local folder or hub id of Stable Diffusion 1.5",
     )
     controlnet: str = Field(
-        "lllyasviel/control_v11f1e_sd15_tile", description="local folder or hub id of ControlNet tile"
+        default="lllyasviel/control_v11f1e_sd15_tile", description="local folder or hub id of ControlNet tile"
     )
 
 
 class NoDiffusion(Frozen):
     """The view goes on as it is."""
 
-    kind: Literal["none"] = Field("none", description="no diffusion")
+    kind: Literal["none"] = Field(default="none", description="no diffusion")
 
 
 DiffusionSettings: TypeAlias = Annotated[

@@ -13,44 +13,48 @@ Hands: TypeAlias = Literal["auto", "flat", "mean"]
 class FitConfig(Frozen):
     """Strengths of the fit's terms to landmarks; standard deviations where a unit is given."""
 
-    steps: int = Field(8, ge=0, description="steps of the fit; 0: none")
+    steps: int = Field(default=8, ge=0, description="steps of the fit; 0: none")
     trust: float = Field(
-        0.7,
+        default=0.7,
         ge=0,
         description="of the landmarks: their errors are divided by it; those of neighbours go together",
     )
-    whole: float = Field(1.2, gt=0, description="of the lifter's global rotations, in its own spreads")
-    local: float = Field(
-        0.35, gt=0, description="radians: turn of a joint against its parent, from the lifted one"
+    whole: float = Field(
+        default=1.2, gt=0, description="of the lifter's global rotations, in its own spreads"
     )
-    shape: float = Field(1.0, gt=0, description="of the betas")
-    shift: tuple[float, float, float] = Field((0.3, 0.3, 0.01), description="metres: of the pelvis")
+    local: float = Field(
+        default=0.35, gt=0, description="radians: turn of a joint against its parent, from the lifted one"
+    )
+    shape: float = Field(default=1.0, gt=0, description="of the betas")
+    shift: tuple[float, float, float] = Field(default=(0.3, 0.3, 0.01), description="metres: of the pelvis")
     usual: tuple[float, float] = Field(
-        (0.6, 0.25),
+        default=(0.6, 0.25),
         description="metres: a pelvis about this near to the world's origin in depth is meant to be there, "
         "of who stands and of others",
     )
     stands: float = Field(
-        0.9, gt=0, le=1, description="of the height from ankles to head, that a standing body has"
+        default=0.9, gt=0, le=1, description="of the height from ankles to head, that a standing body has"
     )
-    huber: float = Field(3.0, gt=0, description="deviations beyond which a landmark pulls no harder")
-    hinge: float = Field(0.1, gt=0, description="radians: how far a knee or an elbow bends the wrong way")
+    huber: float = Field(default=3.0, gt=0, description="deviations beyond which a landmark pulls no harder")
+    hinge: float = Field(
+        default=0.1, gt=0, description="radians: how far a knee or an elbow bends the wrong way"
+    )
 
 
 class MergeConfig(Frozen):
     """How far the picture's network, which knows only renders, is believed beside the lifter."""
 
     spread: float = Field(
-        0.22, gt=0, description="radians: error of its rotations where it agrees with the landmarks"
+        default=0.22, gt=0, description="radians: error of its rotations where it agrees with the landmarks"
     )
     apart: float = Field(
-        0.035,
+        default=0.035,
         gt=0,
         description="of the person's height: distance from the landmarks at which it is believed less by a "
         "factor e",
     )
     strength: float = Field(
-        1.0,
+        default=1.0,
         ge=0,
         le=4,
         description="its say beside the landmarks, where its joints fall on them; 0: none",
@@ -60,18 +64,20 @@ class MergeConfig(Frozen):
 class GivenConfig(Frozen):
     """How the body file beside a photo is meant."""
 
-    person: int = Field(0, ge=0, description="which body of the file")
+    person: int = Field(default=0, ge=0, description="which body of the file")
     axes: Literal["auto", "opencv", "opengl"] = Field(
-        "auto", description="axes of the body; auto: those in which it is upright"
+        default="auto", description="axes of the body; auto: those in which it is upright"
     )
     placement: Literal["auto", "file", "fit"] = Field(
-        "auto",
+        default="auto",
         description="position of the body: the file's, or fitted to the mask; auto: the file's where it "
         "covers the mask",
     )
     hands: Hands = Field(
-        "auto",
+        default="auto",
         description="what the hands are relative to (flat_hand_mean True or False); auto: mean for the files "
         "of SMPLer-X, OSX and Hand4Whole, else flat",
     )
-    trust: bool = Field(False, description="believe the body as it is, without comparing it with the picture")
+    trust: bool = Field(
+        default=False, description="believe the body as it is, without comparing it with the picture"
+    )

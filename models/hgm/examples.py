@@ -27,12 +27,14 @@ class BackConfig(Frozen):
     """What the two-view model is given as the second view; the true one for the rest."""
 
     stored: float = Field(
-        0.45,
+        default=0.45,
         ge=0,
         le=1,
         description="share of examples with a back view of `--backs`, where the person has one there",
     )
-    degraded: float = Field(0.6, ge=0, le=1, description="of the others: share with the true one, degraded")
+    degraded: float = Field(
+        default=0.6, ge=0, le=1, description="of the others: share with the true one, degraded"
+    )
 
 
 class BackViews:

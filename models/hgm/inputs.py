@@ -112,9 +112,17 @@ def assemble(
         maps, visible = (torch.stack(parts) for parts in zip(*pairs, strict=True))
     K, T = torch.stack([c.K for c in cameras]), torch.stack([c.T_camera_world for c in cameras])
     has_body = torch.tensor([vertices is not None])
-    person = (rgb, mask, K, T), (maps, points, normals, visible)
-    pictures, body = ([value[None] for value in values] for values in person)
-    return HGMInput(*pictures, has_body, *body)
+    return HGMInput(
+        rgb[None],
+        mask[None],
+        K[None],
+        T[None],
+        has_body,
+        maps[None],
+        points[None],
+        normals[None],
+        visible[None],
+    )
 
 
 def body_maps(

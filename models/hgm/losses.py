@@ -28,35 +28,39 @@ log = logging.getLogger(__name__)
 class LossConfig(Frozen):
     """What counts how much; the paper: rgb, mask and LPIPS 1, three renders of all views, no depth."""
 
-    rgb: float = Field(1.0, description="mean squared error of colours over white")
-    mask: float = Field(0.5, description="mean squared error of alpha")
-    structure_weight: float = Field(0.05, description="of the structural loss")
+    rgb: float = Field(default=1.0, description="mean squared error of colours over white")
+    mask: float = Field(default=0.5, description="mean squared error of alpha")
+    structure_weight: float = Field(default=0.05, description="of the structural loss")
     structure: Literal["box_ssim", "lpips"] = Field(
-        "box_ssim", description="1 - SSIM with a box window, or LPIPS-VGG"
+        default="box_ssim", description="1 - SSIM with a box window, or LPIPS-VGG"
     )
     structure_instead: Literal["box_ssim", "none"] = Field(
-        "box_ssim", description="what stands in where LPIPS's weights are missing; none: an error"
+        default="box_ssim", description="what stands in where LPIPS's weights are missing; none: an error"
     )
     structure_size: int = Field(
-        0, ge=0, description="pixels at which LPIPS compares, 256 in the released code; 0: as rendered"
+        default=0,
+        ge=0,
+        description="pixels at which LPIPS compares, 256 in the released code; 0: as rendered",
     )
-    vgg: str = Field("", description="file of VGG16's weights; empty: torch's hub cache")
-    merged: float = Field(1.0, description="weight of the render of all Gaussians")
-    image_only: float = Field(0.3, description="of the pixels' Gaussians alone")
-    body_only: float = Field(0.0, description="of the body's Gaussians alone")
+    vgg: str = Field(default="", description="file of VGG16's weights; empty: torch's hub cache")
+    merged: float = Field(default=1.0, description="weight of the render of all Gaussians")
+    image_only: float = Field(default=0.3, description="of the pixels' Gaussians alone")
+    body_only: float = Field(default=0.0, description="of the body's Gaussians alone")
     alone_views: int = Field(
-        1, ge=0, description="supervised views that the last two are rendered from; 0: all"
+        default=1, ge=0, description="supervised views that the last two are rendered from; 0: all"
     )
-    alone_structure: bool = Field(False, description="whether the structural loss counts for them, too")
+    alone_structure: bool = Field(
+        default=False, description="whether the structural loss counts for them, too"
+    )
     depth: float = Field(
-        0.2, description="L1 of the pixels' depth where it is known, metres; not for the paper's head"
+        default=0.2, description="L1 of the pixels' depth where it is known, metres; not for the paper's head"
     )
     normal: float = Field(
-        0.0, description="L1 and one minus cosine of rendered normals in the supervised views"
+        default=0.0, description="L1 and one minus cosine of rendered normals in the supervised views"
     )
-    view_depth: float = Field(0.0, description="L1 of rendered depth in the supervised views, metres")
+    view_depth: float = Field(default=0.0, description="L1 of rendered depth in the supervised views, metres")
     renderer: Literal["auto", "cpu"] = Field(
-        "auto", description="cpu: render there whatever the network's device"
+        default="auto", description="cpu: render there whatever the network's device"
     )
 
 

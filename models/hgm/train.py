@@ -117,7 +117,7 @@ class Validation:
 def open_people(options: argparse.Namespace, model: HGM) -> tuple[PeopleViews, PeopleViews]:
     """People to train on and held-out ones; ValueError where their pictures are not of the model's size."""
     # the model's own go to its device
-    body, surface = (copy.deepcopy(part).cpu() for part in (model.body_model, model.surface))
+    body, surface = copy.deepcopy(model.body_model).cpu(), copy.deepcopy(model.surface).cpu()
     people = PeopleViews(options.data, body, surface, estimates=options.estimates)
     if options.validation:
         held = PeopleViews(

@@ -13,10 +13,10 @@ class LandmarkNetworks(Frozen):
     """BlazePose and its hands and faces, which `turnaround fetch` gets."""
 
     kind: Literal["auto", "blazepose"] = Field(
-        "auto", description="auto: where they are fetched; blazepose: an error without"
+        default="auto", description="auto: where they are fetched; blazepose: an error without"
     )
     network: Literal["heavy", "full", "lite"] = Field(
-        "heavy",
+        default="heavy",
         description="size of the body's landmark network: the heavier, the better and the slower",
     )
 
@@ -30,7 +30,7 @@ class LandmarkNetworks(Frozen):
 class NoLandmarks(Frozen):
     """The mask alone says who stands where."""
 
-    kind: Literal["none"] = Field("none", description="the mask alone says who stands where")
+    kind: Literal["none"] = Field(default="none", description="the mask alone says who stands where")
 
 
 LandmarksConfig: TypeAlias = Annotated[
@@ -42,34 +42,34 @@ class LocationConfig(Frozen):
     """Who of a photo is meant, and how they are found."""
 
     matting: MattingConfig = Field(
-        EmbeddedMatting(),
+        default=EmbeddedMatting(),
         description="network for photos without alpha channel or mask beside them: embedded, or hub",
     )
     person: str = Field(
-        "auto",
+        default="auto",
         description="auto (one clear person), largest, left, right, or a number from the left, 0 first",
     )
     framing: Literal["auto", "person", "frame"] = Field(
-        "auto",
+        default="auto",
         description="person: the canonical camera stands where it usually does before the person; "
         "frame: it is the one that took the frame; "
         "auto: frame for square cut-outs with the person at a usual height, else person",
     )
     allow_truncated: bool = Field(
-        False,
+        default=False,
         description="go on with people whose larger part is outside of the picture",
     )
     landmarks: LandmarksConfig = Field(
-        LandmarkNetworks(),
+        default=LandmarkNetworks(),
         description="networks that have seen photographs say who stands where and how: auto, where fetched; "
         "blazepose; none",
     )
     turn: Literal["auto", "never"] = Field(
-        "auto",
+        default="auto",
         description="auto: a photo is turned by quarters where the person is upside down or on their side",
     )
     trust: bool = Field(
-        False,
+        default=False,
         description="believe an alpha channel or given mask as it is, without comparing it with the picture",
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from turnaround.models.landmarks import files
 from turnaround.models.landmarks.framing import extent, findings
+from turnaround.models.landmarks.pose import Variant
 from turnaround.models.location import doubts
 from turnaround.models.location.choice import NOBODY, SMALL, check_borders, chosen, tell, told_of
 from turnaround.models.location.config import LandmarkNetworks, LocationConfig, landmark_networks
@@ -216,7 +217,7 @@ class Locator:
         return network.to(self.device)
 
     @property
-    def _variant(self) -> str:
+    def _variant(self) -> Variant:
         """The size of the body's landmark network, where there is one."""
         assert isinstance(self.config.landmarks, LandmarkNetworks)
         return self.config.landmarks.network

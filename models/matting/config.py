@@ -11,20 +11,22 @@ from turnaround.pipeline.frozen import Frozen, by_kind
 class EmbeddedMatting(Frozen):
     """Our network."""
 
-    kind: Literal["embedded"] = Field("embedded", description="our network")
-    weights: str = Field("matting", description="embedded weight, or the path of a safetensors file")
+    kind: Literal["embedded"] = Field(default="embedded", description="our network")
+    weights: str = Field(default="matting", description="embedded weight, or the path of a safetensors file")
 
 
 class HubModel(Frozen):
     """A semantic segmentation model of `transformers`."""
 
-    kind: Literal["hub"] = Field("hub", description="a semantic segmentation model of transformers")
+    kind: Literal["hub"] = Field(default="hub", description="a semantic segmentation model of transformers")
     model: str = Field(
         min_length=1,
         description="folder or hub id of the model: --set stages.prepare.matting.model=FOLDER_OR_HUB_ID",
     )
-    labels: tuple[str, ...] = Field((), description="its labels that are the person; empty = 'person'")
-    local_files_only: bool = Field(False, description="never ask the hub")
+    labels: tuple[str, ...] = Field(
+        default=(), description="its labels that are the person; empty = 'person'"
+    )
+    local_files_only: bool = Field(default=False, description="never ask the hub")
 
 
 MattingConfig: TypeAlias = Annotated[

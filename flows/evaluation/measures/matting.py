@@ -36,7 +36,8 @@ def stage_mask(prepare: Stage[Any], photo: bytes, device: torch.device) -> Float
     The stage must be set to framing=frame.
     """
     try:
-        return networks_copy(prepare.run(device=device, image=photo, mask=None).view).mask.cpu()
+        made: Any = prepare.run(device=device, image=photo, mask=None)
+        return networks_copy(made.view).mask.cpu()
     except StageError as error:
         log.info("matting: %s", error)
         return None
