@@ -9,7 +9,6 @@ origins are refused here: `websockets` knows how, viser has no setting for it. W
 from __future__ import annotations
 
 import contextlib
-import functools
 import io
 import ipaddress
 import re
@@ -19,6 +18,7 @@ from typing import Any
 
 import viser
 import websockets.asyncio.server
+from turnaround.flows.viewer.client import mending
 
 _OWN_ORIGIN = re.compile(r"https?://(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?")
 
@@ -38,7 +38,7 @@ def guarded_server(host: str, port: int, label: str) -> viser.ViserServer:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as trial:  # viser would try 1,000 ports in vain
         trial.bind((host, 0))
-    with _origins_checked(host), quiet():
+    with _served(host), quiet():
         server = viser.ViserServer(host=host, port=port, label=label, verbose=False)
     server.request_share_url = lambda verbose=True: None  # type: ignore[method-assign]  # it would publish the person on viser's relay
     return server
@@ -53,13 +53,17 @@ def quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _origins_checked(host: str) -> Iterator[None]:
-    """While a server starts: its websockets accept pages of this machine, and programs, which send no
-    origin."""
+def _served(host: str) -> Iterator[None]:
+    """While a server starts: its page is mended, and its websockets accept pages of this machine, and
+    programs, which send no origin."""
     module: Any = websockets.asyncio.server
     plain = module.serve
-    if loopback(host):
-        module.serve = functools.partial(plain, origins=[None, _OWN_ORIGIN])
+
+    def serve(*arguments: Any, process_request: Any, **more: Any) -> Any:
+        origins = {"origins": [None, _OWN_ORIGIN]} if loopback(host) else {}
+        return plain(*arguments, process_request=mending(process_request), **origins, **more)
+
+    module.serve = serve
     try:
         yield
     finally:

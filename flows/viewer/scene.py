@@ -76,7 +76,7 @@ class Choice:
     gaussians: bool = True
     mesh: bool = False
     body: bool = False
-    camera: bool = True
+    camera: bool = False  # its picture is large and easily taken for the result
 
 
 def open_scene(root: Path, subject: str, store: Store | None = None) -> Scene:

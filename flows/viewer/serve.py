@@ -1,4 +1,4 @@
-"""The interactive viewer: a scene in the browser through viser (https://viser.studio), on this machine alone by default."""
+"""The interactive viewer: a scene in the browser through viser, by default on this machine alone."""
 
 from __future__ import annotations
 

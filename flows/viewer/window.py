@@ -25,16 +25,14 @@ from turnaround.flows.viewer.scene import (
     moved,
     quality_lines,
 )
+from turnaround.flows.viewer.start import FOV, start_camera
 from turnaround.pipeline.formats import textured_glb
 from turnaround.pipeline.values.camera import camera_center
 from turnaround.pipeline.values.rotation import matrix_to_quat, quat_to_matrix
-from turnaround.pipeline.values.types import Gaussians, Mesh, TexturedMesh
+from turnaround.pipeline.values.types import Camera, Gaussians, Mesh, TexturedMesh
 
 _COLORS = ("#1b5fad", "#c23b22", "#3a923a", "#9467bd", "#c69c1d", "#666666", "#d670ad", "#17a2b8")
-_START, _TARGET = (
-    (-2.3, -0.7, -3.0),
-    (0.0, 0.0, -0.5),
-)  # beside the input camera: both it and the person are in sight
+_FRUSTUM = 0.1  # of the input camera: its picture is 25 cm high, no rival of the person
 # metres of a unit of Gaussians: viser keeps covariances in 16 bits, in which those of .25 mm are 0 in square
 # metres
 _UNIT = 0.01
@@ -71,12 +69,8 @@ class Window:
         world.set_up_direction("-y")
         world.set_background_image(np.full((2, 2, 3), 255, np.uint8))
         camera = self.server.initial_camera
-        camera.position, camera.look_at, camera.up, camera.fov = (
-            _START,
-            _TARGET,
-            (0.0, -1.0, 0.0),
-            math.radians(50),
-        )
+        camera.position, camera.look_at = start_camera(scene)
+        camera.up, camera.fov = (0.0, -1.0, 0.0), FOV
         self.splats = {
             k: world.add_gaussian_splats(
                 f"/gaussians/{step.stage}", visible=False, scale=_UNIT, **splat_arrays(step.gaussians)
@@ -131,10 +125,10 @@ class Window:
         camera = view.camera
         return self.server.scene.add_camera_frustum(
             "/camera",
-            fov=2 * math.atan(camera.height / 2 / float(camera.K[1, 1])),
+            fov=2 * math.atan(_half(camera)),
             aspect=camera.width / camera.height,
-            scale=0.25,
-            thickness=0.006,
+            scale=_FRUSTUM,
+            thickness=0.003,
             color=(90, 90, 90),
             image=(view.image.clamp(0, 1).numpy() * 255).round().astype(np.uint8),
             wxyz=matrix_to_quat(camera.T_camera_world[:3, :3].T).numpy(),  # of T_world_camera
@@ -160,7 +154,7 @@ class Window:
             "gaussians": "Gaussians",
             "mesh": "Mesh",
             "body": "Body",
-            "camera": "Input camera",
+            "camera": "Input camera, photo",
         }.items():
             toggle = gui.add_checkbox(label, getattr(self.choice, name), disabled=not there[name])
             toggle.on_update(
@@ -251,15 +245,23 @@ class Window:
         self.values.content = f"Losses at {choice.iteration}: {', '.join(at)}" if at else ""
 
     def show_from_input(self) -> None:
-        """Every browser's camera to where the photo was taken."""
+        """Every browser's camera to where the photo was taken, with all of the photo's field of view; the
+        photo itself, which would hide the person, is put away."""
         if self.scene.view is None:
             return
         camera = self.scene.view.camera
+        self._set(dataclasses.replace(self.choice, camera=False))
         for client in self.server.get_clients().values():
             with client.atomic():
                 client.camera.up_direction = (0.0, -1.0, 0.0)
                 client.camera.position = camera_center(camera).numpy()
                 client.camera.look_at = (0.0, 0.0, 0.0)
+                client.camera.fov = 2 * math.atan(_half(camera) / min(1.0, client.camera.aspect))
+
+
+def _half(camera: Camera) -> float:
+    """Tangent of half the field of view, over the picture's height."""
+    return camera.height / 2 / float(camera.K[1, 1])
 
 
 def splat_arrays(gaussians: Gaussians) -> dict[str, Any]:

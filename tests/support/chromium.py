@@ -60,6 +60,7 @@ class Browser:
         )
         self.errors: list[str] = []
         self.requests: list[str] = []
+        self.console: list[str] = []  # what the page's program wrote as an error or a warning
         self._count = 0
         port = self._port(folder / "DevToolsActivePort")
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/json") as answer:
@@ -97,6 +98,8 @@ class Browser:
         if kind == "Runtime.exceptionThrown":
             details = params["exceptionDetails"]
             self.errors.append(details.get("exception", {}).get("description") or details["text"])
+        elif kind == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning"):
+            self.console.append(" ".join(str(value.get("value", "")) for value in params["args"]))
         elif kind == "Log.entryAdded" and params["entry"]["level"] == "error":
             self.errors.append(params["entry"]["text"])
         elif kind == "Network.requestWillBeSent" and not params["request"]["url"].startswith(
@@ -107,6 +110,7 @@ class Browser:
     def open(self, url: str) -> None:
         self.send("Page.navigate", url="about:blank")
         self.errors.clear()
+        self.console.clear()
         self.requests.clear()
         self.send("Page.navigate", url=url)
 

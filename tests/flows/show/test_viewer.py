@@ -23,6 +23,7 @@ from turnaround.flows.viewer.scene import (
     quality_lines,
 )
 from turnaround.flows.viewer.serve import serve, start
+from turnaround.flows.viewer.start import FOV, start_camera
 
 LATER = ("refine", "fuse", "mesh", "detail", "texture")
 
@@ -131,6 +132,24 @@ def test_the_command_tells_its_address_warns_of_others_and_ends_with_ctrl_c(
     assert "everybody who reaches 0.0.0.0:89" in caplog.text and capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize("narrowest", [0.5, 1.0])
+def test_the_start_shows_all_of_the_person_with_room_about(work, tmp_path, narrowest):
+    bare = toy_person.make(tmp_path, without=tuple(toy_person.outputs()))
+    for folder in (work, bare):
+        scene = open_scene(folder, "toy")
+        place, target = (np.array(v) for v in start_camera(scene, narrowest))
+        meshes = [step.mesh for step in scene.steps if step.mesh is not None]
+        corners = [[x, y, z] for x in (-0.4, 0.4) for y in (-0.9, 0.9) for z in (-0.2, 0.2)]
+        points = np.array(corners) if not meshes else meshes[-1].vertices.double().numpy()
+        forward = (target - place) / np.linalg.norm(target - place)
+        right = np.cross([0, 1, 0], forward)
+        right /= np.linalg.norm(right)
+        depth = (points - place) @ forward
+        seen = np.stack([(points - place) @ right / narrowest, (points - place) @ np.cross(forward, right)])
+        share = np.abs(seen / depth / np.tan(FOV / 2)).max()
+        assert 0.6 < share < 0.95 and place[2] < -1, "before the person, who fills most of the window"
+
+
 def test_viser_gets_our_covariances():
     from turnaround.flows.viewer.window import splat_arrays
 
@@ -180,10 +199,15 @@ def test_the_page_shows_the_person_upright_and_not_mirrored(work, tmp_path):
         browser.wait(
             "document.querySelector('canvas') !== null && document.body.innerText.includes('Refinement')"
         )
-        window.toggles["camera"].value = False
+        assert window.frustum is not None and not window.frustum.visible, "no photo before the result"
+        beside = np.s_[:, :500]  # of the panel, which has a red line
+        near, _, _ = share(until(browser, lambda p: share(p[beside], (51, 178, 51))[0] > 8000), (51, 178, 51))
+        assert not [text for text in browser.console if "NaN" in text]
+        window.toggles["camera"].value = True
         window.show_from_input()
-        seen = until(browser, lambda p: share(p, (51, 178, 51))[0] > 200)
-        _, _, head = share(seen, (51, 178, 51))
+        assert not window.choice.camera
+        seen = until(browser, lambda p: 200 < share(p[beside], (51, 178, 51))[0] < near / 2)[beside]
+        greens, _, head = share(seen, (51, 178, 51))
         reds, left, _ = share(seen, (230, 25, 25))
         _, middle, trunk = share(seen, (204, 204, 51))
         assert head < trunk and reds > 50 and left < middle, (
@@ -193,8 +217,9 @@ def test_the_page_shows_the_person_upright_and_not_mirrored(work, tmp_path):
         assert "toy" in text and "coarse" in text and "fused" in text and "IoU" in text and not browser.errors
         assert all(url.startswith(f"http://127.0.0.1:{window.port}") for url in browser.requests)
         window.stage.value = 5
-        until(browser, lambda p: share(p, (51, 178, 51))[0] < 100)  # the light of the page shades meshes
-        mesh = until(browser, lambda p: tinted(p, 1)[0] > 200)
+        # the light of the page shades meshes
+        until(browser, lambda p: share(p[beside], (51, 178, 51))[0] < greens / 4)
+        mesh = until(browser, lambda p: tinted(p[beside], 1)[0] > 200)[beside]
         assert abs(tinted(mesh, 1)[2] - head) < 20 and tinted(mesh, 0)[1] < tinted(mesh, 1)[1], (
             "the texture stands where the Gaussians do"
         )
