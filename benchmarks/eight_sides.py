@@ -13,12 +13,12 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+
+from benchmarks.photo_bodies import record
 from turnaround.flows.evaluation.measures.final import FINAL
 from turnaround.flows.evaluation.pictures.eight_sides import row
 from turnaround.pipeline.formats.preview import to_pil
 from turnaround.pipeline.store.store import Store
-
-from benchmarks.photo_bodies import record
 
 
 def subject_row(work: Path, name: str, cell: int) -> torch.Tensor:

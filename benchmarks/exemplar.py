@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 from turnaround.data.people import FIELDS, TEST_SEED, Figure
 from turnaround.data.sets.folders import figure_for_views
 from turnaround.models.body.model import BodyModel

@@ -129,11 +129,10 @@ def tests(sheet: Sheet) -> None:
 
 
 def renderer(sheet: Sheet) -> None:
-    from turnaround.models.splat import cuda
-    from turnaround.models.splat.cpu import render as cpu
-
     from benchmarks.scene import capsule_person
     from benchmarks.splat import cameras_around, timed
+    from turnaround.models.splat import cuda
+    from turnaround.models.splat.cpu import render as cpu
 
     render = cuda.render if sheet.device.type == "cuda" else cpu.render
     count, size, views = (2000, 64, (1, 3)) if sheet.quick else (GAUSSIANS, SIZE, VIEWS)
@@ -185,11 +184,10 @@ def renderer(sheet: Sheet) -> None:
 
 
 def refinement(sheet: Sheet) -> None:
+    from benchmarks.refinement import TIMED, posed_case
     from turnaround.data.sets.perturbed import mpjpe
     from turnaround.models.body.model import BodyModel
     from turnaround.models.refinement.fit import refine_body
-
-    from benchmarks.refinement import TIMED, posed_case
 
     here = BodyModel.load()
     there = BodyModel.load().to(sheet.device)
@@ -291,11 +289,10 @@ def pipeline(sheet: Sheet) -> None:
 def paper(sheet: Sheet) -> None:
     """The paper's sizes with networks of random numbers: what it costs, not what it looks like; the embedded
     diffusion for SD 1.5."""
+    from benchmarks.network_cases import random_diffusion
     from turnaround.models.hgm.config import hgm_config
     from turnaround.models.hgm.create import create_hgm
     from turnaround.models.hgm.weights import save_hgm
-
-    from benchmarks.network_cases import random_diffusion
 
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+
 from turnaround.models.landmarks import files
 from turnaround.models.landmarks.detector import POSE
 from turnaround.models.landmarks.everybody import complete, find_poses

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+
 from turnaround.flows.evaluation.composites import KINDS, as_jpeg, backdrop, exposed
 from turnaround.flows.evaluation.measures.matting import matting_errors
 from turnaround.models.location.config import LandmarkNetworks, LocationConfig, NoLandmarks

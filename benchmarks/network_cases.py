@@ -17,6 +17,7 @@ from unittest.mock import patch
 
 import torch
 from torch import nn
+
 from turnaround.models import precision, zoo
 from turnaround.models.back_view.refiner import embedded_refiner
 from turnaround.models.back_view.settings import EmbeddedDiffusionSettings, Settings
@@ -195,6 +196,7 @@ def _diffusers_twins(vae_file: str, unet_file: str, controlnet_file: str) -> dic
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from diffusers.models.controlnets.controlnet import ControlNetModel
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
     from turnaround.models.back_view import networks
 
     vae = networks.load(AutoencoderKL, vae_file)

@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from benchmarks import network_cases as cases
 from turnaround.models.body.model import BodyModel
 from turnaround.models.hgm.surface import BodySurface
 from turnaround.models.hgm.weights import load_hgm
 from turnaround.models.sparse.convolution import SparseVoxels, convolve, neighbours, voxelize
-
-from benchmarks import network_cases as cases
 
 log = logging.getLogger("benchmarks.networks")
 

@@ -146,6 +146,7 @@ def warm(photos: list[Path], root: Path, overrides: tuple[str, ...] = ()) -> lis
 def one(photo: Path, root: Path, overrides: tuple[str, ...] = ()) -> dict[str, float]:
     """Seconds of every stage of one photo on the CPU, with reading and writing the store."""
     import torch
+
     from turnaround import stages
     from turnaround.models import zoo
     from turnaround.pipeline.graph import Subject, ordered, run_stage

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
+from benchmarks.refinement import read_body
 from turnaround.data.sets.perturbed import mpjpe
 from turnaround.models.body.model import BodyModel
 from turnaround.models.estimator.predict import estimate_body, load_estimator
@@ -25,8 +27,6 @@ from turnaround.models.refinement.fit import refine_body
 from turnaround.pipeline.values.camera import canonical_camera
 from turnaround.pipeline.values.types import Body, View
 from turnaround.stages.refine import OWN_KEYPOINTS
-
-from benchmarks.refinement import read_body
 
 
 def variant(text: str, base: RefinementConfig) -> tuple[str, RefinementConfig]:

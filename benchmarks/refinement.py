@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
 from turnaround.data.sets.perturbed import PosedPerson, disturbed, mpjpe, posed_person
 from turnaround.models.body.model import BodyModel
 from turnaround.models.mesh.silhouette import (

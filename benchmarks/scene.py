@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import torch
+
 from turnaround.pipeline.values.types import Gaussians
 
 # ends (metres, y up, feet at 0) and radii; the limbs once, mirrored below

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+
 from turnaround.data.scenes.backgrounds import background
 from turnaround.flows.subjects.people import People
 from turnaround.models.matting.apart import people_apart

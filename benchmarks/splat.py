@@ -23,11 +23,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+
+from benchmarks import scene, splat_torch
 from turnaround.models.splat.cpu import render as cpu
 from turnaround.pipeline.values.camera import orbit_cameras
 from turnaround.pipeline.values.types import Camera, Gaussians
-
-from benchmarks import scene, splat_torch
 
 # the person fills nine tenths of the picture: standard deviations of about 1.3 px at 512 px
 FOCAL, DISTANCE = 1.56, 3.0

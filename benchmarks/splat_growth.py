@@ -11,10 +11,9 @@ import logging
 import statistics
 from pathlib import Path
 
-from turnaround.models.splat.cpu import render as cpu
-
 from benchmarks import scene
 from benchmarks.splat import cameras_around, timed
+from turnaround.models.splat.cpu import render as cpu
 
 # Gaussians, pixels, cameras; in the order of these three, the first of CASES changes the first of them, and
 # so on

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+
 from turnaround.models.splat import dense
 from turnaround.pipeline.values.types import Camera, Gaussians
 

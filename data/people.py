@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float32
+
 from turnaround.data.clothes import base_mesh, skins
 from turnaround.data.clothes.base_mesh import BaseMesh
 from turnaround.data.clothes.closet import Closet

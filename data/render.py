@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 from jaxtyping import Float32, Int16, Int32, Int64, UInt8
+
 from turnaround.models.mesh.zbuffer import edge
 
 NEAR = 0.05  # metres

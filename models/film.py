@@ -7,6 +7,7 @@ import numba
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
+
 from turnaround.models.bands import in_bands
 
 

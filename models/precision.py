@@ -30,6 +30,7 @@ from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
+
 from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.files import user_cache, write_atomic
 from turnaround.pipeline.store.locks import held_briefly

@@ -1,6 +1,6 @@
 """Errors whose message is for people: one base class, which says what kind of thing is at fault.
 
-A message names the file or setting, what was expected, what was found, and what to do. Everything that is not a
+A message names the file or setting, what was expected, what was found, and what to do. What is no
 `TurnaroundError` is a fault of the program and keeps its trace.
 """
 

@@ -92,8 +92,8 @@ def write_atomic(path: Path, content: bytes) -> None:
 def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """Lend a path beside `path` to write to, and rename it at the end: no reader ever sees half a file.
 
-    The folder of `path` is made. Where the block fails, what it wrote goes and `path` stays as it was. `durable`
-    waits until the disk has it.
+    The folder of `path` is made. Where the block fails, what it wrote goes and `path` stays as it was.
+    `durable` waits until the disk has it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.stem[:60]}.{os.getpid()}.{os.urandom(3).hex()}{path.suffix}")

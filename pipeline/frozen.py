@@ -17,6 +17,7 @@ from functools import cache
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
 from turnaround.pipeline.errors import CallError
 
 KIND = "kind"  # the field that says which member of a union is meant, and nothing else

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel
+
 from turnaround.pipeline.formats.untrusted import parse_yaml
 from turnaround.pipeline.frozen import KIND, ConfigError, build, fields
 from turnaround.pipeline.stage import Stage, StageConfig

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import Field
+
 from turnaround.models.back_view.settings import (
     DiffusionSettings,
     EmbeddedDiffusionSettings,
@@ -18,6 +19,7 @@ from turnaround.pipeline.stage import Image, Stage, StageConfig, StageError
 
 if TYPE_CHECKING:
     import torch
+
     from turnaround.models.back_view.refiner import DiffusionRefiner
     from turnaround.pipeline.values.types import Body, Camera, Gaussians, View
 
@@ -118,6 +120,7 @@ class BackView(Stage[BackViewConfig]):
     def _in_cloth(self, photo: View, seen: View, body: Body) -> View:
         """The coarse view with its detail from the photo, where that is wanted."""
         import torch
+
         from turnaround.models.body.model import BodyModel
         from turnaround.models.exemplar.analogy import synthesize
         from turnaround.models.exemplar.views import photo_sheet, rendered_sheet
@@ -146,6 +149,7 @@ class BackView(Stage[BackViewConfig]):
     def _refined(self, view: View, device: torch.device) -> View:
         """The view after the diffusion model, where there is one."""
         import torch
+
         from turnaround.models.back_view.outline import within_outline
 
         settings = self.refiner
@@ -186,6 +190,7 @@ def given_view(data: bytes) -> View:
     """
     import numpy as np
     import torch
+
     from turnaround.pipeline.photos.photo import decode
     from turnaround.pipeline.values.camera import orbit_cameras
     from turnaround.pipeline.values.types import View

@@ -6,11 +6,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import Field
+
 from turnaround.pipeline.stage import Images, Stage, StageConfig, StageError
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
+
     from turnaround.models.detail.panel import Panel
     from turnaround.models.mesh.surface import Surface
     from turnaround.pipeline.values.types import Body, Gaussians, Mesh, View
@@ -80,6 +82,7 @@ class Detail(Stage[DetailConfig]):
         """Final Gaussians, the mesh in the pictures' colours, the sides as close views, and pictures from
         eight sides."""
         import numpy as np
+
         from turnaround.models.mesh.surface import Surface
 
         surface = Surface(mesh.vertices.double().numpy(), mesh.faces.numpy().astype(np.int64))
@@ -95,6 +98,7 @@ class Detail(Stage[DetailConfig]):
         from dataclasses import replace
 
         import torch
+
         from turnaround.models.detail.assembly import assemble
         from turnaround.models.detail.fit import fit
         from turnaround.models.detail.panel import lay
@@ -153,6 +157,7 @@ class Detail(Stage[DetailConfig]):
 
     def _views(self, gaussians: Gaussians, surface: Surface) -> dict[str, torch.Tensor]:
         import torch
+
         from turnaround.models.splat.fine import rasterize_fine
         from turnaround.pipeline.values.close_orbit import close_orbit
 

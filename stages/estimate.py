@@ -6,11 +6,13 @@ import logging
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import Field
+
 from turnaround.models.estimator.config import FitConfig, GivenConfig, MergeConfig
 from turnaround.pipeline.stage import Image, Stage, StageConfig, StageError, Trace
 
 if TYPE_CHECKING:
     import torch
+
     from turnaround.models.body.model import BodyModel
     from turnaround.pipeline.values.fit import Cause
     from turnaround.pipeline.values.types import Body, View

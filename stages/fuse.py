@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import Field
+
 from turnaround.pipeline.stage import Images, Stage, StageConfig
 
 if TYPE_CHECKING:
     import torch
+
     from turnaround.pipeline.values.types import Body, Gaussians, View
 
 

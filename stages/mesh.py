@@ -6,10 +6,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import Field
+
 from turnaround.pipeline.stage import Images, Stage, StageConfig, StageError, Trace
 
 if TYPE_CHECKING:
     import torch
+
     from turnaround.models.mesh.refine import NormalTargets
     from turnaround.models.mesh.surface import Surface
     from turnaround.models.mesh.tsdf import DepthViews
@@ -78,6 +80,7 @@ class MeshStage(Stage[MeshConfig]):
     ) -> Outputs:
         """The mesh, pictures of it, and a report: components, faces, watertight, volume."""
         import torch
+
         from turnaround.models.detail.outline import snap_outline
         from turnaround.models.mesh.painting import paint
         from turnaround.models.mesh.refine import refine_to_normals
@@ -133,6 +136,7 @@ def normal_targets(front: torch.Tensor, back: torch.Tensor) -> NormalTargets:
     """The normal pictures of `refine`, (h, w, 4) as `encode_normals` writes them, in front of their cameras
     at 0 and 180 degrees."""
     import torch
+
     from turnaround.models.mesh.refine import NormalTargets
     from turnaround.pipeline.formats.normal_image import decode_normals
     from turnaround.pipeline.values.camera import orbit_cameras

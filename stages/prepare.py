@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import Field
+
 from turnaround.models.location.config import LandmarkNetworks, LocationConfig, landmark_networks
 from turnaround.models.matting.config import EmbeddedMatting
 from turnaround.pipeline.stage import Image, Stage, StageConfig, Trace
 
 if TYPE_CHECKING:
     import torch
+
     from turnaround.models.location.locator import Located
     from turnaround.pipeline.values.types import View
 
@@ -94,6 +96,7 @@ class Prepare(Stage[PrepareConfig]):
         """A mask of the whole photo whose close view has the mask `value`; one of the photo's shape is taken
         as it is."""
         import numpy as np
+
         from turnaround.models.location.locator import Locator
         from turnaround.models.matting.cutout import paste_square
         from turnaround.pipeline.photos.photo import decode_mask, encode_mask

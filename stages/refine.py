@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import Field
+
 from turnaround.models.refinement.config import RefinementConfig
 from turnaround.pipeline.stage import Image, Images, Stage, StageConfig, StageError, Trace
 
 if TYPE_CHECKING:
     import torch
+
     from turnaround.models.body.model import BodyModel
     from turnaround.models.refinement.evidence import GaussianModel, NormalModel
     from turnaround.models.refinement.fit import Refinement
@@ -175,6 +177,7 @@ class Refine(Stage[RefineConfig]):
 
 def _given_normals(folder: Path) -> torch.Tensor:
     import torch
+
     from turnaround.models.normals.network import load_normal_maps
     from turnaround.pipeline.formats.codecs import load_image
 
@@ -202,6 +205,7 @@ def mask_pictures(
     """Four views by azimuth: the refined model's mask in grey, the body before in red and after in green."""
     import numpy as np
     import torch
+
     from turnaround.models.mesh.silhouette import body_masks
     from turnaround.models.refinement.evidence import circle, masks_of_gaussians
     from turnaround.models.refinement.pictures import compare_masks

@@ -6,10 +6,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import Field
+
 from turnaround.pipeline.stage import Image, Images, Stage, StageConfig, StageError
 
 if TYPE_CHECKING:
     import torch
+
     from turnaround.pipeline.values.types import Mesh, TexturedMesh, View
 
 PREVIEW_AZIMUTHS = (0, 90, 180, 270)

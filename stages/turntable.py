@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import Field
+
 from turnaround.pipeline.stage import Image, Stage, StageConfig, Video
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     import torch
+
     from turnaround.pipeline.values.types import Camera, Gaussians, Mesh, TexturedMesh, View
 
 CHUNK = 6  # frames that are in memory at a time
@@ -79,6 +81,7 @@ class Turntable(Stage[TurntableConfig]):
         self, device: torch.device, gaussians: Gaussians, mesh: TexturedMesh, view: View
     ) -> Iterator[np.ndarray]:
         import numpy as np
+
         from turnaround.models.film import as_bytes
         from turnaround.models.mesh.view import textured_pictures
         from turnaround.pipeline.formats.preview import paste, person_cut_out
@@ -106,6 +109,7 @@ class Turntable(Stage[TurntableConfig]):
         self, device: torch.device, gaussians: Gaussians, mesh: Mesh, textured: TexturedMesh
     ) -> torch.Tensor:
         import torch
+
         from turnaround.models.mesh.view import mesh_pictures, textured_pictures
         from turnaround.pipeline.formats.preview import contact_sheet, trimmed
         from turnaround.pipeline.values.close_orbit import close_orbit

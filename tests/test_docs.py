@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from turnaround import stages
 from turnaround.flows.show.declarations import graph_markdown
 

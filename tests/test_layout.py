@@ -209,9 +209,10 @@ def test_nothing_prints():
 
 
 def test_files_are_written_whole_in_one_way():
-    """`pipeline.files.replacing` alone writes beside and renames; links, folders and downloads have their own."""
+    """`pipeline.files.replacing` alone writes beside and renames; links and downloads have their own way."""
     allowed = {"pipeline/files.py", "pipeline/store/links.py", "pipeline/packages/registry.py"}
-    allowed |= {"models/training/checkpoint.py", "flows/prefect/empty_database.py"}  # which keep what was there
+    # these keep what was there
+    allowed |= {"models/training/checkpoint.py", "flows/prefect/empty_database.py"}
     renaming = {
         str(file.relative_to(ROOT))
         for file in python_files(*ROOMS)

@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from turnaround.flows.subjects.project import Project
 from turnaround.pipeline.graph import Subject
 from turnaround.pipeline.photos.source import Photo

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from turnaround.data.body import sampling
 from turnaround.data.body.expressions import expression_directions, face_units
 from turnaround.data.body.hands import hand_arrays

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from PIL import Image
+
 from turnaround.data.poses.everyday import sample_pose
 from turnaround.data.poses.limbs import arm, leg, mirror
 from turnaround.models.body.model import FREE_BODY, BodyModel

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+
 from turnaround.data.body.makehuman import parse_target
 
 _JAW = ("jawOpen", "jawLeft", "jawRight", "jawForward", "tongueOut")  # the jaw joint does these

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from turnaround.models.body.skeleton import FINGERS
 
 _MEAN_CURL = {

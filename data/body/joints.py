@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.optimize import nnls
+
 from turnaround.models.body.skeleton import JOINT_NAMES, MIRROR_JOINT, PARENTS
 
 NEAREST, CANDIDATES, SUM_WEIGHT = 2400, 600, 100.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
+
 from turnaround.models.body.keypoints import SURFACE_NAMES
 from turnaround.models.body.skeleton import JOINT_INDEX
 from turnaround.models.mesh.zbuffer import rasterize_mesh

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
 from turnaround.pipeline.errors import CallError, MissingFile
 
 DECIMETRE = 0.1

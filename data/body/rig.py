@@ -4,6 +4,7 @@ weights."""
 from __future__ import annotations
 
 import numpy as np
+
 from turnaround.data.body.makehuman import Rig
 from turnaround.models.body.skeleton import JOINT_INDEX, MIRROR_JOINT
 

@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 
 import numpy as np
+
 from turnaround.data.body.makehuman import BaseMesh, Targets
 
 CHILD_AGE = (

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from turnaround.data.body.makehuman import Rig
 from turnaround.data.body.rig import bone_joints, source_joints
 from turnaround.models.body.skeleton import JOINT_INDEX, JOINT_NAMES, PARENTS

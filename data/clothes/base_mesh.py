@@ -16,6 +16,7 @@ from pathlib import Path
 import numba
 import numpy as np
 from jaxtyping import Float32, Int32
+
 from turnaround.models import zoo
 from turnaround.models.body.skeleton import PARENTS
 from turnaround.pipeline.errors import MissingFile

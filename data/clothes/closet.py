@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
+
 from turnaround.data.clothes import base_mesh, garments
 from turnaround.data.clothes.base_mesh import BaseMesh
 from turnaround.data.clothes.garments import Garment

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float32
 from scipy.sparse import csr_matrix, vstack
 from scipy.spatial import KDTree
+
 from turnaround.data.clothes import fabrics, garments, skins
 from turnaround.data.clothes.base_mesh import Skin
 from turnaround.data.clothes.closet import SLEEVES, Closet

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float32, Int32
 from scipy.sparse import coo_matrix, csr_matrix, vstack
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
+
 from turnaround.data.clothes.base_mesh import BaseMesh, Skin
 from turnaround.data.clothes.proxies import Proxy
 from turnaround.models.body.skeleton import JOINT_INDEX

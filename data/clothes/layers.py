@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float32, Int32
 from scipy.spatial import KDTree
+
 from turnaround.data.clothes import skins
 from turnaround.data.clothes.base_mesh import BaseMesh, Skin
 from turnaround.data.clothes.fabrics import Rng, Texture

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
+
 from turnaround.data.clothes import fabrics, skins
 from turnaround.data.clothes.closet import HEMS, SLEEVES, Closet
 from turnaround.data.clothes.fabrics import Rng, Texture

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Int32, UInt8
+
 from turnaround.models.body.skeleton import JOINT_NAMES
 
 ROLES = (

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
+
 from turnaround.pipeline.errors import CallError
 
 DECIMETRE = 0.1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
+
 from turnaround.data.clothes.fabrics import Rng, Texture, smooth_noise, to_texture
 
 TONES = np.array(

@@ -21,6 +21,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
+
 from turnaround.data.clothes.proxies import Proxy, read_proxy
 from turnaround.pipeline.errors import TurnaroundError
 from turnaround.pipeline.files import Progress, user_cache

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+
 from turnaround.data.poses.keys import Key
 from turnaround.data.poses.limbs import Reach, arm
 from turnaround.data.poses.stances import knees

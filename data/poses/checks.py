@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 from scipy.spatial.transform import Rotation
+
 from turnaround.data.poses.limbs import template_joints
 from turnaround.models.body.skeleton import JOINT_INDEX, PARENTS
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from turnaround.data.poses.limbs import Limb, Reach, arm, head, leg, mirror, reach, trunk
 from turnaround.models.body.skeleton import JOINT_INDEX
 

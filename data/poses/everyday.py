@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+
 from turnaround.data.body.hands import mirror_pose, sample_curls
 from turnaround.data.poses.checks import possible
 from turnaround.data.poses.draft import Draft

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.spatial.transform import Rotation
+
 from turnaround.data.poses.checks import forward_kinematics
 from turnaround.data.poses.draft import Draft
 from turnaround.data.poses.limbs import Reach, joint, leg, reach

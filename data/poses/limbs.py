@@ -11,6 +11,7 @@ from functools import cache
 
 import numpy as np
 from scipy.spatial.transform import Rotation
+
 from turnaround.models.body.model import FREE_BODY
 from turnaround.models.body.skeleton import JOINT_INDEX
 

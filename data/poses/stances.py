@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+
 from turnaround.data.poses.keys import LEG, Key
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from turnaround.data.body.hands import mirror_pose
 from turnaround.data.poses.arms import ARMS, TOGETHER
 from turnaround.data.poses.checks import possible

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
+
 from turnaround.data.scans.custom_humans import CustomHumans
 from turnaround.data.scans.fitting import fitted_body
 from turnaround.data.scans.humman import HuMMan

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Float32, Int64
 from scipy.spatial import KDTree
 from torch import Tensor
+
 from turnaround.data.scans.parameters import SourceBody
 from turnaround.data.scans.scan import BodyFit, ScanError
 from turnaround.models.body.model import BodyModel

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float32
+
 from turnaround.data.scans.meshes import read_textured_obj
 from turnaround.data.scans.parameters import SMPL_POSE, body_of, read_fields
 from turnaround.data.scans.scan import BodyFit, Scan, ScanError, check_height

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image, UnidentifiedImageError
+
 from turnaround.data.render import Atlas, Surface
 from turnaround.data.scans.scan import ScanError, TexturedMesh
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
+
 from turnaround.data.scans.scan import ScanError
 from turnaround.models.body.model import BodyModel
 from turnaround.models.estimator.given.pickles import load_pickle

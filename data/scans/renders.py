@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
+
 from turnaround.data.scans.fitting import fitted_body
 from turnaround.data.scans.parameters import SourceBody, body_of, read_fields
 from turnaround.data.scans.ring import NotARing, Resampler, Ring, ring_of

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.pipeline.values.camera import DISTANCE, orbit_cameras
 from turnaround.pipeline.values.types import Camera
 

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 import torch
 from jaxtyping import Float, Float32
+
 from turnaround.data.render import Surface
 from turnaround.models.body.model import BodyModel
 from turnaround.pipeline.errors import TurnaroundError

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
+
 from turnaround.data.people import FIELDS
 from turnaround.data.scans.convert import LAYOUTS, ConvertOptions, convert
 from turnaround.pipeline.errors import CallError

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy.spatial import KDTree
+
 from turnaround.data.scans.meshes import read_textured_obj, read_vertices
 from turnaround.data.scans.parameters import SourceBody, body_of, read_fields
 from turnaround.data.scans.scan import BodyFit, Scan, ScanError, TexturedMesh, check_height

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int32, UInt8
+
 from turnaround.data.people import FIELDS
 from turnaround.data.render import Picture, render, vertex_normals
 from turnaround.data.scans.fitting import FittedBody

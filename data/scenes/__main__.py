@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+
 from turnaround.data.scenes.backgrounds import Picture, background
 from turnaround.data.scenes.strong_edges import scene
 from turnaround.pipeline.files import replacing

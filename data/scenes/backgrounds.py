@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image, ImageDraw, ImageFilter
+
 from turnaround.data.clothes import fabrics
 from turnaround.data.clothes.fabrics import smooth_noise
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
+
 from turnaround.pipeline.errors import MissingFile
 
 SURFACES = ("brick.png", "grass.png", "gravel.png")

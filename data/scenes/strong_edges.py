@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFilter
+
 from turnaround.data.clothes.fabrics import smooth_noise
 from turnaround.data.scenes.backgrounds import Picture, Rng, background, finished, muted
 

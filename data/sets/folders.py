@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+
 from turnaround.data.clothes.closet import Closet
 from turnaround.data.clothes.wardrobe import Split
 from turnaround.data.people import TEST_SEED, sample_person

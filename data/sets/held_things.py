@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float32, UInt8
+
 from turnaround.data.clothes import fabrics
 from turnaround.data.clothes.fabrics import Rng
 from turnaround.data.people import Figure

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
+
 from turnaround.data.people import FIELDS, sample_person
 from turnaround.data.scenes.backgrounds import background
 from turnaround.data.sets.archive import save_npz

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
 from turnaround.data.people import Figure
 from turnaround.pipeline.files import write_atomic
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models.body.model import JOINT_INDEX, BodyModel
 from turnaround.models.mesh.silhouette import vertex_normals
 from turnaround.pipeline.values.camera import canonical_camera, project

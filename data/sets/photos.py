@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 from PIL import Image, ImageFilter
+
 from turnaround.data.clothes import fabrics
 from turnaround.data.clothes.base_mesh import rotation_matrices
 from turnaround.data.clothes.wardrobe import Split

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from turnaround.data.clothes import base_mesh
 from turnaround.data.clothes.base_mesh import BaseMesh, rotation_matrices
 from turnaround.data.clothes.closet import Closet

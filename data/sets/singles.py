@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float32
+
 from turnaround.data.clothes.base_mesh import rotation_matrices
 from turnaround.data.people import Figure, Person, pose_person, rotation_vector, upright
 from turnaround.data.poses.variety import sample_varied_pose

@@ -16,6 +16,7 @@ from multiprocessing import get_context
 from typing import Literal
 
 import numpy as np
+
 from turnaround.data.clothes.wardrobe import Split
 from turnaround.data.people import TEST_SEED, sample_person
 from turnaround.data.sets.singles import single

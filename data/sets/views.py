@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from turnaround.data.clothes.base_mesh import rotation_matrices
 from turnaround.data.clothes.closet import Closet
 from turnaround.data.clothes.parts import BODY_PARTS, ROLES

@@ -21,6 +21,7 @@ from turnaround.pipeline.store.digest import bytes_digest
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
+
     from turnaround.pipeline.values.types import Body
 
 Pixels: TypeAlias = "np.ndarray[Any, Any]"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+
 from turnaround.flows.cli.bench import bench
 from turnaround.flows.cli.compare import compare
 from turnaround.flows.cli.config import config

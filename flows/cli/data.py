@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typer
+
 from turnaround.flows.cli.fetch import progress_bar
 from turnaround.flows.cli.options import PASS
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import typer
+
 from turnaround.flows.cli.options import (
     Config,
     Json,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from turnaround.flows.cli import completion
 from turnaround.flows.cli.options import (
     Json,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from turnaround.pipeline.files import Progress
 from turnaround.pipeline.packages.registry import Package
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from turnaround.flows.cli import completion
 
 Work = Annotated[Path, typer.Option("--work", help="folder of all results")]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+
 from turnaround.flows.cli.options import (
     Adopt,
     Config,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor
+
 from turnaround.flows.evaluation import suite
 from turnaround.flows.evaluation.measures import matting
 from turnaround.flows.evaluation.setting import Setting

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from turnaround.flows.evaluation.summary import means
 from turnaround.flows.evaluation.tables import at
 from turnaround.pipeline.errors import CallError

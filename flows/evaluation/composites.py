@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float32
 from PIL import Image, ImageFilter
+
 from turnaround.data.clothes import fabrics
 from turnaround.data.scenes import photo_textures
 from turnaround.data.scenes.backgrounds import background

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Int
 from PIL import Image
+
 from turnaround.data.clothes.closet import Closet
 from turnaround.data.clothes.wardrobe import Split
 from turnaround.data.people import FIELDS, TEST_SEED, Figure

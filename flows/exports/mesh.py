@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+
 from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.formats import glb, textured_glb
 from turnaround.pipeline.formats.textured_obj import save_beside

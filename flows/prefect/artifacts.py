@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
 from turnaround.flows.runs.execute import Job, Result
 from turnaround.pipeline.store.manifest import Record
 from turnaround.pipeline.store.store import Store

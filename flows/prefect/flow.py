@@ -16,6 +16,7 @@ server.settle()
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed
+
 from turnaround.flows.prefect import artifacts
 from turnaround.flows.prefect.private_server import PrefectFailed, PrivateServer
 from turnaround.flows.prefect.runners import Runner, resources, task_runner

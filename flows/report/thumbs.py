@@ -139,6 +139,7 @@ def open_picture(file: Path, side: int = 0) -> Image:
     """
     from PIL import Image as pil
     from PIL import ImageOps
+
     from turnaround.pipeline.photos import heic
 
     with file.open("rb") as stream:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel
+
 from turnaround.pipeline.settings import Settings
 from turnaround.pipeline.stage import PHOTO, Stage
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin
 import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+
 from turnaround.pipeline.frozen import KIND, kinds_of, members
 from turnaround.pipeline.settings import ConfigError, Settings
 

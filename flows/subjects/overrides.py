@@ -270,6 +270,7 @@ def _view(file: Path, original: Any) -> Any:
     from dataclasses import replace
 
     import torch
+
     from turnaround.pipeline.photos.photo import decode
 
     pixels, alpha = decode(file.read_bytes(), file.name)

@@ -11,6 +11,7 @@ from turnaround.stages.prepare import Prepare, PrepareConfig
 if TYPE_CHECKING:
     import numpy as np
     import torch
+
     from turnaround.models.location.locator import Locator
     from turnaround.models.matting.scene import Scene, Somebody
 
@@ -40,6 +41,7 @@ class People(Stage[PrepareConfig]):
         """A soft mask for each person; StageError where nobody is found."""
         import numpy as np
         import torch
+
         from turnaround.models.location.choice import NOBODY
         from turnaround.models.location.locator import Locator
         from turnaround.pipeline.formats.preview import overlay

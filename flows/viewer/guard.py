@@ -18,6 +18,7 @@ from typing import Any
 
 import viser
 import websockets.asyncio.server
+
 from turnaround.flows.viewer.client import mending
 
 _OWN_ORIGIN = re.compile(r"https?://(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?")

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from turnaround.flows.viewer.packing import pack_gaussians, pack_mesh
 from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.packages import registry

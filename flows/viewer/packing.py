@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+
 from turnaround.pipeline.formats import splat
 from turnaround.pipeline.formats.textured_glb import texture_bytes
 from turnaround.pipeline.values.types import Gaussians, Mesh, TexturedMesh

@@ -7,6 +7,7 @@ import math
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.flows.viewer.scene import Scene
 
 FOV = math.radians(50)  # of the window's height

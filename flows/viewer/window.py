@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import viser.uplot
+
 from turnaround.flows.viewer.guard import guarded_server, quiet
 from turnaround.flows.viewer.scene import (
     LABELS,

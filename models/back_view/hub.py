@@ -14,6 +14,7 @@ from diffusers.pipelines.controlnet.pipeline_controlnet_img2img import (
 )
 from jaxtyping import Float
 from torch import Tensor, nn
+
 from turnaround.models import hub_source, precision
 from turnaround.models.back_view import networks
 from turnaround.models.back_view.settings import Settings

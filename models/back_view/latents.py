@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+
 from turnaround.models import zoo
 from turnaround.models.back_view.blocks import UNET_EPS, VAE_EPS, Level, time_features
 from turnaround.pipeline.errors import CallError

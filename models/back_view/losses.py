@@ -9,6 +9,7 @@ import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+
 from turnaround.models.back_view import networks
 from turnaround.models.back_view.base import LatentBase
 from turnaround.models.back_view.coarse import blur

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+
 from turnaround.models.detail.panel import own_colors
 from turnaround.models.exemplar.views import sharpened
 from turnaround.pipeline.values.crop import at_camera

@@ -28,6 +28,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models.back_view.outline import within_outline
 from turnaround.models.hgm.dataset import noisy_body
 from turnaround.models.hgm.model import HGM

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+
 from turnaround.models.training.people import split_people
 from turnaround.pipeline.errors import CallError
 

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models import hub_source, zoo
 from turnaround.models.back_view.coarse import blur
 from turnaround.models.back_view.sampling import EmbeddedDiffusion

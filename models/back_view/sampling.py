@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models import precision
 from turnaround.models.back_view.latents import LatentControlNet, LatentUNet, LatentVAE, load
 from turnaround.models.back_view.settings import Settings

@@ -6,6 +6,7 @@ import math
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
+
 from turnaround.pipeline.frozen import Frozen, by_kind
 
 

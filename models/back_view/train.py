@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from jaxtyping import Float
 from torch import Tensor, nn
+
 from turnaround.models import zoo
 from turnaround.models.back_view import networks
 from turnaround.models.back_view.base import LatentBase, embedded_base, hub_base, hub_controlnet

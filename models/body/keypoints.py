@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models.body.model import BodyModel, BodyOutput
 from turnaround.models.body.skeleton import JOINT_INDEX, JOINT_NAMES
 from turnaround.pipeline.errors import FormatError

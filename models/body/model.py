@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+
 from turnaround.models.body.skeleton import JOINT_INDEX, JOINT_NAMES, MIRROR_JOINT, PARENTS
 from turnaround.models.zoo import file_digest
 from turnaround.pipeline.errors import FormatError, MissingFile

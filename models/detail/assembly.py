@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from scipy import ndimage
+
 from turnaround.models.detail.carrying import LEAST, seen
 from turnaround.models.detail.panel import PRESENT, Panel
 from turnaround.models.detail.surfels import OPAQUE, flat, surfels

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from scipy import ndimage
+
 from turnaround.models.detail.panel import Panel
 from turnaround.pipeline.values.camera import camera_center, project
 

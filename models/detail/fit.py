@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from scipy import ndimage
 from torch import Tensor
+
 from turnaround.models.splat import rasterize
 from turnaround.pipeline.values.camera import cropped, project
 from turnaround.pipeline.values.crop import at_camera, tight

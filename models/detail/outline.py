@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from scipy import ndimage, sparse
 from scipy.spatial import KDTree
+
 from turnaround.models.detail.sight import drawn
 from turnaround.models.mesh.surface import Surface, adjacency
 from turnaround.pipeline.values.camera import project

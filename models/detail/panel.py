@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from scipy import ndimage
+
 from turnaround.models.detail.sight import Sight, facing, look
 from turnaround.models.exemplar.guidance import nearest
 from turnaround.models.mesh.surface import Surface

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from jaxtyping import Float
+
 from turnaround.models.body.model import BodyModel
 from turnaround.models.detail.sides import Side
 from turnaround.models.exemplar.analogy import synthesize

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
+
 from turnaround.models.detail.carrying import carried
 from turnaround.models.detail.panel import Panel
 from turnaround.models.detail.sight import Sight, look

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int32
+
 from turnaround.models.mesh.surface import Surface
 from turnaround.models.mesh.zbuffer import rasterize_mesh
 from turnaround.pipeline.values.camera import camera_center, project, rays

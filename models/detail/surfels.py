@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+
 from turnaround.models.detail.panel import Panel
 from turnaround.pipeline.values.camera import camera_center
 from turnaround.pipeline.values.rotation import matrix_to_quat

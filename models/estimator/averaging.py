@@ -6,6 +6,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models.estimator.crop import cut, from_window, mask_window, rotation_2d, to_window
 from turnaround.models.estimator.kinematics import (
     MIRROR_KEYPOINT,

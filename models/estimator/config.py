@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 from pydantic import Field
+
 from turnaround.pipeline.frozen import Frozen
 
 Hands: TypeAlias = Literal["auto", "flat", "mean"]

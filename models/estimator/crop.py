@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.pipeline.values.camera import DISTANCE, FOCAL
 
 SIZE = 128  # pixels of the network's input

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
+
 from turnaround.models.estimator.crop import SIZE, cut, mask_window, rotation_2d
 from turnaround.models.estimator.kinematics import (
     KEYPOINTS,

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models.body.model import BodyModel
 from turnaround.models.estimator import predict
 from turnaround.models.estimator.averaging import look

@@ -6,6 +6,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
 from turnaround.models.body.skeleton import JOINT_INDEX, JOINT_NAMES, MIRROR_JOINT, PARENTS
 
 POSED = 22  # pelvis and the 21 joints of body_pose

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+
 from turnaround.models.convnet import conv_norm, residual_stage
 from turnaround.models.estimator.crop import SIZE, lift
 from turnaround.models.estimator.kinematics import KEYPOINTS, POSED, Skeleton

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from PIL import Image, ImageDraw
 from torch import Tensor
+
 from turnaround.models.body.model import BodyModel
 from turnaround.models.body.skeleton import JOINT_NAMES, PARENTS
 from turnaround.models.landmarks.wholebody import BONES

@@ -8,6 +8,7 @@ import dataclasses
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models.body.skeleton import PARENTS
 from turnaround.models.estimator.crop import PLANE, project_plane, to_window
 from turnaround.models.estimator.kinematics import POSED, Skeleton

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+
 from turnaround.models.body.model import BodyModel
 from turnaround.models.estimator.estimate import COVER_SIZE
 from turnaround.models.estimator.model import BodyEstimator

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32
 from scipy import ndimage
+
 from turnaround.models.exemplar.guidance import nearest
 from turnaround.models.exemplar.likeness import Likeness, guide_of, opponent
 from turnaround.models.exemplar.parts import NEVER, strangeness

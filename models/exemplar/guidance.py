@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Int8
 from scipy import ndimage
+
 from turnaround.models.body.model import BodyModel
 from turnaround.models.exemplar.parts import vertex_labels
 from turnaround.models.mesh.silhouette.normals import vertex_normals

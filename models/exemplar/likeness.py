@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32
+
 from turnaround.models.exemplar.sheet import Sheet
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 from jaxtyping import Float32, Int8
+
 from turnaround.models.body.model import BodyModel
 from turnaround.models.body.skeleton import JOINT_NAMES
 

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 from jaxtyping import Bool, Float32, Int8, Int32
+
 from turnaround.models.bands import in_bands
 
 BAND = 16  # rows; matches spread within a band in one round, and over its edge in the next

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool, Float32
+
 from turnaround.models.exemplar.sheet import Sheet
 
 

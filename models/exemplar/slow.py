@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float32
 from scipy import ndimage
+
 from turnaround.models.exemplar.pyramid import enlarged
 
 REACH = 3  # pixels

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float32
 from scipy import ndimage
+
 from turnaround.models.exemplar.guidance import nearest
 from turnaround.models.exemplar.likeness import Likeness, guide_of, opponent
 from turnaround.models.exemplar.parts import CRANIUM, FACE, PARTS, strangeness

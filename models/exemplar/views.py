@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Float32
 from scipy import ndimage
 from torch import Tensor
+
 from turnaround.models.body.model import BodyModel
 from turnaround.models.exemplar.guidance import draw_guides
 from turnaround.models.exemplar.sheet import Sheet

@@ -7,6 +7,7 @@ from functools import partial
 import numba
 import numpy as np
 from jaxtyping import Float32
+
 from turnaround.models.bands import in_bands
 from turnaround.models.exemplar.patchmatch import Matches, Side
 

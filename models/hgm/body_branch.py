@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+
 from turnaround.models import precision
 from turnaround.models.hgm.attention import CrossAttention
 from turnaround.models.hgm.config import HGMConfig

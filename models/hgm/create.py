@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import nn
+
 from turnaround.models.body.model import BodyModel
 from turnaround.models.hgm.body_branch import BodyBranch
 from turnaround.models.hgm.config import HGMConfig

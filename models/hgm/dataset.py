@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models.body.model import BodyModel
 from turnaround.models.hgm.inputs import HGMInput, assemble, unpremultiply
 from turnaround.models.hgm.surface import BodySurface

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 from turnaround.models.body.model import BodyModel
 from turnaround.models.estimator.crop import cut, mask_window
 from turnaround.models.estimator.kinematics import POSED, to_local

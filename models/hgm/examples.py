@@ -13,6 +13,7 @@ from jaxtyping import Float
 from pydantic import Field
 from scipy.ndimage import binary_fill_holes
 from torch import Tensor
+
 from turnaround.models.hgm.dataset import BACK, VIEWS, Example, PeopleViews
 from turnaround.models.hgm.losses import Supervised
 from turnaround.pipeline.errors import CallError, MissingFile

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+
 from turnaround.models import precision
 from turnaround.models.hgm.attention import attend
 from turnaround.models.hgm.heads import ImageHead

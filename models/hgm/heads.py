@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
+
 from turnaround.models.hgm.tokens import BodyTokens, PixelTokens
 from turnaround.pipeline.values.rotation import matrix_to_quat, quat_multiply
 from turnaround.pipeline.values.types import Gaussians

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+
 from turnaround.models import precision
 from turnaround.models.hgm.inputs import BODY_MAPS, HGMInput
 from turnaround.models.hgm.unet import UNet

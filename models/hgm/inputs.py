@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
+
 from turnaround.models.body.model import BodyModel
 from turnaround.models.hgm.surface import BodySurface
 from turnaround.models.mesh.silhouette import vertex_normals

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
+
 from turnaround.models.hgm.dataset import Example
 from turnaround.models.hgm.model import HGMOutput
 from turnaround.models.hgm.perceptual import NoPerceptualLoss, Structure, lpips_vgg

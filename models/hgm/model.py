@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
 from turnaround.models.body.model import BodyModel
 from turnaround.models.hgm.body_branch import BodyBranch
 from turnaround.models.hgm.config import HGMConfig

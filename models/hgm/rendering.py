@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models.splat import rasterize
 from turnaround.pipeline.values.camera import orbit_cameras
 from turnaround.pipeline.values.types import Camera, Gaussians, View

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+
 from turnaround.models.body.model import BodyModel
 from turnaround.models.body.skeleton import JOINT_NAMES
 

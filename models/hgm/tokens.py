@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
 from turnaround.models.hgm.image_branch import ImageMaps
 from turnaround.models.hgm.inputs import HGMInput
 from turnaround.pipeline.values.camera import camera_center, rays

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+
 from turnaround.models.body.model import BodyModel
 from turnaround.models.hgm.config import hgm_config
 from turnaround.models.hgm.create import create_hgm

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+
 from turnaround.models.hgm.tokens import BodyTokens
 from turnaround.models.sparse.convolution import SparseConv3d, SparseVoxels, neighbours, sample, voxelize
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 from torch import Tensor, nn
+
 from turnaround.models import zoo
 from turnaround.models.body.model import BodyModel
 from turnaround.models.hgm.config import config_from_json

@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image
+
 from turnaround.models.landmarks.everybody import LEAST, find_poses, pose_mask, radius
 from turnaround.models.landmarks.pose import Pose, Variant, find_pose
 from turnaround.models.landmarks.region import Picture

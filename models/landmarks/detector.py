@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
+
 from turnaround.models.landmarks.interpreter import load_network
 from turnaround.models.landmarks.region import Picture, Region, sigmoid
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32
 from PIL import Image, ImageFilter
+
 from turnaround.models.landmarks.detector import POSE, Detection
 from turnaround.models.landmarks.face import Face, find_face
 from turnaround.models.landmarks.hands import SIDES, Hand, find_hand

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+
 from turnaround.models.landmarks.detector import FACE, Detection
 from turnaround.models.landmarks.interpreter import load_network
 from turnaround.models.landmarks.names import POSE_INDEX

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+
 from turnaround.models.landmarks.names import POSE_INDEX
 from turnaround.models.landmarks.pose import Pose
 from turnaround.models.landmarks.region import Region, upward_angle

@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
+
 from turnaround.models.landmarks.detector import PALM, Detection
 from turnaround.models.landmarks.interpreter import load_network
 from turnaround.models.landmarks.names import POSE_INDEX

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
+
 from turnaround.models import zoo
 
 _LOADING = threading.Lock()

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from turnaround.models.landmarks.everybody import PersonLandmarks
 from turnaround.models.landmarks.face import Face
 from turnaround.models.landmarks.hands import Hand

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+
 from turnaround.models.landmarks.everybody import Search, radius
 from turnaround.models.landmarks.pose import Pose, Variant
 from turnaround.models.landmarks.region import Picture, Region

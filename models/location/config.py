@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
+
 from turnaround.models.matting.config import EmbeddedMatting, MattingConfig
 from turnaround.pipeline.frozen import Frozen, by_kind
 

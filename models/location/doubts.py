@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+
 from turnaround.models.landmarks.everybody import pose_mask, radius
 from turnaround.models.landmarks.framing import Finding, quarter_turns
 from turnaround.models.landmarks.pose import Pose

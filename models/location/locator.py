@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+
 from turnaround.models.landmarks import files
 from turnaround.models.landmarks.framing import extent, findings
 from turnaround.models.landmarks.pose import Variant

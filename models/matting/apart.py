@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
+
 from turnaround.models.matting.pieces import Person, find_people, only, person_of, reduced, rivals
 
 STEPS = 24  # radii that are tried

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from scipy import ndimage
 from torch import Tensor
+
 from turnaround.models.matting.guided import guided_upsample
 from turnaround.models.matting.model import CLOSE_SIZES, MAX_SIZE, MaskNetwork, decided, look
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Float32, UInt8
 from PIL import Image
+
 from turnaround.models.matting.cutout import Square
 from turnaround.models.matting.guided import guided_upsample
 from turnaround.models.matting.scene import Scene

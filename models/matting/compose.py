@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models.estimator.dataset import Things, chunks_of
 from turnaround.models.training.photometric import (
     color_jitter,

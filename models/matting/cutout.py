@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models.matting.pieces import Person
 
 HEIGHT, WIDTH = 0.70, 0.80  # share of the square that the person's box has, whichever makes the square larger

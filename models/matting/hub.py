@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+
 from turnaround.models import hub_source, zoo
 from turnaround.models.zoo import MissingWeight
 

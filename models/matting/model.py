@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+
 from turnaround.models import precision, zoo
 from turnaround.models.convnet import UNet, for_inference
 from turnaround.models.matting.guided import guided_upsample

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
+
 from turnaround.models.landmarks.company import COMPARABLE, people_seen, scaled, small_people_seen
 from turnaround.models.landmarks.everybody import complete, pose_mask, smallest_square
 from turnaround.models.landmarks.framing import quarter_turns, upright_region

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
 from turnaround.models import zoo
 from turnaround.models.convnet import recalibrate
 from turnaround.models.matting.compose import Composer, Composite, open_singles, open_things

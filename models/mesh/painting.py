@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from scipy import sparse
 from torch import Tensor
+
 from turnaround.models.mesh.silhouette.normals import vertex_normals
 from turnaround.models.mesh.surface import Surface, mean_of_neighbours
 from turnaround.models.mesh.tsdf import DepthViews

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from scipy import sparse
 from torch import Tensor
+
 from turnaround.models.mesh.silhouette import normal_difference, normal_maps, visible_faces
 from turnaround.models.mesh.surface import Surface, mean_of_neighbours
 from turnaround.pipeline.values.camera import rays

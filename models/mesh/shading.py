@@ -6,6 +6,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 from jaxtyping import Float32, Int32
+
 from turnaround.models.mesh.zbuffer import barycentric, draw_nearest
 
 COLOR, SHADED, NORMALS = 0, 1, 2

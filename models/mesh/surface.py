@@ -23,6 +23,7 @@ class Surface:
     def normals(self) -> Float[np.ndarray, "v 3"]:
         """Unit normals of the vertices, out of the surface, weighted by their faces' areas; computed once."""
         import torch
+
         from turnaround.models.mesh.silhouette.normals import vertex_normals
 
         return vertex_normals(

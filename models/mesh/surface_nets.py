@@ -7,6 +7,7 @@ import itertools
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int
+
 from turnaround.models.mesh.signed_distance import Volume
 from turnaround.models.mesh.surface import Surface
 

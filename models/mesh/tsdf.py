@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models.mesh.depth_filter import filter_depth
 from turnaround.models.mesh.signed_distance import NOTHING, DepthPictures, integrate
 from turnaround.models.mesh.surface import Surface

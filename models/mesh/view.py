@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models.mesh.shading import COLOR, NORMALS, SHADED, draw_pictures
 from turnaround.models.mesh.silhouette.normals import vertex_normals
 from turnaround.models.texture.drawing import draw_textured

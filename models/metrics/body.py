@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models.body.skeleton import MIRROR_JOINT
 from turnaround.pipeline.values.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 

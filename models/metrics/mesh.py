@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from scipy.spatial import KDTree
+
 from turnaround.models.metrics.body import similarity_transform
 
 SAMPLES = 100_000

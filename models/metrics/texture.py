@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+
 from turnaround.models.metrics.image import Images, Masks
 from turnaround.pipeline.store.digest import file_digest
 

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+
 from turnaround.models.metrics import vgg_files
 from turnaround.models.metrics.image import Images
 

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+
 from turnaround.models import precision, zoo
 from turnaround.models.body.model import BodyModel
 from turnaround.models.convnet import UNet, for_inference

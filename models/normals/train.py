@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int8, UInt8
 from torch import Tensor, nn
+
 from turnaround.models import zoo
 from turnaround.models.body.model import BodyModel
 from turnaround.models.convnet import recalibrate

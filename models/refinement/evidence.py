@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
+
 from turnaround.models.body.keypoints import BODY_NAMES, SURFACE_NAMES, surface_vertices
 from turnaround.models.body.model import JOINT_NAMES, BodyModel, BodyOutput
 from turnaround.pipeline.values.camera import orbit_cameras, resize

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models.body.model import BodyModel
 from turnaround.models.mesh.silhouette import mesh_edges
 from turnaround.models.refinement.causes import fit_causes

@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
 from turnaround.models.body.model import BodyModel, BodyOutput
 from turnaround.models.mesh.silhouette import MeshEdges, mesh_contour, normal_difference, visible_faces
 from turnaround.models.mesh.zbuffer_torch import enlarged, visible

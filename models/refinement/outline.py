@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from scipy.spatial import KDTree
 from torch import Tensor
+
 from turnaround.models.mesh.silhouette import MeshContour, contour_points, mask_contour
 from turnaround.pipeline.values.types import Camera
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
 from turnaround.models.mesh.silhouette import MeshEdges
 from turnaround.models.mesh.silhouette.contour import OUTSIDE
 from turnaround.models.mesh.zbuffer_torch import Windows, covered, enlarged, windows_of

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models.mesh.silhouette import body_masks
 from turnaround.pipeline.values.types import Body
 

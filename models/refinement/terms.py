@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models.refinement.config import RefinementConfig
 from turnaround.pipeline.values.camera import project
 from turnaround.pipeline.values.types import Body, Camera

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from jaxtyping import Int
 from torch import Tensor, nn
+
 from turnaround.models.sparse.convolution import SparseConv3d, SparseVoxels, coarser
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models.splat.dense import facing_normals
 from turnaround.pipeline.values.types import Camera, Gaussians
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+
 from turnaround.pipeline.values.camera import camera_center, to_camera
 from turnaround.pipeline.values.rotation import quat_to_matrix
 from turnaround.pipeline.values.types import Camera, Gaussians

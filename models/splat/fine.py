@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models.splat.rasterize import Render, rasterize
 from turnaround.pipeline.values.camera import camera_center, resize
 from turnaround.pipeline.values.types import Camera, Gaussians

@@ -7,6 +7,7 @@ import dataclasses
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models.splat import rasterize
 from turnaround.pipeline.values.camera import orbit_cameras
 from turnaround.pipeline.values.types import Camera, Gaussians

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.pipeline.values.types import Camera, Gaussians
 
 Output = Literal["rgb", "alpha", "depth", "normal"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32, Int
+
 from turnaround.models.mesh.surface import Surface
 
 RESOLUTION = 2048  # texels for which the space between charts is given

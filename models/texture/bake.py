@@ -9,6 +9,7 @@ import numba
 import numpy as np
 import torch
 from jaxtyping import Float32
+
 from turnaround.models.bands import in_bands
 from turnaround.models.texture.gutter import fill_gutters
 from turnaround.models.texture.sight import seen_depth, trust

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 from scipy import ndimage
+
 from turnaround.models.mesh.zbuffer import rasterize_mesh
 from turnaround.pipeline.values.camera import project
 from turnaround.pipeline.values.types import Camera, TexturedMesh, View

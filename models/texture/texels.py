@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 from jaxtyping import Float32, Int32, Int64
+
 from turnaround.models.bands import in_bands
 from turnaround.models.mesh.zbuffer import barycentric, draw_nearest
 from turnaround.pipeline.formats.glb import shared_normals

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from scipy.spatial import KDTree
+
 from turnaround.models.mesh.surface import Surface, decimate
 from turnaround.models.texture.atlas import unwrap
 from turnaround.pipeline.values.types import Mesh, TexturedMesh

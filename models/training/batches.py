@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
 from turnaround.pipeline.values.record import TensorRecord
 
 AHEAD = 2  # batches a worker

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.files import replacing
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+
 from turnaround.pipeline.errors import CallError
 
 log = logging.getLogger(__name__)

@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
+
 from turnaround.models.training import checkpoint as checkpoints
 from turnaround.models.training.batches import device_of, moved, stream
 from turnaround.models.training.config import TrainingConfig

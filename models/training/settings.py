@@ -19,6 +19,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import torch
 from pydantic import BaseModel, create_model
+
 from turnaround.models.training.config import TrainingConfig
 from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.frozen import Frozen, build

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
 from turnaround.pipeline.errors import FormatError
 from turnaround.pipeline.formats.untrusted import MAX_PIXELS
 from turnaround.pipeline.stage import Kind
@@ -55,6 +56,7 @@ def save_image(value: Any, path: Path) -> None:
 def load_image(path: Path) -> Any:
     """float32 tensor (h, w), (h, w, 3) or (h, w, 4)."""
     import torch
+
     from turnaround.pipeline.formats.untrusted import open_picture
 
     with open_picture(path, MAX_PIXELS, ("L", "RGB", "RGBA")) as image:
@@ -98,6 +100,7 @@ def _load_body(path: Path) -> Any:
     from dataclasses import fields
 
     import torch
+
     from turnaround.pipeline.formats.untrusted import read_npz
     from turnaround.pipeline.values.types import Body
 

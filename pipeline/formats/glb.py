@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int, UInt32
+
 from turnaround.pipeline.errors import FormatError
 from turnaround.pipeline.formats.untrusted import parse_json
 from turnaround.pipeline.values.types import Mesh, TexturedMesh

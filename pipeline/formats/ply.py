@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 from turnaround.pipeline.errors import FormatError
 from turnaround.pipeline.values.types import Gaussians
 

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
+
 from turnaround.pipeline.errors import FormatError
 from turnaround.pipeline.formats.normal_image import encode_normals
 from turnaround.pipeline.values.arrays import as_array

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8, UInt32
+
 from turnaround.pipeline.errors import FormatError
 from turnaround.pipeline.formats.ply import SH_C0
 from turnaround.pipeline.values.types import Gaussians

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 from PIL import Image
+
 from turnaround.pipeline.errors import FormatError
 from turnaround.pipeline.formats.glb import from_chunks, shared_normals, to_chunks, upright
 from turnaround.pipeline.formats.textured_obj import save_beside

@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+
 from turnaround.pipeline.formats.glb import shared_normals, upright
 from turnaround.pipeline.values.types import TexturedMesh
 

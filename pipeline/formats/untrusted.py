@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
+
 from turnaround.pipeline.errors import FormatError
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 from torch import Tensor
+
 from turnaround.pipeline.errors import FormatError
 from turnaround.pipeline.files import check_room, temporary_folder
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+
 from turnaround.pipeline.errors import FormatError
 from turnaround.pipeline.formats.untrusted import MAX_PIXELS, open_picture, parse_json
 from turnaround.pipeline.values.arrays import as_array

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms
+
 from turnaround.pipeline.errors import CallError
 
 

@@ -11,6 +11,7 @@ import warnings
 import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageOps
+
 from turnaround.pipeline.photos import heic
 from turnaround.pipeline.photos.colour_profile import by_profile, opaque
 from turnaround.pipeline.photos.straight_alpha import straight

@@ -1,4 +1,4 @@
-"""A folder behind a URL (s3://bucket/prefix, gs://, file://, memory://, whatever fsspec knows): whole objects in and out."""
+"""A folder behind a URL (s3://bucket/prefix, gs://, file://, what fsspec knows): whole objects."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.formats.codecs import codec_for
 from turnaround.pipeline.store import links, locks
 from turnaround.pipeline.store.digest import DigestMemo, combined, file_digest
@@ -132,7 +133,7 @@ class Store:
         does not take it.
         """
         if set(outputs) != set(kinds):
-            raise ValueError(f"stage {recipe.stage} made {sorted(outputs)}, declares {sorted(kinds)}")
+            raise CallError(f"stage {recipe.stage} made {sorted(outputs)}, declares {sorted(kinds)}")
         try:
             with self._staging() as tmp:
                 entries = {name: _write(outputs[name], kind, name, tmp) for name, kind in kinds.items()}
@@ -238,7 +239,7 @@ class Store:
     def subject(self, name: str) -> Path:
         """The folder of a subject; ValueError for a name that is not that of a folder."""
         if not name or name in (".", "..") or "/" in name or "\\" in name or "\0" in name:
-            raise ValueError(f"{name!r} cannot be the name of a subject: expected a plain file name")
+            raise CallError(f"{name!r} cannot be the name of a subject: expected a plain file name")
         return self.root / "subjects" / name
 
     def runs(self) -> Iterator[Path]:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.pipeline.values.types import Camera
 
 FOCAL = 0.8  # focal length over picture width (the THuman2.0 renders of GPS-Gaussian and HGM)

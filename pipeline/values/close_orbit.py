@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.pipeline.values.camera import framed, orbit_cameras, project, turn_world
 from turnaround.pipeline.values.types import Camera
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+
 from turnaround.pipeline.values.camera import canonical_camera
 from turnaround.pipeline.values.types import Camera, View
 

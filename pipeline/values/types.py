@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
 from turnaround.pipeline.values.record import TensorRecord
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from toy_landmarks import batch_of, made_up_lifter, near, random_body, sighting_of, truth_of, write_set
+
 from turnaround.data.people import TEST_SEED
 from turnaround.data.sets import landmarks as landmark_sets
 from turnaround.flows.cli.app import app, guarded

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from turnaround.data.clothes import base_mesh, closet
 from turnaround.data.clothes.wardrobe import TEST_ONLY, Wardrobe
 from turnaround.data.people import FIELDS, Figure, pose_person, rotation_vector, sample_person, upright

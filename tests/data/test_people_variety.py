@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import trimesh
 from scipy.spatial import KDTree
+
 from turnaround.data.clothes import base_mesh, closet, extras
 from turnaround.data.clothes.parts import BODY_PARTS, ROLES, body_part, role
 from turnaround.data.people import sample_person, varied_shape

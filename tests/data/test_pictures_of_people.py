@@ -7,6 +7,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+
 from turnaround.data.clothes import fabrics, skins
 from turnaround.data.render import Atlas, Surface, render, vertex_normals
 from turnaround.data.scenes.__main__ import write_backgrounds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from turnaround.data.poses.arms import ARMS
 from turnaround.data.poses.checks import TOLERANCE, forward_kinematics, penetration, possible
 from turnaround.data.poses.everyday import KINDS, sample_pose

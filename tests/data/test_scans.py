@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from scipy.spatial import KDTree
 from toy_scans import person, write_custom_humans, write_humman, write_thuman2
+
 from turnaround.data.scans.__main__ import main
 from turnaround.data.scans.convert import ConvertOptions, convert
 from turnaround.data.scans.fitting import fitted_body

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from toy_scans import person, smplx_fields, write_custom_humans, write_obj, write_pickle, write_thuman2
+
 from turnaround.data.scans.convert import ConvertOptions, convert
 from turnaround.data.scans.meshes import read_textured_obj
 from turnaround.data.scans.parameters import HandSpace, body_of, read_fields

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from scipy.spatial import KDTree
 from toy_scans import person, write_pickle, write_thuman2
+
 from turnaround.data.scans.convert import ConvertOptions, convert
 from turnaround.data.scans.ring import NotARing, ring_of
 from turnaround.data.scans.scan import TexturedMesh

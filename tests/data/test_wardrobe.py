@@ -12,6 +12,7 @@ import tarfile
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
+
 from turnaround.data.clothes import wardrobe
 from turnaround.data.clothes.base_mesh import BaseMesh, Part, Skin
 from turnaround.data.clothes.fabrics import to_texture

@@ -9,6 +9,7 @@ import time
 import pytest
 import torch
 from torch import nn
+
 from turnaround.models import precision
 
 

@@ -9,6 +9,7 @@ import pytest
 import toy
 import yaml
 from pydantic import Field, ValidationError
+
 from turnaround import stages
 from turnaround.pipeline import settings as config
 from turnaround.pipeline.settings import ConfigError, load_settings, read_config

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from turnaround.pipeline import files
 from turnaround.pipeline.errors import TurnaroundError
 from turnaround.pipeline.files import TemporaryFault, temporary_folder

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+
 from turnaround import stages
 from turnaround.flows.subjects.memory import merge_overrides
 from turnaround.models.back_view.settings import EmbeddedDiffusionSettings, HubDiffusionSettings, NoDiffusion

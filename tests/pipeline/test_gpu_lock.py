@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from turnaround.pipeline.gpu import gpu_slot
 
 HOLDER = """

@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
+from tests.flows.subjects.test_several_people import silhouettes, together
+from tests.models.landmarks.test_framing import HEIGHT, WIDTH, leaning, standing
 from turnaround.models.landmarks.framing import findings
 from turnaround.models.landmarks.pose import Pose
 from turnaround.models.landmarks.region import Region
 from turnaround.models.location import doubts
 from turnaround.models.matting.pieces import person_of
 from turnaround.models.matting.scene import Scene, Whole
-
-from tests.flows.subjects.test_several_people import silhouettes, together
-from tests.models.landmarks.test_framing import HEIGHT, WIDTH, leaning, standing
 
 SHAPE = (HEIGHT, WIDTH)
 

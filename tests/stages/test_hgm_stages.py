@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 import torch
+
 from turnaround.models.body.model import BodyModel
 from turnaround.models.hgm.config import hgm_config
 from turnaround.models.hgm.create import create_hgm

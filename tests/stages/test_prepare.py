@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+
 from turnaround.models.location import locator
 from turnaround.models.location.choice import chosen
 from turnaround.models.matting.cutout import cut_square, limited, own_colors, person_square

@@ -7,6 +7,7 @@ import pytest
 import torch
 from landmark_pictures import needs_networks, pixels, resized
 from PIL import Image, ImageDraw
+
 from turnaround.flows.subjects.people import People
 from turnaround.models.location.config import LandmarkNetworks
 from turnaround.pipeline.stage import StageError

@@ -9,6 +9,7 @@ import pytest
 import skimage.data
 import torch
 from PIL import Image
+
 from turnaround.models.landmarks import files
 from turnaround.models.landmarks.company import people_seen
 from turnaround.models.landmarks.everybody import pose_mask

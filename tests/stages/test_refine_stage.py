@@ -8,6 +8,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+
 from turnaround.data.sets.perturbed import disturbed, posed_person
 from turnaround.models.body.model import JOINT_NAMES, BodyModel
 from turnaround.models.hgm.config import hgm_config

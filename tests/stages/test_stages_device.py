@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from pretend_device import PretendMode, install
+
 from turnaround import stages
 from turnaround.models import zoo
 from turnaround.models.splat.cpu import render as cpu

@@ -7,6 +7,7 @@ import pytest
 import torch
 import trimesh
 from toy_textured import RADIUS, smooth
+
 from turnaround.pipeline.formats.codecs import codec_for
 from turnaround.pipeline.stage import StageError
 from turnaround.pipeline.values.camera import orbit_cameras, project

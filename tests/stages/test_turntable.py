@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import trimesh
+
 from turnaround.models.film import as_bytes
 from turnaround.models.mesh.surface import Surface
 from turnaround.models.mesh.view import mesh_pictures

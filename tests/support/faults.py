@@ -31,11 +31,12 @@ from pathlib import Path
 from typing import Any
 
 import toy
+from typer.main import get_command
+
 import turnaround.flows.runs.execute
 import turnaround.flows.subjects.project
 from turnaround.flows.cli.app import app, guarded
 from turnaround.flows.subjects.project import Project
-from typer.main import get_command
 
 STEPS = ("fsync", "rename", "replace", "symlink", "mkdir", "unlink", "remove", "rmdir", "write")
 

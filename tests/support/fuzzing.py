@@ -28,6 +28,7 @@ import numpy as np
 import torch
 from PIL import Image
 from safetensors.torch import save
+
 from turnaround.data.scans.parameters import read_fields
 from turnaround.data.scans.scan import ScanError
 from turnaround.flows.subjects import memory as subjects

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import skimage.data
 from PIL import Image
+
 from turnaround.models.landmarks import files
 from turnaround.models.landmarks.everybody import PersonLandmarks, complete, find_poses
 from turnaround.models.landmarks.pose import Pose

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from turnaround.flows.prefect import private_server
 
 private_server.PATIENCE = 150.0  # a machine that is busy with other things fails no test
@@ -27,8 +28,9 @@ class Server:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    import turnaround.flows.prefect.flow  # noqa: F401, its settings come before prefect's import
     from prefect.testing.utilities import prefect_test_harness
+
+    import turnaround.flows.prefect.flow  # noqa: F401, its settings come before prefect's import
 
     with prefect_test_harness(server_startup_timeout=120):
         yield Server()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import Field
+
 from turnaround.pipeline.graph import Subject
 from turnaround.pipeline.photos.source import Photo
 from turnaround.pipeline.stage import Stage, StageConfig, StageError, Trace, Video

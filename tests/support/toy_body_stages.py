@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 from pydantic import Field
+
 from turnaround.flows.evaluation.measures import photo_figures
 from turnaround.flows.evaluation.measures.mirrored import mirrored_body
 from turnaround.models.body.model import BodyModel

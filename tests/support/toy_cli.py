@@ -10,6 +10,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve
 
 if __name__ == "__main__":
     import toy
+
     from turnaround import stages
     from turnaround.models import zoo
 

@@ -11,6 +11,7 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
 from turnaround.models.back_view.refiner import (
     Settings,
 )

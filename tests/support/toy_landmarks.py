@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+
 from turnaround.models.body.model import BodyModel
 from turnaround.models.body.skeleton import JOINT_INDEX
 from turnaround.models.estimator.crop import project_plane

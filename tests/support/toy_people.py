@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 from turnaround.models.body.model import BodyModel
 from turnaround.models.estimator.crop import project_plane
 from turnaround.models.mesh.silhouette import body_masks

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from turnaround.flows.subjects import memory
 from turnaround.pipeline.store.recipe import Recipe
 from turnaround.pipeline.store.store import Store

@@ -11,6 +11,7 @@ import numpy as np
 import PIL.Image
 from pydantic import Field
 from toy import WEIGHTS
+
 from turnaround.flows.runs.execute import Result
 from turnaround.flows.runs.run import Request, run
 from turnaround.flows.subjects.project import Project

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+
 from turnaround.data.scans.parameters import HandSpace
 from turnaround.models.body.model import FREE_BODY, BodyModel
 from turnaround.pipeline.values.rotation import axis_angle_to_matrix, matrix_to_axis_angle

@@ -7,12 +7,12 @@ import functools
 import numpy as np
 import torch
 import trimesh
+
+from tests.pipeline.formats.test_glb import COLORS, FACES, VERTICES
 from turnaround.models.mesh.surface import Surface
 from turnaround.models.texture.atlas import unwrap
 from turnaround.models.texture.bake import bake
 from turnaround.pipeline.values.types import TexturedMesh
-
-from tests.pipeline.formats.test_glb import COLORS, FACES, VERTICES
 
 RADIUS = 0.4
 

@@ -13,6 +13,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve
 
 if __name__ == "__main__":
     import toy
+
     from turnaround.pipeline.graph import Subject, ordered, run_stage
     from turnaround.pipeline.photos.source import Photo
     from turnaround.pipeline.store.mirror import open_store

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.data.sets.archive import save_npz
 from turnaround.flows.evaluation.measures.measure import BACK, resized
 from turnaround.flows.evaluation.suite import TestPerson

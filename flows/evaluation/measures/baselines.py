@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.data.sets.folders import AZIMUTHS
 from turnaround.flows.evaluation.measures.measure import Pictures
 from turnaround.models.body.model import BodyModel

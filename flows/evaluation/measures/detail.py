@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.flows.evaluation.measures.fine import FineTruth, Mask, Picture
 from turnaround.flows.evaluation.summary import means
 from turnaround.models.metrics import texture, vgg

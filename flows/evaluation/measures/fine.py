@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.data.people import Figure
 from turnaround.data.sets.archive import save_npz
 from turnaround.data.sets.folders import AZIMUTHS

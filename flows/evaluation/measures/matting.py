@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.flows.evaluation import suite as people
 from turnaround.flows.evaluation.composites import Composite, composites
 from turnaround.models.matting.cutout import cut_square, frame_square

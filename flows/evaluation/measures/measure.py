@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.data.sets.folders import AZIMUTHS
 from turnaround.flows.evaluation.suite import TestPerson
 from turnaround.models.body.model import BodyModel

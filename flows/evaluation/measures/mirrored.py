@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+
 from turnaround.data.sets.archive import save_npz
 from turnaround.models.body.skeleton import MIRROR_JOINT
 from turnaround.models.estimator.given.body_file import read_body

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models.body.model import BodyModel
 from turnaround.models.mesh.view import mesh_pictures
 from turnaround.pipeline.values.camera import orbit_cameras

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+
 from turnaround.flows.evaluation.measures.detail import box_of, of_view, seen
 from turnaround.flows.evaluation.measures.fine import FineTruth, Mask
 from turnaround.flows.evaluation.pictures.views import write_jpeg

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models.splat.fine import rasterize_fine
 from turnaround.pipeline.values.camera import cropped, orbit_cameras
 from turnaround.pipeline.values.crop import at_camera

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Bool, Float, Float32
 from PIL import Image
 from torch import Tensor
+
 from turnaround.data.clothes.closet import Closet
 from turnaround.data.people import FIELDS, TEST_SEED, Person, sample_person
 from turnaround.data.sets.archive import save_npz

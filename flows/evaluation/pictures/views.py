@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.data.sets.folders import AZIMUTHS
 from turnaround.flows.evaluation.measures.measure import BACK, Pictures, resized
 from turnaround.flows.evaluation.suite import TestPerson

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
+
 from turnaround.models.body.model import BodyModel
 from turnaround.models.body.skeleton import JOINT_INDEX
 from turnaround.models.landmarks.names import LIMBS, POSE_INDEX

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models.estimator.given.pickles import MAX_BYTES, load_pickle
 from turnaround.models.estimator.given.whole_pose import (
     BODY_POSE,

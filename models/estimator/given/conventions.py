@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models.body.model import BodyModel
 from turnaround.models.body.skeleton import MIRROR_JOINT
 from turnaround.models.estimator.given.agreement import Distance, Shown

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+
 from turnaround.models.body.model import BodyModel
 from turnaround.pipeline.values.types import Body
 

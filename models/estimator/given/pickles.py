@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sized
 from typing import Any
 
 import numpy as np
+
 from turnaround.pipeline.errors import FormatError
 from turnaround.pipeline.formats.untrusted import check_plain
 

@@ -7,6 +7,7 @@ import dataclasses
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models.body.model import BodyModel
 from turnaround.pipeline.values.camera import DISTANCE, project
 from turnaround.pipeline.values.rotation import axis_angle_to_matrix, matrix_to_axis_angle

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+
 from turnaround.pipeline.errors import FormatError
 
 BODY_POSE = ("body_pose", "smplx_body_pose", "pred_body_pose", "pose_body")

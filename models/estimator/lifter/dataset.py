@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models.estimator.crop import rotation_2d
 from turnaround.models.estimator.kinematics import KEYPOINTS, mirror_keypoints, mirror_rotations, to_global
 from turnaround.models.estimator.lifter.sighting import Sighting, mirrored, turned

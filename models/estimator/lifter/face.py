@@ -12,6 +12,7 @@ from collections.abc import Iterable
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
 from turnaround.models.body.model import BodyModel
 from turnaround.models.body.skeleton import JOINT_INDEX
 from turnaround.models.estimator.lifter.landmark_points import RIGID_FACE

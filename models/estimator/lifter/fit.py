@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models.body.skeleton import JOINT_INDEX, PARENTS
 from turnaround.models.estimator.config import FitConfig
 from turnaround.models.estimator.crop import PLANE, project_plane

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+
 from turnaround.pipeline.values.rotation import matrix_to_rot6d, rot6d_to_matrix
 
 JOINTS = 15  # index, middle, little, ring finger and thumb, three each, as SMPL-X has them

@@ -8,6 +8,7 @@ from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models.body.keypoints import KEYPOINT_NAMES, keypoints
 from turnaround.models.body.model import BodyModel
 from turnaround.models.estimator.lifter.landmark_points import (

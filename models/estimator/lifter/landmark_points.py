@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models.body.skeleton import JOINT_INDEX, MIRROR_JOINT
 from turnaround.models.estimator.kinematics import posed_chain
 from turnaround.models.estimator.lifter.sighting import Sighting

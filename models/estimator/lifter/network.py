@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+
 from turnaround.models.estimator.crop import lift
 from turnaround.models.estimator.kinematics import POSED, Skeleton
 from turnaround.models.estimator.lifter.face import FaceReader

@@ -8,6 +8,7 @@ from functools import lru_cache
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models import zoo
 from turnaround.models.body.model import FREE_BODY, BodyModel
 from turnaround.models.body.skeleton import MIRROR_JOINT

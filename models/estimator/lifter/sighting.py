@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from turnaround.models.estimator.crop import rotation_2d
 from turnaround.models.landmarks.names import FACE_MIRROR, POSE_MIRROR
 from turnaround.pipeline.values.record import TensorRecord

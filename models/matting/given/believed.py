@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from PIL import Image
+
 from turnaround.models.landmarks.company import COMPARABLE
 from turnaround.models.landmarks.everybody import radius
 from turnaround.models.matting.given import mends

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from scipy import ndimage
+
 from turnaround.models.matting.given.plausible import Seen, small
 from turnaround.pipeline.formats.untrusted import PICTURES
 from turnaround.pipeline.photos.photo import decode, encode_mask

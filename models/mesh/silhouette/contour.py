@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Float32, Int, UInt8
 from scipy.ndimage import gaussian_filter, map_coordinates
 from torch import Tensor
+
 from turnaround.models.mesh.silhouette.coverage import covered_samples
 from turnaround.models.mesh.silhouette.edges import MeshEdges
 from turnaround.pipeline.values.camera import project

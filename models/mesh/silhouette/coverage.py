@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int32, UInt8
 from torch import Tensor
+
 from turnaround.pipeline.values.camera import project
 from turnaround.pipeline.values.types import Camera
 

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int, Int32
 from torch import Tensor
+
 from turnaround.models.mesh.silhouette.normals import vertex_normals
 
 

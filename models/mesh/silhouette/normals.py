@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int, Int32
 from torch import Tensor
+
 from turnaround.models.mesh.zbuffer import rasterize_views
 from turnaround.pipeline.values.camera import project
 from turnaround.pipeline.values.types import Camera

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+
 from turnaround.models.splat.cpu.lanes import maximum, square_root
 
 f32 = np.float32

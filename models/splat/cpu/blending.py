@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 from numba.cpython.unsafe.tuple import tuple_setitem
+
 from turnaround.models.splat.cpu.lane_memory import (
     aligned,
     load,

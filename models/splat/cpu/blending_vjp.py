@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit, prange
+
 from turnaround.models.splat.cpu.blending import (
     AHEAD,
     ALPHA_MAX,

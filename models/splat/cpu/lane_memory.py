@@ -12,6 +12,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.core.errors import TypingError
+
 from turnaround.models.splat.cpu.lanes import FLOATS, INTS, LANES, WIDTH, intrinsic
 
 _SHORTS = ir.VectorType(ir.IntType(16), WIDTH)

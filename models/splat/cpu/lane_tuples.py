@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 from numba import types
+
 from turnaround.models.splat.cpu.lane_memory import as_tuple, require, shuffle
 from turnaround.models.splat.cpu.lanes import FLOATS, LANES, WIDTH, intrinsic
 

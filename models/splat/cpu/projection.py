@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit, prange
+
 from turnaround.models.splat.cpu.algebra import added, cross, dot, mat_mat, mat_vec, normalized, quat_matrix
 from turnaround.models.splat.cpu.lane_memory import load_interleaved, store, store_each, store_interleaved
 from turnaround.models.splat.cpu.lane_tuples import transposed

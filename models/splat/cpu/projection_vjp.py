@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit, prange
+
 from turnaround.models.splat.cpu.algebra import (
     added,
     combine,

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int32, Int64
 from torch import Tensor
+
 from turnaround.models.splat.cpu.blending import blend
 from turnaround.models.splat.cpu.blending_vjp import blend_vjp
 from turnaround.models.splat.cpu.lanes import WIDTH

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 from numba import types
+
 from turnaround.models.splat.cpu.lane_memory import require
 from turnaround.models.splat.cpu.lanes import intrinsic
 

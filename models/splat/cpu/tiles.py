@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float32, Int16, Int32, Int64
 from numba import njit, prange
+
 from turnaround.models.splat.cpu.projection import TILE
 
 PARTS = 16  # of the sorted splats of all cameras together at least, to be binned at the same time

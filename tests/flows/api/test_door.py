@@ -14,6 +14,7 @@ from typing import Any
 import faults
 import pytest
 import toy
+
 import turnaround as ta
 import turnaround.flows.subjects.project
 import turnaround.reconstruction

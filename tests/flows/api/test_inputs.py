@@ -12,12 +12,13 @@ import PIL.Image
 import pytest
 import torch
 import toy
-import turnaround as ta
-import turnaround.flows.subjects.project
-import turnaround.reconstruction
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ImageCms
+
+import turnaround as ta
+import turnaround.flows.subjects.project
+import turnaround.reconstruction
 from turnaround.flows.cli.app import app, guarded
 from turnaround.flows.subjects.project import Project
 from turnaround.inputs import body_bytes, picture_bytes

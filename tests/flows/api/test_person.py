@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 import torch
 import toy_person
-import turnaround as ta
 from PIL import Image
+
+import turnaround as ta
 from turnaround import showing
 from turnaround.flows.exports.export import FORMATS, Changes, export_file
 from turnaround.flows.viewer import html_page

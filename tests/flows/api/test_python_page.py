@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 import turnaround as ta
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "python.md").read_text(encoding="utf-8")

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 import toy
-import turnaround.flows.subjects.project
 import typer.main
+
+import turnaround.flows.subjects.project
 from turnaround.flows.cli.app import app, guarded
 from turnaround.flows.cli.groups import GROUPS
 from turnaround.flows.show import opener

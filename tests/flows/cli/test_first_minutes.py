@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 import toy
-import turnaround.flows.subjects.project
 import yaml
+
+import turnaround.flows.subjects.project
 from turnaround.flows.cli.app import app, guarded
 from turnaround.flows.show import doctor
 from turnaround.flows.subjects.project import Project

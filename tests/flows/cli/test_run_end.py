@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import toy
 import toy_person
+
 import turnaround.flows.subjects.project
 from turnaround.flows.cli.app import app, guarded
 from turnaround.flows.runs import summary

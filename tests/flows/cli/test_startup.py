@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from turnaround.models import zoo
 from turnaround.pipeline.store.digest import DigestMemo
 

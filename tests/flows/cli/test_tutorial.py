@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import typer.main
+
 from turnaround.flows.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[3]

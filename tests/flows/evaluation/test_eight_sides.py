@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from turnaround.flows.evaluation.pictures import eight_sides
 from turnaround.models.splat import rasterize
 from turnaround.pipeline.values.camera import canonical_camera, framed

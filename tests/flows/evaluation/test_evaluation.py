@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+
 from turnaround.data.sets.archive import save_npz
 from turnaround.flows.evaluation import memory, setting, subject, summary
 from turnaround.flows.evaluation import suite as people

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from turnaround.flows.evaluation import compare
 
 from tests.flows.evaluation.test_evaluation_page import report_of
+from turnaround.flows.evaluation import compare
 
 
 def report(noise: float = 0.0, people: int = 12) -> dict[str, Any]:

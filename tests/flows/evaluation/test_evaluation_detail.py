@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+
+from tests.flows.evaluation.test_evaluation import SIZE, known_stages
+from tests.flows.evaluation.test_evaluation import person as person  # a fixture
 from turnaround.data.sets.archive import save_npz
 from turnaround.data.sets.folders import AZIMUTHS
 from turnaround.flows.evaluation import setting
@@ -22,9 +25,6 @@ from turnaround.models.body.model import BodyModel
 from turnaround.models.metrics import image as image_metrics
 from turnaround.models.metrics import vgg
 from turnaround.pipeline.values.types import Gaussians
-
-from tests.flows.evaluation.test_evaluation import SIZE, known_stages
-from tests.flows.evaluation.test_evaluation import person as person  # a fixture
 
 FIGURES = {"psnr_person", "ssim", "sharpness", "sharpness_inside", "sharpness_coarse", "vgg"}
 model = pytest.fixture(scope="module")(lambda: BodyModel.load())

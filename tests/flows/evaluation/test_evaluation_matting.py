@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+
 from turnaround.flows.evaluation import suite
 from turnaround.flows.evaluation.composites import FRAMES, KINDS, composites
 from turnaround.flows.evaluation.measures import matting

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from turnaround.flows.evaluation import page, summary, tables
 from turnaround.flows.evaluation.pictures import sheet
 from turnaround.flows.evaluation.pictures.views import write_jpeg

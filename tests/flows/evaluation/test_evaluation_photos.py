@@ -12,6 +12,8 @@ import pytest
 import torch
 from PIL import Image
 from toy_body_stages import body_stages, lopsided, rgba, silhouette, splats, write_photo
+from typer.testing import CliRunner
+
 from turnaround.data.sets.archive import save_npz
 from turnaround.flows.cli.app import app
 from turnaround.flows.evaluation import compare, photos, setting
@@ -24,7 +26,6 @@ from turnaround.pipeline.photos.photo import decode, decode_mask
 from turnaround.pipeline.photos.source import Photo
 from turnaround.pipeline.values.camera import canonical_camera, project
 from turnaround.pipeline.values.types import View
-from typer.testing import CliRunner
 
 FIGURES = set(photos.MEASURED)
 SHARPNESS = {"front", "side", "back"}

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 from toy_body_stages import body_stages, lopsided, write_photo
+
 from turnaround.data.people import rotation_vector, upright
 from turnaround.flows.evaluation import compare, setting
 from turnaround.flows.evaluation.evaluate import evaluate

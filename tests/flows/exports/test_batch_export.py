@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import toy_person
+
 from turnaround.flows.cli.app import app, guarded
 from turnaround.flows.exports.batch import Wish, export_all
 from turnaround.flows.exports.export import Changes, export_file

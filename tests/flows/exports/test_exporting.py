@@ -15,6 +15,7 @@ import toy_person
 import trimesh
 from chromium import Browser, needs_chromium
 from PIL import Image
+
 from turnaround.flows.cli.app import app, guarded
 from turnaround.flows.exports.export import FORMATS, Changes, export_file
 from turnaround.flows.exports.stature import stature

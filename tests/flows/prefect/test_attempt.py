@@ -15,6 +15,7 @@ import pytest
 import toy
 from hypothesis import given
 from hypothesis import strategies as st
+
 from turnaround.flows.prefect import attempt, private_server, server
 from turnaround.flows.prefect.private_server import PrefectFailed
 from turnaround.flows.runs import interrupts

@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+
 from turnaround.flows.prefect import empty_database, private_server
 from turnaround.flows.prefect.private_server import PrefectFailed, PrivateServer
 from turnaround.pipeline.store import locks

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from PIL import Image
+
+from tests.flows.runs.test_scale import jobs  # noqa: F401, a fixture
 from turnaround.flows.prefect import artifacts
 from turnaround.flows.runs.execute import Result
 from turnaround.pipeline.store.store import Store
-
-from tests.flows.runs.test_scale import jobs  # noqa: F401, a fixture
 
 
 def test_names_and_messages_of_strangers_are_shown_as_text(tmp_path, jobs):

@@ -9,6 +9,7 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
+
 from turnaround.pipeline.photos.photo import MAX_PIXELS, decode, decode_mask
 from turnaround.pipeline.stage import StageError
 

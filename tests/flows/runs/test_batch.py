@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 import pytest
 import toy
-import turnaround.flows.subjects.project
 from hypothesis import given
 from hypothesis import strategies as st
+
+import turnaround.flows.subjects.project
 from turnaround.flows.cli.app import app, guarded
 from turnaround.flows.runs import run as running
 from turnaround.flows.runs.pace import Pace, duration
@@ -257,8 +258,9 @@ def test_the_resume_command_of_many_is_the_call_itself(capsys):
 
 @pytest.mark.slow
 def test_fail_fast_under_prefect_starts_no_other(capsys):
-    import turnaround.flows.prefect.flow  # noqa: F401, its settings come before prefect's import
     from prefect.testing.utilities import prefect_test_harness
+
+    import turnaround.flows.prefect.flow  # noqa: F401, its settings come before prefect's import
 
     for k in range(12):
         photo(f"p/{k:02d}.jpg", b"bad" if k == 2 else bytes(10 + k))

@@ -19,6 +19,7 @@ from typing import Any
 import faults
 import pytest
 import toy
+
 import turnaround.flows.runs.execute
 import turnaround.flows.subjects.project
 from turnaround.flows.cli.app import app, guarded

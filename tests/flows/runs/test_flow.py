@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import toy
+
 from turnaround.flows.runs.execute import Job, Result, is_transient
 from turnaround.flows.subjects.memory import Memory
 from turnaround.pipeline.graph import ordered

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import toy
+
 import turnaround.flows.subjects.project
 from turnaround.flows.cli.app import app, guarded
 from turnaround.flows.subjects import memory

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import faults
 import pytest
+
 from turnaround.flows.cli.app import app, guarded
 
 NAME = "person_40004"

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import toy
 import yaml
+
 from turnaround import stages
 from turnaround.flows.prefect.runners import Runner, resources
 from turnaround.flows.runs.execute import Job, Result
@@ -151,6 +152,7 @@ def test_other_runners_are_refused(text):
 @pytest.mark.parametrize("url", [None, "http://127.0.0.1:4200/api"])
 def test_workers_elsewhere_need_a_server_that_they_reach(url, jobs):
     from prefect.settings import PREFECT_API_URL, temporary_settings
+
     from turnaround.flows.prefect.flow import run_with_prefect
 
     with (
@@ -162,6 +164,7 @@ def test_workers_elsewhere_need_a_server_that_they_reach(url, jobs):
 
 def test_a_cluster_that_is_not_there_is_said_at_once(jobs):
     from s3_server import free_port
+
     from turnaround.flows.prefect.flow import run_with_prefect
 
     with pytest.raises(ValueError, match="no cluster answers there"):

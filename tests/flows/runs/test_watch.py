@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import toy
+
 import turnaround.flows.runs.watch
 import turnaround.flows.subjects.project
 from turnaround.flows.cli.app import app, guarded

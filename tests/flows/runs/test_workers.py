@@ -14,6 +14,7 @@ from typing import Any
 import toy
 from hypothesis import given
 from hypothesis import strategies as st
+
 from turnaround.flows.runs.execute import Job, Result
 from turnaround.flows.runs.workers import despite_deaths, is_death, marked
 from turnaround.flows.subjects import memory as subjects
@@ -100,6 +101,7 @@ class Deadly(toy.Count):
 
 def test_a_killed_worker_costs_its_photo_alone(tmp_path, monkeypatch):
     from prefect.server.api.server import SubprocessASGIServer
+
     from turnaround.flows.prefect.flow import run_with_prefect
 
     others: list[Any] = []  # servers that Prefect itself starts where one of its threads knows no address

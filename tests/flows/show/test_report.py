@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from toy_pictures import SIZE, data_of, paint, painted, photo, project
+
 from turnaround.flows.report import measures, page, pairs, write_comparison, write_work_page
 from turnaround.flows.report.document import Document, relative_url
 from turnaround.flows.report.rows import Cell, Row

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from chromium import Browser, needs_chromium
 from toy_pictures import paint, photo, project
+
 from turnaround.flows.report import write_comparison, write_sweep, write_work_page
 from turnaround.flows.report.document import Document
 from turnaround.flows.report.page import write_page

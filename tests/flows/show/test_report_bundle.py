@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from turnaround.flows.report.bundle import Module, bundle, bundle_sources
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from toy_pictures import data_of, paint, painted, project
+
 from turnaround.flows.report import diff, measures, write_comparison, write_sweep
 from turnaround.flows.report.thumbs import first_frame
 

@@ -1,4 +1,4 @@
-"""What is shown of subjects and stages: a line a subject, paths that can be pasted, a drawing of the graph."""
+"""What is shown of subjects and stages: a line a subject, paths to paste, a drawing of the graph."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import toy
 import toy_person
+
 import turnaround.flows.subjects.project
 from turnaround import stages
 from turnaround.flows.cli.app import app, guarded

@@ -13,6 +13,7 @@ import pytest
 import torch
 import toy_person
 from chromium import Browser, needs_chromium
+
 from turnaround.flows.viewer.scene import (
     Choice,
     first_choice,

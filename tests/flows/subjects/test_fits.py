@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from turnaround.flows.subjects.fits import fit_of
 from turnaround.pipeline.store.recipe import Recipe
 from turnaround.pipeline.store.store import Store

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import toy
-import turnaround.flows.subjects.project
 from PIL import Image
+
+import turnaround.flows.subjects.project
 from turnaround.flows.cli.app import app, guarded
 from turnaround.flows.subjects import given, overrides
 from turnaround.flows.subjects.project import Project
@@ -281,6 +282,7 @@ def test_what_of_the_real_stages_can_be_given():
 def test_a_mask_edited_in_the_square_is_put_back_into_the_photo():
     """What comes out again, cut from the photo by the mask beside it, is the mask that was drawn."""
     import torch
+
     from turnaround.pipeline.photos.photo import decode_mask, encode_mask
     from turnaround.stages.prepare import Prepare, PrepareConfig
 

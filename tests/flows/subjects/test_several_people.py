@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+
 from turnaround.data.poses.everyday import sample_pose
 from turnaround.flows.cli.app import app, guarded
 from turnaround.flows.subjects import given, memory

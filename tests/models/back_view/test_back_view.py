@@ -9,6 +9,7 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from toy_diffusion import save_tiny_stable_diffusion
+
 from turnaround.models import zoo
 from turnaround.models.back_view import networks
 from turnaround.models.back_view.outline import dilate, within_outline

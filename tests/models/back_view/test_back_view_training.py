@@ -6,6 +6,8 @@ import torch
 from diffusers import (
     AutoencoderKL,
 )
+
+from tests.models.back_view.test_back_view import person
 from turnaround.models.back_view import networks
 from turnaround.models.back_view.coarse import simulate_coarse
 from turnaround.models.back_view.losses import ControlLoss, Latents, NoiseLoss, vae_loss
@@ -15,8 +17,6 @@ from turnaround.models.back_view.refiner import (
     embedded_refiner,
 )
 from turnaround.models.back_view.train import main
-
-from tests.models.back_view.test_back_view import person
 
 SETTINGS = Settings(strength=0.5, steps=4, guidance=2.0, seed=1, keep_color=False)
 

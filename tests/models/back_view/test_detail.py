@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import sparse
+
 from turnaround.models.detail.assembly import assemble, owned, pulled_in, trimmed
 from turnaround.models.detail.carrying import carried, seen
 from turnaround.models.detail.fit import fit

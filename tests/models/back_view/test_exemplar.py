@@ -7,6 +7,7 @@ import numba
 import numpy as np
 import pytest
 from scipy import ndimage
+
 from turnaround.models.body.model import BodyModel
 from turnaround.models.exemplar.analogy import LEVELS, side_of, synthesize, terms_of
 from turnaround.models.exemplar.guidance import draw_guides

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import huggingface_hub
 import pytest
 from huggingface_hub import constants
+
 from turnaround.models import hub_source, zoo
 from turnaround.models.back_view.hub import _pretrained
 from turnaround.models.back_view.settings import HubDiffusionSettings

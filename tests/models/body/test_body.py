@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from turnaround.models.body.keypoints import KEYPOINT_MIRROR, KEYPOINT_NAMES, SURFACE_NAMES, keypoints
 from turnaround.models.body.model import (
     FREE_BODY,

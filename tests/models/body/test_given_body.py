@@ -9,6 +9,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+
 from turnaround.models.body.model import BodyModel
 from turnaround.models.estimator.given.body_file import (
     UnknownBody,

@@ -5,6 +5,7 @@ import dataclasses
 
 import pytest
 import torch
+
 from turnaround.models import zoo
 from turnaround.models.body.model import BodyModel
 from turnaround.models.estimator.crop import (

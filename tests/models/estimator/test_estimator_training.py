@@ -6,6 +6,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+
 from turnaround.models.body.model import BodyModel
 from turnaround.models.estimator.crop import project_plane
 from turnaround.models.estimator.dataset import Singles

@@ -3,6 +3,7 @@ everything."""
 
 import pytest
 import torch
+
 from turnaround.models.estimator.least_squares import least_squares
 
 

@@ -15,6 +15,7 @@ from toy_landmarks import (
     record_of,
     sighting_of,
 )
+
 from turnaround.models.body.model import BodyModel
 from turnaround.models.body.skeleton import JOINT_INDEX, MIRROR_JOINT, PARENTS
 from turnaround.models.estimator.crop import project_plane, rotation_2d

@@ -15,6 +15,7 @@ from toy_landmarks import (
     record_of,
     sighting_of,
 )
+
 from turnaround.models import zoo
 from turnaround.models.body.keypoints import KEYPOINT_NAMES, keypoints
 from turnaround.models.body.model import BodyModel

@@ -14,6 +14,7 @@ from toy_landmarks import (
     random_body,
     sighting_of,
 )
+
 from turnaround.models.body.model import BodyModel
 from turnaround.models.body.skeleton import JOINT_INDEX
 from turnaround.models.estimator.config import FitConfig

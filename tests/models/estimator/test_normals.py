@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+
 from turnaround.models.body.model import BodyModel
 from turnaround.models.normals.network import (
     NormalNetwork,

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+
 from turnaround.models.body.model import BodyModel
 from turnaround.models.estimator import turned
 from turnaround.models.estimator.turned import better_turned, covers, quarter_turned

@@ -11,6 +11,7 @@ import torch
 from gaussian_checks import assert_valid
 from safetensors.torch import save_file
 from torch import nn
+
 from turnaround.models.body.model import BodyModel
 from turnaround.models.hgm.config import HGMConfig, config_from_json, hgm_config
 from turnaround.models.hgm.create import create_hgm

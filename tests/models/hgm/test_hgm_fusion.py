@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from turnaround.models.hgm.fusion import FusionTransformer, morton_order
 
 

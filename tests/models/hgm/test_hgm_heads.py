@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 import torch
 from gaussian_checks import assert_valid
+
 from turnaround.models.hgm.heads import ABSOLUTE, BODY, RAY, AbsoluteHead, RayHead, body_gaussians
 from turnaround.models.hgm.tokens import BodyTokens, PixelTokens
 from turnaround.pipeline.values.camera import camera_center, orbit_cameras, project, rays

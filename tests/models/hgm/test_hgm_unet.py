@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
+
 from turnaround.models.hgm.config import hgm_config
 from turnaround.models.hgm.unet import UNet, UNetConfig
 from turnaround.models.hgm.weights import load_lgm

@@ -8,6 +8,8 @@ import json
 import pytest
 import torch
 from torch import nn
+
+from benchmarks import network_cases
 from turnaround.models import convnet, precision, zoo
 from turnaround.models.back_view import latents, networks, sampling
 from turnaround.models.back_view.refiner import embedded_refiner
@@ -17,8 +19,6 @@ from turnaround.models.hgm.weights import load_hgm
 from turnaround.models.matting.model import load_matting
 from turnaround.models.normals.network import load_normals
 from turnaround.models.sparse.convolution import convolve
-
-from benchmarks import network_cases
 
 # Relative error of the outputs (2-norm) in bfloat16, whose numbers have 8 bits: one rounding is 0.2-0.4 %.
 # Twice of what was found.
@@ -164,6 +164,7 @@ def test_several_steps_are_diffusers_pipeline(diffusion_files):
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from diffusers.models.controlnets.controlnet import ControlNetModel
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
     from turnaround.models.back_view.settings import Settings
 
     kinds = (AutoencoderKL, UNet2DConditionModel, ControlNetModel)

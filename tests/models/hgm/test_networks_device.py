@@ -10,10 +10,10 @@ import sys
 import pytest
 import torch
 from pretend_device import PretendMode, install
-from turnaround.models import precision
-from turnaround.models.normals.network import load_normals
 
 from benchmarks import network_cases
+from turnaround.models import precision
+from turnaround.models.normals.network import load_normals
 
 ALONE = "TURNAROUND_TEST_ALONE"  # torch takes a new kind of device only once a process
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+
 from turnaround.models.sparse import cuda as sparse_cuda
 from turnaround.models.sparse.convolution import (
     SparseConv3d,

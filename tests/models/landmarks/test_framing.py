@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from turnaround.models.landmarks.company import scaled
 from turnaround.models.landmarks.framing import extent, findings, quarter_turns, upright_region
 from turnaround.models.landmarks.names import POSE_INDEX, POSE_NAMES

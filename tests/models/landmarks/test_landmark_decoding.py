@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from landmark_pictures import ROOT, noise, shifted
+
 from turnaround.models.landmarks import detector, face, hands, pose
 from turnaround.models.landmarks.detector import FACE, PALM, POSE, Detector, anchors, overlap
 from turnaround.models.landmarks.everybody import pose_mask, same_person, tiles

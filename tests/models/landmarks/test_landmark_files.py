@@ -14,6 +14,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+
 from turnaround.flows.cli.app import app, guarded
 from turnaround.flows.show import doctor
 from turnaround.models import zoo

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import skimage.data
 from landmark_pictures import canvas, difference, found, needs_networks, only, paste, pixels, resized, shifted
+
 from turnaround.models.landmarks.everybody import LEAST, find_poses, pose_mask
 from turnaround.models.landmarks.pose import Pose
 from turnaround.models.landmarks.region import Picture

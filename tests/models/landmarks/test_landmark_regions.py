@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from landmark_pictures import noise
+
 from turnaround.models.landmarks.region import Picture, Region, upward_angle
 
 regions = st.builds(

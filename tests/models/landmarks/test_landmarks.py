@@ -15,6 +15,7 @@ import pytest
 import skimage.data
 from landmark_pictures import GOLDEN, NAMES, difference, found, needs_networks, only, pixels, record, resized
 from PIL import Image
+
 from turnaround.models.landmarks import face, hands
 from turnaround.models.landmarks.detector import FACE, POSE
 from turnaround.models.landmarks.everybody import complete, pose_mask

@@ -8,6 +8,7 @@ import itertools
 import numpy as np
 import pytest
 from landmark_pictures import canvas, difference, found, needs_networks, paste, pixels, resized, shifted
+
 from turnaround.models.landmarks import scales
 from turnaround.models.landmarks.everybody import find_poses, smallest_square
 from turnaround.models.landmarks.region import Picture

@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+
 from turnaround.models.landmarks.names import POSE_INDEX
 from turnaround.models.landmarks.pose import Pose
 from turnaround.models.landmarks.region import Region

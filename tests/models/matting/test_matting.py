@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+
 from turnaround.models.convnet import UNet, recalibrate
 from turnaround.models.estimator.dataset import Things
 from turnaround.models.matting.compose import Composer, open_singles, place

@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import trimesh
+
 from turnaround.models.mesh.depth_filter import filter_depth
 from turnaround.models.mesh.painting import paint
 from turnaround.models.mesh.silhouette import normal_difference, normal_maps, vertex_normals, visible_faces

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from turnaround.models.mesh.signed_distance import NOTHING, DepthPictures, Volume, integrate
 from turnaround.models.mesh.surface import components, describe
 from turnaround.models.mesh.surface_nets import zero_level

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+
 from turnaround.models.body.model import BodyModel
 from turnaround.models.mesh.silhouette import (
     body_masks,

@@ -10,6 +10,7 @@ import pytest
 import torch
 import trimesh
 from toy_textured import RADIUS, ball, smooth
+
 from turnaround.models.mesh.surface import Surface
 from turnaround.models.mesh.view import mesh_pictures, textured_pictures
 from turnaround.models.mesh.zbuffer import rasterize_mesh

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 import trimesh
+
 from turnaround.models.mesh.depth_filter import filter_depth
 from turnaround.models.mesh.painting import paint
 from turnaround.models.mesh.refine import NormalTargets, refine_to_normals

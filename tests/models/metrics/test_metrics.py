@@ -7,6 +7,7 @@ import pytest
 import torch
 import trimesh
 from skimage.metrics import structural_similarity
+
 from turnaround.models.metrics import body, image, mesh
 from turnaround.pipeline.values.rotation import axis_angle_to_matrix
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+
 from turnaround.models.metrics import image, texture
 
 generator = torch.Generator().manual_seed(3)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+
 from turnaround.flows.cli.app import app, guarded
 from turnaround.models import zoo
 from turnaround.models.metrics import vgg, vgg_files

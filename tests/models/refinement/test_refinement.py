@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+
 from turnaround.data.sets.perturbed import disturbed, mpjpe, posed_person
 from turnaround.models.body.model import BodyModel
 from turnaround.models.mesh.silhouette import body_masks, mesh_contour, mesh_edges, normal_maps

@@ -14,6 +14,7 @@ import torch
 from pretend_device import PretendMode, install
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
+
 from turnaround.data.sets.perturbed import disturbed, mpjpe, posed_person
 from turnaround.models.body.model import BodyModel
 from turnaround.models.mesh import zbuffer_torch

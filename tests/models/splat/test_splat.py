@@ -7,6 +7,7 @@ import math
 
 import pytest
 import torch
+
 from turnaround.models.splat import dense, rasterize
 from turnaround.models.splat.cpu.render import render
 from turnaround.pipeline.values.camera import canonical_camera, orbit_cameras

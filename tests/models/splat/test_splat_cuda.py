@@ -8,12 +8,12 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
+
+from tests.models.splat.test_splat import random_gaussians
 from turnaround.models.splat import cuda, dense
 from turnaround.models.splat.cpu.render import render
 from turnaround.pipeline.values.camera import orbit_cameras
 from turnaround.pipeline.values.types import Camera, Gaussians
-
-from tests.models.splat.test_splat import random_gaussians
 
 SIZE = 32
 

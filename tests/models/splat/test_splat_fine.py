@@ -1,6 +1,7 @@
 """Pictures of Gaussians finer than pixels."""
 
 import torch
+
 from turnaround.models.splat.fine import rasterize_fine, times_larger
 from turnaround.models.splat.rasterize import rasterize
 from turnaround.pipeline.values.camera import canonical_camera

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 import torch
 from numba import njit
+
+from tests.models.splat.test_splat import FIELDS, cast, random_gaussians, value_and_gradient
 from turnaround.models.splat import cuda, dense
 from turnaround.models.splat.cpu import render as cpu
 from turnaround.models.splat.cpu.lane_memory import (
@@ -43,8 +45,6 @@ from turnaround.models.splat.cpu.lanes import (
 from turnaround.models.splat.cpu.tiles import bin_splats
 from turnaround.pipeline.values.camera import orbit_cameras
 from turnaround.pipeline.values.types import Camera, Gaussians
-
-from tests.models.splat.test_splat import FIELDS, cast, random_gaussians, value_and_gradient
 
 W = 16
 SEVEN, SIXTEEN = (np.float32(0),) * 7, (np.float32(0),) * W

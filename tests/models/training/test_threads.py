@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from turnaround.models.threads import one_thread
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+
 from turnaround.models import zoo
 from turnaround.models.training.batches import stream
 from turnaround.models.training.loop import Diverged, Trainer, TrainingConfig

@@ -10,6 +10,7 @@ import pytest
 import torch
 from pretend_device import Pretended, PretendMode, install
 from toy_people import write_backgrounds, write_singles, write_views
+
 from turnaround.models.back_view import networks
 from turnaround.models.training import loop
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+
 from turnaround.models.training.loop import Trainer, TrainingConfig
 
 

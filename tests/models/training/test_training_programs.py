@@ -10,6 +10,7 @@ import pytest
 import torch
 from toy_diffusion import save_tiny_stable_diffusion
 from toy_people import write_views
+
 from turnaround.flows.runs.training import find_training
 from turnaround.models.back_view import pairs
 from turnaround.models.back_view import train as back_view_train

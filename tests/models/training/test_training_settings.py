@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+
 from turnaround.flows.runs.training import TRAININGS, find_training, overview
 from turnaround.models.hgm.losses import LossConfig
 from turnaround.models.training.loop import TrainingConfig, add_arguments, config_from

@@ -16,6 +16,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+
 from turnaround.pipeline.formats.codecs import codec_for, plain, save_image
 from turnaround.pipeline.stage import KINDS
 from turnaround.pipeline.values.arrays import as_array

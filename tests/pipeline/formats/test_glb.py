@@ -13,6 +13,7 @@ import torch
 import trimesh
 from hypothesis import given
 from hypothesis import strategies as st
+
 from turnaround.pipeline.formats import glb
 from turnaround.pipeline.values.types import Mesh
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+
 from turnaround.pipeline.formats.codecs import load_image, save_image
 from turnaround.pipeline.formats.normal_image import decode_normals, encode_normals
 from turnaround.pipeline.values.camera import orbit_cameras

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from turnaround.pipeline.formats import ply
 from turnaround.pipeline.values.types import Gaussians
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from turnaround.pipeline.formats.preview import (
     contact_sheet,
     draw_points,

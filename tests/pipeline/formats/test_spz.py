@@ -12,6 +12,7 @@ import torch
 import toy_person
 from hypothesis import given
 from hypothesis import strategies as st
+
 from turnaround.pipeline.formats import spz
 from turnaround.pipeline.values.rotation import quat_to_matrix
 from turnaround.pipeline.values.types import Gaussians

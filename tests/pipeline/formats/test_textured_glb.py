@@ -11,11 +11,11 @@ import pytest
 import torch
 import trimesh
 from toy_textured import ball, tetrahedron
-from turnaround.pipeline.formats import textured_glb, textured_obj
-from turnaround.pipeline.formats.codecs import codec_for
 
 from tests.pipeline.formats.test_glb import FACES, VERTICES, chunks
 from tests.pipeline.formats.test_glb import with_document as changed_document
+from turnaround.pipeline.formats import textured_glb, textured_obj
+from turnaround.pipeline.formats.codecs import codec_for
 
 MESH = tetrahedron()
 

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+
 from turnaround.models import zoo
 from turnaround.models.estimator.given.body_file import UnknownBody, read_body
 from turnaround.pipeline.formats.codecs import codec_for

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from turnaround.flows.show.garbage import collect
 from turnaround.flows.subjects import memory
 from turnaround.pipeline.store.store import Store

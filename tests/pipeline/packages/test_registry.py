@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from registry_server import Registry, serving
+
 from turnaround.pipeline.files import user_cache, write_atomic
 from turnaround.pipeline.packages import indexes as mirrors
 from turnaround.pipeline.packages import registry

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from turnaround.pipeline.photos.naming import LONGEST, NAMES_FILE, Wanted, assign, fold, is_plain, of_shard
 
 # file names of a Linux file system: any bytes but / and 0, 1 to 251 of them before the suffix

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps
+
 from turnaround.pipeline.photos.photo import MIN_SIDE, decode, decode_mask
 from turnaround.pipeline.stage import StageError
 

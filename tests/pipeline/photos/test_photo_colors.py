@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from turnaround.pipeline.photos.photo import decode
 
 from tests.pipeline.photos.test_photo import HEIGHT, UPRIGHT, WIDTH, file, quadrants
+from turnaround.pipeline.photos.photo import decode
 
 
 def curve(gamma: float, space: bytes = b"GRAY") -> bytes:

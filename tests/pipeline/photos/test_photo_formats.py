@@ -8,9 +8,6 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
-from turnaround.flows.report.thumbs import open_picture
-from turnaround.pipeline.photos import heic
-from turnaround.pipeline.photos.photo import decode
 
 from tests.pipeline.photos.test_photo import (
     HEIGHT,
@@ -22,6 +19,9 @@ from tests.pipeline.photos.test_photo import (
     file,
     quadrants,
 )
+from turnaround.flows.report.thumbs import open_picture
+from turnaround.pipeline.photos import heic
+from turnaround.pipeline.photos.photo import decode
 
 
 def heif(image: Image.Image, **options) -> bytes:

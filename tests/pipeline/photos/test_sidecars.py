@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from turnaround.pipeline.photos.gather import pictures
 from turnaround.pipeline.photos.sidecars import SUFFIXES, owner, parse
 from turnaround.pipeline.photos.source import Photo

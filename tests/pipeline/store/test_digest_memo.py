@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from turnaround.pipeline.store import digest
 from turnaround.pipeline.store.digest import DigestMemo, file_digest
 

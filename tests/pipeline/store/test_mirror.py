@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import s3_server
 import toy
+
 from turnaround.pipeline.graph import Subject, ordered, run_stage
 from turnaround.pipeline.photos.source import Photo
 from turnaround.pipeline.store import mirror, remote

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import toy
+
+from tests.pipeline.store.test_mirror import folder_url, names  # noqa: F401, a fixture
 from turnaround.pipeline.graph import ordered
 from turnaround.pipeline.store.manifest import MANIFEST
 from turnaround.pipeline.store.remote import Remote
 from turnaround.pipeline.store.store import Store
-
-from tests.pipeline.store.test_mirror import folder_url, names  # noqa: F401, a fixture
 
 STAGES = tuple(ordered([toy.Count(), toy.Share(), toy.Label()]))
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 import toy
+
 from turnaround.pipeline.formats import codecs
 from turnaround.pipeline.graph import run_stage
 from turnaround.pipeline.store import links, store
@@ -59,8 +60,6 @@ def test_outputs_must_be_those_declared(tmp_path):
         Store(tmp_path).save(RECIPE, KINDS, {"film": b"", "trace": {}}, {})
     assert Store(tmp_path).find("toy", RECIPE.key) is None and list((tmp_path / "tmp").iterdir()) == []
 
-
-# ---------------------------------------------------------------------------------------------- kill -9
 
 KILLED = """
 import os, signal, sys

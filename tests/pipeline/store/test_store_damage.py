@@ -10,11 +10,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+
+from tests.pipeline.store.test_store import OUTPUTS, RECIPE, saved
 from turnaround.pipeline.store import links
 from turnaround.pipeline.store.digest import file_digest
 from turnaround.pipeline.store.store import MANIFEST, DamagedRun, Store
-
-from tests.pipeline.store.test_store import OUTPUTS, RECIPE, saved
 
 DAMAGES = {
     "truncated manifest": lambda path: (path / MANIFEST).write_text((path / MANIFEST).read_text()[:80]),

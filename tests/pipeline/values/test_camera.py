@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from turnaround.pipeline.values.camera import (
     camera_center,
     canonical_camera,

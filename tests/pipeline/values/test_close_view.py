@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+
 from turnaround.models.landmarks.record import keypoints_at, moved
 from turnaround.models.matting.close import close_square, part_under
 from turnaround.models.matting.cutout import limited, own_colors

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from turnaround.pipeline.values.camera import canonical_camera, cropped, framed, orbit_cameras, project
 from turnaround.pipeline.values.crop import at_camera, networks_copy, points_at, tight
 from turnaround.pipeline.values.types import View

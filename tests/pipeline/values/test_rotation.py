@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from turnaround.pipeline.values.rotation import (
     axis_angle_to_matrix,
     matrix_to_axis_angle,
