@@ -25,6 +25,7 @@ from turnaround.models.estimator.lifter.landmark_points import POINT_MIRROR
 from turnaround.models.estimator.lifter.predict import load_lifter
 from turnaround.models.estimator.lifter.train import UNKNOWN, learn_points, lifter_loss, measure, new_lifter
 from turnaround.models.landmarks import files
+from turnaround.pipeline.errors import TurnaroundError
 
 ROOT = Path(__file__).resolve().parents[2]
 torch.set_num_threads(1)
@@ -172,7 +173,7 @@ def test_the_last_chunks_are_held_out(folder):
 def test_a_folder_without_chunks_names_the_command(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"0 chunks .* at least 2 .* `turnaround data landmarks`"):
         LandmarkSet(tmp_path, "train")
-    with pytest.raises(ValueError, match="turnaround data landmarks"):  # a fault of the call, not a crash
+    with pytest.raises(TurnaroundError, match="turnaround data landmarks"):  # told, not a crash
         find_training("lifter")(["--data", str(tmp_path), "--out", str(tmp_path / "run")])
 
 

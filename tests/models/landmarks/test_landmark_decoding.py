@@ -339,8 +339,8 @@ def test_counterparts_are_involutions_that_exchange_the_sides():
 
 
 def test_importing_loads_neither_the_runtime_nor_torch():
-    modules = ("detector", "face", "hands", "interpreter", "names", "people", "pose", "record", "region")
-    code = f"import sys\nfor name in {modules}: __import__('models.landmarks.' + name)\n"
+    names = ("detector", "everybody", "face", "hands", "interpreter", "names", "pose", "record", "region")
+    code = f"import sys\nfor name in {names}: __import__('turnaround.models.landmarks.' + name)\n"
     code += "print(sorted({'ai_edge_litert', 'torch', 'scipy', 'skimage'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "[]"
