@@ -11,26 +11,30 @@ from typing import Any
 
 PLACES = {  # share -> functions "module:name" or "module:Class.name"
     "networks": ("torch.nn:Module.__call__",),
-    "renderer": ("models.splat.cpu:render", "models.splat.rasterize:_compose"),
-    "fit": ("models.refinement:refine_body", "models.estimator.predict:polish"),
+    "renderer": ("turnaround.models.splat.cpu.render:render", "turnaround.models.splat.rasterize:_compose"),
+    "fit": ("turnaround.models.refinement.fit:refine_body", "turnaround.models.estimator.predict:polish"),
     "mesh": (
-        "models.tsdf:fuse_depth",
-        "models.depth_filter:filter_depth",
-        "models.tsdf:filter_depth",
-        "models.surface:largest_component",
-        "models.surface:smooth",
-        "models.surface:decimate",
-        "models.surface:describe",
-        "models.mesh_refine:refine_to_normals",
-        "models.painting:paint",
+        "turnaround.models.mesh.tsdf:fuse_depth",
+        "turnaround.models.mesh.depth_filter:filter_depth",
+        "turnaround.models.mesh.tsdf:filter_depth",
+        "turnaround.models.mesh.surface:largest_component",
+        "turnaround.models.mesh.surface:smooth",
+        "turnaround.models.mesh.surface:decimate",
+        "turnaround.models.mesh.surface:describe",
+        "turnaround.models.mesh.refine:refine_to_normals",
+        "turnaround.models.mesh.painting:paint",
     ),
     "drawing": (
-        "models.mesh_view:mesh_pictures",
-        "pipeline.preview:contact_sheet",
-        "pipeline.preview:overlay",
+        "turnaround.models.mesh.view:mesh_pictures",
+        "turnaround.pipeline.formats.preview:contact_sheet",
+        "turnaround.pipeline.formats.preview:overlay",
     ),
-    "film": ("pipeline.video:encode",),
-    "store": ("pipeline.store:Store.save", "pipeline.store:Store.find", "pipeline.graph:Subject.load"),
+    "film": ("turnaround.pipeline.formats.video:encode",),
+    "store": (
+        "turnaround.pipeline.store.store:Store.save",
+        "turnaround.pipeline.store.store:Store.find",
+        "turnaround.pipeline.graph:Subject.load",
+    ),
 }
 
 
