@@ -18,7 +18,8 @@ from turnaround.pipeline.formats.codecs import codec_for
 from turnaround.pipeline.photos.source import Photo
 from turnaround.pipeline.stage import PHOTO, Stage
 from turnaround.pipeline.store.recipe import Cause, Recipe, WeightDigest, causes, source_digest
-from turnaround.pipeline.store.store import Kept, Record, Store
+from turnaround.pipeline.store.runs import Runs
+from turnaround.pipeline.store.store import Kept, Record
 
 DeviceFor = Callable[[Stage[Any]], AbstractContextManager[Any]]
 State = Literal["FRESH", "MISSING", "FAILED", "STALE"]
@@ -94,13 +95,13 @@ class Subject:
     """One photo on its way through the stages: where its runs are kept and what has been done."""
 
     photo: Photo
-    store: Store
+    store: Runs
     weight_digest: WeightDigest
     sources: Mapping[str, str]  # digests of the photo and its sidecars
     done: dict[str, Record] = field(default_factory=dict)
 
     @staticmethod
-    def open(photo: Photo, store: Store, weight_digest: WeightDigest) -> Subject:
+    def open(photo: Photo, store: Runs, weight_digest: WeightDigest) -> Subject:
         """A subject of which nothing is done yet; OSError where the photo cannot be read."""
         return Subject(photo, store, weight_digest, photo.digests(store.memo))
 
@@ -158,7 +159,7 @@ def run_stage(stage: Stage[Any], subject: Subject, device: DeviceFor, *, force: 
     return outcome
 
 
-def _found_or(make: Callable[[], Record], recipe: Recipe, store: Store, *, force: bool) -> Outcome:
+def _found_or(make: Callable[[], Record], recipe: Recipe, store: Runs, *, force: bool) -> Outcome:
     """The run of the store, or the one that `make` publishes under the key's lock."""
     found = None if force else store.find(recipe.stage, recipe.key)
     if found is not None:

@@ -10,25 +10,34 @@ from turnaround.pipeline.errors import MissingFile
 from turnaround.pipeline.store.store import Record, Store
 
 
-class KeptRuns(Store):
-    """A store in which every subject's links lead to these runs, whatever the links on disk lead to
-    meanwhile."""
+class KeptRuns:
+    """The `LinkedRuns` of a work folder in which every subject's links lead to these runs, whatever the
+    links on disk lead to meanwhile."""
 
     def __init__(self, root: Path, keys: Mapping[str, str]) -> None:
-        super().__init__(root)
+        self._store = Store(root)
         self.keys = dict(keys)  # stage -> key
 
     def __reduce__(self) -> tuple[type[KeptRuns], tuple[Path, dict[str, str]]]:
         return type(self), (self.root, self.keys)
 
+    @property
+    def root(self) -> Path:
+        """The work folder."""
+        return self._store.root
+
+    def subject(self, name: str) -> Path:
+        """Tell the folder of a subject; ValueError for a name that is not that of a folder."""
+        return self._store.subject(name)
+
     def linked(self, subject: str, stage: str) -> Record | None:
         """The run of a stage, or None where it was not asked for; MissingFile where it is there no longer."""
         if stage not in self.keys:
             return None
-        record = self.find(stage, self.keys[stage])
+        record = self._store.find(stage, self.keys[stage])
         if record is None:
             raise MissingFile(
-                f"{self.path(stage, self.keys[stage])} is gone or damaged (`turnaround gc` deletes what no "
-                f"subject points at any more); reconstruct {subject} again"
+                f"{self._store.path(stage, self.keys[stage])} is gone or damaged (`turnaround gc` "
+                f"deletes what no subject points at any more); reconstruct {subject} again"
             )
         return record

@@ -10,6 +10,7 @@ from pathlib import Path
 from turnaround.flows.exports.stature import stature
 from turnaround.flows.subjects import memory
 from turnaround.pipeline.errors import CallError
+from turnaround.pipeline.store.runs import LinkedRuns
 from turnaround.pipeline.store.store import Record, Store
 
 log = logging.getLogger(__name__)
@@ -99,7 +100,7 @@ def export_file(
 
 
 def export_of(
-    store: Store, subject: str, to: str, out: Path | None, changes: Changes = Changes()
+    store: LinkedRuns, subject: str, to: str, out: Path | None, changes: Changes = Changes()
 ) -> Exported:
     """Write a subject's best result of a format as `export_file` does, out of the runs that `store` links it
     to."""
@@ -137,7 +138,7 @@ def _target(out: Path, subject: str, to: str) -> Path:
     return out
 
 
-def _content(store: Store, subject: str, to: str, changes: Changes) -> tuple[Write, tuple[str, ...]]:
+def _content(store: LinkedRuns, subject: str, to: str, changes: Changes) -> tuple[Write, tuple[str, ...]]:
     record, output, stage = best(store, subject, to)
     scale = changes.height / stature(store, subject) if changes.height else 1.0
     if to in GAUSSIANS and (to != "ply" or changes != Changes()):  # the file itself is a PLY
@@ -154,7 +155,7 @@ def _content(store: Store, subject: str, to: str, changes: Changes) -> tuple[Wri
     return lambda target: target.write_bytes(content), (stage,)
 
 
-def best(store: Store, subject: str, to: str) -> tuple[Record, str, str]:
+def best(store: LinkedRuns, subject: str, to: str) -> tuple[Record, str, str]:
     """The first source of a format that is there: record, output, stage; a warning where it is not the final
     one."""
     from turnaround.stages import NAMES
@@ -175,13 +176,13 @@ def best(store: Store, subject: str, to: str) -> tuple[Record, str, str]:
     )
 
 
-def _page(store: Store, subject: str, changes: Changes) -> tuple[Write, tuple[str, ...]]:
+def _page(store: LinkedRuns, subject: str, changes: Changes) -> tuple[Write, tuple[str, ...]]:
     text, stages = page_of(store, subject, changes)
     content = text.encode()
     return lambda target: target.write_bytes(content), stages
 
 
-def page_of(store: Store, subject: str, changes: Changes = Changes()) -> tuple[str, tuple[str, ...]]:
+def page_of(store: LinkedRuns, subject: str, changes: Changes = Changes()) -> tuple[str, tuple[str, ...]]:
     """Make the HTML of the best Gaussians, and of the mesh where there is one; with the stages that it
     shows."""
     from turnaround.flows.viewer.html_page import Person, page

@@ -11,12 +11,12 @@ import torch
 from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.formats import glb, textured_glb
 from turnaround.pipeline.formats.textured_obj import save_beside
-from turnaround.pipeline.store.store import Store
+from turnaround.pipeline.store.runs import LinkedRuns
 from turnaround.pipeline.values.types import Mesh, TexturedMesh
 
 
 def mesh_writer(
-    store: Store, subject: str, stage: str, to: str, texture: int | None, scale: float
+    store: LinkedRuns, subject: str, stage: str, to: str, texture: int | None, scale: float
 ) -> Callable[[Path], object]:
     """What writes the mesh of `stage` to a path, as glb or obj, its lowest point at y = 0.
 
@@ -48,7 +48,7 @@ def standing(mesh: Mesh, scale: float) -> Mesh:
     return dataclasses.replace(mesh, vertices=(mesh.vertices - torch.stack([0 * low, low, 0 * low])) * scale)
 
 
-def with_texels(store: Store, subject: str, mesh: TexturedMesh, size: int) -> TexturedMesh:
+def with_texels(store: LinkedRuns, subject: str, mesh: TexturedMesh, size: int) -> TexturedMesh:
     """The mesh with a texture of `size`: the mean of what it has, or where that is no whole step, the stage
     once more."""
     step, rest = divmod(mesh.texture.shape[0], size)

@@ -6,11 +6,11 @@ import dataclasses
 from pathlib import Path
 
 from turnaround.pipeline.errors import CallError
-from turnaround.pipeline.store.store import Store
+from turnaround.pipeline.store.runs import LinkedRuns
 from turnaround.pipeline.values.types import Body
 
 
-def stature(store: Store, subject: str) -> float:
+def stature(store: LinkedRuns, subject: str) -> float:
     """Metres from sole to crown of the refined body in the T pose, bare; ValueError where there is no such
     body yet."""
     from turnaround.models.body.model import BodyModel

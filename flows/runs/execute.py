@@ -24,7 +24,8 @@ from turnaround.pipeline.shown import shown
 from turnaround.pipeline.stage import Stage, StageError
 from turnaround.pipeline.store.mirror import fetch_photo, open_store
 from turnaround.pipeline.store.recipe import WeightDigest
-from turnaround.pipeline.store.store import DamagedRun, Store, StoreError
+from turnaround.pipeline.store.runs import Runs
+from turnaround.pipeline.store.store import DamagedRun, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -153,7 +154,7 @@ class _Attempt:
         self.job, self.run_one, self.event, self.result = job, run_one, event, result
         self.memory, self.stage = job.memory, "photo"
 
-    def go(self, store: Store) -> None:
+    def go(self, store: Runs) -> None:
         """All stages from the first; those made by an earlier attempt are fresh and stay noted as made."""
         job, name = self.job, self.job.photo.name
         subject = Subject.open(job.here(), store, job.weight_digest)

@@ -14,6 +14,7 @@ from typing import Any
 from turnaround.flows.runs.execute import Result
 from turnaround.flows.show.results import files_of
 from turnaround.flows.subjects.fits import Fit, fit_of
+from turnaround.pipeline.store.runs import LinkedRuns
 from turnaround.pipeline.store.store import Store, StoreError
 
 _MANY = 20  # failures that are told by name
@@ -138,7 +139,7 @@ def as_json(run: Run) -> dict[str, Any]:
     }
 
 
-def subject_json(store: Store, result: Result, fit: Fit | None) -> dict[str, Any]:
+def subject_json(store: LinkedRuns, result: Result, fit: Fit | None) -> dict[str, Any]:
     """Give what became of one subject."""
     return {
         "ok": result.ok,

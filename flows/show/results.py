@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from turnaround.pipeline.store.store import Record, Store
+from turnaround.pipeline.store.runs import LinkedRuns
+from turnaround.pipeline.store.store import Record
 
 WANTED = (  # what a person wants of a subject: (stage, output, ending), of one ending the first that is there
     ("texture", "mesh", ".glb"),
@@ -17,7 +18,7 @@ WANTED = (  # what a person wants of a subject: (stage, output, ending), of one 
 )
 
 
-def files_of(store: Store, subject: str) -> list[Path]:
+def files_of(store: LinkedRuns, subject: str) -> list[Path]:
     """Find the files of a subject that a person wants: mesh, Gaussians, film, contact sheet; those that are
     there."""
     found: dict[str, Path] = {}
@@ -28,7 +29,7 @@ def files_of(store: Store, subject: str) -> list[Path]:
     return list(found.values())
 
 
-def folder_of(store: Store, subject: str, record: Record) -> Path:
+def folder_of(store: LinkedRuns, subject: str, record: Record) -> Path:
     """Return the stage's folder as a person finds it: subjects/NAME/NN_stage, in the cache where links are
     not possible."""
     place = next(store.subject(subject).glob(f"[0-9][0-9]_{record.manifest['stage']}"), None)

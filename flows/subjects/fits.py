@@ -6,7 +6,8 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
-from turnaround.pipeline.store.store import Record, Store, StoreError
+from turnaround.pipeline.store.runs import LinkedRuns
+from turnaround.pipeline.store.store import Record, StoreError
 from turnaround.pipeline.values.fit import Cause, Fit, causes_of_json
 
 __all__ = ["Cause", "Fit", "fit_of"]
@@ -17,7 +18,7 @@ ANOTHER = "use another photo, or give the body (NAME.smplx.npz beside the photo)
 _TELL = (("prepare", "doubts"), ("estimate", "doubts"), ("refine", "trace"))  # stage and output, in order
 
 
-def fit_of(store: Store, subject: str) -> Fit | None:
+def fit_of(store: LinkedRuns, subject: str) -> Fit | None:
     """Read the fit of a subject; None where nothing was made yet that tells.
 
     Only what the subject's links lead to is read: whether it is stale, `status` tells. Before `refine` a fit

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from turnaround.flows.subjects import memory as subjects
+from turnaround.pipeline.store.runs import LinkedRuns
 from turnaround.pipeline.store.store import Record, Store, StoreError
 from turnaround.pipeline.values.crop import networks_copy
 from turnaround.pipeline.values.types import Body, Gaussians, Mesh, TexturedMesh, View
@@ -79,7 +80,7 @@ class Choice:
     camera: bool = False  # its picture is large and easily taken for the result
 
 
-def open_scene(root: Path, subject: str, store: Store | None = None) -> Scene:
+def open_scene(root: Path, subject: str, store: LinkedRuns | None = None) -> Scene:
     """Read what a subject has; from other runs than its links lead to where `store` says so.
 
     CallError where the work folder does not know it; missing or damaged stages are named in it.

@@ -11,11 +11,10 @@ file: this run is known to be there, no need to ask again
 from __future__ import annotations
 
 import dataclasses
-import errno
 import json
 import logging
-import os
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -23,24 +22,24 @@ from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.files import write_atomic
 from turnaround.pipeline.photos.source import Photo
 from turnaround.pipeline.stage import SOURCES
-from turnaround.pipeline.store.digest import bytes_digest, combined
+from turnaround.pipeline.store.digest import DigestMemo, bytes_digest, combined
 from turnaround.pipeline.store.manifest import MANIFEST, Record
 from turnaround.pipeline.store.recipe import Recipe
 from turnaround.pipeline.store.remote import Remote, Unreachable, remote
-from turnaround.pipeline.store.store import Store
+from turnaround.pipeline.store.runs import Runs
+from turnaround.pipeline.store.store import Store, sync_tree
 
 log = logging.getLogger(__name__)
 
 _LONGEST = 200  # bytes of a file's name that every store takes
 
 
-class MirroredStore(Store):
-    """A store whose runs are also at a URL. The local folder is complete in itself: without the network all
-    goes on."""
+class Tiered:
+    """The `Runs` of a store that are also at a URL. The local folder is complete in itself: without the
+    network all goes on."""
 
-    def __init__(self, root: Path, url: str) -> None:
-        super().__init__(root)
-        self.url = url
+    def __init__(self, local: Store, url: str) -> None:
+        self.local, self.url = local, url
         self._damaged: set[tuple[str, str]] = set()  # remote runs that have to be written over
 
     @property
@@ -48,10 +47,20 @@ class MirroredStore(Store):
         """The connection, one a process: what is sent to a worker is the URL."""
         return remote(self.url)
 
+    @property
+    def root(self) -> Path:
+        """The local work folder."""
+        return self.local.root
+
+    @property
+    def memo(self) -> DigestMemo:
+        """The digests that the local store knows."""
+        return self.local.memo
+
     def find(self, stage: str, key: str) -> Record | None:
-        """A complete run of this folder, else one from the remote store, checked byte for byte; None where
+        """Find a complete run of this folder, else one of the remote store, checked byte for byte; None where
         neither has it."""
-        record = super().find(stage, key)
+        record = self.local.find(stage, key)
         if record is None:
             return self._attempt("look for", stage, key, lambda: self._pull(stage, key))
         if not _marker(self.root, self.url, stage, key).exists():
@@ -62,9 +71,41 @@ class MirroredStore(Store):
         self, recipe: Recipe, kinds: Mapping[str, str], outputs: Mapping[str, Any], facts: Mapping[str, Any]
     ) -> Record:
         """Publish a run here, then there."""
-        record = super().save(recipe, kinds, outputs, facts)
+        record = self.local.save(recipe, kinds, outputs, facts)
         self._attempt("send", recipe.stage, recipe.key, lambda: self._push(record, replace=True))
         return record
+
+    def prepare(self) -> None:
+        """Make the local folders; StoreError where they cannot be written."""
+        self.local.prepare()
+
+    def path(self, stage: str, key: str) -> Path:
+        """Tell where a run is, or would be, in this folder."""
+        return self.local.path(stage, key)
+
+    def lock(self, stage: str, key: str) -> AbstractContextManager[None]:
+        """Hold the key's lock in this folder: other machines do not see it."""
+        return self.local.lock(stage, key)
+
+    def at_work(self) -> AbstractContextManager[None]:
+        """Hold off whoever deletes in this folder."""
+        return self.local.at_work()
+
+    def set_aside(self, path: Path) -> Path:
+        """Move a damaged run of this folder out of its cache; where it lies then."""
+        return self.local.set_aside(path)
+
+    def link(self, subject: str, position: int, record: Record) -> None:
+        """Point subjects/<subject>/NN_<stage> of this folder at the record."""
+        self.local.link(subject, position, record)
+
+    def linked(self, subject: str, stage: str) -> Record | None:
+        """Find the run that a subject's link in this folder points at, or None."""
+        return self.local.linked(subject, stage)
+
+    def subject(self, name: str) -> Path:
+        """Tell the folder of a subject; ValueError for a name that is not that of a folder."""
+        return self.local.subject(name)
 
     def _attempt(self, what: str, stage: str, key: str, action: Any) -> Any:
         """Do it if the remote store answers; otherwise say so and go on, None."""
@@ -96,7 +137,7 @@ class MirroredStore(Store):
         text = self.remote.read(f"cache/{stage}/{key}/{MANIFEST}")
         if text is None:
             return None
-        with self._staging() as tmp:
+        with self.local.staging() as tmp:
             try:
                 folder = self._fetch(text, stage, key, tmp / key)
             except (ValueError, KeyError, TypeError) as error:
@@ -112,15 +153,13 @@ class MirroredStore(Store):
             except OSError as error:
                 if isinstance(error, Unreachable | PermissionError | FileNotFoundError):
                     raise
-                raise self._refused(f"the run {stage}/{key} of {self.url}", error) from error
-            record = self._adopt(folder, stage, key)
+                raise self.local.refused(f"the run {stage}/{key} of {self.url}", error) from error
+            record = self.local.adopt(folder, stage, key, self.url)
         self._mark(stage, key)
         return record
 
     def _fetch(self, text: bytes, stage: str, key: str, folder: Path) -> Path:
         """Write a run as its remote manifest describes it; ValueError where it is not what it says."""
-        from turnaround.pipeline.store.store import _sync_tree
-
         folder.mkdir()
         (folder / MANIFEST).write_bytes(text)
         record = Record.read(folder)  # refuses names that lead out of the folder before anything is written
@@ -140,21 +179,8 @@ class MirroredStore(Store):
                 )
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
-        _sync_tree(folder)
+        sync_tree(folder)
         return folder
-
-    def _adopt(self, folder: Path, stage: str, key: str) -> Record | None:
-        """Publish a fetched run; one that somebody else has put there meanwhile is as good."""
-        final = self.path(stage, key)
-        final.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.rename(folder, final)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise self._refused(f"the run {stage}/{key} of {self.url}", error) from error
-            if super().find(stage, key) is None:  # what is there is damaged
-                self._publish(folder, Recipe.recorded(Record.read(folder).manifest))
-        return super().find(stage, key)
 
     def _mark(self, stage: str, key: str) -> None:
         """Best effort: without the mark the store is asked again."""
@@ -166,9 +192,10 @@ class MirroredStore(Store):
             log.debug("%s: %s", marker, error)
 
 
-def open_store(root: Path, url: str | None) -> Store:
-    """The store of a work folder, with the one at `url` behind it if there is any."""
-    return MirroredStore(root, url) if url else Store(root)
+def open_store(root: Path, url: str | None) -> Runs:
+    """The runs of a work folder, with the one at `url` behind it if there is any."""
+    store = Store(root)
+    return Tiered(store, url) if url else store
 
 
 def unsent(root: Path, url: str, runs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

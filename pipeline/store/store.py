@@ -62,7 +62,7 @@ class Store:
             with tempfile.NamedTemporaryFile(dir=self.root / "tmp"):
                 pass
         except OSError as error:
-            raise self._refused("nothing", error) from error
+            raise self.refused("nothing", error) from error
 
     def path(self, stage: str, key: str) -> Path:
         """Where a run is, or would be."""
@@ -120,7 +120,7 @@ class Store:
             except BlockingIOError:
                 raise
             except OSError as error:
-                raise self._refused("the lock of a run", error) from error
+                raise self.refused("the lock of a run", error) from error
             yield
 
     def save(
@@ -135,16 +135,18 @@ class Store:
         if set(outputs) != set(kinds):
             raise CallError(f"stage {recipe.stage} made {sorted(outputs)}, declares {sorted(kinds)}")
         try:
-            with self._staging() as tmp:
+            with self.staging() as tmp:
                 entries = {name: _write(outputs[name], kind, name, tmp) for name, kind in kinds.items()}
                 manifest = {**recipe.__dict__, "key": recipe.key, "outputs": entries, **facts}
                 (tmp / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
-                _sync_tree(tmp)
+                sync_tree(tmp)
                 return Record(self._publish(tmp, recipe), manifest)
         except OSError as error:
-            raise self._refused(f"the outputs of {recipe.stage}", error) from error
+            raise self.refused(f"the outputs of {recipe.stage}", error) from error
 
-    def _refused(self, what: str, error: OSError) -> StoreError:
+    def refused(self, what: str, error: OSError) -> StoreError:
+        """Make the error, to be raised, for something (`what`, in words) that the disk did not take: with the
+        remedy."""
         remedy = (
             "free some space, e.g. with `turnaround gc`"
             if error.errno in _FULL
@@ -156,7 +158,9 @@ class Store:
         return StoreError(f"{self.root}: {what} cannot be written ({why}); {remedy}")
 
     @contextmanager
-    def _staging(self) -> Iterator[Path]:
+    def staging(self) -> Iterator[Path]:
+        """Lend an empty folder of this disk, where a run is put together before it is published; it is
+        deleted at the end."""
         folder = self.root / "tmp"
         folder.mkdir(parents=True, exist_ok=True)
         path = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=folder))
@@ -180,6 +184,23 @@ class Store:
             _sync(final.parent.parent)
         return final
 
+    def adopt(self, folder: Path, stage: str, key: str, source: str) -> Record | None:
+        """Publish a complete run that lies, synced, in a folder of `staging`; one that somebody else has put
+        there meanwhile is as good.
+
+        source: where it comes from, for the message of the StoreError where the disk does not take it.
+        """
+        final = self.path(stage, key)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.rename(folder, final)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise self.refused(f"the run {stage}/{key} of {source}", error) from error
+            if self.find(stage, key) is None:  # what is there is damaged
+                self._publish(folder, Recipe.recorded(Record.read(folder).manifest))
+        return self.find(stage, key)
+
     def _retire(self, path: Path, why: str) -> Path:
         """Take a directory of the cache out of it in one rename; where it lies then."""
         retired = self.root / "tmp" / f"{why}-{path.parent.name}-{path.name}-{time.time_ns()}"
@@ -198,7 +219,7 @@ class Store:
             except FileNotFoundError:  # somebody else did
                 return path
             except OSError as error:
-                raise self._refused(f"the damaged run {path.parent.name}/{path.name}", error) from error
+                raise self.refused(f"the damaged run {path.parent.name}/{path.name}", error) from error
 
     def discard(self, path: Path) -> None:
         """Delete a run: out of the cache in one rename first, so that nobody finds a half-deleted one."""
@@ -217,7 +238,7 @@ class Store:
                     other.unlink()
             links.replace(folder / name, record.path)
         except OSError as error:
-            raise self._refused(f"the link of {subject} to {record.manifest['stage']}", error) from error
+            raise self.refused(f"the link of {subject} to {record.manifest['stage']}", error) from error
 
     def linked(self, subject: str, stage: str) -> Record | None:
         """The run of `stage` that a subject's link points at, or None; links that lead out of the cache count
@@ -300,7 +321,7 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _sync_tree(folder: Path) -> None:
+def sync_tree(folder: Path) -> None:
     """Bring files and directories to the disk, the folder itself last."""
     for path in sorted(folder.rglob("*"), reverse=True):
         _sync(path)

@@ -20,7 +20,7 @@ from turnaround.pipeline.graph import Subject, ordered, run_stage
 from turnaround.pipeline.photos.source import Photo
 from turnaround.pipeline.store import mirror, remote
 from turnaround.pipeline.store.manifest import MANIFEST
-from turnaround.pipeline.store.mirror import MirroredStore, fetch_photo, open_store, send_photo, unsent
+from turnaround.pipeline.store.mirror import Tiered, fetch_photo, open_store, send_photo, unsent
 from turnaround.pipeline.store.remote import Remote
 from turnaround.pipeline.store.store import Store
 
@@ -271,11 +271,10 @@ def test_a_store_that_cannot_work_is_refused_with_the_remedy(tmp_path, monkeypat
 
 def test_a_forced_run_with_other_bytes_replaces_the_one_that_is_there(tmp_path, folder_url, monkeypatch):
     work(tmp_path / "a", folder_url)
-    store = MirroredStore(tmp_path / "a" / "work", folder_url)
+    store = Tiered(Store(tmp_path / "a" / "work"), folder_url)
     subject = Subject.open(Photo.at(tmp_path / "a" / "toy.png"), store, toy.WEIGHTS.__getitem__)
-    monkeypatch.setattr(
-        toy.Count, "run", lambda self, **_: {"number": {"n": 7, "pair": [1, 2]}, "film": b"other"}
-    )
+    other = toy.Count.Outputs({"n": 7, "pair": [1, 2]}, b"other")
+    monkeypatch.setattr(toy.Count, "run", lambda self, **_: other)
     forced = run_stage(STAGES[0], subject, toy.on("cpu"), force=True).record
     monkeypatch.undo()
     fresh, found = work(tmp_path / "b", folder_url)
@@ -304,10 +303,7 @@ def test_photos_travel_with_all_that_lies_beside_them(tmp_path, url):
 
 
 def test_only_a_url_makes_a_mirror(tmp_path):
-    assert (
-        type(open_store(tmp_path, None)) is Store
-        and type(open_store(tmp_path, "memory://x")) is MirroredStore
-    )
+    assert type(open_store(tmp_path, None)) is Store and type(open_store(tmp_path, "memory://x")) is Tiered
     assert mirror._content({"outputs": {"a": {"sha256": "1" * 64}}}) == "1" * 12 and os.path.isdir(tmp_path)
 
 
