@@ -32,8 +32,8 @@ from turnaround.models.estimator.lifter.sighting import Sighting, from_trace
 from turnaround.models.estimator.model import BodyEstimator, Prediction
 from turnaround.models.estimator.polish import polish
 from turnaround.models.mesh.silhouette import body_masks
+from turnaround.models.metrics.image import iou
 from turnaround.models.refinement.evidence import resize_mask
-from turnaround.models.refinement.quality import mask_iou
 from turnaround.models.threads import one_thread
 from turnaround.pipeline.values.camera import resize
 from turnaround.pipeline.values.types import Body, Camera, View
@@ -92,7 +92,10 @@ def better_covered(model: BodyModel, body: Body, other: Body, view: View) -> boo
     camera = resize(view.camera, COVER_SIZE)
     pair = Camera(camera.K[None], camera.T_camera_world[None], COVER_SIZE, COVER_SIZE)
     faces, mask = model.skin_faces.numpy().astype(np.int32), resize_mask(view.mask, COVER_SIZE)[None]
-    ious = [float(mask_iou(body_masks(model(each).vertices, faces, pair), mask)) for each in (body, other)]
+    ious = [
+        float(iou(body_masks(model(each).vertices, faces, pair), mask, half_counts=True))
+        for each in (body, other)
+    ]
     if ious[1] <= ious[0] + COVER_MARGIN:
         return False
     words = (

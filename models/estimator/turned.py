@@ -10,8 +10,8 @@ from turnaround.models.estimator.estimate import COVER_SIZE
 from turnaround.models.estimator.model import BodyEstimator
 from turnaround.models.estimator.predict import estimate_body
 from turnaround.models.mesh.silhouette import body_masks
+from turnaround.models.metrics.image import iou
 from turnaround.models.refinement.evidence import resize_mask
-from turnaround.models.refinement.quality import mask_iou
 from turnaround.pipeline.values.camera import resize
 from turnaround.pipeline.values.types import Body, Camera, View
 
@@ -49,4 +49,4 @@ def covers(body: Body, view: View, model: BodyModel) -> float:
     camera = resize(view.camera, COVER_SIZE)
     one = Camera(camera.K[None], camera.T_camera_world[None], COVER_SIZE, COVER_SIZE)
     drawn = body_masks(model(body).vertices, model.skin_faces.numpy().astype(np.int32), one)
-    return float(mask_iou(drawn, resize_mask(view.mask, COVER_SIZE)[None]))
+    return float(iou(drawn, resize_mask(view.mask, COVER_SIZE)[None], half_counts=True))

@@ -15,6 +15,7 @@ from turnaround.models import zoo
 from turnaround.models.convnet import recalibrate
 from turnaround.models.matting.compose import Composer, Composite, open_singles, open_things
 from turnaround.models.matting.model import MattingNetwork
+from turnaround.models.metrics.image import areas
 from turnaround.models.training.log import Pictures, sheet
 from turnaround.models.training.loop import Trainer, add_arguments, config_from, device_of, moved
 from turnaround.models.training.settings import Flags, parse
@@ -50,8 +51,7 @@ def validate_on(composer: Composer, batches: int = 8, batch: int = 16):
             data = moved(composer(batch, np.random.default_rng((987, k))), device_of(network))
             found, true = network(data.image), data.mask
             valid = data.weight > 0
-            both = ((found > 0.5) & (true > 0.5) & valid).sum((1, 2, 3)).float()
-            either = (((found > 0.5) | (true > 0.5)) & valid).sum((1, 2, 3)).float()
+            both, either = (count[:, 0] for count in areas((found > 0.5) & valid, (true > 0.5) & valid))
             overlaps.append(both[either > 50] / either[either > 50])
             errors.append(((found - true).abs() * valid).mean())
         values = torch.cat(overlaps)

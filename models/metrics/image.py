@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 Images = Float[Tensor, "*b h w 3"]
@@ -85,13 +85,24 @@ def _channels_first(image: Tensor) -> Tensor:
     return image.reshape(-1, *image.shape[-3:]).permute(0, 3, 1, 2)
 
 
-def iou(mask: Masks, truth: Masks) -> Float[Tensor, "*b"]:
-    """Intersection over union of masks cut at one half; 1 where both are empty."""
-    a, b = mask > 0.5, truth > 0.5
-    union = (a | b).sum((-2, -1))
-    return torch.where(
-        union > 0, (a & b).sum((-2, -1)) / union.clamp(min=1), torch.ones_like(union, dtype=torch.float32)
-    )
+def iou(mask: Masks, truth: Masks, *, half_counts: bool = False) -> Float[Tensor, "*b"]:
+    """Measure the intersection over union of masks cut at one half; 1 where both are empty.
+
+    Args:
+        mask, truth: in [0, 1].
+        half_counts: whether one half itself is inside, as refinement has it and evaluation has not. Half of the
+            pixels on the edge of a mask drawn with four samples are one half: the two rules give two numbers.
+    """
+    a, b = (mask >= 0.5, truth >= 0.5) if half_counts else (mask > 0.5, truth > 0.5)
+    both, either = areas(a, b)
+    return torch.where(either > 0, both / either.clamp(min=1), torch.ones_like(either, dtype=torch.float32))
+
+
+def areas(
+    a: Bool[Tensor, "*b h w"], b: Bool[Tensor, "*b h w"]
+) -> tuple[Int[Tensor, "*b"], Int[Tensor, "*b"]]:
+    """Count the pixels of the intersection and of the union."""
+    return (a & b).sum((-2, -1)), (a | b).sum((-2, -1))
 
 
 def sharpness(image: Images, region: Masks) -> Float[Tensor, "*b"]:

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from turnaround.models.mesh.silhouette import body_masks
+from turnaround.models.metrics.image import iou
 from turnaround.pipeline.values.types import Body
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ def fit_quality(
     sure = distances[weight > SURE]
     covered, mask = drawn[0] >= 0.5, evidence.front_mask.cpu() >= 0.5
     return {
-        "front_iou": mask_iou(drawn[:1], evidence.front_mask.cpu()[None]).item(),
-        "sides_iou": mask_iou(drawn[1:], seen[1:]).mean().item() if seen is not None else None,
+        "front_iou": iou(drawn[:1], evidence.front_mask.cpu()[None], half_counts=True).item(),
+        "sides_iou": iou(drawn[1:], seen[1:], half_counts=True).mean().item() if seen is not None else None,
         "inside": ((covered & mask).sum() / covered.sum().clamp(min=1)).item(),
         "covered": ((covered & mask).sum() / mask.sum().clamp(min=1)).item(),
         "worst_px": sure.max().item() if len(sure) else None,
@@ -46,12 +47,3 @@ def fit_quality(
         if float(weight.sum()) > 0
         else None,
     }
-
-
-def mask_iou(a: Float[Tensor, "c h w"], b: Float[Tensor, "c h w"]) -> Float[Tensor, " c"]:
-    """Intersection over union of masks thresholded at 0.5; 1 where both are empty."""
-    a, b = a >= 0.5, b >= 0.5
-    union = (a | b).sum((1, 2))
-    return torch.where(
-        union > 0, (a & b).sum((1, 2)) / union.clamp(min=1), torch.ones_like(union, dtype=torch.float32)
-    )

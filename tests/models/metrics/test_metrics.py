@@ -64,6 +64,10 @@ def test_iou_and_sharpness():
     left, all_ = torch.zeros(1, 8, 8), torch.ones(1, 8, 8)
     left[:, :, :4] = 1
     assert image.iou(left, all_).item() == pytest.approx(0.5) and image.iou(0 * left, 0 * left).item() == 1
+    soft = torch.full((1, 8, 8), 0.5)
+    assert image.iou(soft, all_).item() == 0 and image.iou(soft, all_, half_counts=True).item() == 1
+    pair = torch.stack([left[0], 0 * left[0]])
+    torch.testing.assert_close(image.iou(pair, pair, half_counts=True), torch.ones(2))
     blurred = torch.nn.functional.avg_pool2d(A.permute(0, 3, 1, 2), 3, 1, 1).permute(0, 2, 3, 1)
     assert (image.sharpness(A, torch.ones(2, 40, 48)) > image.sharpness(blurred, torch.ones(2, 40, 48))).all()
 

@@ -16,7 +16,6 @@ from turnaround.models.refinement.config import PAPER, RefinementConfig
 from turnaround.models.refinement.evidence import Evidence, circle, gather_evidence, landmarks
 from turnaround.models.refinement.fit import FITTED, refine_body
 from turnaround.models.refinement.outline import match_outlines, outline_losses, outline_target, residuals
-from turnaround.models.refinement.quality import mask_iou
 from turnaround.models.refinement.terms import joint_loss, normal_loss
 from turnaround.pipeline.values.camera import canonical_camera, orbit_cameras, project
 from turnaround.pipeline.values.types import View
@@ -280,10 +279,6 @@ def test_small_terms():
         torch.stack([-up, none, up]).view(1, 1, 3, 3),
     )
     assert normal_loss(rendered, predicted) == 2  # only the first pixel has both
-    a = torch.tensor([[[1.0, 1], [0, 0]], [[0, 0], [0, 0]]])
-    torch.testing.assert_close(
-        mask_iou(a, torch.tensor([[[1.0, 0], [0, 0]], [[0, 0], [0, 0]]])), torch.tensor([0.5, 1.0])
-    )
 
 
 def test_clothes_are_no_poor_fit_and_a_wrong_limb_is():
