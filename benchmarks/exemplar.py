@@ -22,7 +22,7 @@ from turnaround.models.exemplar.analogy import synthesize
 from turnaround.models.exemplar.views import photo_sheet, rendered_sheet
 from turnaround.models.hgm.rendering import view_from
 from turnaround.models.hgm.weights import load_hgm
-from turnaround.models.metrics.image import sharpness
+from turnaround.models.metrics.image import psnr, psnr_inside, sharpness
 from turnaround.models.metrics.texture import interior
 from turnaround.pipeline.formats.codecs import save_image
 from turnaround.pipeline.values.camera import canonical_camera, orbit_cameras
@@ -48,12 +48,6 @@ def close(figure: Figure, azimuth: float) -> View:
     return seen(figure, close_camera(seen(figure, camera), SIZE))
 
 
-def psnr(a: torch.Tensor, b: torch.Tensor, region: torch.Tensor | None = None) -> float:
-    """Of two pictures, or of a region of them, dB."""
-    error = (a - b).square().mean(-1)
-    return -10 * float(torch.log10(error.mean() if region is None else error[region].mean()))
-
-
 def small(image: torch.Tensor) -> torch.Tensor:
     """The picture at 256 px."""
     return torch.nn.functional.interpolate(image.permute(2, 0, 1)[None], (SMALL, SMALL), mode="area")[
@@ -77,7 +71,10 @@ def measure(seed: int, pictures: Path | None) -> list[float]:
     over_white = made * mask[..., None] + 1 - mask[..., None]
     both = interior(((truth.mask > 0.9) & torch.from_numpy(target.mask)).float()[None])[0]
     sharp = [float(sharpness(image, both) / sharpness(truth.image, both)) for image in (coarse.image, made)]
-    inside = [psnr(image, truth.image, both > 0.5) for image in (torch.from_numpy(target.slow), made)]
+    inside = [
+        psnr_inside(image, truth.image, (both > 0.5).float()).item()
+        for image in (torch.from_numpy(target.slow), made)
+    ]
     if pictures is not None:
         pictures.mkdir(parents=True, exist_ok=True)
         save_image(
@@ -85,7 +82,7 @@ def measure(seed: int, pictures: Path | None) -> list[float]:
         )
     return [
         seconds,
-        *(psnr(small(image), small(truth.image)) for image in (coarse.image, over_white)),
+        *(psnr(small(image), small(truth.image)).item() for image in (coarse.image, over_white)),
         *inside,
         *sharp,
     ]

@@ -14,6 +14,7 @@ from turnaround.models.back_view import networks
 from turnaround.models.back_view.base import LatentBase
 from turnaround.models.back_view.coarse import blur
 from turnaround.models.back_view.patches import Patches
+from turnaround.models.metrics.similarity import ssim_maps
 
 KL = 1e-5  # weight of the mean KL divergence a latent number
 SSIM = 0.05
@@ -54,19 +55,7 @@ def vae_loss(vae: nn.Module, batch: Patches) -> tuple[Tensor, dict[str, Tensor]]
 def ssim_map(a: Float[Tensor, "b c h w"], b: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
     """Structural similarity a pixel (Gaussian window, sigma 1.5, range 1), in float32: variances cancel."""
     with torch.autocast(a.device.type, enabled=False):
-        return _ssim_map(a.float(), b.float())
-
-
-def _ssim_map(a: Tensor, b: Tensor) -> Tensor:
-    mean_a, mean_b = blur(a, 1.5), blur(b, 1.5)
-    var_a, var_b = blur(a * a, 1.5) - mean_a**2, blur(b * b, 1.5) - mean_b**2
-    covariance = blur(a * b, 1.5) - mean_a * mean_b
-    c1, c2 = 0.01**2, 0.03**2
-    return (
-        (2 * mean_a * mean_b + c1)
-        * (2 * covariance + c2)
-        / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
-    )
+        return ssim_maps(a.float(), b.float(), lambda x: blur(x, 1.5))[0]
 
 
 class _Noise:

@@ -8,7 +8,6 @@ With `--base` the ControlNet is trained for Stable Diffusion 1.5 instead, as the
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from turnaround.models.back_view.base import LatentBase, embedded_base, hub_base
 from turnaround.models.back_view.coarse import simulate_coarse
 from turnaround.models.back_view.losses import ControlLoss, Latents, NoiseLoss, vae_loss
 from turnaround.models.back_view.patches import Patches, Picture, read_pictures, sample_patches
+from turnaround.models.metrics.image import decibel
 from turnaround.models.training.log import Pictures, sheet
 from turnaround.models.training.loop import (
     Batches,
@@ -102,7 +102,7 @@ def validate_vae(pictures: list[Picture]) -> Validate:
         batch = moved(patches, device_of(vae))
         found = networks.decode(vae, networks.encode(vae, batch.image)).clamp(0, 1)  # type: ignore[arg-type]
         error = (((found - batch.image) ** 2).mean(1, keepdim=True) * batch.mask).sum() / batch.mask.sum()
-        return {"psnr_person": -10 * math.log10(error.item())}
+        return {"psnr_person": decibel(error).item()}
 
     return validate
 

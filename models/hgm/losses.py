@@ -18,6 +18,7 @@ from torch import Tensor
 from turnaround.models.hgm.dataset import Example
 from turnaround.models.hgm.model import HGMOutput
 from turnaround.models.hgm.perceptual import NoPerceptualLoss, Structure, lpips_vgg
+from turnaround.models.metrics.similarity import box_mean, ssim_maps
 from turnaround.models.splat import Render, rasterize
 from turnaround.models.splat.rasterize import Output
 from turnaround.pipeline.frozen import Frozen
@@ -73,17 +74,9 @@ class Supervised(Example):
     view_depth: Float[Tensor, "v s s"]  # metres, 0 where nothing is
 
 
-def box_ssim(x: Float[Tensor, "b c h w"], y: Float[Tensor, "b c h w"], window: int = 7) -> Tensor:
+def box_ssim(x: Float[Tensor, "b c h w"], y: Float[Tensor, "b c h w"]) -> Tensor:
     """Mean SSIM with a box window: the loss's cheap stand-in for the Gaussian one of the metric."""
-
-    def mean(t: Tensor) -> Tensor:
-        return F.avg_pool2d(F.avg_pool2d(t, (window, 1), 1), (1, window), 1)
-
-    mx, my = mean(x), mean(y)
-    vx, vy, cov = mean(x * x) - mx * mx, mean(y * y) - my * my, mean(x * y) - mx * my
-    return (
-        ((2 * mx * my + 1e-4) * (2 * cov + 9e-4)) / ((mx * mx + my * my + 1e-4) * (vx + vy + 9e-4))
-    ).mean()
+    return ssim_maps(x, y, box_mean)[0].mean()
 
 
 def dissimilarity(x: Float[Tensor, "b 3 h w"], y: Float[Tensor, "b 3 h w"]) -> Tensor:

@@ -11,13 +11,15 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from turnaround.models.metrics.similarity import gaussian_mean, ssim_maps
+
 Images = Float[Tensor, "*b h w 3"]
 Masks = Float[Tensor, "*b h w"]
 
 
 def psnr(image: Images, truth: Images) -> Float[Tensor, "*b"]:
     """Peak signal-to-noise ratio in dB of pictures in [0, 1], over the full frame."""
-    return _decibel((image - truth).square().mean((-3, -2, -1)))
+    return decibel((image - truth).square().mean((-3, -2, -1)))
 
 
 def psnr_inside(image: Images, truth: Images, region: Masks) -> Float[Tensor, "*b"]:
@@ -25,22 +27,23 @@ def psnr_inside(image: Images, truth: Images, region: Masks) -> Float[Tensor, "*
     empty."""
     inside = (region > 0.05).to(image.dtype)
     error = (image - truth).square().mean(-1)
-    return _decibel((error * inside).sum((-2, -1)) / inside.sum((-2, -1)))
+    return decibel((error * inside).sum((-2, -1)) / inside.sum((-2, -1)))
 
 
 def psnr_pooled(image: Images, truth: Images) -> float:
     """PSNR of the squared error of all pictures together, as the released HGM script has it."""
-    return _decibel((image - truth).square().mean()).item()
+    return decibel((image - truth).square().mean()).item()
 
 
-def _decibel(mse: Tensor) -> Tensor:
+def decibel(mse: Tensor) -> Tensor:
+    """Turn mean squared errors of values in [0, 1] into PSNR; 100 dB at most."""
     return -10 * torch.log10(mse.clamp(min=1e-10))
 
 
 def ssim(image: Images, truth: Images, *, data_range: float = 1.0) -> Float[Tensor, "*b"]:
     """Structural similarity (Wang et al. 2004): Gaussian window of 11 pixels, sigma 1.5, borders not
     padded."""
-    similarity, _ = _ssim_parts(_channels_first(image), _channels_first(truth), data_range)
+    similarity, _ = ssim_maps(_channels_first(image), _channels_first(truth), gaussian_mean, data_range)
     return similarity.mean((-3, -2, -1)).reshape(image.shape[:-3])
 
 
@@ -55,30 +58,11 @@ def ms_ssim(image: Images, truth: Images, *, data_range: float = 2.0) -> Float[T
     x, y = _channels_first(image), _channels_first(truth)
     result = torch.ones(x.shape[:2], dtype=x.dtype)
     for scale, weight in enumerate(weights):
-        similarity, contrast = _ssim_parts(x, y, data_range)
+        similarity, contrast = ssim_maps(x, y, gaussian_mean, data_range)
         value = similarity if scale == len(weights) - 1 else contrast
         result = result * value.mean((-2, -1)).clamp(min=0) ** weight
         x, y = F.avg_pool2d(x, 2), F.avg_pool2d(y, 2)
     return result.mean(1).reshape(image.shape[:-3])
-
-
-def _ssim_parts(x: Tensor, y: Tensor, data_range: float) -> tuple[Tensor, Tensor]:
-    """SSIM and its contrast-structure part per pixel and channel."""
-    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
-    mean_x, mean_y = _blur(x), _blur(y)
-    var_x, var_y = _blur(x * x) - mean_x * mean_x, _blur(y * y) - mean_y * mean_y
-    cov = _blur(x * y) - mean_x * mean_y
-    contrast = (2 * cov + c2) / (var_x + var_y + c2)
-    return (2 * mean_x * mean_y + c1) / (mean_x * mean_x + mean_y * mean_y + c1) * contrast, contrast
-
-
-def _blur(x: Tensor) -> Tensor:
-    offsets = torch.arange(11, dtype=x.dtype, device=x.device) - 5
-    kernel = torch.exp(-offsets.square() / (2 * 1.5**2))
-    kernel = kernel / kernel.sum()
-    channels = x.shape[1]
-    x = F.conv2d(x, kernel.view(1, 1, 11, 1).expand(channels, 1, 11, 1), groups=channels)
-    return F.conv2d(x, kernel.view(1, 1, 1, 11).expand(channels, 1, 1, 11), groups=channels)
 
 
 def _channels_first(image: Tensor) -> Tensor:
@@ -90,8 +74,8 @@ def iou(mask: Masks, truth: Masks, *, half_counts: bool = False) -> Float[Tensor
 
     Args:
         mask, truth: in [0, 1].
-        half_counts: whether one half itself is inside, as refinement has it and evaluation has not. Half of the
-            pixels on the edge of a mask drawn with four samples are one half: the two rules give two numbers.
+        half_counts: whether one half itself is inside, as refinement has it and evaluation has not. Half of
+            the edge's pixels of a mask drawn with four samples are one half: the rules give two numbers.
     """
     a, b = (mask >= 0.5, truth >= 0.5) if half_counts else (mask > 0.5, truth > 0.5)
     both, either = areas(a, b)

@@ -8,11 +8,14 @@ import torch
 import trimesh
 from skimage.metrics import structural_similarity
 
+from turnaround.models.back_view.losses import ssim_map
+from turnaround.models.hgm.losses import box_ssim
 from turnaround.models.metrics import body, image, mesh
 from turnaround.pipeline.values.rotation import axis_angle_to_matrix
 
 generator = torch.Generator().manual_seed(0)
 A, B = torch.rand(2, 40, 48, 3, generator=generator), torch.rand(2, 40, 48, 3, generator=generator)
+STORED = ((0.884300232, 1.67521691), (0.884805977, 1.67617548), (0.881172419, 1.73523307))  # of the old code
 
 
 def test_psnr_of_a_known_error():
@@ -143,3 +146,15 @@ def test_lpips_is_none_or_a_distance():
     value = image.lpips(A, B)
     assert value is None or (value > 0).all()
     assert image.mean_or_none([None, 1.0, math.nan, 3.0]) == 2.0 and image.mean_or_none([None]) is None
+
+
+def test_ssim_of_each_window_is_what_its_own_code_found():
+    """Values and sums of absolute gradients of the three implementations that are one now."""
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.random((2, 3, 24, 20), np.float32))
+    y = (0.7 * x + 0.3 * torch.from_numpy(rng.random((2, 3, 24, 20), np.float32))).requires_grad_()
+    metric = image.ssim(y.permute(0, 2, 3, 1), x.permute(0, 2, 3, 1)).mean()
+    for value, (expected, steep) in zip((metric, box_ssim(y, x), ssim_map(y, x).mean()), STORED, strict=True):
+        (gradient,) = torch.autograd.grad(value, y)
+        assert value.item() == pytest.approx(expected, rel=1e-6)
+        assert gradient.abs().sum().item() == pytest.approx(steep, rel=1e-5)
