@@ -9,6 +9,7 @@ import numba
 import numpy as np
 from jaxtyping import Float32, Int16, Int32, Int64, UInt8
 
+from turnaround.models.mesh.face_normals import add_face_normals
 from turnaround.models.mesh.zbuffer import edge
 
 NEAR = 0.05  # metres
@@ -273,29 +274,13 @@ def vertex_normals(
 ) -> Float32[np.ndarray, "v 3"]:
     """Area-weighted unit normals."""
     normals = np.zeros(vertices.shape, np.float32)
-    _add_normals(np.ascontiguousarray(vertices, np.float32), faces, normals)
+    add_face_normals(np.ascontiguousarray(vertices, np.float32), faces, normals)
+    _make_unit(normals)
     return normals
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
-def _add_normals(vertices, faces, normals):  # pragma: no cover - compiled
-    for k in range(faces.shape[0]):
-        a, b, c = faces[k, 0], faces[k, 1], faces[k, 2]
-        ux, uy, uz = (
-            vertices[b, 0] - vertices[a, 0],
-            vertices[b, 1] - vertices[a, 1],
-            vertices[b, 2] - vertices[a, 2],
-        )
-        vx, vy, vz = (
-            vertices[c, 0] - vertices[a, 0],
-            vertices[c, 1] - vertices[a, 1],
-            vertices[c, 2] - vertices[a, 2],
-        )
-        nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
-        for corner in (a, b, c):
-            normals[corner, 0] += nx
-            normals[corner, 1] += ny
-            normals[corner, 2] += nz
+def _make_unit(normals):  # pragma: no cover - compiled
     for k in range(normals.shape[0]):
         length = np.sqrt(normals[k, 0] ** 2 + normals[k, 1] ** 2 + normals[k, 2] ** 2)
         for e in range(3):

@@ -17,6 +17,7 @@ from turnaround.data.poses.limbs import arm, leg, mirror
 from turnaround.models.body.model import FREE_BODY, BodyModel
 from turnaround.models.body.skeleton import JOINT_INDEX
 from turnaround.models.mesh.zbuffer import rasterize_mesh
+from turnaround.pipeline.values.normals import summed_normals
 from turnaround.pipeline.values.types import Body
 
 CELL, SUPERSAMPLING = 220, 2
@@ -36,10 +37,7 @@ def draw(
     size = CELL * SUPERSAMPLING
     uvz = np.stack([size * (0.5 + seen[:, 0] / span), size * (0.5 - seen[:, 1] / span), 5 - seen[:, 2]], 1)
     face_id, bary, _ = rasterize_mesh(uvz.astype(np.float32), faces, size, size)
-    area = np.cross(seen[faces[:, 1]] - seen[faces[:, 0]], seen[faces[:, 2]] - seen[faces[:, 0]])
-    normals = np.zeros_like(seen)
-    for corner in range(3):
-        np.add.at(normals, faces[:, corner], area)
+    normals = summed_normals(seen, faces)
     normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9
     hit = face_id >= 0
     normal = (normals[faces[face_id[hit]]] * bary[hit][..., None]).sum(1)

@@ -19,6 +19,7 @@ from jaxtyping import Float, Float32, Int, UInt32
 
 from turnaround.pipeline.errors import FormatError
 from turnaround.pipeline.formats.untrusted import parse_json
+from turnaround.pipeline.values.normals import summed_normals
 from turnaround.pipeline.values.types import Mesh, TexturedMesh
 
 _TURN = np.array([1, -1, -1], np.float32)  # 180 degrees about x; its own inverse
@@ -39,11 +40,7 @@ def vertex_normals(
     vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]
 ) -> Float[np.ndarray, "v 3"]:
     """Unit normals, faces weighted by area; (0, 0, 1) for a vertex without a face."""
-    a, b, c = (vertices[faces[:, i]].astype(np.float64) for i in range(3))
-    normals = np.zeros((len(vertices), 3))
-    face_normals = np.cross(b - a, c - a)
-    for corner in range(3):
-        np.add.at(normals, faces[:, corner], face_normals)
+    normals = summed_normals(vertices, faces)
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     return np.where(length > 1e-20, normals / np.maximum(length, 1e-20), [0.0, 0.0, 1.0]).astype(np.float32)
 

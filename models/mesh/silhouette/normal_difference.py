@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int, Int32
 from torch import Tensor
 
+from turnaround.models.mesh.face_normals import add_face_normals
 from turnaround.models.mesh.silhouette.normals import vertex_normals
 
 
@@ -61,7 +62,7 @@ class _Difference(torch.autograd.Function):
     def forward(ctx, vertices, faces, face_id, bary, target, weight):  # type: ignore[override]
         points = np.ascontiguousarray(vertices.detach().numpy())
         across = np.zeros_like(points)
-        _face_normals(points, faces, across)
+        add_face_normals(points, faces, across)
         sums, slopes = np.zeros((len(face_id), 2)), np.zeros((len(face_id), *points.shape), points.dtype)
         wanted, shares = (np.ascontiguousarray(x.detach().numpy()) for x in (target, weight))
         normals = across / np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-12)
@@ -77,20 +78,6 @@ class _Difference(torch.autograd.Function):
     @staticmethod
     def backward(ctx, v_total, _v_count):  # type: ignore[override]
         return ctx.gradient * v_total, None, None, None, None, None
-
-
-@numba.njit(cache=True, error_model="numpy", nogil=True)
-def _face_normals(points, faces, across):  # pragma: no cover - compiled
-    """Add every face's normal, as long as twice its area, to its corners."""
-    for k in range(len(faces)):
-        a, b, c = faces[k, 0], faces[k, 1], faces[k, 2]
-        ux, uy, uz = points[b, 0] - points[a, 0], points[b, 1] - points[a, 1], points[b, 2] - points[a, 2]
-        vx, vy, vz = points[c, 0] - points[a, 0], points[c, 1] - points[a, 1], points[c, 2] - points[a, 2]
-        x, y, z = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
-        for corner in (a, b, c):
-            across[corner, 0] += x
-            across[corner, 1] += y
-            across[corner, 2] += z
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy", nogil=True)

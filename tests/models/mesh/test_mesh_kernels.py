@@ -12,6 +12,7 @@ import torch.nn.functional as F
 import trimesh
 
 from turnaround.models.mesh.depth_filter import filter_depth
+from turnaround.models.mesh.face_normals import add_face_normals
 from turnaround.models.mesh.painting import paint
 from turnaround.models.mesh.silhouette import normal_difference, normal_maps, vertex_normals, visible_faces
 from turnaround.models.mesh.surface import Surface, boundary, describe
@@ -19,9 +20,11 @@ from turnaround.models.mesh.tsdf import DepthViews
 from turnaround.models.mesh.view import mesh_pictures
 from turnaround.models.mesh.zbuffer import rasterize_views
 from turnaround.models.refinement.terms import normal_loss
+from turnaround.pipeline.formats import glb
 from turnaround.pipeline.formats.normal_image import encode_normals
 from turnaround.pipeline.formats.video import encode
 from turnaround.pipeline.values.camera import orbit_cameras, project, resize
+from turnaround.pipeline.values.normals import summed_normals
 from turnaround.pipeline.values.types import Mesh
 
 CAMERAS = orbit_cameras([10.0, 150.0, 260.0], 40, elevation=12.0)
@@ -245,3 +248,17 @@ def test_a_fault_of_the_frames_or_of_the_encoder_is_raised(tmp_path, monkeypatch
     monkeypatch.setattr("imageio_ffmpeg.get_ffmpeg_exe", lambda: str(program))
     with pytest.raises(RuntimeError, match="code 3: wrong codec"):
         encode([torch.zeros(256, 256, 3)] * 30)
+
+
+def test_vertex_normals_of_files_pictures_and_losses_are_the_same():
+    """Three sums, as files keep the order of theirs and torch the gradient: one definition."""
+    rng = np.random.default_rng(0)
+    points, faces = (
+        rng.normal(size=(40, 3)).astype(np.float32),
+        rng.integers(0, 40, (200, 3)).astype(np.int32),
+    )
+    ours = vertex_normals(torch.from_numpy(points), torch.from_numpy(faces).long()).numpy()
+    across = np.zeros_like(points)
+    add_face_normals(points, faces, across)
+    np.testing.assert_allclose(across, summed_normals(points, faces), rtol=0, atol=1e-4)
+    np.testing.assert_allclose(glb.vertex_normals(points, faces), ours, rtol=0, atol=1e-5)
