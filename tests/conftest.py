@@ -37,7 +37,8 @@ HEAVY = {  # files of trainings, browsers, servers and whole runs: what `make te
     "test_scans_renders", "test_stages_device", "test_startup", "test_training",
     "test_training_devices", "test_training_parallel", "test_training_programs", "test_viewer", "test_wheel",
     "test_workers", "test_faults", "test_batch", "test_hgm_stages", "test_hgm", "test_detail",
-    "test_exemplar", "test_texture", "test_texture_stage", "test_turntable", "test_refine_stage", "test_splat_kernels",
+    "test_exemplar", "test_texture", "test_texture_stage", "test_turntable", "test_refine_stage",
+    "test_splat_kernels",
 }  # fmt: skip
 
 
