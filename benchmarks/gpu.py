@@ -34,6 +34,7 @@ STEPS = {  # seconds that a step may take, in the order of what is wanted most
     "paper": 300,  # the same at the paper's sizes, with random weights
 }
 MODULE = "benchmarks.gpu_steps"
+LINKS = ROOT / ".venv" / "links"  # the package `turnaround`, for machines where it is not installed
 LOG = 6000  # characters of a step's output that are kept
 REASONS = (
     "ModuleNotFoundError",
@@ -47,7 +48,7 @@ def run_step(name: str, out: Path, seconds: float, arguments: list[str]) -> dict
     file = out / f"{name}.json"
     file.unlink(missing_ok=True)
     command = [sys.executable, "-m", MODULE, name, "--json", str(file), *arguments]
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    path = os.pathsep.join(filter(None, [str(ROOT), str(LINKS), os.environ.get("PYTHONPATH")]))
     environment = {
         **os.environ,
         "PYTHONPATH": path,
@@ -124,6 +125,7 @@ def main(argv: list[str] | None = None) -> int:
     if unknown:
         parser.error(f"no step is called {', '.join(unknown)}; there are {', '.join(STEPS)}")
     options.out.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["sh", str(ROOT / "scripts" / "link_package.sh"), str(LINKS)], check=True)
     arguments = ["--device", options.device, *(["--quick"] if options.quick else [])]
     ends = time.monotonic() + 60 * options.minutes
     summary: dict[str, Any] = {}

@@ -11,30 +11,6 @@ from typing import Any
 
 import torch
 
-ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = (
-    "torch",
-    "triton",
-    "numpy",
-    "numba",
-    "gsplat",
-    "spconv-cu120",
-    "cumm-cu120",
-    "smplx",
-    "diffusers",
-    "transformers",
-    "open3d",
-    "pydantic",
-    "beartype",
-    "jaxtyping",
-    "hypothesis",
-    "pytest",
-    "imageio-ffmpeg",
-    "trimesh",
-    "ninja",
-)
-GAUSSIANS, SIZE, VIEWS = 131_072, 512, (1, 12, 60, 360)
-
 
 class Skipped(Exception):
     """A step that says nothing on this machine."""
