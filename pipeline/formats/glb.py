@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int, UInt32
+from jaxtyping import Float, Float32, Integer, UInt32
 
 from turnaround.pipeline.errors import FormatError
 from turnaround.pipeline.formats.untrusted import parse_json
@@ -37,7 +37,7 @@ def to_srgb(linear: np.ndarray) -> np.ndarray:
 
 
 def vertex_normals(
-    vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]
+    vertices: Float[np.ndarray, "v 3"], faces: Integer[np.ndarray, "f 3"]
 ) -> Float[np.ndarray, "v 3"]:
     """Unit normals, faces weighted by area; (0, 0, 1) for a vertex without a face."""
     normals = summed_normals(vertices, faces)
@@ -46,7 +46,7 @@ def vertex_normals(
 
 
 def shared_normals(
-    vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]
+    vertices: Float[np.ndarray, "v 3"], faces: Integer[np.ndarray, "f 3"]
 ) -> Float[np.ndarray, "v 3"]:
     """`vertex_normals` where vertices at one place are one: light sees no seams."""
     places = np.ascontiguousarray(vertices, np.float32) + np.float32(0)  # -0 is 0

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float, Float64, Integer
 
 
 def summed_normals(
-    vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]
+    vertices: Float[np.ndarray, "v 3"], faces: Integer[np.ndarray, "f 3"]
 ) -> Float64[np.ndarray, "v 3"]:
     """Sum the normals of each vertex's faces, each as long as twice its area; 0 without a face."""
     a, b, c = (vertices[faces[:, corner]].astype(np.float64) for corner in range(3))
