@@ -356,7 +356,7 @@ def test_folders_are_imported_from_this_repository():
     from turnaround import data, flows, models, pipeline, stages
 
     for module in (data, flows, models, pipeline, stages):
-        assert Path(module.__file__).parent.parent == HERE.parent, module.__file__
+        assert Path(module.__file__).resolve().parents[1] == HERE.parent, module.__file__
 
 
 def test_real_scans_are_converted_from_the_command_line(tmp_path, caplog):
