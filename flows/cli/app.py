@@ -39,6 +39,7 @@ from turnaround.flows.cli.view import view
 from turnaround.flows.cli.why import why
 from turnaround.flows.runs import interrupts
 from turnaround.pipeline.errors import TurnaroundError
+from turnaround.pipeline.files import FULL
 
 os.environ.setdefault("DO_NOT_TRACK", "1")
 # torch's threads that wait sleep: by default they spin, and beside another busy program everything takes four
@@ -53,7 +54,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _USAGE: Any = typer.BadParameter.mro()[2]  # the ClickException of the click that typer brings
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)  # faults of the disk, told without a trace
+_DISK = (*FULL, errno.EROFS, errno.EACCES)  # faults of the disk, told without a trace
 
 
 def _version(asked: bool) -> None:
@@ -125,7 +126,7 @@ def _tell(message: str) -> int:
 
 
 def _of_the_disk(error: OSError) -> str:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    full = error.errno in FULL
     remedy = (
         "free some space, e.g. with `turnaround gc`"
         if full

@@ -24,6 +24,16 @@ from turnaround.pipeline.values.types import Mesh, TexturedMesh
 
 _TURN = np.array([1, -1, -1], np.float32)  # 180 degrees about x; its own inverse
 _FLOAT, _UINT, _ARRAY, _INDEX = 5126, 5125, 34962, 34963  # glTF component types and buffer targets
+# what reading a file of another shape may raise
+ANOTHER_SHAPE = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    struct.error,
+)
 
 
 def to_linear(srgb: np.ndarray) -> np.ndarray:
@@ -177,13 +187,5 @@ def load(path: Path) -> Mesh:
     """Read a GLB; ValueError names the file."""
     try:
         return decode(path.read_bytes())
-    except (
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        ArithmeticError,
-        RecursionError,
-        struct.error,
-    ) as error:  # another shape
+    except ANOTHER_SHAPE as error:
         raise FormatError(f"{path}: {error}") from error

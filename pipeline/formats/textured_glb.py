@@ -9,8 +9,6 @@ Vertex colours are kept as `_COLOR` in sRGB: glTF multiplies a COLOR_0 into the 
 from __future__ import annotations
 
 import io
-import json
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from turnaround.pipeline.errors import FormatError
-from turnaround.pipeline.formats.glb import from_chunks, shared_normals, to_chunks, upright
+from turnaround.pipeline.formats.glb import ANOTHER_SHAPE, from_chunks, shared_normals, to_chunks, upright
 from turnaround.pipeline.formats.textured_obj import save_beside
 from turnaround.pipeline.formats.untrusted import open_picture
 from turnaround.pipeline.values.types import TexturedMesh
@@ -145,14 +143,5 @@ def load(path: Path) -> TexturedMesh:
     """Read a GLB; ValueError names the file."""
     try:
         return decode(path.read_bytes())
-    except (
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        ArithmeticError,
-        RecursionError,
-        struct.error,
-        json.JSONDecodeError,
-    ) as error:
+    except ANOTHER_SHAPE as error:
         raise FormatError(f"{path}: {error}") from error

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from turnaround.pipeline.errors import CallError
+from turnaround.pipeline.files import FULL
 from turnaround.pipeline.formats.codecs import codec_for
 from turnaround.pipeline.store import links, locks
 from turnaround.pipeline.store.digest import DigestMemo, combined, file_digest
@@ -34,7 +35,6 @@ __all__ = ["MANIFEST", "DamagedRun", "Kept", "Record", "Store", "StoreError"]
 log = logging.getLogger(__name__)
 
 _RUN = re.compile(r"[0-9a-f]{24}")  # the name of a run's directory
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 _WORK = "work"  # the lock that every run shares and that gc wants for itself
 
 
@@ -149,7 +149,7 @@ class Store:
         remedy."""
         remedy = (
             "free some space, e.g. with `turnaround gc`"
-            if error.errno in _FULL
+            if error.errno in FULL
             else "choose another with --work"
         )
         why = error.strerror or error
