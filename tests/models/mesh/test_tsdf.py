@@ -7,16 +7,18 @@ import torch
 import trimesh
 
 from turnaround.models.mesh.depth_filter import filter_depth
+from turnaround.models.mesh.extraction import normal_targets
 from turnaround.models.mesh.painting import paint
 from turnaround.models.mesh.refine import NormalTargets, refine_to_normals
 from turnaround.models.mesh.surface import Surface, boundary, decimate, describe, largest_component, smooth
 from turnaround.models.mesh.tsdf import fuse_depth, render_depth_views, ring_cameras, solid
 from turnaround.models.splat import rasterize
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.formats.normal_image import encode_normals
 from turnaround.pipeline.stage import StageError
 from turnaround.pipeline.values.camera import orbit_cameras, project
 from turnaround.pipeline.values.types import Gaussians, View
-from turnaround.stages.mesh import MeshConfig, MeshStage, normal_targets
+from turnaround.stages.mesh import MeshConfig, MeshStage
 
 RADIUS = 0.4
 
@@ -184,5 +186,16 @@ def test_the_stage_reports_what_it_made():
 
 
 def test_normal_pictures_must_match():
-    with pytest.raises(StageError, match="normal pictures"):
+    with pytest.raises(CallError, match="normal pictures"):
         normal_targets(torch.ones(8, 8, 4), torch.ones(8, 8, 3))
+
+
+def test_gaussians_without_a_surface_are_told_with_the_remedy():
+    ball = ball_of_gaussians(count=50)
+    clear = Gaussians(ball.means, ball.quats, ball.scales, 0.01 * ball.opacities, ball.colors)
+    photo = View(torch.ones(8, 8, 3), torch.zeros(8, 8), orbit_cameras([0.0], 8)[0])
+    inputs = {"photo": photo, "gaussians": clear, "normals_front": torch.zeros(8, 8, 4)}
+    with pytest.raises(StageError, match=r"no mesh: .*06_fuse/views"):
+        MeshStage(MeshConfig(depth_size=64, voxel=0.02)).run(
+            device=torch.device("cpu"), normals_back=torch.zeros(8, 8, 4), **inputs
+        )
