@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
     from turnaround.pipeline.values.types import Mesh, TexturedMesh, View
 
-PREVIEW_AZIMUTHS = (0, 90, 180, 270)
-ATLAS_PICTURE = 1024  # texels of the picture for people; the files beside the mesh hold all of them
-
 
 class TextureConfig(StageConfig):
     """Settings of `texture`."""
@@ -61,30 +58,12 @@ class Texture(Stage[TextureConfig]):
         self, *, device: torch.device, mesh: Mesh, photo: View, back: View, right: View, left: View
     ) -> Outputs:
         """The textured mesh, a picture of its texture, and pictures of it from four sides."""
-        from turnaround.models.texture.bake import bake
-        from turnaround.models.texture.unwrapped import unwrapped
+        from turnaround.models.texture.texturing import NoTexture, atlas_picture, textured, textured_previews
 
-        config = self.config
+        c = self.config
+        views = [(photo, c.photo), (back, c.back), (right, c.side), (left, c.side)]
         try:
-            bare = unwrapped(mesh, config.faces, config.padding)
-        except ValueError as error:
+            made = textured(mesh, views, size=c.size, faces=c.faces, padding=c.padding)
+        except NoTexture as error:
             raise StageError(f"no texture: {error}. Look at 07_mesh/previews.") from error
-        views = [(photo, config.photo), (back, config.back), (right, config.side), (left, config.side)]
-        textured = bake(bare, views, config.size)
-        return self.Outputs(textured, self._atlas(textured), self._previews(textured))
-
-    def _atlas(self, mesh: TexturedMesh) -> torch.Tensor:
-        from torch.nn.functional import avg_pool2d
-
-        step = max(1, mesh.texture.shape[0] // ATLAS_PICTURE)
-        return avg_pool2d(mesh.texture.permute(2, 0, 1), step).permute(1, 2, 0)
-
-    def _previews(self, mesh: TexturedMesh) -> dict[str, torch.Tensor]:
-        from turnaround.models.mesh.view import textured_pictures
-        from turnaround.pipeline.values.close_orbit import close_orbit
-
-        cameras = close_orbit(mesh.vertices, PREVIEW_AZIMUTHS, self.config.preview_size)
-        pictures = textured_pictures(mesh, cameras)
-        return {
-            f"{azimuth:03d}": picture for azimuth, picture in zip(PREVIEW_AZIMUTHS, pictures, strict=True)
-        }
+        return self.Outputs(made, atlas_picture(made), textured_previews(made, c.preview_size))

@@ -8,12 +8,13 @@ import torch
 import trimesh
 from toy_textured import RADIUS, smooth
 
+from turnaround.models.previews import AZIMUTHS
 from turnaround.pipeline.formats.codecs import codec_for
 from turnaround.pipeline.stage import StageError
 from turnaround.pipeline.values.camera import orbit_cameras, project
 from turnaround.pipeline.values.close_orbit import close_orbit
 from turnaround.pipeline.values.types import Mesh, View
-from turnaround.stages.texture import PREVIEW_AZIMUTHS, Texture
+from turnaround.stages.texture import Texture
 
 CPU = torch.device("cpu")
 
@@ -43,7 +44,7 @@ def test_the_stage_bakes_photo_and_back_view(tmp_path):
     made = stage.run(**inputs)
     assert len(made.mesh.faces) <= 2000
     previews = made.previews
-    assert sorted(previews) == [f"{azimuth:03d}" for azimuth in PREVIEW_AZIMUTHS]
+    assert sorted(previews) == [f"{azimuth:03d}" for azimuth in AZIMUTHS]
     centre = {name: picture[64, 64].tolist() for name, picture in previews.items()}
     assert centre["000"] == pytest.approx([1, 0, 0], abs=0.02) and centre["180"] == pytest.approx(
         [0, 0, 1], abs=0.02
