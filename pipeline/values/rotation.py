@@ -108,7 +108,18 @@ def quat_multiply(a: Float[Tensor, "*b 4"], b: Float[Tensor, "*b 4"]) -> Float[T
 
 def matrix_to_axis_angle(matrix: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3"]:
     """The rotation vector of length in [0, pi]."""
-    quat = matrix_to_quat(matrix)
+    return quat_to_axis_angle(matrix_to_quat(matrix))
+
+
+def axis_angle_to_quat(rotvec: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 4"]:
+    """Unit quaternion wxyz; w is negative beyond an angle of pi."""
+    half = rotvec.norm(dim=-1, keepdim=True) / 2
+    return torch.cat([torch.cos(half), rotvec / 2 * torch.sinc(half / torch.pi)], -1)
+
+
+def quat_to_axis_angle(quat: Float[Tensor, "*b 4"]) -> Float[Tensor, "*b 3"]:
+    """The rotation vector of length in [0, pi] of a unit quaternion wxyz."""
+    quat = torch.where(quat[..., :1] < 0, -quat, quat)
     sine = quat[..., 1:].norm(dim=-1, keepdim=True)
     angle = 2 * torch.atan2(sine, quat[..., :1])
     scale = torch.where(sine < 1e-6, 2 / quat[..., :1].clamp(min=1e-6), angle / sine.clamp(min=1e-12))
