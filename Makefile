@@ -13,12 +13,15 @@ PIP = sh scripts/quietly.sh $(LOG) $(BIN)/python -m pip install --disable-pip-ve
 demo: setup
 	$(BIN)/turnaround run docs/demo --work work --direct
 
+# A process a core, each with whole files; then what compares seconds, with the machine for itself.
+SHARED = -n logical --maxprocesses 8 --dist loadfile
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SHARED) -m "not gpu and not slow and not alone"
+	$(BIN)/python -m pytest -m "alone and not gpu and not slow"
 
 # The everyday: every law that needs neither a network's training nor a browser nor a server. Under two minutes.
 test-fast: setup
-	$(BIN)/python -m pytest -m "not gpu and not slow and not heavy"
+	$(BIN)/python -m pytest $(SHARED) -m "not gpu and not slow and not alone and not heavy"
 
 test-slow: setup
 	$(BIN)/python -m pytest -m "slow and not gpu"

@@ -1,0 +1,74 @@
+"""How the processes of xdist share the suite: a file stays in one of them, so that what it makes once is made
+once; what takes long comes first, so that all end together; what must have the machine for itself comes
+afterwards, in a run of its own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# files of trainings, browsers, servers and whole runs, the longest first: what `make test-fast` leaves out
+HEAVY = (
+    "test_artifacts", "test_attempt", "test_back_view_training", "test_estimator_training",
+    "test_evaluation", "test_evaluation_detail", "test_exporting", "test_flow", "test_gpu_command",
+    "test_hgm_training", "test_kills", "test_landmark_sets", "test_lifter", "test_mirror", "test_mirror_runs",
+    "test_networks", "test_networks_device", "test_notebook", "test_people", "test_people_variety",
+    "test_prepare_landmarks", "test_private_server", "test_refinement", "test_refinement_device",
+    "test_report_browser", "test_report_compare", "test_reproducible", "test_scale", "test_scans",
+    "test_scans_renders", "test_stages_device", "test_startup", "test_training",
+    "test_training_devices", "test_training_parallel", "test_training_programs", "test_viewer", "test_wheel",
+    "test_workers", "test_faults", "test_batch", "test_hgm_stages", "test_hgm", "test_detail",
+    "test_exemplar", "test_texture", "test_texture_stage", "test_turntable", "test_refine_stage",
+    "test_splat_kernels",
+)  # fmt: skip
+ALONE = {  # file -> its tests that compare seconds or need several threads
+    "test_batch": ("test_200_photos_in_one_run",),
+    "test_exemplar": ("test_the_same_seed_gives_the_same_bytes_with_any_number_of_threads",),
+    "test_landmarks": ("test_the_smaller_networks_agree_and_are_quicker",),
+    "test_person": ("test_import_turnaround_costs_less_than_a_module_of_the_standard_library",),
+}
+TOGETHER = {  # file -> the file whose fixture of the session it uses, too
+    "test_scale": "test_flow",  # Prefect's server
+    "test_reproducible": "test_notebook",  # the tiny run
+}
+
+
+def share_cores(config: pytest.Config) -> None:
+    """One thread for each worker that will be started; a number that is set stays."""
+    if getattr(config.option, "numprocesses", None):
+        for library in ("OMP", "MKL", "OPENBLAS", "NUMBA"):
+            os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
+
+def mark(items: list[pytest.Item]) -> None:
+    """Mark what is heavy or alone, and put the longest files first."""
+    for item in items:
+        if item.path.stem in HEAVY:
+            item.add_marker("heavy")
+        if getattr(item, "originalname", item.name) in ALONE.get(item.path.stem, ()):
+            item.add_marker("alone")
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    place = {name: number for number, name in enumerate(HEAVY)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))  # files stay whole: the sort is stable
+
+
+def is_left_out(file: Path, expression: str) -> bool:
+    """Whether a file need not be read for `-m alone...`: it has no such test."""
+    return expression.startswith("alone") and file.suffix == ".py" and file.stem not in ALONE
+
+
+def scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each worker whole files, those that share a fixture of the session to the same."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class SharedFiles(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            name = Path(super()._split_scope(nodeid)).stem
+            return TOGETHER.get(name, name)
+
+    config.option.loadscopereorder = False  # by `mark`, and not by the number of tests
+    return SharedFiles(config, log)
