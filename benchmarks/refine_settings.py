@@ -24,9 +24,9 @@ from turnaround.models.normals.network import load_normals, normal_model
 from turnaround.models.refinement.config import RefinementConfig
 from turnaround.models.refinement.evidence import gather_evidence
 from turnaround.models.refinement.fit import refine_body
+from turnaround.models.refinement.person import OWN_KEYPOINTS
 from turnaround.pipeline.values.camera import canonical_camera
 from turnaround.pipeline.values.types import Body, View
-from turnaround.stages.refine import OWN_KEYPOINTS
 
 
 def variant(text: str, base: RefinementConfig) -> tuple[str, RefinementConfig]:

@@ -17,13 +17,15 @@ from turnaround.models.hgm.weights import save_hgm
 from turnaround.models.mesh.silhouette import body_masks
 from turnaround.models.normals.network import NormalNetwork
 from turnaround.models.refinement.config import RefinementConfig
+from turnaround.models.refinement.person import OWN_KEYPOINTS
 from turnaround.models.zoo import save_state
+from turnaround.pipeline.errors import MissingFile
 from turnaround.pipeline.formats.codecs import codec_for
 from turnaround.pipeline.formats.normal_image import decode_normals
 from turnaround.pipeline.stage import StageError
 from turnaround.pipeline.values.camera import canonical_camera, project
 from turnaround.pipeline.values.types import View
-from turnaround.stages.refine import OWN_KEYPOINTS, Refine, RefineConfig
+from turnaround.stages.refine import Refine, RefineConfig
 
 SIZE = 128
 
@@ -98,9 +100,9 @@ def test_keypoints_pull_harder_where_they_are_landmarks(networks, inputs):
     assert embedded.trace["iterations"][0]["joints"] < 0.2 * pulled
 
 
-def test_faults_of_the_photo_are_stage_errors(networks, inputs, tmp_path):
+def test_faults_of_photo_and_folder_are_told(networks, inputs, tmp_path):
     empty = dataclasses.replace(inputs["view"], mask=torch.zeros(SIZE, SIZE), image=torch.ones(SIZE, SIZE, 3))
     with pytest.raises(StageError, match="mask is empty"):
         run(networks, {**inputs, "view": empty}, iterations=1, size=SIZE)
-    with pytest.raises(StageError, match=r"normals_front\.png"):
+    with pytest.raises(MissingFile, match=r"normals_front\.png"):
         run({**networks, "normal_maps": str(tmp_path)}, inputs)
