@@ -102,7 +102,7 @@ def _between(body: Body, first: Int[Tensor, " n"], share: Float[Tensor, " n"]) -
 def slerp(
     a: Float[Tensor, "*b 4"], b: Float[Tensor, "*b 4"], share: Float[Tensor, "*s"]
 ) -> Float[Tensor, "*b 4"]:
-    """Unit quaternions on the shorter arc from `a` (share 0) to `b` (share 1); `share` (..., 1) broadcasts."""
+    """Unit quaternions on the shorter arc from `a` (share 0) to `b` (share 1); `share` broadcasts."""
     cosine = (a * b).sum(-1, keepdim=True)
     b = torch.where(cosine < 0, -b, b)
     angle = torch.acos(cosine.abs().clamp(max=1.0))

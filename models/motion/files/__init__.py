@@ -1,0 +1,1 @@
+"""Other people's motion files: skeletons by name, poses by array, folders of frames."""

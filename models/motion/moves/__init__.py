@@ -1,0 +1,1 @@
+"""Clips made by formulas: no capture, no licence."""
