@@ -33,6 +33,7 @@ install_import_hook(
 
 def pytest_configure(config: pytest.Config) -> None:
     sharing.share_cores(config)
+    sharing.lock_kernels(config)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -5,6 +5,7 @@ afterwards, in a run of its own."""
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,25 @@ def share_cores(config: pytest.Config) -> None:
     if getattr(config.option, "numprocesses", None):
         for library in ("OMP", "MKL", "OPENBLAS", "NUMBA"):
             os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
+
+def lock_kernels(config: pytest.Config) -> None:
+    """Let one worker at a time at a kernel's cache: numba numbers its files without a lock, and of two
+    workers that compile a kernel for different types one would run the other's later."""
+    if not hasattr(config, "workerinput"):
+        return
+    from numba.core.caching import IndexDataCacheFile as Cache
+
+    from turnaround.pipeline.store import locks
+
+    def locked(method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(self: Any, *arguments: Any) -> Any:
+            with locks.held(Path(self._index_path).with_suffix(".lock")):
+                return method(self, *arguments)
+
+        return call
+
+    Cache.save, Cache.load = locked(Cache.save), locked(Cache.load)  # type: ignore[method-assign]
 
 
 def mark(items: list[pytest.Item]) -> None:
