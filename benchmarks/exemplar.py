@@ -17,6 +17,7 @@ import torch
 
 from turnaround.data.people import FIELDS, TEST_SEED, Figure
 from turnaround.data.sets.folders import figure_for_views
+from turnaround.models.back_view.behind import close_camera
 from turnaround.models.body.model import BodyModel
 from turnaround.models.exemplar.analogy import synthesize
 from turnaround.models.exemplar.views import photo_sheet, rendered_sheet
@@ -28,7 +29,6 @@ from turnaround.pipeline.formats.codecs import save_image
 from turnaround.pipeline.values.camera import canonical_camera, orbit_cameras
 from turnaround.pipeline.values.crop import networks_copy
 from turnaround.pipeline.values.types import Body, Camera, View
-from turnaround.stages.back_view import close_camera
 
 SIZE, SMALL = 1024, 256
 

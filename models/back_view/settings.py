@@ -1,4 +1,4 @@
-"""Which diffusion model refines the view from behind, and how."""
+"""How the view from behind is made, and which diffusion model refines it."""
 
 from __future__ import annotations
 
@@ -100,3 +100,30 @@ DiffusionSettings: TypeAlias = Annotated[
     Field(discriminator="kind"),
     by_kind("auto"),
 ]
+
+
+class BackViewSettings(Frozen):
+    """How the view from behind is made."""
+
+    enabled: bool = Field(
+        default=True,
+        description="false: the coarse view goes on as it is, whatever else is set (an ablation)",
+    )
+    exemplar: bool = Field(
+        default=True, description="make the unseen side in the photo's own cloth, by image analogies"
+    )
+    mirror: bool = Field(
+        default=False, description="the photo's mirror image in place of all that (an ablation)"
+    )
+    refiner: DiffusionSettings = Field(
+        default=EmbeddedDiffusionSettings(),
+        description="diffusion after that. none; embedded: our small model, which you train first "
+        "(docs/training.md); hub: Stable Diffusion 1.5 + ControlNet tile; auto: embedded where its weights "
+        "are, else none",
+    )
+    seed: int = Field(default=22, description="of the search for like patches")
+    margin: int = Field(default=4, ge=0, description="pixels (at 512) by which the outline may grow")
+    size: int = Field(default=1024, ge=64, le=2048, description="pixels of the pictures")
+    body: str = Field(
+        default="body", description="body model: the embedded one, or the path of SMPLX_NEUTRAL.npz"
+    )

@@ -12,6 +12,7 @@ from toy_diffusion import save_tiny_stable_diffusion
 
 from turnaround.models import zoo
 from turnaround.models.back_view import networks
+from turnaround.models.back_view.choice import chosen_diffusion
 from turnaround.models.back_view.outline import dilate, within_outline
 from turnaround.models.back_view.refiner import (
     Settings,
@@ -21,6 +22,7 @@ from turnaround.models.back_view.refiner import (
     without_slow_change,
 )
 from turnaround.models.back_view.settings import (
+    BackViewSettings,
     EmbeddedDiffusionSettings,
     HubDiffusionSettings,
     NoDiffusion,
@@ -200,9 +202,9 @@ def test_the_diffusion_goes_over_the_close_view_and_its_silhouette_stays(weights
 
 def test_auto_takes_the_embedded_diffusion_where_its_weights_are(weights):
     found = EmbeddedDiffusionSettings(**weights)
-    assert found.kind == "auto" and BackView(BackViewConfig(refiner=found)).refiner == found
-    assert BackView(BackViewConfig(refiner=found.but(vae="nowhere.safetensors"))).refiner is None
-    assert BackView(BackViewConfig(refiner=found, enabled=False)).refiner is None
+    assert found.kind == "auto" and chosen_diffusion(BackViewSettings(refiner=found)) == found
+    assert chosen_diffusion(BackViewSettings(refiner=found.but(vae="nowhere.safetensors"))) is None
+    assert chosen_diffusion(BackViewSettings(refiner=found, enabled=False)) is None
 
 
 def test_the_view_is_close_and_in_the_colours_of_the_photo():
@@ -230,7 +232,7 @@ def test_the_view_is_close_and_in_the_colours_of_the_photo():
 def test_without_exemplar_and_diffusion_the_coarse_view_goes_on_as_it_is(settings):
     stage = BackView(BackViewConfig(size=96, **{"refiner": NoDiffusion(), **settings}))
     made = run(stage)
-    assert stage.refiner is None and stage.weights() == ()
+    assert chosen_diffusion(stage.config) is None and stage.weights() == ()
     assert torch.equal(made.refined, made.coarse) and made.view.mask.max() > 0.5
     back = at_camera(made.view, orbit_cameras([180.0], 96)[0])
     assert (back.image - made.coarse).abs().mean() < 0.02
