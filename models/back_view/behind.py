@@ -1,4 +1,4 @@
-"""The person from behind: the coarse view in the photo's cloth, where wanted refined by diffusion (HGM, 3.4)."""
+"""The person from behind: the coarse view in the photo's cloth, or after diffusion (HGM, section 3.4)."""
 
 from __future__ import annotations
 

@@ -82,3 +82,33 @@ class GivenConfig(Frozen):
     trust: bool = Field(
         default=False, description="believe the body as it is, without comparing it with the picture"
     )
+
+
+class EstimationConfig(Frozen):
+    """Where the body of a view comes from."""
+
+    provider: Literal["auto", "landmarks", "embedded", "given"] = Field(
+        default="auto",
+        description="auto: the SMPL-X file beside the photo where there is one, else landmarks where prepare "
+        "found "
+        "them and their body does not plainly miss the mask, else the picture's network alone (embedded)",
+    )
+    weights: str = Field(
+        default="estimator", description="weight of the picture's network, or the path of a safetensors file"
+    )
+    lifter: str = Field(
+        default="lifter", description="weight of the lifter from landmarks, or the path of a safetensors file"
+    )
+    fit: FitConfig = Field(default=FitConfig(), description="the fit of the lifted body to the landmarks")
+    merge: MergeConfig = Field(
+        default=MergeConfig(), description="how far the picture's network is believed beside the landmarks"
+    )
+    body: str = Field(
+        default="body", description="body model: 'body' is the free one, else the path of SMPLX_NEUTRAL.npz"
+    )
+    fit_keypoints: bool = Field(
+        default=True, description="move the body onto the landmarks, or onto the network's own 2D joints"
+    )
+    given: GivenConfig = Field(
+        default=GivenConfig(), description="how the SMPL-X file beside the photo is meant"
+    )

@@ -18,13 +18,12 @@ from turnaround.models.estimator.given.agreement import outline_overlap, shown
 from turnaround.models.estimator.given.conventions import in_radians, mirrored, turned
 from turnaround.models.estimator.given.hands import relative_to_mean, with_mean_hands
 from turnaround.models.estimator.given.reader import Mismatch, given_body
+from turnaround.models.estimator.person import NoBody, body_of_file
 from turnaround.models.landmarks.names import LIMBS, POSE_INDEX
 from turnaround.models.mesh.silhouette import body_masks
-from turnaround.pipeline.stage import StageError
 from turnaround.pipeline.values.camera import canonical_camera, project
 from turnaround.pipeline.values.rotation import axis_angle_to_matrix
 from turnaround.pipeline.values.types import Body, Camera, View
-from turnaround.stages.estimate import Estimate
 
 SIZE = 128
 PI = np.pi
@@ -203,14 +202,12 @@ def test_axes_that_the_settings_name_are_kept(model):
     assert same_pose(given_body(rows_up, model, view, seen, GivenConfig(axes="opengl")), body)
 
 
-def test_the_stage_names_the_setting(model):
+def test_a_body_of_somebody_else_is_told_with_the_setting(model):
     body, other = somebody(1), somebody(5)
-    stage = Estimate(Estimate.Config())
-    with pytest.raises(StageError, match="trust=true"):
-        stage._read(plain(other), model, view_of(model, body), landmarks_of(model, body))
-    believed = Estimate(Estimate.Config(given=GivenConfig(trust=True)))
-    found = believed._read(plain(other), model, view_of(model, body), landmarks_of(model, body))
-    assert same_pose(found, other)
+    view, seen = view_of(model, body), landmarks_of(model, body)
+    with pytest.raises(NoBody, match="trust=true"):
+        body_of_file(plain(other), model, view, seen, GivenConfig())
+    assert same_pose(body_of_file(plain(other), model, view, seen, GivenConfig(trust=True)), other)
 
 
 def test_few_landmarks_say_nothing(model):
