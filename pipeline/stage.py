@@ -43,9 +43,10 @@ if TYPE_CHECKING:
 
 # How a value is kept on disk (`pipeline/formats/codecs.py`):
 #   Image (.png), Images (folder of .png), View (.png with its camera), Body (.npz), Gaussians (.ply),
-#   Mesh (.glb and .obj), TexturedMesh (.glb, .obj with .mtl and its texture), Trace (.json), Video (.mp4)
+#   Mesh (.glb and .obj), TexturedMesh (.glb, .obj with .mtl and its texture), Rig (.npz), Trace (.json),
+#   Video (.mp4)
 Kind: TypeAlias = Literal[
-    "Image", "Images", "View", "Body", "Gaussians", "Mesh", "TexturedMesh", "Trace", "Video"
+    "Image", "Images", "View", "Body", "Gaussians", "Mesh", "TexturedMesh", "Rig", "Trace", "Video"
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
 

@@ -19,6 +19,7 @@ NAMES = (
     "detail",
     "texture",
     "turntable",
+    "rig",
 )
 
 

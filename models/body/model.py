@@ -200,9 +200,7 @@ class BodyModel(nn.Module):
         coefficients = torch.cat([body.betas, body.expression], -1).reshape(-1, 20)
         rotations = axis_angle_to_matrix(_full_pose(body).reshape(-1, 55, 3))
         count = len(rotations)
-        joints_rest = self.joint_template + (coefficients @ self.joint_shapedirs.reshape(-1, 20).T).reshape(
-            count, 55, 3
-        )
+        joints_rest = self.rest_joints(body).reshape(count, 55, 3)
         vertices = self.v_template + (coefficients @ self.shapedirs.reshape(-1, 20).T).reshape(count, -1, 3)
         if self.posedirs.shape[1]:
             feature = (
@@ -219,14 +217,25 @@ class BodyModel(nn.Module):
             (vertices + origin).reshape(*batch, -1, 3), (joints + origin).reshape(*batch, 55, 3)
         )
 
-    def joints(self, body: Body) -> Float[Tensor, "*b 55 3"]:
-        """Where the joints of bodies of any batch shape `*b` lie: as `forward` says, without a surface."""
+    def frames(self, body: Body) -> tuple[Float[Tensor, "*b 55 3 3"], Float[Tensor, "*b 55 3"]]:
+        """Rotations of the joints of bodies of any batch shape `*b` against their rest pose, and where they
+        lie: world frame."""
+        batch = body.transl.shape[:-1]
+        rotations = axis_angle_to_matrix(_full_pose(body).reshape(-1, 55, 3))
+        world, joints = self._pose_joints(rotations, self.rest_joints(body).reshape(-1, 55, 3))
+        joints = joints + body.transl.reshape(-1, 1, 3)
+        return world.reshape(*batch, 55, 3, 3), joints.reshape(*batch, 55, 3)
+
+    def rest_joints(self, body: Body) -> Float[Tensor, "*b 55 3"]:
+        """The joints of the bodies' shapes, unposed, in the model's own frame (y up)."""
         batch = body.transl.shape[:-1]
         coefficients = torch.cat([body.betas, body.expression], -1).reshape(-1, 20)
-        rotations = axis_angle_to_matrix(_full_pose(body).reshape(-1, 55, 3))
-        shaped = (coefficients @ self.joint_shapedirs.reshape(-1, 20).T).reshape(-1, 55, 3)
-        _, joints = self._pose_joints(rotations, self.joint_template + shaped)
-        return (joints + body.transl.reshape(-1, 1, 3)).reshape(*batch, 55, 3)
+        shaped = coefficients @ self.joint_shapedirs.reshape(-1, 20).T
+        return (self.joint_template + shaped.reshape(-1, 55, 3)).reshape(*batch, 55, 3)
+
+    def joints(self, body: Body) -> Float[Tensor, "*b 55 3"]:
+        """Where the joints of bodies of any batch shape `*b` lie: as `forward` says, without a surface."""
+        return self.frames(body)[1]
 
     def _pose_joints(
         self, rotations: Float[Tensor, "n 55 3 3"], rest: Float[Tensor, "n 55 3"]

@@ -176,6 +176,18 @@ def _load_view(path: Path) -> Any:
     return view_png.load(path)
 
 
+def _save_rig(value: Any, path: Path) -> None:
+    from turnaround.pipeline.formats import rig_npz
+
+    rig_npz.save(value, path)
+
+
+def _load_rig(path: Path) -> Any:
+    from turnaround.pipeline.formats import rig_npz
+
+    return rig_npz.load(path)
+
+
 def plain(value: Any) -> Any:
     """`value` with tensors and arrays as lists, for json; ValueError on numbers that are not finite."""
     if isinstance(value, Mapping):
@@ -216,6 +228,7 @@ _CODECS: dict[str, Codec] = {
     "Gaussians": Codec(".ply", _save_ply, _load_ply),
     "Mesh": Codec(".glb", _save_glb, _load_glb),
     "TexturedMesh": Codec(".glb", _save_textured, _load_textured),
+    "Rig": Codec(".npz", _save_rig, _load_rig),
     "Trace": Codec(".json", _save_trace, _load_trace),
     "Video": Codec(".mp4", _save_video, Path.read_bytes),
 }
