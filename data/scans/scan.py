@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -70,6 +70,7 @@ class Scan:
     fit: BodyFit
 
 
+@runtime_checkable
 class ScanReader(Protocol):
     """A dataset of scans in one published layout."""
 

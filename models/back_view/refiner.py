@@ -4,7 +4,7 @@ networks or SD 1.5."""
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +29,7 @@ __all__ = [
 COLOR_SCALE = 3 / 256  # of the picture's width: changes slower than this are changes of colour
 
 
+@runtime_checkable
 class Refiner(Protocol):
     """Anything that refines a square picture over white."""
 
@@ -37,6 +38,7 @@ class Refiner(Protocol):
         ...
 
 
+@runtime_checkable
 class LatentDiffusion(Protocol):
     """A diffusion model that works on `size` pixels, sides a multiple of `multiple`."""
 

@@ -98,7 +98,7 @@ class Singles:
         )
         if rng is not None:
             for n, (c, k) in enumerate(rows):
-                thing = self.things[c].layer(k)
+                thing = self.things[c].layer(int(k))
                 if thing is not None:
                     pictures[n] = _with_thing(
                         pictures[n], torch.from_numpy(thing).movedim(-1, 0).float() / 255, rng.random() < 0.5

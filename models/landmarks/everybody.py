@@ -52,7 +52,7 @@ def find_poses(picture: Picture, variant: Variant = "heavy", *, most: int = 12) 
     search = Search(picture, variant, most)
     search.look_at([whole])
     if picture.width >= WIDE * picture.height:
-        search.look_at(tiles(picture, max(picture.height, SMALLEST_TILE)))
+        search.look_at(tiles(picture.height, picture.width, max(picture.height, SMALLEST_TILE)))
     search.look_behind(whole)
     if not search.found:
         quarters = (np.pi / 2, -np.pi / 2, np.pi)
@@ -62,7 +62,7 @@ def find_poses(picture: Picture, variant: Variant = "heavy", *, most: int = 12) 
         if search.largest >= LARGE * side or whole.side / share < SMALLEST_TILE:
             break
         side = whole.side / share
-        search.look_at(tiles(picture, side))
+        search.look_at(tiles(picture.height, picture.width, side))
     return sorted(search.found, key=lambda pose: -radius(pose))
 
 
@@ -85,9 +85,9 @@ def radius(pose: Pose) -> float:
     return float(np.hypot(*(pose.circle[1] - pose.circle[0])))
 
 
-def tiles(picture: Picture, side: float) -> Iterator[Region]:
+def tiles(height: int, width: int, side: float) -> Iterator[Region]:
     """Cover the photo with squares of a side (pixels) that overlap by half or more, row by row."""
-    xs, ys = (_centres(full, side) for full in (picture.width, picture.height))
+    xs, ys = (_centres(full, side) for full in (width, height))
     yield from (Region(float(x), float(y), side) for y in ys for x in xs)
 
 

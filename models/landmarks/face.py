@@ -60,7 +60,7 @@ def look(picture: Picture, region: Region) -> Face:
     flag = next(value for value in outputs.values() if value.size == 1)
     points = values.reshape(COUNT, 3).astype(np.float64) / SIZE
     points = np.concatenate([region.to_picture(points[:, :2]), points[:, 2:] * region.side], 1)
-    return Face(points, float(sigmoid(flag.reshape(()))), region)
+    return Face(points, float(sigmoid(flag.reshape(1))[0]), region)
 
 
 def seen_from_behind(pose: Pose) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, Float32, Real, UInt8
 from PIL import Image
 
 
@@ -34,7 +34,7 @@ class Region:
         """Map points in [0, 1] of the region to pixels of the photo."""
         return (points - 0.5) * self.side @ self.axes.T + (self.x, self.y)
 
-    def from_picture(self, points: Float[np.ndarray, "*k 2"]) -> Float[np.ndarray, "*k 2"]:
+    def from_picture(self, points: Real[np.ndarray, "*k 2"]) -> Float[np.ndarray, "*k 2"]:
         """Map pixels of the photo to [0, 1] of the region; the inverse of `to_picture`."""
         return (points - (self.x, self.y)) @ self.axes / self.side + 0.5
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from turnaround.models.landmarks.framing import Finding
 from turnaround.models.matting.pieces import Person, cut_sides
@@ -21,6 +21,7 @@ NOBODY = f"no person was found in the photo; use one that shows a whole person, 
 REMEDY = "use one that shows them whole, or accept a guess with --set stages.prepare.allow_truncated=true"
 
 
+@runtime_checkable
 class Placed(Protocol):
     """Something of a photo with a place from left to right."""
 

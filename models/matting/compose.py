@@ -120,7 +120,7 @@ class Composer:
         color, alpha = color_jitter(rgba[:, :3], rng, 1.0), rgba[:, 3:]
         layer = torch.cat([color * alpha, alpha, alpha], 1)
         for n, (k, i) in enumerate(picked):
-            thing = self.things[k].layer(i)
+            thing = self.things[k].layer(int(i))
             if thing is not None:
                 cover = torch.from_numpy(thing).float().movedim(-1, 0) / 255
                 layer[n] = layer[n] * (1 - cover[3:]) + torch.cat(

@@ -55,7 +55,7 @@ def _corner(grid: np.ndarray, steps: dict[int, int]) -> np.ndarray:
 
 def _passed(inside: Bool[np.ndarray, "x y z"]) -> tuple[Int[np.ndarray, "n 3"], Int[np.ndarray, "x1 y1 z1"]]:
     """The cubes that the surface passes, and for every cube its number among them."""
-    corners = [_corner(inside, dict(enumerate(place))) for place in CORNERS]
+    corners = [_corner(inside, dict(enumerate(place))) for place in CORNERS.tolist()]
     passed = np.logical_or.reduce(corners) & ~np.logical_and.reduce(corners)
     index = np.full(passed.shape, -1, np.int64)
     index[passed] = np.arange(int(passed.sum()))

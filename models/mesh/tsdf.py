@@ -74,6 +74,7 @@ def render_depth_views(
     cameras = ring_cameras(size)
     cameras = cameras.to(gaussians.means.device)
     render = rasterize(solid(gaussians, layers), cameras, background=0.0, outputs=("rgb", "alpha", "depth"))
+    assert render.depth is not None  # asked for
     rgb, alpha, depth = render.rgb.cpu(), render.alpha.cpu(), render.depth.cpu()
     color, certain = filter_depth(rgb.numpy(), alpha.numpy(), depth.numpy(), min_alpha, max_jump)
     return DepthViews(cameras.to("cpu"), torch.from_numpy(color), alpha, torch.from_numpy(certain), depth)

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Float32, Int, Int32
 
 NEAR = 1e-3  # metres; faces with a corner nearer than this are not drawn (there is no clipping)
 
 
 def rasterize_mesh(
-    vertices_uvz: Float32[np.ndarray, "v 3"], faces: Int32[np.ndarray, "f 3"], height: int, width: int
+    vertices_uvz: Float32[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], height: int, width: int
 ) -> tuple[Int32[np.ndarray, "h w"], Float32[np.ndarray, "h w 3"], Float32[np.ndarray, "h w"]]:
     """Draw one mesh from one camera.
 
@@ -34,7 +34,7 @@ def rasterize_mesh(
 
 
 def rasterize_views(
-    vertices_uvz: Float32[np.ndarray, "c v 3"], faces: Int32[np.ndarray, "f 3"], height: int, width: int
+    vertices_uvz: Float32[np.ndarray, "c v 3"], faces: Int[np.ndarray, "f 3"], height: int, width: int
 ) -> tuple[Int32[np.ndarray, "c h w"], Float32[np.ndarray, "c h w 3"], Float32[np.ndarray, "c h w"]]:
     """`rasterize_mesh` for several cameras (or poses) of one topology, in parallel over cameras and bands of
     rows."""

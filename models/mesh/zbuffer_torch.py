@@ -21,7 +21,7 @@ NONE = torch.iinfo(torch.int64).max  # key of a pixel without a face
 SHARES = (0.5, 0.75, 0.9, 0.99, 1.0)  # of the faces, by size, that the windows hold
 CANDIDATES = 1 << 24  # pixels of windows at a time, of about 100 bytes each
 
-Windows: TypeAlias = Sequence[tuple[Int[Tensor, " k"], int]]
+Windows: TypeAlias = Sequence[tuple[Int[Tensor, " _"], int]]
 """Faces, and the side of the square of pixels that holds each of them; every face is in one of the groups."""
 
 
@@ -100,7 +100,7 @@ SPARE = (
 )
 
 
-def _parts(windows: Windows, views: int) -> Iterator[tuple[Int[Tensor, " k"], int]]:
+def _parts(windows: Windows, views: int) -> Iterator[tuple[Int[Tensor, " _"], int]]:
     for index, side in windows:
         for chosen in index.split(max(1, CANDIDATES // (views * side * side))):
             yield chosen, side
@@ -122,7 +122,7 @@ def _candidates(
     return torch.where(there, y * width + x, height * width), weights
 
 
-def _weights(corners: Float[Tensor, "c f 3 2"], points: Float[Tensor, "c f n 2"]) -> Float[Tensor, "c f n 3"]:
+def _weights(corners: Float[Tensor, "*f 3 2"], points: Float[Tensor, "*f n 2"]) -> Float[Tensor, "*f n 3"]:
     """Barycentric coordinates on the screen; NaN, which counts as outside, for a face without area."""
     edges = [_edge(corners[..., i, :], corners[..., j, :], points) for i, j in ((1, 2), (2, 0), (0, 1))]
     area = _edge(corners[..., 0, :], corners[..., 1, :], corners[..., 2:3, :])

@@ -79,7 +79,7 @@ def random_feature_mmd(
     return polynomial_mmd(a, b) if min(len(a), len(b)) >= 2 else None
 
 
-def kid(images: Images, truth: Images) -> float | None:
+def kid(images: Images, truth: Float[Tensor, "*truths height width 3"]) -> float | None:
     """Kernel Inception Distance of two sets of pictures in [0, 1]; None where torch-fidelity or its weights
     are not here."""
     network = _inception()

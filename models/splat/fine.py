@@ -40,7 +40,7 @@ def rasterize_fine(
     if times == 1:
         return drawn
     rgb = F.avg_pool2d(drawn.rgb.permute(0, 3, 1, 2), times).permute(0, 2, 3, 1).contiguous()
-    return Render(rgb, F.avg_pool2d(drawn.alpha[:, None], times)[:, 0], None, None)  # type: ignore[arg-type]
+    return Render(rgb, F.avg_pool2d(drawn.alpha[:, None], times)[:, 0], None, None)
 
 
 def times_larger(gaussians: Gaussians, cameras: Camera, most: int = MOST) -> int:

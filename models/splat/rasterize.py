@@ -23,10 +23,9 @@ class Render:
 
     rgb: Float[Tensor, "c h w 3"]  # over the background
     alpha: Float[Tensor, "c h w"]
-    depth: Float[
-        Tensor, "c h w"
-    ]  # metres along the camera's axis, the mean over what is seen; 0 where alpha is 0
-    normal: Float[Tensor, "c h w 3"]  # world frame, weighted sum: its length is at most alpha
+    # metres along the camera's axis, the mean over what is seen; 0 where alpha is 0
+    depth: Float[Tensor, "c h w"] | None
+    normal: Float[Tensor, "c h w 3"] | None  # world frame, weighted sum: its length is at most alpha
 
 
 def rasterize(
@@ -75,7 +74,7 @@ def _compose(image: Tensor, alpha: Tensor, background: Tensor, outputs: Sequence
     rgb = parts[0] + behind if image.requires_grad or behind.requires_grad else parts[0].add_(behind)
     depth = parts[1][..., 0] / alpha.clamp(min=1e-10) if "depth" in outputs else None
     normal = parts[2] if "normal" in outputs else None
-    return Render(rgb, alpha, depth, normal)  # type: ignore[arg-type]
+    return Render(rgb, alpha, depth, normal)
 
 
 def _backend(device: torch.device) -> Backend:

@@ -112,7 +112,7 @@ def random_bars(batch: int, size: int, rng: np.random.Generator) -> Float[Tensor
 
 def random_backgrounds(
     stack: UInt8[np.ndarray, "n s s 3"], batch: int, size: int, rng: np.random.Generator
-) -> Float[Tensor, "b 3 s s"]:
+) -> Float[Tensor, "b 3 size size"]:
     """Random crops of a stack of backgrounds, recoloured and sometimes out of focus; plain colours now and
     then."""
     pictures = torch.empty(batch, 3, size, size)

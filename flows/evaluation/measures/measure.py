@@ -3,7 +3,7 @@ summary.py."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -92,6 +92,7 @@ def true_surface(person: TestPerson) -> mesh_metrics.Surface:
     return mesh_metrics.sample_surface(person.vertices, np.asarray(person.faces, np.int64), seed=1)
 
 
+@runtime_checkable
 class Posed(Protocol):
     """Whoever has a true body."""
 

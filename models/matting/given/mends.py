@@ -134,7 +134,7 @@ def _stored(data: bytes) -> tuple[tuple[int, int], int]:
         return picture.size, int(picture.getexif().get(ORIENTATION, 1))
 
 
-def _turned(values: Mask, orientation: int) -> Mask:
+def _turned(values: Mask, orientation: int) -> Float[np.ndarray, "height width"]:
     """What a viewer makes of stored values whose orientation tag swaps rows and columns."""
     return {5: values.T, 6: np.rot90(values, -1), 7: np.rot90(values, 2).T, 8: np.rot90(values)}[orientation]
 

@@ -76,7 +76,7 @@ class Fit:
 NO_FIT = Fit(0.0, 0.0, 0.0, 0.0)
 
 
-def small(values: Float[np.ndarray, "h w"]) -> Mask:
+def small(values: Float[np.ndarray, "height width"]) -> Mask:
     """Average a mask down to the size at which masks are compared."""
     step = max(1, round(max(values.shape) / WORK))
     height, width = (max(1, side // step) * step for side in values.shape)

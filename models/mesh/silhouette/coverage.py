@@ -35,7 +35,7 @@ def body_masks(
 
 def covered_samples(
     pixels: Float[np.ndarray, "c v 2"], faces: Int32[np.ndarray, "f 3"], height: int, width: int, samples: int
-) -> UInt8[np.ndarray, "c h*s w*s"]:
+) -> UInt8[np.ndarray, "c {height*samples} {width*samples}"]:
     """1 at the sub-pixel samples that lie in a face; `pixels` are projected vertices in whole pixels."""
     covered = np.zeros((len(pixels), height * samples, width * samples), np.uint8)
     scaled = np.ascontiguousarray(pixels * np.float32(samples), np.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Int, Int32
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class MeshEdges:
     opposite: Int32[np.ndarray, " e"]  # the third vertex of the first face
 
 
-def mesh_edges(faces: Int32[np.ndarray, "f 3"]) -> MeshEdges:
+def mesh_edges(faces: Int[np.ndarray, "f 3"]) -> MeshEdges:
     """The unique edges of `faces`.
 
     An edge shared by more than two faces keeps its first two; a body has none.

@@ -51,7 +51,7 @@ class _Binned:
 
     cameras: slice
     splats: Float32[np.ndarray, "c n 16"]
-    starts: Int64[np.ndarray, " tiles"]
+    starts: Int64[np.ndarray, " starts"]  # of the tiles' pairs, and their end
     pairs: Int32[np.ndarray, "pairs 2"]
     slots: Int64[np.ndarray, " splats"]
     order: Int64[np.ndarray, " tiles"]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from types import SimpleNamespace
-from typing import cast
 
 import numpy as np
 import pytest
@@ -124,7 +122,9 @@ def test_of_boxes_that_overlap_the_best_stays(monkeypatch):
     middles = centres[likely] * 64
     corners = [(*(m - b[2:] / 2), *(m + b[2:] / 2)) for m, b in zip(middles, boxes[likely], strict=True)]
     kept = slow_kept(corners, list(scores[likely, 0]))
-    assert [one.score for one in found] == pytest.approx([float(sigmoid(scores[likely[k], 0])) for k in kept])
+    assert [one.score for one in found] == pytest.approx(
+        [float(score) for score in sigmoid(scores[likely[kept], 0])]
+    )
     assert 1 < len(found) < len(likely)
 
 
@@ -292,8 +292,7 @@ def test_a_mask_lies_in_its_region(angle):
 
 @given(st.integers(1, 4000), st.integers(1, 4000), st.floats(100, 2000))
 def test_tiles_cover_the_photo_with_overlap(height, width, side):
-    size = cast(Picture, SimpleNamespace(height=height, width=width))
-    places = list(tiles(size, side))
+    places = list(tiles(height, width, side))
     for full, centres in ((width, {tile.x for tile in places}), (height, {tile.y for tile in places})):
         ordered = sorted(centres)
         assert ordered[0] - side / 2 <= 1e-6 and ordered[-1] + side / 2 >= full - 1e-6

@@ -43,8 +43,8 @@ def test_up_in_a_region_is_its_angle(region):
 
 
 def test_angles_are_clockwise():
-    assert upward_angle(np.array([0, 0]), np.array([0, -1])) == 0
-    assert upward_angle(np.array([0, 0]), np.array([1, 0])) == pytest.approx(np.pi / 2)
+    assert upward_angle(np.array([0.0, 0.0]), np.array([0.0, -1.0])) == 0
+    assert upward_angle(np.array([0.0, 0.0]), np.array([1.0, 0.0])) == pytest.approx(np.pi / 2)
     # in a region turned by a quarter the person's up is the photo's right
     top = Region(0, 0, 2, np.pi / 2).to_picture(np.array([0.5, 0.0]))
     np.testing.assert_allclose(top, (1, 0), atol=1e-12)
