@@ -36,8 +36,8 @@ class Stature:
     height: float  # of the pelvis above the soles
     leg: float
     ankle: Float[Tensor, "3"]  # of the left foot, standing: x from the middle, y above the ground, z
-    heel: Float[Tensor, "3"]  # the points that a foot rolls over, from the ankle
-    ball: Float[Tensor, "3"]
+    heel: Float[Tensor, "3"]  # the points that a foot rolls over, from the ankle: of the sole,
+    ball: Float[Tensor, "3"]  # and where the toes bend
 
 
 @cache
@@ -47,9 +47,8 @@ def stature() -> Stature:
     rest, (left, _) = rest_joints(model, betas), soles(model, betas)
     height, ankle, foot = standing_height(model, betas), rest[left.ankle], rest[left.foot]
     heel = torch.stack([ankle[0], torch.tensor(left.depth), left.points[:, 2].min() + 0.01])
-    ball = torch.stack([foot[0], torch.tensor(left.depth), foot[2]])
     standing = ankle - rest[0] + torch.tensor([0.0, height, 0.0])
-    return Stature(rest, height, leg_length(rest), standing, heel - ankle, ball - ankle)
+    return Stature(rest, height, leg_length(rest), standing, heel - ankle, foot - ankle)
 
 
 @dataclass(frozen=True)

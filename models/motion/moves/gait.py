@@ -10,15 +10,15 @@ from turnaround.models.motion.moves.curves import bump, keyed, wave
 from turnaround.models.motion.moves.figure import Figure, Foot, rolled, stature
 from turnaround.models.motion.soles import SIDES
 
-PERIOD = 1.1  # seconds of a cycle of two steps
-STRIDE = 1.28  # metres of a cycle
+PERIOD = 1.05  # seconds of a cycle of two steps
+STRIDE = 1.22  # metres of a cycle
 _STANCE = 0.62  # share of a cycle that a foot is on the ground
 _PITCH = {0.0: -0.30, 0.09: 0.0, 0.36: 0.0, 0.5: 0.28, 0.62: 0.85, 0.75: 0.55, 0.9: -0.22}
-_TOES = {0.0: 0.18, 0.09: 0.0, 0.36: 0.0, 0.5: 0.28, 0.62: 0.7, 0.75: 0.1, 0.9: 0.15}
-_LIFT = 0.035  # metres that the ankle is raised in swinging, beyond the straight way
+_TOES = {0.0: 0.18, 0.09: 0.0, 0.36: 0.0, 0.5: 0.28, 0.62: 0.85, 0.7: 0.7, 0.8: 0.2, 0.9: 0.15}
+_LIFT = 0.075  # metres that the ankle is raised in swinging, beyond the straight way
 _OUT = 0.09  # radians that the feet point outwards
 _NARROW = 0.035  # metres that the feet walk nearer to the middle than they stand
-_DROP = 0.042  # metres of the pelvis below standing
+_DROP = 0.030  # metres of the pelvis below standing
 
 
 def walk_forward(phase: Float[Tensor, " f"]) -> Figure:
@@ -45,7 +45,7 @@ def _pelvis(phase: Float[Tensor, " f"]) -> dict[str, Float[Tensor, " f"] | float
     """The left heel strikes at phase 0, the right one at a half; the pelvis is lowest just after."""
     return {
         "left": 0.018 * wave(phase, 0.07),
-        "up": -_DROP - 0.018 * wave(2 * phase, -0.19),
+        "up": -_DROP - 0.026 * wave(2 * phase, -0.19),
         "yaw": -0.09 * wave(phase, -0.22),
         "lean": -0.045 * wave(phase, 0.05),
         "tilt": 0.04,
@@ -78,7 +78,8 @@ def _foot(phase: Float[Tensor, " f"], side: str) -> Foot:
     own = phase if side == "left" else phase - 0.5
     cycle = own.floor()
     x = own - cycle
-    pitch, toes = keyed(x, _PITCH), keyed(x, _TOES)
+    pitch = keyed(x, _PITCH)
+    toes = torch.where((x > 0.2) & (x < _STANCE), pitch, keyed(x, _TOES))  # flat on the ground
     sign = 1.0 if side == "left" else -1.0
     heading = torch.full_like(phase, sign * _OUT)
     late = 0.0 if side == "left" else 0.5
@@ -86,7 +87,7 @@ def _foot(phase: Float[Tensor, " f"], side: str) -> Foot:
     def standing(k: Float[Tensor, " f"], pitched: Float[Tensor, " f"]) -> Float[Tensor, "f 3"]:
         """The ankle on the k-th place; halfway through stance it lies below the hip."""
         ankle = stature().ankle
-        lead = STRIDE * (k + late + 0.29) + ankle[2]
+        lead = STRIDE * (k + late + 0.28) + ankle[2]
         across = torch.full_like(phase, sign * (float(ankle[0]) - _NARROW))
         flat = torch.stack([across, torch.full_like(phase, float(ankle[1])), lead], -1)
         return rolled(flat, heading, pitched, side)
@@ -99,7 +100,7 @@ def _foot(phase: Float[Tensor, " f"], side: str) -> Foot:
     land = standing(cycle + 1, keyed(0 * come, _PITCH))
     land_speed = (standing(cycle + 1, keyed(0 * come + small, _PITCH)) - land) / small * (1 - _STANCE)
     away = _hermite(leave, leave_speed, land, land_speed, swing.clamp(0, 1))
-    away[:, 1] += _LIFT * bump(swing)
+    away[:, 1] += _LIFT * bump(swing.clamp(min=0) ** 0.7)
     ankle = torch.where((x < _STANCE)[:, None], standing(cycle, pitch), away)
     return Foot(ankle, heading, pitch, toes)
 
