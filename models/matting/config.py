@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
+from turnaround.models.hub_source import weight_name
 from turnaround.pipeline.frozen import Frozen, by_kind
 
 
@@ -33,3 +34,10 @@ class HubModel(Frozen):
 MattingConfig: TypeAlias = Annotated[
     EmbeddedMatting | HubModel, Field(discriminator="kind"), by_kind("embedded")
 ]
+
+
+def weight_of(matting: MattingConfig) -> str:
+    """Name the network's weight: an embedded one's name, a folder, or a marked hub id."""
+    if isinstance(matting, EmbeddedMatting):
+        return matting.weights
+    return weight_name(matting.model, local_only=matting.local_files_only)
