@@ -12,11 +12,12 @@ from pathlib import Path
 import faults
 import pytest
 
+from turnaround import stages
 from turnaround.flows.cli.app import app, guarded
 
 NAME = "person_40004"
 PHOTO = Path(__file__).resolve().parents[3] / "docs" / "demo" / f"{NAME}.jpg"
-STAGES = 10
+STAGES = len(stages.NAMES)
 
 
 def turn(*words: object) -> int:
