@@ -16,13 +16,13 @@ def dance(phase: Float[Tensor, " f"]) -> Figure:
     figure = Figure(len(phase))
     hips, beat = wave(phase * 2), wave(phase * 4, 0.125)
     slow = wave(phase)
-    figure.pelvis(left=0.055 * hips, up=-0.055 - 0.022 * beat, yaw=0.16 * hips + 0.08 * slow, lean=-0.09 * hips,
-                  forward=0.012 * beat, tilt=0.06)  # fmt: skip
+    figure.pelvis(left=0.055 * hips, up=-0.055 - 0.022 * beat, yaw=0.16 * hips + 0.08 * slow,
+                  lean=-0.09 * hips, forward=0.012 * beat, tilt=0.06)  # fmt: skip
     figure.trunk(forward=0.04 + 0.04 * beat, turn=-0.30 * hips - 0.05 * slow, side=0.17 * hips)
     figure.head(forward=0.02 + 0.09 * wave(phase * 4, 0.2), turn=0.12 * slow, side=-0.10 * hips)
     for side, own in (("left", hips), ("right", -hips)):
-        figure.arm(side, lower=0.98 - 0.14 * own - 0.05 * slow, forward=0.42 + 0.34 * own, twist=0.35 - 0.2 * own,
-                   bend=1.55 + 0.32 * own - 0.12 * beat, shrug=0.05 * own, pronate=0.3 - 0.3 * own,
+        figure.arm(side, lower=0.98 - 0.14 * own - 0.05 * slow, forward=0.42 + 0.34 * own,
+                   twist=0.35 - 0.2 * own, bend=1.55 + 0.32 * own - 0.12 * beat, shrug=0.05 * own, pronate=0.3 - 0.3 * own,
                    flap=0.12 * beat)  # fmt: skip
         figure.feet[side] = _light(figure, side, (-own).clamp(min=0))
     figure.hands(2.3 + 0.5 * beat)
@@ -43,7 +43,8 @@ def dance_wave(phase: Float[Tensor, " f"]) -> Figure:
         figure.arm(side, lower=0.55 - 1.35 * lifted + 0.10 * sign * side_to_side,
                    forward=0.30 + 0.12 * wave(phase * 4, 0.25 * (sign > 0)), twist=0.1 - 0.9 * lifted,
                    bend=1.1 - 0.45 * lifted + 0.25 * wave(phase * 2, 0.1 + 0.25 * sign),
-                   hand=0.2 * wave(phase * 4, 0.3), flap=0.2 * wave(phase * 4, 0.05), pronate=0.2)  # fmt: skip
+                   hand=0.2 * wave(phase * 4, 0.3), flap=0.2 * wave(phase * 4, 0.05),
+                   pronate=0.2)  # fmt: skip
         figure.feet[side] = _tapping(figure, phase, side)
     figure.hands(0.7 + 0.3 * wave(phase * 2))
     return figure
