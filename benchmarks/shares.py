@@ -9,27 +9,28 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-PLACES = {  # share -> functions "module:name" or "module:Class.name"
+PLACES = {  # share -> functions "module:name" or "module:Class.name", where they are called from
     "networks": ("torch.nn:Module.__call__",),
     "renderer": ("turnaround.models.splat.cpu.render:render", "turnaround.models.splat.rasterize:_compose"),
-    "fit": ("turnaround.models.refinement.fit:refine_body", "turnaround.models.estimator.predict:polish"),
+    "fit": ("turnaround.models.refinement.person:refine_body", "turnaround.models.estimator.predict:polish"),
     "mesh": (
-        "turnaround.models.mesh.tsdf:fuse_depth",
+        "turnaround.models.mesh.extraction:fuse_depth",
         "turnaround.models.mesh.depth_filter:filter_depth",
         "turnaround.models.mesh.tsdf:filter_depth",
-        "turnaround.models.mesh.surface:largest_component",
-        "turnaround.models.mesh.surface:smooth",
-        "turnaround.models.mesh.surface:decimate",
-        "turnaround.models.mesh.surface:describe",
-        "turnaround.models.mesh.refine:refine_to_normals",
-        "turnaround.models.mesh.painting:paint",
+        "turnaround.models.mesh.extraction:largest_component",
+        "turnaround.models.mesh.extraction:smooth",
+        "turnaround.models.mesh.extraction:decimate",
+        "turnaround.models.mesh.extraction:describe",
+        "turnaround.models.mesh.extraction:refine_to_normals",
+        "turnaround.models.mesh.extraction:paint",
     ),
     "drawing": (
-        "turnaround.models.mesh.view:mesh_pictures",
-        "turnaround.pipeline.formats.preview:contact_sheet",
-        "turnaround.pipeline.formats.preview:overlay",
+        "turnaround.models.mesh.extraction:mesh_pictures",
+        "turnaround.models.turntable:mesh_pictures",
+        "turnaround.models.turntable:contact_sheet",
+        "turnaround.models.location.person:overlay",
     ),
-    "film": ("turnaround.pipeline.formats.video:encode",),
+    "film": ("turnaround.models.turntable:encode",),
     "store": (
         "turnaround.pipeline.store.store:Store.save",
         "turnaround.pipeline.store.store:Store.find",
