@@ -114,7 +114,7 @@ def read_body(data: bytes, person: int = 0, layout: Layout = "columns") -> tuple
 
 def fields_of(data: bytes, person: int = 0) -> dict[str, np.ndarray]:
     """The arrays of a sidecar file by name, as it holds them; ValueError where it cannot be read."""
-    return _flatten(_parse(data), person)
+    return flatten(parse(data), person)
 
 
 def _understood(fields: Mapping[str, np.ndarray], person: int, layout: Layout) -> tuple[Body, bool]:
@@ -153,7 +153,7 @@ def _understood(fields: Mapping[str, np.ndarray], person: int, layout: Layout) -
     return result, placed
 
 
-def _parse(data: bytes) -> Any:
+def parse(data: bytes) -> Any:
     """The Python value in the file; ValueError for one that holds nothing."""
     if not data:
         raise FormatError("it is empty (0 bytes); write it again")
@@ -180,7 +180,7 @@ def _is_npz(data: bytes) -> bool:
     return any(name.endswith(".npy") for name in names)
 
 
-def _flatten(value: Any, person: int) -> dict[str, np.ndarray]:
+def flatten(value: Any, person: int) -> dict[str, np.ndarray]:
     """One level of names -> arrays; lists of people and dictionaries inside (`annot`, `param_pred`, `smplx`)
     are opened."""
     if isinstance(value, (list, tuple)) and value and isinstance(value[0], Mapping):
@@ -194,7 +194,7 @@ def _flatten(value: Any, person: int) -> dict[str, np.ndarray]:
         if isinstance(content, Mapping) or (
             isinstance(content, (list, tuple)) and content and isinstance(content[0], Mapping)
         ):
-            result |= {k: v for k, v in _flatten(content, person).items() if k not in result}
+            result |= {k: v for k, v in flatten(content, person).items() if k not in result}
             continue
         try:
             array = np.asarray(content)
@@ -225,11 +225,11 @@ def _rotations(
         )
     rotations = torch.from_numpy(array.reshape(count, -1))
     if rotations.shape[1] > 3:
-        rotations = matrix_to_axis_angle(_matrices(name, rotations, layout))
+        rotations = matrix_to_axis_angle(matrices_of(name, rotations, layout))
     return rotations[0] if count == 1 else rotations
 
 
-def _matrices(name: str, numbers: Float[Tensor, "n k"], layout: Layout) -> Float[Tensor, "n 3 3"]:
+def matrices_of(name: str, numbers: Float[Tensor, "n k"], layout: Layout) -> Float[Tensor, "n 3 3"]:
     """Rotations of nine numbers, or of the six of two columns."""
     if numbers.shape[1] == 9:
         matrices = _nearest_rotation(name, numbers.reshape(-1, 3, 3))

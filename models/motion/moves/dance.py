@@ -22,8 +22,8 @@ def dance(phase: Float[Tensor, " f"]) -> Figure:
     figure.head(forward=0.02 + 0.09 * wave(phase * 4, 0.2), turn=0.12 * slow, side=-0.10 * hips)
     for side, own in (("left", hips), ("right", -hips)):
         figure.arm(side, lower=0.98 - 0.14 * own - 0.05 * slow, forward=0.42 + 0.34 * own,
-                   twist=0.35 - 0.2 * own, bend=1.55 + 0.32 * own - 0.12 * beat, shrug=0.05 * own, pronate=0.3 - 0.3 * own,
-                   flap=0.12 * beat)  # fmt: skip
+                   twist=0.35 - 0.2 * own, bend=1.55 + 0.32 * own - 0.12 * beat, shrug=0.05 * own,
+                   pronate=0.3 - 0.3 * own, flap=0.12 * beat)  # fmt: skip
         figure.feet[side] = _light(figure, side, (-own).clamp(min=0))
     figure.hands(2.3 + 0.5 * beat)
     return figure

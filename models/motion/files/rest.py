@@ -1,0 +1,141 @@
+"""The rest pose of somebody's skeleton against ours: T or A, bones along any axis, any axis up.
+
+In its rest pose all rotations of a file are zero. A joint of ours that is turned by A_j out of our T pose
+lies along the file's bone; so a joint that the file turns by G_j is turned by G_j @ A_j.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from turnaround.models.body.skeleton import JOINT_INDEX, JOINT_NAMES, PARENTS
+from turnaround.models.motion.turns import shortest
+from turnaround.pipeline.errors import FormatError
+
+_TRUNK = ("pelvis", "spine1", "spine2", "spine3", "neck", "head", "left_collar", "right_collar", "jaw",
+          "left_eye", "right_eye")  # fmt: skip
+_BENT = 40.0  # degrees from our T pose from which also the trunk's bones are followed
+_FLAT = 25.0  # degrees between slopes of feet below which both stand flat
+_SNAP = 0.9  # of a unit axis along another one, from which they are taken as one
+_CHILD = {  # joint -> the joints that tell where its bone goes, the best first
+    "pelvis": ("spine1", "spine2", "spine3", "neck"),
+    "spine1": ("spine2", "spine3", "neck"), "spine2": ("spine3", "neck"), "spine3": ("neck", "head"),
+    "neck": ("head",),
+    **{f"{s}_{a}": (f"{s}_{b}",) for s in ("left", "right")
+       for a, b in (("hip", "knee"), ("knee", "ankle"), ("ankle", "foot"), ("collar", "shoulder"),
+                    ("shoulder", "elbow"), ("elbow", "wrist"))},
+    **{f"{s}_wrist": (f"{s}_middle1", f"{s}_index1", f"{s}_ring1") for s in ("left", "right")},
+    **{f"{s}_{f}{k}": (f"{s}_{f}{k + 1}",) for s in ("left", "right")
+       for f in ("index", "middle", "pinky", "ring", "thumb") for k in (1, 2)},
+}  # fmt: skip
+
+
+def body_axes(rest: Float[Tensor, "j 3"], found: Mapping[str, int]) -> Float[Tensor, "3 3"]:
+    """Columns: where the body's own axes (to its left, up, forward) point in the file, from the rest pose."""
+    top = next((found[name] for name in ("neck", "head", "spine3") if name in found), None)
+    hips = rest[found["left_hip"]] - rest[found["right_hip"]]
+    middle = (rest[found["left_hip"]] + rest[found["right_hip"]]) / 2
+    if top is None:
+        top_at = (rest[found["left_shoulder"]] + rest[found["right_shoulder"]]) / 2
+    else:
+        top_at = rest[top]
+    up, left = F.normalize(top_at - middle, dim=0), F.normalize(hips, dim=0)
+    up = up - (up @ left) * left
+    if up.norm() < 0.3 or left.norm() < 0.5:
+        raise FormatError(
+            "its rest pose cannot be understood: hips and neck lie on one line or in one place; export "
+            "it with the offsets of a T or A pose"
+        )
+    up = F.normalize(up, dim=0)
+    axes = torch.stack([left, up, torch.linalg.cross(left, up)], 1)
+    whole = axes.round()
+    near = bool((axes.abs().amax(0) > _SNAP).all()) and abs(float(torch.det(whole)) - 1) < 1e-6
+    return whole if near else axes
+
+
+def alignments(
+    rest: Float[Tensor, "j 3"],
+    ends: Sequence[tuple[float, float, float] | None],
+    found: Mapping[str, int],
+    ours: Float[Tensor, "55 3"],
+    axes: Float[Tensor, "3 3"],
+) -> Float[Tensor, "55 3 3"]:
+    """How each of our joints is turned out of our T pose in the file's rest pose, in the file's axes.
+
+    Limbs lie along the file's bones, each turned the shortest way from where its parent's turn leaves it.
+    The trunk stands as ours, since the places of joints in it are a matter of taste; and feet that stand flat
+    in both stand flat.
+
+    Args:
+        rest, ends: joints of the file in its rest pose, and its end sites from their joints.
+        found: SMPL-X joint -> the file's.
+        ours: our joints in the T pose.
+        axes: `body_axes`.
+    """
+    turns: list[Tensor] = []
+    for joint, name in enumerate(JOINT_NAMES):
+        before = turns[PARENTS[joint]] if joint else axes
+        bone = _bone(name, rest, ends, found, ours)
+        if name in _TRUNK:
+            before = axes
+        if bone is None:
+            turns.append(before)
+            continue
+        own, theirs = bone
+        turn = shortest(before @ own, theirs)
+        if name in _TRUNK and _degrees(before @ own, theirs) < _BENT:
+            turn = torch.eye(3, dtype=ours.dtype)
+        elif name.endswith("ankle") and _both_flat(own, axes.T @ theirs):
+            turn, before = _heading(axes @ own, theirs, axes), axes
+        turns.append(turn @ before)
+    return torch.stack(turns)
+
+
+def _bone(
+    name: str, rest: Tensor, ends: Sequence[tuple[float, float, float] | None],
+    found: Mapping[str, int], ours: Tensor,
+) -> tuple[Float[Tensor, "3"], Float[Tensor, "3"]] | None:  # fmt: skip
+    """A joint's bone in our T pose and in the file's rest pose; None where the file does not tell."""
+    if name not in found:
+        return None
+    joint, here = JOINT_INDEX[name], rest[found[name]]
+    for child in _CHILD.get(name, ()):
+        if child in found and (rest[found[child]] - here).norm() > 1e-6:
+            return ours[JOINT_INDEX[child]] - ours[joint], rest[found[child]] - here
+    end = ends[found[name]]
+    own = _end_bone(name, ours)
+    if end is None or own is None or torch.tensor(end).norm() < 1e-6:
+        return None
+    return own, torch.tensor(end, dtype=rest.dtype)
+
+
+def _end_bone(name: str, ours: Tensor) -> Tensor | None:
+    """Where a bone goes that ends in an end site."""
+    joint = JOINT_INDEX[name]
+    if name.endswith("wrist"):
+        return ours[JOINT_INDEX[name.replace("wrist", "middle1")]] - ours[joint]
+    if name.endswith("ankle"):
+        return ours[JOINT_INDEX[name.replace("ankle", "foot")]] - ours[joint]
+    return ours[joint] - ours[PARENTS[joint]] if name.endswith("3") and name[-2].isalpha() else None
+
+
+def _degrees(a: Tensor, b: Tensor) -> float:
+    return float(torch.rad2deg(torch.acos(F.cosine_similarity(a, b, dim=0).clamp(-1, 1))))
+
+
+def _both_flat(own: Tensor, theirs: Tensor) -> bool:
+    """Whether two bones from ankle to toes slope alike, in the body's own axes."""
+    slopes = [torch.atan2(-bone[1], bone[[0, 2]].norm()) for bone in (own, theirs)]
+    return abs(float(torch.rad2deg(slopes[0] - slopes[1]))) < _FLAT
+
+
+def _heading(a: Tensor, b: Tensor, axes: Tensor) -> Tensor:
+    """The turn about the upright axis from the heading of one direction to that of another."""
+    up = axes[:, 1]
+    level_a, level_b = (v - (v @ up) * up for v in (a, b))
+    return shortest(level_a, level_b)
