@@ -115,7 +115,7 @@ def sample_person(
     outfit = sample_outfit(rng, closet)
     texture, skin_name = _skin(rng, closet)
     if full:
-        outfit = embellished(more, closet, outfit, male=_male(more, skin_name), child=betas[0] < -1.7)
+        outfit = embellished(more, closet, outfit, male=_male(more, skin_name), child=bool(betas[0] < -1.7))
     dressed = dress(rng, closet.base, shaped, outfit, texture)
     items = (*(worn.name for worn in outfit), skin_name)
     described = tuple(describe(worn) for worn in outfit)

@@ -24,7 +24,7 @@ class Atlas:
     table: Int64[np.ndarray, "m 4"]  # of each material: first texel, height, width, 1 when it has holes
 
     @staticmethod
-    def of(textures: list[UInt8[np.ndarray, "h w 4"]]) -> Atlas:
+    def of(textures: list[UInt8[np.ndarray, "_ _ 4"]]) -> Atlas:
         """Pack textures; material k is textures[k]."""
         rows, start = [], 0
         for texture in textures:

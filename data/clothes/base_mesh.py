@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numba
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Float, Float32, Int32
 
 from turnaround.models import zoo
 from turnaround.models.body.skeleton import PARENTS
@@ -109,7 +109,7 @@ def joint_transforms(
     return world.astype(np.float32)
 
 
-def rotation_matrices(rotvecs: Float32[np.ndarray, "n 3"]) -> Float32[np.ndarray, "n 3 3"]:
+def rotation_matrices(rotvecs: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3 3"]:
     """Rodrigues' formula."""
     rotvecs = np.asarray(rotvecs, np.float64)
     angle = np.linalg.norm(rotvecs, axis=1)

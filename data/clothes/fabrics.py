@@ -6,11 +6,11 @@ import colorsys
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float, Float32, UInt8
 
 Rng = np.random.Generator
-Image = Float32[np.ndarray, "s s 3"]
-Texture = UInt8[np.ndarray, "s s 4"]
+Image = Float[np.ndarray, "h w 3"]
+Texture = UInt8[np.ndarray, "h w 4"]
 NEUTRALS = (
     (0.06, 0.06, 0.07),
     (0.93, 0.93, 0.92),
@@ -33,7 +33,7 @@ def color(rng: Rng) -> Float32[np.ndarray, "3"]:
     return np.clip(base, 0.02, 0.97).astype(np.float32)
 
 
-def to_texture(image: Image, alpha: Float32[np.ndarray, "s s"] | None = None) -> Texture:
+def to_texture(image: Image, alpha: Float[np.ndarray, "h w"] | None = None) -> Texture:
     """8-bit RGBA of a picture in [0, 1]."""
     out = np.full((*image.shape[:2], 4), 255, np.uint8)
     out[..., :3] = np.clip(image * 255 + 0.5, 0, 255)
@@ -42,7 +42,7 @@ def to_texture(image: Image, alpha: Float32[np.ndarray, "s s"] | None = None) ->
     return out
 
 
-def smooth_noise(rng: Rng, size: int, cells: int) -> Float32[np.ndarray, "s s"]:
+def smooth_noise(rng: Rng, size: int, cells: int) -> Float[np.ndarray, "size size"]:
     """Periodic value noise of zero mean and about unit range, `cells` across."""
     grid = rng.uniform(-1, 1, (cells, cells)).astype(np.float32)
     x = (np.arange(size, dtype=np.float32) + 0.5) * cells / size

@@ -73,7 +73,7 @@ def dress(
     return _assemble(rng, base, shaped, outfit, placed, skin_texture)
 
 
-def _without_tucked_cloth(outfit: list[Worn], placed: list[Float32[np.ndarray, "v 3"]]) -> list[Worn]:
+def _without_tucked_cloth(outfit: list[Worn], placed: list[Float32[np.ndarray, "_ 3"]]) -> list[Worn]:
     """A shirt in the trousers ends a little below their waist: the rest could only stick through."""
     roles = [worn.garment.role for worn in outfit]
     if "top" not in roles or "bottom" not in roles or roles.index("top") > roles.index("bottom"):

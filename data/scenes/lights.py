@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Float, Float32, Int32
 
 SHADOW_SIZE = 160  # pixels of a shadow map over the person's extent
 BIAS = 0.02  # metres: surfaces nearer than this to what the light sees count as lit
@@ -88,7 +88,7 @@ def _openness(vertices, normals, faces, rays):
 
 
 def seen_from(
-    direction: Float32[np.ndarray, "3"],
+    direction: Float[np.ndarray, "3"],
     vertices: Float32[np.ndarray, "v 3"],
     faces: Int32[np.ndarray, "f 3"],
     *,

@@ -7,7 +7,7 @@ data/scenes/backgrounds.py.
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, Float32, UInt8
 from PIL import Image, ImageDraw, ImageFilter
 
 from turnaround.data.clothes.fabrics import smooth_noise
@@ -43,7 +43,7 @@ def scene(rng: Rng, size: int, *, people: UInt8[np.ndarray, "n h w 4"] | None = 
     return finished(rng, image)
 
 
-def _canvas(image: Picture) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+def _canvas(image: Float[np.ndarray, "s s 3"]) -> tuple[Image.Image, ImageDraw.ImageDraw]:
     canvas = Image.fromarray((np.clip(image, 0, 1) * 255).astype(np.uint8))
     return canvas, ImageDraw.Draw(canvas)
 
@@ -52,7 +52,7 @@ def _picture(canvas: Image.Image) -> Picture:
     return np.asarray(canvas, np.float32) / 255
 
 
-def _rough(rng: Rng, size: int) -> Picture:
+def _rough(rng: Rng, size: int) -> Float32[np.ndarray, "s s 1"]:
     """A factor about 1 with grain of several sizes."""
     grain = sum(
         rng.uniform(0, 0.1) * smooth_noise(rng, size, min(cells, size // 2)) for cells in (5, 17, 60, 120)

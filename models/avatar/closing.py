@@ -21,7 +21,7 @@ class Caps(NamedTuple):
 
 
 def caps_of(
-    rims: list[Int[np.ndarray, " r"]],
+    rims: list[Int[np.ndarray, " _"]],
     vertices: Float[np.ndarray, "v 3"],
     weights: Float[np.ndarray, "v j"],
 ) -> Caps:

@@ -42,7 +42,7 @@ def _legs() -> Float[np.ndarray, " j"]:
 _LEGS = _legs()
 
 
-def rims(faces: Int[np.ndarray, "f 3"], kept: Bool[np.ndarray, " f"]) -> list[Int[np.ndarray, " r"]]:
+def rims(faces: Int[np.ndarray, "f 3"], kept: Bool[np.ndarray, " f"]) -> list[Int[np.ndarray, " _"]]:
     """Closed rims of the holes that faces leave which are not kept, in the direction of the faces that would
     close
     them. A rim that touches itself comes in pieces; one that runs into the edge of an open surface is left

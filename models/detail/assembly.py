@@ -29,7 +29,7 @@ EDGE = 2  # pixels
 MARGIN = 0.9  # a picture keeps what another shows better by less
 
 
-def owned(panels: Sequence[Panel], say: Sequence[float]) -> list[Bool[np.ndarray, "h w"]]:
+def owned(panels: Sequence[Panel], say: Sequence[float]) -> list[Bool[np.ndarray, "_ _"]]:
     """Pixels that each picture stands for: those whose surface no other picture shows better.
 
     Args:

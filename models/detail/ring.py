@@ -18,7 +18,7 @@ from turnaround.pipeline.values.types import Body
 
 def fill(
     sides: Sequence[Side], sources: Sequence[Sheet], body: Body, model: BodyModel, *, seed: int
-) -> list[Float[np.ndarray, "h w 3"]]:
+) -> list[Float[np.ndarray, "_ _ 3"]]:
     """The sides' pictures with what is not known copied from the sources, patch by patch; one thread a side.
 
     Args:

@@ -57,7 +57,7 @@ def unwrap(surface: Surface, padding: int = 8) -> Atlas:
     return _joined([maker[k] for k in range(len(parts))], used, parts)
 
 
-def _level_parts(surface: Surface) -> list[Int[np.ndarray, " n"]]:
+def _level_parts(surface: Surface) -> list[Int[np.ndarray, " _"]]:
     """Numbers of the faces of each part, from the highest to the lowest, about equally many."""
     height = surface.vertices[surface.faces, 1].sum(1)
     return np.array_split(np.argsort(height, kind="stable"), -(-len(height) // _FACES))

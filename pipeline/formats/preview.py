@@ -84,7 +84,7 @@ def trimmed(
 
 def side_by_side(
     frames: Sequence[Sequence[Any]], labels: Sequence[str] | None = None
-) -> list[Float[Tensor, "h w 3"]]:
+) -> list[Float[Tensor, "_ _ 3"]]:
     """Films of equal length next to each other: frame i of the result holds frame i of each of `frames`."""
     if len({len(film) for film in frames}) != 1:
         raise FormatError(f"films of different lengths: {[len(film) for film in frames]}")

@@ -83,7 +83,7 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
 
 def sheet(
     prepare: Stage[Any], person: people.TestPerson, device: torch.device
-) -> list[Float[Tensor, "h w 3"]]:
+) -> list[Float[Tensor, "_ _ 3"]]:
     """Each composite with the found mask in red."""
     pictures = []
     for composite in composites(person):

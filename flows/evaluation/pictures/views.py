@@ -55,7 +55,7 @@ def draw(
     _save(files["back"], cells, cut, 4, cell=200)
 
 
-Cells = Mapping[str, Float[Tensor, "h w 3"]]
+Cells = Mapping[str, Float[Tensor, "_ _ 3"]]
 
 
 def _views(person: TestPerson, photo: Float[Tensor, "h w 3"], ours: Pictures) -> Cells:
@@ -111,7 +111,7 @@ def write_jpeg(file: Path, image: Float[Tensor, "h w 3"]) -> None:
         to_pil(image).save(beside, "JPEG", quality=88, optimize=True)
 
 
-def stacked(sheets: Sequence[Float[Tensor, "h w 3"]]) -> Float[Tensor, "k w 3"]:
+def stacked(sheets: Sequence[Float[Tensor, "_ w 3"]]) -> Float[Tensor, "k w 3"]:
     """Pictures of one width below each other."""
     return torch.cat(list(sheets))
 

@@ -175,7 +175,7 @@ def _png(rgb: Float[np.ndarray, "h w 3"]) -> bytes:
     return stream.getvalue()
 
 
-def people_small(masks: list[Mask], joints: list[Float[np.ndarray, "n 2"]]) -> list[Seen]:
+def people_small(masks: list[Mask], joints: list[Float[np.ndarray, "_ 2"]]) -> list[Seen]:
     """People at the size at which masks are compared, from their masks and joints in the scene's pixels."""
     reduced = [small(mask) for mask in masks]
     ratio = [part.shape[0] / mask.shape[0] for part, mask in zip(reduced, masks, strict=True)]
