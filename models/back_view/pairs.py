@@ -30,9 +30,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from turnaround.models.back_view.outline import within_outline
-from turnaround.models.hgm.dataset import noisy_body
 from turnaround.models.hgm.model import HGM
 from turnaround.models.hgm.rendering import back_view
+from turnaround.models.hgm.training.dataset import noisy_body
 from turnaround.models.hgm.weights import load_hgm
 from turnaround.pipeline.errors import MissingFile
 from turnaround.pipeline.files import replacing
@@ -72,7 +72,7 @@ def noisy(amount: float, seed: int) -> Bodies:
 
 
 def estimated(folder: Path) -> Bodies:
-    """The estimates from stored view 0 that `models.hgm.estimates` wrote."""
+    """The estimates from stored view 0 that `models.hgm.training.estimates` wrote."""
 
     def bodies(file: Path, _body: Body) -> Body:
         with np.load(folder / file.name, allow_pickle=False) as stored:
@@ -138,7 +138,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--people", type=int, default=0, help="use only so many people, 0 = all")
     parser.add_argument("--noise", type=float, default=0.0, help="of the given bodies, 1 = 57 mm")
     parser.add_argument(
-        "--estimates", type=Path, help="give the bodies of this folder, made by models.hgm.estimates, instead"
+        "--estimates",
+        type=Path,
+        help="give the bodies of this folder, made by models.hgm.training.estimates, instead",
     )
     parser.add_argument(
         "--shrink", type=float, default=1.0, help="downsample the render by this factor, and enlarge it again"

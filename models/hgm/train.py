@@ -13,11 +13,18 @@ from torch import Tensor, nn
 from turnaround.models.body.model import BodyModel
 from turnaround.models.hgm.config import hgm_config
 from turnaround.models.hgm.create import create_hgm
-from turnaround.models.hgm.dataset import BACK, VIEWS, Example, PeopleViews
-from turnaround.models.hgm.examples import BackConfig, BackViews, batches, degraded_back
 from turnaround.models.hgm.inputs import stack
-from turnaround.models.hgm.losses import LossConfig, Structure, dissimilarity, hgm_loss, render, structural
 from turnaround.models.hgm.model import HGM
+from turnaround.models.hgm.training.dataset import BACK, VIEWS, Example, PeopleViews
+from turnaround.models.hgm.training.examples import BackConfig, BackViews, batches, degraded_back
+from turnaround.models.hgm.training.losses import (
+    LossConfig,
+    Structure,
+    dissimilarity,
+    hgm_loss,
+    render,
+    structural,
+)
 from turnaround.models.hgm.weights import load_lgm, read_hgm, save_hgm
 from turnaround.models.metrics.image import psnr, ssim
 from turnaround.models.training.log import Pictures
@@ -182,7 +189,7 @@ def arguments() -> Flags:
     parser.add_argument("--supervised", type=int, default=3, help="views a person")
     parser.add_argument("--noise", type=float, default=1.2, help="largest body error, 1 = 57 mm")
     parser.add_argument(
-        "--estimates", type=Path, help="folder of estimated bodies made by models.hgm.estimates"
+        "--estimates", type=Path, help="folder of estimated bodies made by models.hgm.training.estimates"
     )
     parser.add_argument("--validation-estimates", type=Path, help="the same for --validation")
     parser.add_argument(

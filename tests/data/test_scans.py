@@ -23,8 +23,8 @@ from turnaround.data.scans.subjects import is_scan_suite, people_from_views, sca
 from turnaround.models.body.model import FREE_BODY, BodyModel
 from turnaround.models.hgm.config import hgm_config
 from turnaround.models.hgm.create import create_hgm
-from turnaround.models.hgm.dataset import BACK, PeopleViews, turned_body
 from turnaround.models.hgm.train import loss_fn
+from turnaround.models.hgm.training.dataset import BACK, PeopleViews, turned_body
 from turnaround.models.mesh.zbuffer import rasterize_views
 from turnaround.pipeline.values.camera import orbit_cameras, project
 from turnaround.pipeline.values.rotation import axis_angle_to_matrix

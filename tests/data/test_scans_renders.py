@@ -23,7 +23,7 @@ from turnaround.data.scans.views import see
 from turnaround.models.body.model import BodyModel
 from turnaround.models.hgm.config import hgm_config
 from turnaround.models.hgm.create import create_hgm
-from turnaround.models.hgm.dataset import PeopleViews
+from turnaround.models.hgm.training.dataset import PeopleViews
 from turnaround.pipeline.values.camera import intrinsics, orbit_cameras, rays
 from turnaround.pipeline.values.rotation import axis_angle_to_matrix
 from turnaround.pipeline.values.types import Camera

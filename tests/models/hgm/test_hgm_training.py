@@ -11,10 +11,10 @@ import torch
 from turnaround.models.body.model import BodyModel
 from turnaround.models.hgm.config import hgm_config
 from turnaround.models.hgm.create import create_hgm
-from turnaround.models.hgm.dataset import BACK, VIEWS, PeopleViews, noisy_body, turned_body
-from turnaround.models.hgm.losses import box_ssim, hgm_loss
 from turnaround.models.hgm.model import HGM
 from turnaround.models.hgm.train import loss_fn
+from turnaround.models.hgm.training.dataset import BACK, VIEWS, PeopleViews, noisy_body, turned_body
+from turnaround.models.hgm.training.losses import box_ssim, hgm_loss
 from turnaround.models.mesh.silhouette import body_masks
 from turnaround.pipeline.values.camera import canonical_camera, orbit_cameras, to_camera
 from turnaround.pipeline.values.types import Body

@@ -9,7 +9,7 @@ import trimesh
 from skimage.metrics import structural_similarity
 
 from turnaround.models.back_view.losses import ssim_map
-from turnaround.models.hgm.losses import box_ssim
+from turnaround.models.hgm.training.losses import box_ssim
 from turnaround.models.metrics import body, image, mesh
 from turnaround.pipeline.values.rotation import axis_angle_to_matrix
 

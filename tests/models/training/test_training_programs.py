@@ -15,14 +15,14 @@ from turnaround.flows.runs.training import find_training
 from turnaround.models.back_view import pairs
 from turnaround.models.back_view import train as back_view_train
 from turnaround.models.body.model import BodyModel
-from turnaround.models.hgm import losses
 from turnaround.models.hgm import train as hgm_train
 from turnaround.models.hgm.config import hgm_config
 from turnaround.models.hgm.create import create_hgm
-from turnaround.models.hgm.dataset import PeopleViews, turned_body
-from turnaround.models.hgm.examples import BackConfig, BackViews, batches, visible_mask
-from turnaround.models.hgm.losses import LossConfig, hgm_loss, structural
-from turnaround.models.hgm.perceptual import SLICES, NoPerceptualLoss, fill_backbone
+from turnaround.models.hgm.training import losses
+from turnaround.models.hgm.training.dataset import PeopleViews, turned_body
+from turnaround.models.hgm.training.examples import BackConfig, BackViews, batches, visible_mask
+from turnaround.models.hgm.training.losses import LossConfig, hgm_loss, structural
+from turnaround.models.hgm.training.perceptual import SLICES, NoPerceptualLoss, fill_backbone
 from turnaround.models.hgm.weights import read_hgm, save_hgm
 from turnaround.models.training.people import split_people
 from turnaround.pipeline.values.camera import canonical_camera

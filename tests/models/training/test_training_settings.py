@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 
 from turnaround.flows.runs.training import TRAININGS, find_training, overview
-from turnaround.models.hgm.losses import LossConfig
+from turnaround.models.hgm.training.losses import LossConfig
 from turnaround.models.training.loop import TrainingConfig, add_arguments, config_from
 from turnaround.models.training.settings import Flags, parse, read_settings
 from turnaround.pipeline.frozen import Frozen, build

@@ -1,8 +1,8 @@
 """Bodies as estimation leaves them, for training: the estimator's answers on the people's own views.
 
-`python -m turnaround.models.hgm.estimates --data VIEWS --out FOLDER` writes one .npz a person: the SMPL-X
-fields of the estimate from each input view that training uses, in the world of that view. The estimator must
-not have been trained on these people.
+`python -m turnaround.models.hgm.training.estimates --data VIEWS --out FOLDER` writes one .npz a person: the
+SMPL-X fields of the estimate from each input view that training uses, in the world of that view. The
+estimator must not have been trained on these people.
 """
 
 from __future__ import annotations

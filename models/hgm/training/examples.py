@@ -14,8 +14,8 @@ from pydantic import Field
 from scipy.ndimage import binary_fill_holes
 from torch import Tensor
 
-from turnaround.models.hgm.dataset import BACK, VIEWS, Example, PeopleViews
-from turnaround.models.hgm.losses import Supervised
+from turnaround.models.hgm.training.dataset import BACK, VIEWS, Example, PeopleViews
+from turnaround.models.hgm.training.losses import Supervised
 from turnaround.pipeline.errors import CallError, MissingFile
 from turnaround.pipeline.frozen import Frozen
 from turnaround.pipeline.values.camera import canonical_camera, orbit_cameras

@@ -61,7 +61,7 @@ class PeopleViews:
         if missing:
             raise MissingFile(
                 f"{estimates} lacks {len(missing)} estimates, the first {missing[0]}: make them with "
-                f"`python -m turnaround.models.hgm.estimates --data {folder} --out {estimates}`"
+                f"`python -m turnaround.models.hgm.training.estimates --data {folder} --out {estimates}`"
             )
 
     def __len__(self) -> int:

@@ -15,9 +15,9 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from turnaround.models.hgm.dataset import Example
 from turnaround.models.hgm.model import HGMOutput
-from turnaround.models.hgm.perceptual import NoPerceptualLoss, Structure, lpips_vgg
+from turnaround.models.hgm.training.dataset import Example
+from turnaround.models.hgm.training.perceptual import NoPerceptualLoss, Structure, lpips_vgg
 from turnaround.models.metrics.similarity import box_mean, ssim_maps
 from turnaround.models.splat import Render, rasterize
 from turnaround.models.splat.rasterize import Output
