@@ -256,6 +256,7 @@ def test_every_kind_has_a_codec():
         ".ply",
         ".glb",
         ".glb",
+        ".npz",
         ".json",
         ".mp4",
     ]
