@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from turnaround.models import precision, zoo
-from turnaround.models.back_view.refiner import embedded_refiner
+from turnaround.models.back_view.diffusion.refiner import embedded_refiner
 from turnaround.models.back_view.settings import EmbeddedDiffusionSettings, Settings
 from turnaround.models.body.model import BodyModel
 from turnaround.models.estimator.kinematics import Skeleton
@@ -109,7 +109,7 @@ def back_view_settings() -> Settings:
 
 def random_diffusion(folder: Path) -> tuple[str, str, str]:
     """Write VAE, UNet and ControlNet of the embedded form, nothing in them zero, as files below `folder`."""
-    from turnaround.models.back_view import networks
+    from turnaround.models.back_view.diffusion import networks
 
     torch.manual_seed(0)
     unet = networks.build_unet()
@@ -197,7 +197,7 @@ def _diffusers_twins(vae_file: str, unet_file: str, controlnet_file: str) -> dic
     from diffusers.models.controlnets.controlnet import ControlNetModel
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
-    from turnaround.models.back_view import networks
+    from turnaround.models.back_view.diffusion import networks
 
     vae = networks.load(AutoencoderKL, vae_file)
     unet, controlnet = (

@@ -1,2 +1,1 @@
-"""Diffusion refinement of the back view: diffusers' ControlNet image-to-image, with our own small networks or
-SD 1.5."""
+"""The view from behind: the user's own, the photo's cloth, diffusion after that; and the training of ours."""

@@ -10,10 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from turnaround.models.back_view.choice import chosen_diffusion
+from turnaround.models.back_view.diffusion.refiner import DiffusionRefiner, embedded_refiner, hub_refiner
 from turnaround.models.back_view.given import given_view
 from turnaround.models.back_view.mirrored import mirrored
 from turnaround.models.back_view.outline import within_outline
-from turnaround.models.back_view.refiner import DiffusionRefiner, embedded_refiner, hub_refiner
 from turnaround.models.back_view.settings import (
     BackViewSettings,
     EmbeddedDiffusionSettings,

@@ -10,9 +10,9 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from turnaround.models.back_view import networks
-from turnaround.models.back_view.base import LatentBase
 from turnaround.models.back_view.coarse import blur
+from turnaround.models.back_view.diffusion import networks
+from turnaround.models.back_view.diffusion.base import LatentBase
 from turnaround.models.back_view.patches import Patches
 from turnaround.models.metrics.similarity import ssim_maps
 

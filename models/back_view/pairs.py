@@ -40,7 +40,7 @@ from turnaround.pipeline.values.camera import canonical_camera
 from turnaround.pipeline.values.types import Body, View
 
 if TYPE_CHECKING:  # diffusers is needed for `--refine` alone
-    from turnaround.models.back_view.refiner import Refiner, Settings
+    from turnaround.models.back_view.diffusion.refiner import Refiner, Settings
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ def refined(view: View, refiner: Refiner, settings: Settings) -> View:
 
 def refinement(strength: float, device: str) -> Callable[[View], View]:
     """Refinement by the embedded networks with the stage's settings."""
-    from turnaround.models.back_view.refiner import embedded_refiner
+    from turnaround.models.back_view.diffusion.refiner import embedded_refiner
     from turnaround.models.back_view.settings import EmbeddedDiffusionSettings
 
     settings = EmbeddedDiffusionSettings(strength=strength)

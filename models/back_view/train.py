@@ -21,9 +21,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from turnaround.models import zoo
-from turnaround.models.back_view import networks
-from turnaround.models.back_view.base import LatentBase, embedded_base, hub_base, hub_controlnet
 from turnaround.models.back_view.coarse import simulate_coarse
+from turnaround.models.back_view.diffusion import networks
+from turnaround.models.back_view.diffusion.base import LatentBase, embedded_base, hub_base, hub_controlnet
 from turnaround.models.back_view.losses import ControlLoss, Latents, NoiseLoss, vae_loss
 from turnaround.models.back_view.patches import Patches, Picture, read_pictures, sample_patches
 from turnaround.models.metrics.image import decibel

@@ -12,7 +12,7 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from turnaround.models.back_view.refiner import (
+from turnaround.models.back_view.diffusion.refiner import (
     Settings,
 )
 

@@ -11,16 +11,16 @@ from diffusers import (
 from toy_diffusion import save_tiny_stable_diffusion
 
 from turnaround.models import zoo
-from turnaround.models.back_view import networks
 from turnaround.models.back_view.choice import chosen_diffusion
-from turnaround.models.back_view.outline import dilate, within_outline
-from turnaround.models.back_view.refiner import (
+from turnaround.models.back_view.diffusion import networks
+from turnaround.models.back_view.diffusion.refiner import (
     Settings,
     embedded_refiner,
     hub_refiner,
     person_box,
     without_slow_change,
 )
+from turnaround.models.back_view.outline import dilate, within_outline
 from turnaround.models.back_view.settings import (
     BackViewSettings,
     EmbeddedDiffusionSettings,

@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import constants
 
 from turnaround.models import hub_source, zoo
-from turnaround.models.back_view.hub import _pretrained
+from turnaround.models.back_view.diffusion.hub import _pretrained
 from turnaround.models.back_view.settings import HubDiffusionSettings
 from turnaround.models.location.config import NoLandmarks
 from turnaround.models.matting.config import HubModel

@@ -11,8 +11,8 @@ from torch import nn
 
 from benchmarks import network_cases
 from turnaround.models import convnet, precision, zoo
-from turnaround.models.back_view import latents, networks, sampling
-from turnaround.models.back_view.refiner import embedded_refiner
+from turnaround.models.back_view.diffusion import latents, networks, sampling
+from turnaround.models.back_view.diffusion.refiner import embedded_refiner
 from turnaround.models.body.model import BodyModel
 from turnaround.models.estimator.predict import load_estimator
 from turnaround.models.hgm.weights import load_hgm

@@ -13,7 +13,7 @@ from pretend_device import Pretended, PretendMode, install
 from toy_people import write_backgrounds, write_singles, write_views
 
 from turnaround.models import convnet
-from turnaround.models.back_view import networks
+from turnaround.models.back_view.diffusion import networks
 from turnaround.models.training import loop
 
 

@@ -1,8 +1,8 @@
 """The embedded latent diffusion model for inference: VAE, UNet and ControlNet in plain torch, read from the
 files that training writes.
 
-Training and Stable Diffusion use diffusers' classes (models/back_view/networks.py); these read the same
-weights by the same names and give the same numbers, without diffusers' import.
+Training and Stable Diffusion use diffusers' classes (models/back_view/diffusion/networks.py); these read
+the same weights by the same names and give the same numbers, without diffusers' import.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from turnaround.models import zoo
-from turnaround.models.back_view.blocks import UNET_EPS, VAE_EPS, Level, time_features
+from turnaround.models.back_view.diffusion.blocks import UNET_EPS, VAE_EPS, Level, time_features
 from turnaround.pipeline.errors import CallError
 
 Config = dict[str, Any]
@@ -262,7 +262,7 @@ class LatentUNet(_Trunk):
 
 
 def load(kind: type[Network], name_or_path: str | Path) -> Network:
-    """A network from the file that `models.back_view.networks.save` wrote, ready for inference.
+    """A network from the file that `models.back_view.diffusion.networks.save` wrote, ready for inference.
 
     Raises:
         MissingWeight: there is no such weight.
@@ -273,7 +273,7 @@ def load(kind: type[Network], name_or_path: str | Path) -> Network:
     if "config" not in metadata:
         raise CallError(
             f"weight {name_or_path} has no diffusers configuration; write it with "
-            f"models.back_view.networks.save"
+            f"models.back_view.diffusion.networks.save"
         )
     config = json.loads(metadata["config"])
     strange = {key: config[key] for key, value in _KNOWN.items() if config.get(key, value) != value}

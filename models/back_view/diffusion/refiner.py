@@ -13,7 +13,7 @@ from torch import Tensor
 
 from turnaround.models import hub_source, zoo
 from turnaround.models.back_view.coarse import blur
-from turnaround.models.back_view.sampling import EmbeddedDiffusion
+from turnaround.models.back_view.diffusion.sampling import EmbeddedDiffusion
 from turnaround.models.back_view.settings import Settings
 
 __all__ = [
@@ -167,6 +167,6 @@ def _digest(source: str) -> str:
 
 @lru_cache(maxsize=1)
 def _hub(base: str, controlnet: str, _known: tuple[str, ...], size: int, device: str) -> DiffusionRefiner:
-    from turnaround.models.back_view.hub import HubDiffusion  # diffusers takes seconds to import
+    from turnaround.models.back_view.diffusion.hub import HubDiffusion  # diffusers takes seconds to import
 
     return DiffusionRefiner(HubDiffusion.load(base, controlnet, size, device))

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from turnaround.models import precision
-from turnaround.models.back_view.latents import LatentControlNet, LatentUNet, LatentVAE, load
+from turnaround.models.back_view.diffusion.latents import LatentControlNet, LatentUNet, LatentVAE, load
 from turnaround.models.back_view.settings import Settings
 
 TIMESTEPS, BETA_START, BETA_END = 1000, 0.00085, 0.012  # Stable Diffusion's schedule, with "trailing" steps

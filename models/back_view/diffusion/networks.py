@@ -125,7 +125,7 @@ def load(kind: type[AnyModel], name_or_path: str | Path, device: torch.device | 
     if "config" not in metadata:
         raise CallError(
             f"weight {name_or_path} has no diffusers configuration; write it with "
-            f"models.back_view.networks.save"
+            f"models.back_view.diffusion.networks.save"
         )
     model = kind.from_config(json.loads(metadata["config"]))  # type: ignore[attr-defined]
     model.load_state_dict(state)

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from turnaround.models import hub_source, precision
-from turnaround.models.back_view import networks
+from turnaround.models.back_view.diffusion import networks
 from turnaround.models.back_view.settings import Settings
 from turnaround.pipeline.errors import MissingFile
 

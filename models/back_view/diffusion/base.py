@@ -14,7 +14,7 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from jaxtyping import Float
 from torch import Tensor
 
-from turnaround.models.back_view import networks
+from turnaround.models.back_view.diffusion import networks
 from turnaround.pipeline.errors import MissingFile
 
 PROMPT = "Best quality"  # of the paper
