@@ -101,11 +101,22 @@ def check_plain(value: Any, depth: int = MAX_DEPTH, budget: int = MAX_VALUES) ->
         stack += [(child, level + 1) for child in children if not isinstance(child, str | int | float | None)]
 
 
+class HoldsObjects(FormatError):
+    """An array of Python objects, which would have to be run to be read."""
+
+
 def read_npz(
-    file: IO[bytes] | bytes, limit: int = MAX_NPZ, only: Collection[str] | None = None
+    file: IO[bytes] | bytes,
+    limit: int = MAX_NPZ,
+    only: Collection[str] | None = None,
+    needed: Collection[str] | None = None,
 ) -> dict[str, np.ndarray]:
     """Name -> array of an .npz, or of those in `only`; ValueError where it is damaged, holds objects, or
-    unpacks to more than `limit`."""
+    unpacks to more than `limit`.
+
+    Args:
+        needed: names that must not be objects; such arrays of other names are left out. None: of all.
+    """
     stream = io.BytesIO(file) if isinstance(file, bytes) else file
     try:
         with zipfile.ZipFile(stream) as archive:
@@ -116,7 +127,15 @@ def read_npz(
                 raise FormatError(
                     f"{len(members)} arrays that unpack to {size} bytes; at most {limit} are read"
                 )
-            return {info.filename.removesuffix(".npy"): _member(archive, info) for info in members}
+            arrays = {}
+            for info in members:
+                name = info.filename.removesuffix(".npy")
+                try:
+                    arrays[name] = _member(archive, info)
+                except HoldsObjects:
+                    if needed is None or name in needed:
+                        raise
+            return arrays
     except ValueError:
         raise
     # zipfile and zlib raise BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error ...
@@ -141,7 +160,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
                 f"{info.filename!r}: not the header of an array ({type(error).__name__})"
             ) from error
         if dtype.hasobject:
-            raise FormatError(f"{info.filename!r}: holds Python objects, which are not read")
+            raise HoldsObjects(f"{info.filename!r}: holds Python objects, which are not read")
         size = math.prod(shape) * dtype.itemsize
         if any(n < 0 for n in shape) or len(shape) > 32 or size > info.file_size:
             raise FormatError(

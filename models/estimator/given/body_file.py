@@ -23,6 +23,8 @@ from torch import Tensor
 from turnaround.models.estimator.given.pickles import MAX_BYTES, load_pickle
 from turnaround.models.estimator.given.whole_pose import (
     BODY_POSE,
+    PAIRS,
+    WHOLE_POSE,
     of_a_film,
     of_person,
     split_pairs,
@@ -73,6 +75,8 @@ Layout = Literal["columns", "rows", "pairs"]
 """How rotations are written: by columns; by rows (nine numbers: as the inverse); six also as the rows of two
 columns, in pairs."""
 CAMERA = ("cam", "pred_cam", "weak_cam", "orig_cam")
+KNOWN = {*(name for names in NAMES.values() for name in names), *WHOLE_POSE, *PAIRS, *CAMERA}
+"""All names of arrays that are understood."""
 MAX_VALUE = 1000.0
 JOINTS = {
     "global_orient": 1,
@@ -158,7 +162,8 @@ def parse(data: bytes) -> Any:
     if not data:
         raise FormatError("it is empty (0 bytes); write it again")
     if data[:2] == b"PK" and _is_npz(data):
-        return {key: array for key, array in read_npz(data, MAX_BYTES).items() if array.dtype.kind in "fiub"}
+        arrays = read_npz(data, MAX_BYTES, needed=KNOWN)  # AMASS has dictionaries beside its poses
+        return {key: array for key, array in arrays.items() if array.dtype.kind in "fiub"}
     if data.lstrip()[:1] in (b"{", b"["):
         value = parse_json(data)
         check_plain(value)
