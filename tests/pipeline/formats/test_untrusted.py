@@ -121,12 +121,12 @@ BOMBS = {
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_archives_that_lie_are_refused_before_memory_is_taken(bomb):
     assert len(BOMBS[bomb]) < 3 * 2**20
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(ValueError):
         read_npz(BOMBS[bomb], 2**28)
     with pytest.raises(UnknownBody):
         read_body(BOMBS[bomb])
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_names_in_an_archive_are_only_names(tmp_path, monkeypatch):
@@ -212,7 +212,7 @@ YAMLS = {
 
 @pytest.mark.parametrize("name", YAMLS)
 def test_configs_that_grow_or_run_are_refused(tmp_path, name):
-    started = time.monotonic()
+    started = time.process_time()
     if name == "base 60":
         parse_yaml(YAMLS[name])
     else:
@@ -222,7 +222,7 @@ def test_configs_that_grow_or_run_are_refused(tmp_path, name):
     file.write_text(YAMLS[name])
     with pytest.raises(ConfigError, match=r"config\.yaml"):
         read_config(file)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize("parent", ["../../etc/passwd", "/etc/passwd", "a/b", "..\\\\x", "[" * 300])
