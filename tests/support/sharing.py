@@ -13,17 +13,18 @@ import pytest
 
 # files of trainings, browsers, servers and whole runs, the longest first: what `make test-fast` leaves out
 HEAVY = (
-    "test_artifacts", "test_attempt", "test_back_view_training", "test_estimator_training",
-    "test_evaluation", "test_evaluation_detail", "test_exporting", "test_flow", "test_gpu_command",
-    "test_hgm_training", "test_kills", "test_landmark_sets", "test_lifter", "test_mirror", "test_mirror_runs",
-    "test_networks", "test_networks_device", "test_notebook", "test_people", "test_people_variety",
-    "test_prepare_landmarks", "test_private_server", "test_refinement", "test_refinement_device",
-    "test_report_browser", "test_report_compare", "test_reproducible", "test_scale", "test_scans",
-    "test_scans_renders", "test_stages_device", "test_startup", "test_training",
-    "test_training_devices", "test_training_parallel", "test_training_programs", "test_viewer", "test_wheel",
-    "test_workers", "test_faults", "test_batch", "test_hgm_stages", "test_hgm", "test_detail",
-    "test_exemplar", "test_texture", "test_texture_stage", "test_turntable", "test_refine_stage",
-    "test_splat_kernels",
+    "test_stages_device", "test_training_devices", "test_workers", "test_reproducible", "test_faults",
+    "test_refinement_device", "test_training_parallel", "test_scale", "test_gpu_command",
+    "test_networks_device", "test_kills", "test_prepare_landmarks", "test_exporting", "test_attempt",
+    "test_mirror", "test_scans", "test_startup", "test_override", "test_landmark_people",
+    "test_back_view_training", "test_viewer", "test_landmark_sets", "test_flow", "test_wheel",
+    "test_training_programs", "test_scans_renders", "test_evaluation", "test_networks", "test_people",
+    "test_splat_kernels", "test_hgm", "test_refinement", "test_landmarks", "test_notebook",
+    "test_several_people", "test_given_body_in_view", "test_evaluation_detail", "test_people_variety",
+    "test_back_view", "test_first_minutes", "test_metrics_vgg", "test_refine_stage", "test_batch",
+    "test_estimator_training", "test_training", "test_small_people", "test_evaluation_photos",
+    "test_report_browser", "test_hgm_training", "test_turntable", "test_report_compare",
+    "test_texture_stage",
 )  # fmt: skip
 ALONE = {  # file -> its tests that compare seconds or need several threads
     "test_batch": ("test_200_photos_in_one_run",),
@@ -77,8 +78,12 @@ def mark(items: list[pytest.Item]) -> None:
 
 
 def is_left_out(file: Path, expression: str) -> bool:
-    """Whether a file need not be read for `-m alone...`: it has no such test."""
-    return expression.startswith("alone") and file.suffix == ".py" and file.stem not in ALONE
+    """Whether a file of tests need not be imported: all that `-m expression` asks for are elsewhere."""
+    if not file.name.startswith("test_"):
+        return False
+    return (expression.startswith("alone") and file.stem not in ALONE) or (
+        "not heavy" in expression and file.stem in HEAVY
+    )
 
 
 def scheduler(config: pytest.Config, log: Any) -> Any:
