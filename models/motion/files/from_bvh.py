@@ -66,7 +66,7 @@ def motion_of_bvh(bvh: Bvh, model: BodyModel, up: Up = "auto") -> tuple[Motion, 
     own = (ours[JOINT_INDEX["left_hip"]] + ours[JOINT_INDEX["right_hip"]]) / 2 - ours[0]
     pelvis = middle - (world[:, 0] @ own[:, None])[..., 0]
     body = Body.neutral(len(bvh))
-    moved = Body(**{**vars(body), "betas": betas.expand(len(bvh), 10), "transl": (pelvis - ours[0]).float()})
+    moved = Body(**{**vars(body), "betas": betas.repeat(len(bvh), 1), "transl": (pelvis - ours[0]).float()})
     left_out = [name for k, name in enumerate(bvh.names) if k not in found.values()]
     if left_out:
         guesses.append(f"joints that our body has not are passed on to their children: {_few(left_out)}")
