@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from turnaround.pipeline.errors import FormatError
@@ -26,7 +26,7 @@ from turnaround.pipeline.values.types import TexturedMesh
 QUALITY = 94  # of JPEG, without subsampling of colour: 45 dB and more on textures of people
 MAX_TEXELS = 8192 * 8192  # of a texture that is read
 _FLOAT, _UINT, _ARRAY, _INDEX = 5126, 5125, 34962, 34963  # glTF component types and buffer targets
-_SAMPLER = {"magFilter": 9729, "minFilter": 9987, "wrapS": 33071, "wrapT": 33071}  # linear, mipmaps, clamped
+SAMPLER = {"magFilter": 9729, "minFilter": 9987, "wrapS": 33071, "wrapT": 33071}  # linear, mipmaps, clamped
 
 
 def encode(mesh: TexturedMesh, *, picture: bytes | None = None, scale: float = 1.0) -> bytes:
@@ -63,7 +63,7 @@ def encode(mesh: TexturedMesh, *, picture: bytes | None = None, scale: float = 1
         "meshes": [{"primitives": [primitive]}],
         "materials": [{"pbrMetallicRoughness": skin}],
         "textures": [{"sampler": 0, "source": 0}],
-        "samplers": [_SAMPLER],
+        "samplers": [SAMPLER],
         "images": [{"bufferView": 5, "mimeType": kind}],
         "accessors": accessors,
     }
@@ -122,14 +122,20 @@ def decode(data: bytes) -> TexturedMesh:
     start, length = (views[5][name] for name in ("byteOffset", "byteLength"))
     if not 0 <= start <= start + length <= len(binary):
         raise FormatError("a GLB whose texture is not in it")
-    with open_picture(io.BytesIO(binary[start : start + length]), MAX_TEXELS, ("RGB",)) as picture:
+    texels = read_texture(io.BytesIO(binary[start : start + length]))
+    turned = vertices * np.array([1, -1, -1], np.float32)
+    return TexturedMesh(*(torch.from_numpy(a) for a in (turned, faces, colors.copy(), uv.copy(), texels)))
+
+
+def read_texture(file: io.BytesIO) -> Float32[np.ndarray, "t t 3"]:
+    """The texels of a picture; FormatError where it is no square, too large or damaged."""
+    with open_picture(file, MAX_TEXELS, ("RGB",)) as picture:
         texels = np.asarray(picture).astype(np.float32) / np.float32(255)
     if texels.shape[0] != texels.shape[1]:
         raise FormatError(
             f"a texture of {texels.shape[1]} x {texels.shape[0]} texels; only square ones are written here"
         )
-    turned = vertices * np.array([1, -1, -1], np.float32)
-    return TexturedMesh(*(torch.from_numpy(a) for a in (turned, faces, colors.copy(), uv.copy(), texels)))
+    return texels
 
 
 def save(mesh: TexturedMesh, path: Path) -> None:

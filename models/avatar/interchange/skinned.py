@@ -1,0 +1,63 @@
+"""A rigged person and their motions as skinned files hold them: on the ground, a rotation a bone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from turnaround.models.avatar.avatar import Avatar
+from turnaround.models.avatar.bones import BONE_NAMES, BONE_PARENTS
+from turnaround.models.avatar.interchange.expression import face_morphs
+from turnaround.models.motion.retarget import retarget
+from turnaround.models.motion.soles import standing_height
+from turnaround.pipeline.formats.rigged.skinned import Clip, Morph, Skeleton, Skinned
+from turnaround.pipeline.values.motion import Motion
+from turnaround.pipeline.values.rotation import matrix_to_quat
+
+
+def skinned(avatar: Avatar, *, scale: float = 1.0) -> Skinned:
+    """The person at rest, the lowest point of the mesh on the ground y = 0.
+
+    scale: of all lengths.
+    """
+    lift = torch.tensor([0.0, lowest(avatar), 0.0])
+    mesh = replace(avatar.mesh, vertices=(avatar.mesh.vertices - lift) * scale)
+    joints = ((avatar.rig.joints - lift) * scale).double().numpy()
+    return Skinned(mesh, avatar.rig.mesh, Skeleton(BONE_NAMES, BONE_PARENTS, joints))
+
+
+def lowest(avatar: Avatar) -> float:
+    """Metres from the pelvis down to the lowest point of the mesh at rest."""
+    return float(avatar.mesh.vertices[:, 1].max())
+
+
+def morphs(avatar: Avatar, *, scale: float = 1.0) -> tuple[Morph, ...]:
+    """The movements of the face; `scale` as of the person."""
+    return tuple(morph._replace(deltas=morph.deltas * scale) for morph in face_morphs(avatar))
+
+
+def clips(avatar: Avatar, motions: Sequence[tuple[str, Motion]], *, scale: float = 1.0) -> tuple[Clip, ...]:
+    """Named motions, retargeted to the person, who stands on what they stand on at rest: shoes, not soles.
+
+    scale: of all lengths, as of the person.
+    """
+    betas = avatar.rig.rest.betas
+    shoes = lowest(avatar) - standing_height(avatar.model, betas)
+    made = []
+    for name, motion in motions:
+        fitted = retarget(motion, betas, avatar.model)
+        bones = avatar.bones(fitted.body)
+        root = (bones.positions[:, 0] - torch.tensor([0.0, shoes, 0.0])) * scale
+        quats = matrix_to_quat(local_turns(bones.rotations.double()))
+        made.append(Clip(name, float(fitted.fps), quats.numpy(), root.double().numpy()))
+    return tuple(made)
+
+
+def local_turns(world: Float[Tensor, "f j 3 3"]) -> Float[Tensor, "f j 3 3"]:
+    """Rotations of bones from rest -> the same against their parents."""
+    parents = world[:, list(BONE_PARENTS[1:])]
+    return torch.cat([world[:, :1], parents.mT @ world[:, 1:]], 1)

@@ -1,0 +1,1 @@
+"""Files that hold a skeleton: skinned GLB and VRM."""
