@@ -45,7 +45,7 @@ def surfels(panel: Panel, chosen: Bool[np.ndarray, "h w"], merge: int, like: flo
 def flat(
     points: Float[np.ndarray, "n 3"],
     normals: Float[np.ndarray, "n 3"],
-    eye: Float[np.ndarray, "3"],
+    eye: Float[np.ndarray, "3"] | Float[np.ndarray, "n 3"],
     step: Float[np.ndarray, " n"],
     colors: Float[np.ndarray, "n 3"],
     opacities: Float[np.ndarray, " n"],

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int32
 from scipy import ndimage
 
 from turnaround.models.exemplar.guidance import nearest
@@ -151,7 +151,7 @@ def _coarse_to_fine(
 
 def _alternate(
     target: Side, source: Side, terms: Terms, matches: Matches, level: Level, seed: int
-) -> tuple[Float32[np.ndarray, "h w 3"], Matches]:
+) -> tuple[Float32[np.ndarray, "height width 3"], Matches]:
     """Search and vote in turn; the picture without its frame, and the matches with it."""
     for count in range(level.passes):
         matches, unlike = search(
@@ -209,7 +209,9 @@ def bell(radius: int) -> Float32[np.ndarray, "k k"]:
     return line[:, None] * line
 
 
-def _refined(matches: Matches, times: int, framed: int, sides: tuple[Side, Side], radius: int) -> Matches:
+def _refined(
+    matches: Matches, times: int, framed: int, sides: tuple[Side, Side], radius: int
+) -> Int32[np.ndarray, "height width 2"]:
     """The matches of a coarser level, frame and all, as those of a finer one; candidates of its source all of
     them."""
     inner = matches[framed : matches.shape[0] - framed, framed : matches.shape[1] - framed] - framed

@@ -41,11 +41,11 @@ CASES = {
 class Sample:
     """Crops of pictures, masks, body normals, and the true normals with where they are known."""
 
-    image: Float[Tensor, "b 3 s s"]
-    mask: Float[Tensor, "b 1 s s"]
-    body: Float[Tensor, "b 6 s s"]
-    target: Float[Tensor, "b 6 s s"]
-    known: Float[Tensor, "b 2 s s"]
+    image: Float[Tensor, "*b 3 s s"]
+    mask: Float[Tensor, "*b 1 s s"]
+    body: Float[Tensor, "*b 6 s s"]
+    target: Float[Tensor, "*b 6 s s"]
+    known: Float[Tensor, "*b 2 s s"]
 
 
 @dataclasses.dataclass(frozen=True)

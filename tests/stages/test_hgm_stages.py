@@ -38,7 +38,7 @@ def weights(tmp_path_factory) -> str:
 @pytest.fixture(scope="module")
 def view(body) -> View:
     model = BodyModel.load()
-    mask = body_masks(model(body).vertices, model.skin_faces, orbit_cameras([0.0], 2 * SIZE))[0]
+    mask = body_masks(model(body).vertices, model.skin_faces.numpy(), orbit_cameras([0.0], 2 * SIZE))[0]
     red = torch.tensor([0.9, 0.1, 0.1])
     return View(red * mask[..., None] + 1 - mask[..., None], mask, canonical_camera(2 * SIZE))
 

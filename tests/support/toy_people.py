@@ -57,7 +57,7 @@ def write_views(folder: Path, people: int = 3, size: int = 64) -> Path:
         )
         vertices = model(body).vertices
         cameras = orbit_cameras([30.0 * k for k in range(VIEWS)], size)
-        mask = body_masks(vertices, model.skin_faces, cameras)
+        mask = body_masks(vertices, model.skin_faces.numpy(), cameras)
         shade = torch.tensor([0.6 + 0.2 * np.cos(np.pi * k / 6) for k in range(VIEWS)])[:, None, None, None]
         rgb = (shade * mask[..., None] + 1 - mask[..., None]).expand(-1, -1, -1, 3)
         towards = -cameras.T_camera_world[:, 2, :3]  # of the viewer, world frame

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 import torch
-from jaxtyping import Float, Int32, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from turnaround.pipeline.values.camera import project
@@ -16,7 +16,7 @@ from turnaround.pipeline.values.types import Camera
 
 
 def body_masks(
-    vertices: Float[Tensor, "v 3"], faces: Int32[np.ndarray, "f 3"], cameras: Camera, *, samples: int = 2
+    vertices: Float[Tensor, "v 3"], faces: Int[np.ndarray, "f 3"], cameras: Camera, *, samples: int = 2
 ) -> Float[Tensor, "c h w"]:
     """The share of each pixel that the mesh covers, in [0, 1].
 
@@ -34,7 +34,7 @@ def body_masks(
 
 
 def covered_samples(
-    pixels: Float[np.ndarray, "c v 2"], faces: Int32[np.ndarray, "f 3"], height: int, width: int, samples: int
+    pixels: Float[np.ndarray, "c v 2"], faces: Int[np.ndarray, "f 3"], height: int, width: int, samples: int
 ) -> UInt8[np.ndarray, "c {height*samples} {width*samples}"]:
     """1 at the sub-pixel samples that lie in a face; `pixels` are projected vertices in whole pixels."""
     covered = np.zeros((len(pixels), height * samples, width * samples), np.uint8)

@@ -13,7 +13,7 @@ import numba
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int, Int32
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from turnaround.models.mesh.face_normals import add_face_normals
@@ -22,7 +22,7 @@ from turnaround.models.mesh.silhouette.normals import vertex_normals
 
 def normal_difference(
     vertices: Float[Tensor, "v 3"],
-    faces: Int32[np.ndarray, "f 3"] | Int[Tensor, "f 3"],
+    faces: Int[np.ndarray, "f 3"] | Int[Tensor, "f 3"],
     visible: Sequence[Any],
     target: Float[Tensor, "c h w 3"],
     weight: Float[Tensor, "c h w"],

@@ -23,7 +23,7 @@ def vertex_normals(vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]) ->
 
 
 def visible_faces(
-    vertices: Float[Tensor, "v 3"], faces: Int32[np.ndarray, "f 3"], cameras: Camera
+    vertices: Float[Tensor, "v 3"], faces: Int[np.ndarray, "f 3"], cameras: Camera
 ) -> tuple[Int32[np.ndarray, "c h w"], Float[np.ndarray, "c h w 3"], Float[np.ndarray, "c h w"]]:
     """Face (-1: none), barycentric coordinates and depth (0: none) at each pixel centre, of one mesh in
     several views."""
@@ -34,7 +34,7 @@ def visible_faces(
 
 def normal_maps(
     vertices: Float[Tensor, "v 3"],
-    faces: Int32[np.ndarray, "f 3"],
+    faces: Int[np.ndarray, "f 3"],
     cameras: Camera,
     visible: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
 ) -> Float[Tensor, "c h w 3"]:

@@ -36,7 +36,9 @@ def silhouettes(count: int, seed: int = 0, kind: str | None = None) -> np.ndarra
         body = dataclasses.replace(Body.neutral(), global_orient=torch.tensor([torch.pi, 0.0, 0.0]), **pose)
         masks.append(
             body_masks(
-                model(body).vertices, model.skin_faces, orbit_cameras([float(rng.uniform(0, 360))], SIZE)
+                model(body).vertices,
+                model.skin_faces.numpy(),
+                orbit_cameras([float(rng.uniform(0, 360))], SIZE),
             )[0].numpy()
         )
     return np.stack(masks)

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from typecheck import unchecked
 
 from turnaround.models.body.model import BodyModel
 from turnaround.models.normals.network import (
@@ -86,7 +87,7 @@ def test_pictures_from_elsewhere_come_back_as_they_were(pair):
 def test_pictures_that_are_no_normals_are_refused():
     with pytest.raises(ValueError, match="not a normal map"):
         load_normal_maps(torch.rand(8, 8, 3) * 0.1 + 0.6, torch.rand(8, 8, 3))
-    with pytest.raises(ValueError, match=r"must both be \(h, w, 3\)"):
+    with unchecked(), pytest.raises(ValueError, match=r"must both be \(h, w, 3\)"):
         load_normal_maps(torch.rand(8, 8, 3), torch.rand(9, 8, 3))
 
 

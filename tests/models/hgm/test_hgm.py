@@ -43,7 +43,7 @@ def body() -> Body:
 def views(body_model, body) -> list[View]:
     """Front and back of the body, coloured by ramps across and down the picture."""
     cameras = orbit_cameras([0.0, 180.0], SIZE)
-    masks = body_masks(body_model(body).vertices.reshape(-1, 3), body_model.skin_faces, cameras)
+    masks = body_masks(body_model(body).vertices.reshape(-1, 3), body_model.skin_faces.numpy(), cameras)
     ramp = torch.linspace(0.2, 0.9, SIZE)
     color = torch.stack(
         [ramp.expand(SIZE, SIZE), ramp.flip(0).expand(SIZE, SIZE), ramp[:, None].expand(SIZE, SIZE)], -1

@@ -42,7 +42,7 @@ def folder(tmp_path_factory, body_model):
         )
         vertices = body_model(body).vertices
         cameras = orbit_cameras([30.0 * k for k in range(VIEWS)], SIZE)
-        mask = body_masks(vertices, body_model.skin_faces, cameras)
+        mask = body_masks(vertices, body_model.skin_faces.numpy(), cameras)
         shade = torch.tensor([0.6 + 0.2 * np.cos(np.pi * k / 6) for k in range(VIEWS)])[:, None, None, None]
         rgb = (shade * mask[..., None] + 1 - mask[..., None]).expand(-1, -1, -1, 3)
         parameters = {f"body_{f.name}": getattr(body, f.name).numpy() for f in dataclasses.fields(Body)}
@@ -84,7 +84,7 @@ def test_turning_the_world_leaves_what_the_camera_sees(people, body_model, turn)
 def test_inputs_and_supervision_show_the_same_person_in_the_turned_world(people, body_model, turn):
     e = example(people, turn=turn, inputs=2, supervised=[0, BACK, 4])
     vertices = body_model(turned_body(people.person(0), turn, body_model)).vertices
-    expected = body_masks(vertices, body_model.skin_faces, e.cameras)
+    expected = body_masks(vertices, body_model.skin_faces.numpy(), e.cameras)
     assert (e.mask - expected).abs().mean() < 2e-3  # 8-bit masks
     torch.testing.assert_close(e.inputs.mask[0, :, 0], e.mask[:2])
     assert e.inputs.visible[0, 0].mean() > 0.2
