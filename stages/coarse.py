@@ -49,12 +49,9 @@ class Coarse(Stage[CoarseConfig]):
 
     def run(self, *, device: torch.device, view: View, body: Body) -> Outputs:
         """Coarse Gaussians, four views and the view from behind."""
-        from turnaround.models.hgm.rendering import back_view, orbit_views
-        from turnaround.models.hgm.weights import load_hgm
-        from turnaround.pipeline.values.crop import networks_copy
+        from turnaround.models.hgm.person import coarse_person
 
-        config = self.config
-        model = load_hgm(config.weights, config.body, device)
-        gaussians = model.reconstruct([networks_copy(view)], body if config.use_body else None).merged
-        back = back_view(gaussians, config.size).image
-        return self.Outputs(gaussians.to("cpu"), orbit_views(gaussians, config.size), back)
+        c = self.config
+        fed = body if c.use_body else None
+        made = coarse_person(view, fed, weights=c.weights, body_model=c.body, size=c.size, device=device)
+        return self.Outputs(*made)

@@ -49,16 +49,11 @@ class Fuse(Stage[FuseConfig]):
 
     def run(self, *, device: torch.device, view: View, back: View, body: Body) -> Outputs:
         """Final Gaussians and four views of them."""
-        from turnaround.models.hgm.rendering import orbit_views
-        from turnaround.models.hgm.weights import load_hgm
-        from turnaround.pipeline.values.camera import orbit_cameras
-        from turnaround.pipeline.values.crop import NETWORKS, at_camera, networks_copy
+        from turnaround.models.hgm.person import fused_person
 
-        config = self.config
-        model = load_hgm(config.weights, config.body, device)
-        front = networks_copy(view)
-        pictures = (
-            [front, at_camera(back, orbit_cameras([180.0], NETWORKS)[0])] if config.use_back else [front]
+        c = self.config
+        fed, behind = body if c.use_body else None, back if c.use_back else None
+        made = fused_person(
+            view, behind, fed, weights=c.weights, body_model=c.body, size=c.size, device=device
         )
-        gaussians = model.reconstruct(pictures, body if config.use_body else None).merged
-        return self.Outputs(gaussians.to("cpu"), orbit_views(gaussians, config.size))
+        return self.Outputs(*made)
