@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from turnaround.models.avatar.avatar import Avatar
-from turnaround.models.avatar.bones import BONE_NAMES, BONE_PARENTS
+from turnaround.models.avatar.bones import BONE_NAMES, BONE_PARENTS, TWISTS
 from turnaround.models.avatar.interchange.expression import face_morphs
+from turnaround.models.body.skeleton import JOINT_INDEX
 from turnaround.models.motion.retarget import retarget
 from turnaround.models.motion.soles import standing_height
 from turnaround.pipeline.formats.rigged.skinned import Clip, Morph, Skeleton, Skinned
 from turnaround.pipeline.values.motion import Motion
 from turnaround.pipeline.values.rotation import matrix_to_quat
+
+_HUNG = {twist.name: JOINT_INDEX[twist.joint] for twist in TWISTS if twist.joint == twist.start}
+PARENTS: Final[tuple[int, ...]] = tuple(
+    _HUNG.get(name, parent) for name, parent in zip(BONE_NAMES, BONE_PARENTS, strict=True)
+)
+"""Bones' parents in files: an upper arm's twist bone hangs on the shoulder, so that who turns the shoulder by
+hand turns the arm."""
 
 
 def skinned(avatar: Avatar, *, scale: float = 1.0) -> Skinned:
@@ -27,7 +36,7 @@ def skinned(avatar: Avatar, *, scale: float = 1.0) -> Skinned:
     lift = torch.tensor([0.0, lowest(avatar), 0.0])
     mesh = replace(avatar.mesh, vertices=(avatar.mesh.vertices - lift) * scale)
     joints = ((avatar.rig.joints - lift) * scale).double().numpy()
-    return Skinned(mesh, avatar.rig.mesh, Skeleton(BONE_NAMES, BONE_PARENTS, joints))
+    return Skinned(mesh, avatar.rig.mesh, Skeleton(BONE_NAMES, PARENTS, joints))
 
 
 def lowest(avatar: Avatar) -> float:
@@ -59,5 +68,5 @@ def clips(avatar: Avatar, motions: Sequence[tuple[str, Motion]], *, scale: float
 
 def local_turns(world: Float[Tensor, "f j 3 3"]) -> Float[Tensor, "f j 3 3"]:
     """Rotations of bones from rest -> the same against their parents."""
-    parents = world[:, list(BONE_PARENTS[1:])]
+    parents = world[:, list(PARENTS[1:])]
     return torch.cat([world[:, :1], parents.mT @ world[:, 1:]], 1)

@@ -33,6 +33,7 @@ def encode(
     picture: bytes | None = None,
     extras: Mapping[str, Any] | None = None,
     extensions: Mapping[str, Any] | None = None,
+    of_nodes: Mapping[int, Mapping[str, Any]] | None = None,
 ) -> bytes:
     """The GLB of a person.
 
@@ -43,6 +44,7 @@ def encode(
         picture: the texture as `encode_texture` gives it, where that is at hand.
         extras: where it comes from, kept in `asset.extras`.
         extensions: of the document's root, by name.
+        of_nodes: extensions of bones, by index and name.
     """
     check(person, tuple(clips), tuple(morphs))
     parts = Parts()
@@ -59,8 +61,12 @@ def encode(
     }
     if clips:
         document["animations"] = [_animation(parts, person.skeleton, clip) for clip in clips]
+    for bone, content in (of_nodes or {}).items():
+        document["nodes"][bone]["extensions"] = dict(content)
     if extensions:
-        document |= {"extensions": dict(extensions), "extensionsUsed": sorted(extensions)}
+        document["extensions"] = dict(extensions)
+    if used := {*(extensions or ()), *(name for content in (of_nodes or {}).values() for name in content)}:
+        document["extensionsUsed"] = sorted(used)
     return parts.to_glb(document)
 
 

@@ -1,0 +1,214 @@
+"""Rigged people in other programs' hands: the validator, three.js and three-vrm against our own skinning."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import three_page
+import torch
+import toy_avatar
+from chromium import Browser, needs_chromium
+
+from turnaround.models.avatar.bones import BONE_NAMES
+from turnaround.models.avatar.interchange import skinned as interchange
+from turnaround.models.avatar.interchange.expression import JAW_OPEN
+from turnaround.models.body.skeleton import JOINT_INDEX
+from turnaround.models.mesh.view import textured_pictures
+from turnaround.models.motion.builtin import builtin
+from turnaround.models.motion.retarget import retarget
+from turnaround.pipeline.formats.rigged import skinned_glb, vrm
+from turnaround.pipeline.formats.rigged.reading import decode
+from turnaround.pipeline.values.close_orbit import close_orbit
+from turnaround.pipeline.values.rotation import quat_to_matrix
+from turnaround.pipeline.values.types import Body
+
+TURN = np.array([1, -1, -1])
+
+
+@pytest.fixture(scope="module")
+def made():
+    avatar = toy_avatar.avatar()
+    motions = [(name, builtin(name, fps=10)) for name in ("walk", "t_pose")]
+    person, clips = interchange.skinned(avatar), interchange.clips(avatar, motions)
+    return avatar, person, clips, interchange.morphs(avatar)
+
+
+def bent(**degrees: tuple[float, float, float]) -> Body:
+    """The toy's body, its pelvis where the file has it at rest, some joints turned."""
+    avatar = toy_avatar.avatar()
+    pose = torch.zeros(21, 3)
+    for name, angles in degrees.items():
+        pose[JOINT_INDEX[name] - 1] = torch.deg2rad(torch.tensor(angles))
+    body = dataclasses.replace(avatar.rig.rest, body_pose=pose)
+    there = torch.tensor([0.0, -interchange.lowest(avatar), 0.0])
+    return dataclasses.replace(body, transl=there - avatar.model.joints(body)[0])
+
+
+def test_a_clip_moves_the_mesh_as_we_do(made):
+    """Bones down the tree from the file's rotations, against `posed_mesh` of the retargeted frames."""
+    avatar, person, clips, _ = made
+    back = decode(skinned_glb.encode(person, clips)).clips[0]
+    fitted = retarget(builtin("walk", fps=10), avatar.rig.rest.betas, avatar.model)
+    joints = torch.from_numpy(person.skeleton.joints)
+    for frame in (0, 7):
+        local = quat_to_matrix(torch.from_numpy(back.rotations[frame]))
+        world, places = [local[0]], [torch.from_numpy(back.root[frame])]
+        for bone in range(1, len(BONE_NAMES)):
+            parent = person.skeleton.parents[bone]
+            world.append(world[parent] @ local[bone])
+            places.append(places[parent] + world[parent] @ (joints[bone] - joints[parent]))
+        shifts = torch.stack(places) - (torch.stack(world) @ joints[..., None])[..., 0]
+        own = (torch.stack(world)[person.skin.bones] * person.skin.weights[..., None, None]).sum(1)
+        moved = (own @ person.mesh.vertices.double()[..., None])[..., 0]
+        moved += (shifts[person.skin.bones] * person.skin.weights[..., None]).sum(1)
+        expected = avatar.posed_mesh(fitted.body[frame]).vertices
+        assert (moved - expected).abs().max() < 2e-5, "the toy wears no shoes: the same ground"
+
+
+def test_the_validator_has_nothing_to_say(made, tmp_path):
+    _, person, clips, morphs = made
+    issues = three_page.validated(skinned_glb.encode(person, clips, morphs), tmp_path / "glb")
+    assert issues["messages"] == []
+    told = three_page.validated(
+        vrm.encode(person, morphs, vrm.meta_of("x", {}), mouth=JAW_OPEN), tmp_path / "vrm"
+    )
+    assert {(message["code"], message["severity"]) for message in told["messages"]} == {
+        ("UNSUPPORTED_EXTENSION", 2)
+    }, "the validator knows no VRM, and says so as information"
+
+
+def places(browser: Browser, count: int) -> np.ndarray:
+    return np.array(browser.run("places()")).reshape(count, 3) * TURN
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    return float(-10 * np.log10(np.mean((a - b) ** 2)))
+
+
+@needs_chromium
+def test_three_js_moves_and_shows_what_we_do(made, tmp_path):
+    avatar, person, clips, morphs = made
+    count, size = len(person.mesh.vertices), 384
+    with three_page.served({"x.glb": skinned_glb.encode(person, clips, morphs)}) as address:
+        browser = Browser(tmp_path / "profile", (size, size))
+        try:
+            browser.open(address)
+            browser.wait("document.body?.dataset.ready")
+            browser.run("load('x.glb')")
+            assert np.abs(places(browser, count) - person.mesh.vertices.numpy()).max() < 1e-5
+            assert browser.run("gltf.animations.map((clip) => clip.name)") == ["walk", "t_pose"]
+            for bone, sign in (("left_elbow", 1), ("right_shoulder", -1)):
+                angle = sign * math.pi / 3
+                browser.run(f"bone('{bone}').rotation.set(0, {angle}, 0)")
+                expected = avatar.posed_mesh(bent(**{bone: (0.0, sign * 60.0, 0.0)}))
+                off = np.abs(places(browser, count) - expected.vertices.numpy()).max(1)
+                moved = np.abs(expected.vertices.numpy() - person.mesh.vertices.numpy()).max()
+                # the twist of an upper arm is in the clips: who turns a shoulder by hand has none
+                assert np.quantile(off, 0.9) < 1e-5 and off.max() < (1e-4 if sign > 0 else 0.02)
+                assert moved > 0.2
+                camera = close_orbit(expected.vertices, (20.0,), size)
+                picture = textured_pictures(expected, camera, supersample=4)[0].numpy()
+                seen = drawn(browser, camera)
+                assert psnr(seen, picture) > 42, bone
+                assert psnr(seen[:, ::-1], picture) < 25
+                browser.run(f"bone('{bone}').rotation.set(0, 0, 0)")
+            browser.run("mesh.morphTargetInfluences[mesh.morphTargetDictionary.jawOpen] = 1")
+            deltas = np.zeros((count, 3))
+            deltas[morphs[-1].indices] = morphs[-1].deltas
+            assert np.abs(places(browser, count) - person.mesh.vertices.numpy() - deltas).max() < 1e-5
+            browser.run("mesh.morphTargetInfluences.fill(0)")
+            browser.run(
+                "window.mixer = new THREE.AnimationMixer(gltf.scene);"
+                "mixer.clipAction(gltf.animations[0]).play(); mixer.setTime(0.7); 0"
+            )
+            fitted = retarget(builtin("walk", fps=10), avatar.rig.rest.betas, avatar.model)
+            frame = avatar.posed_mesh(fitted.body[7]).vertices.numpy()
+            assert np.abs(places(browser, count) - frame).max() < 1e-4
+            assert browser.errors == []
+        finally:
+            browser.close()
+
+
+def drawn(browser: Browser, camera) -> np.ndarray:
+    """The browser's picture from our camera, in [0, 1]."""
+    turn = np.diag([1.0, -1, -1, 1])
+    pose = turn @ np.linalg.inv(camera.T_camera_world[0].double().numpy()) @ turn
+    K = camera.K[0].double().numpy()
+    size = camera.width
+    shift = (size / 2 - K[:2, 2]).tolist()
+    fov = math.degrees(2 * math.atan(size / 2 / K[1, 1]))
+    browser.run(f"draw({size}, {pose.ravel().tolist()}, {fov}, {shift})")
+    return browser.picture()[:size, :size] / 255
+
+
+@needs_chromium
+def test_three_vrm_finds_a_human(made, tmp_path):
+    avatar, person, _, morphs = made
+    data = vrm.encode(person, morphs, vrm.meta_of("Toy", {"authors": "A; B"}), mouth=JAW_OPEN)
+    with three_page.served({"x.vrm": data}) as address:
+        browser = Browser(tmp_path / "profile", (64, 64))
+        try:
+            browser.open(address)
+            browser.wait("document.body?.dataset.ready")
+            browser.run("load('x.vrm').then(() => { window.vrm = gltf.userData.vrm; })")
+            assert browser.run("vrm.meta.name + vrm.meta.authors.join() + vrm.meta.avatarPermission") == (
+                "ToyA,BonlyAuthor"
+            )
+            bones = browser.run(
+                "Object.fromEntries(Object.keys(vrm.humanoid.humanBones)"
+                ".map((name) => [name, vrm.humanoid.getRawBoneNode(name)?.name]))"
+            )
+            assert bones == vrm.HUMAN_BONES and len(bones) == 55
+            assert sorted(
+                browser.run("vrm.expressionManager.expressions.map((e) => e.expressionName)")
+            ) == sorted(["aa", *(f"expression_{k}" for k in range(10))])
+            browser.run(
+                "vrm.humanoid.getNormalizedBoneNode('rightLowerArm').rotation.set(0, -1, 0);"
+                "vrm.humanoid.getNormalizedBoneNode('leftHand').rotation.set(1, 0, 0);"
+                "vrm.expressionManager.setValue('aa', 0.5); vrm.update(0.1)"
+            )
+            assert browser.run("mesh.morphTargetInfluences[mesh.morphTargetDictionary.jawOpen]") == 0.5
+            degrees = math.degrees(1)
+            body = bent(right_elbow=(0.0, -degrees, 0.0), left_wrist=(degrees, 0.0, 0.0))
+            expected = avatar.posed_mesh(body).vertices.numpy()
+            browser.run("mesh.morphTargetInfluences.fill(0)")
+            off = np.abs(places(browser, len(person.mesh.vertices)) - expected).max(1)
+            # forearms turn about x instead of themselves
+            assert np.quantile(off, 0.9) < 1e-5 and off.max() < 1e-3
+            assert browser.errors == []
+        finally:
+            browser.close()
+
+
+def test_vrm_says_what_was_given_and_else_the_strictest():
+    meta = vrm.meta_of("Ann", {})
+    assert meta["name"] == "Ann" and meta["authors"] == ["not stated"]
+    assert meta["avatarPermission"] == "onlyAuthor" and meta["allowRedistribution"] is False
+    given = {
+        "name": "B",
+        "authors": "C; D",
+        "allowRedistribution": "true",
+        "modification": "allowModification",
+    }
+    meta = vrm.meta_of("Ann", given)
+    assert (meta["name"], meta["authors"], meta["allowRedistribution"]) == ("B", ["C", "D"], True)
+    with pytest.raises(ValueError, match="--meta avatarPermission=all: expected one of onlyAuthor"):
+        vrm.meta_of("Ann", {"avatarPermission": "all"})
+    with pytest.raises(ValueError, match="--meta colour=red: expected FIELD=VALUE"):
+        vrm.meta_of("Ann", {"colour": "red"})
+    with pytest.raises(ValueError, match="skeleton lacks: left_wrist"):
+        vrm.human_bones([name for name in BONE_NAMES if name != "left_wrist"])
+
+
+def test_face_shapes_move_the_face_alone(made):
+    _, person, _, morphs = made
+    assert [morph.name for morph in morphs] == [*(f"expression_{k}" for k in range(10)), JAW_OPEN]
+    head = person.skeleton.joints[JOINT_INDEX["head"]]
+    for morph in morphs:
+        where = person.mesh.vertices.numpy()[morph.indices]
+        assert len(where) > 50 and np.linalg.norm(where - head, axis=1).max() < 0.3, morph.name
+    jaw = morphs[-1]
+    assert 0.01 < jaw.deltas[:, 1].max() < 0.05, "downwards, y down"
