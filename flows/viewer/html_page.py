@@ -13,11 +13,15 @@ import gzip
 import html
 import json
 import string
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from turnaround.flows.viewer.packing import pack_gaussians, pack_mesh
 from turnaround.pipeline.errors import CallError
@@ -53,6 +57,11 @@ MODULES = {
     "three/addons/postprocessing/Pass.js": (THREE, "examples/jsm/postprocessing/Pass.js"),
     "@sparkjsdev/spark": (SPARK, "dist/spark.module.min.js"),
 }
+SCRIPTS = ("buttons.js", "contents.js", "viewer.js")  # ours, "turnaround/..." among the modules
+PLAYER_KEYS = (
+    "Space plays and pauses, comma and full stop go a frame back and on, [ and ] to another clip, g shows or "
+    "hides the ground."
+)
 FREE = 1.06  # of the frame about the person
 _OWN = Path(__file__).with_name("page")
 
@@ -76,16 +85,24 @@ def page(person: Person) -> str:
     facts, parts = _parts(person)
     if not parts:
         raise CallError(f"{person.name} has neither Gaussians nor a mesh yet")
-    blocks = [_block("module", name, code) for name, code in programs().items()]
-    blocks += [_block("part", name, content) for name, content in parts.items()]
-    name = html.escape(person.name)
+    return document(person.name, facts, parts, SCRIPTS)
+
+
+def document(name: str, facts: dict[str, Any], parts: Mapping[str, bytes], scripts: Sequence[str]) -> str:
+    """The HTML of `facts` and `parts`, which `scripts` of ours show; `player.js` brings its controls."""
+    blocks = [_block("module", module, code) for module, code in programs(scripts).items()]
+    blocks += [_block("part", part, content) for part, content in parts.items()]
+    name = html.escape(name)
+    plays = "player.js" in scripts
     values = {
         "title": f"{name} · Turnaround",
         "name": name,
         "notices": html.escape(_notices(), quote=False).replace(
             "--", "- -"
         ),  # it stands in a comment as well
-        "style": _own("page.css"),
+        "style": "\n".join(_own(file) for file in ("page.css", *(["player.css"] if plays else []))),
+        "player": _own("player.html") if plays else "",
+        "keys": PLAYER_KEYS if plays else "",
         "person": json.dumps(facts).replace("<", "\\u003c"),
         "blocks": "\n".join(blocks),
         "loader": _own("loader.js"),
@@ -115,25 +132,31 @@ def _parts(person: Person) -> tuple[dict[str, Any], dict[str, bytes]]:
 def frame(person: Person) -> tuple[float, float]:
     """The height (y of the world) at which the page's camera goes around all of the person, and the tangent
     of half its view."""
-    points = (
-        person.mesh.vertices
-        if person.mesh is not None
-        else person.gaussians.means
-        if person.gaussians is not None
-        else None
-    )
-    if points is None or not len(points):
-        return 0.0, 0.5 / FOCAL
+    if person.mesh is not None:
+        return frame_of(person.mesh.vertices, DISTANCE)
+    return frame_of(person.gaussians.means if person.gaussians is not None else torch.zeros(0, 3), DISTANCE)
+
+
+def frame_of(points: Float[Tensor, "n 3"], distance: float) -> tuple[float, float]:
+    """As `frame`, for points around the world's y axis and a camera so many metres from it."""
+    middle, tall, wide = frames_of(points, distance)
+    return middle, max(tall, wide)
+
+
+def frames_of(points: Float[Tensor, "n 3"], distance: float) -> tuple[float, float, float]:
+    """The height of `frame`, and the tangents of half the view's height and of half its width."""
+    if not len(points):
+        return 0.0, 0.5 / FOCAL, 0.5 / FOCAL
     x, y, z = points.double().cpu().numpy().T
     middle = float(y.max() + y.min()) / 2
-    far = np.hypot(x, z).clip(max=DISTANCE / 2)  # from the axis: the nearer it may come to the camera
-    needed = np.maximum(np.abs(y - middle) / (DISTANCE - far), far / np.sqrt(DISTANCE**2 - far**2))
-    return middle, float(needed.max()) * FREE
+    far = np.hypot(x, z).clip(max=distance / 2)  # from the axis: the nearer it may come to the camera
+    tall, wide = np.abs(y - middle) / (distance - far), far / np.sqrt(distance**2 - far**2)
+    return middle, float(tall.max()) * FREE, float(wide.max()) * FREE
 
 
-def programs() -> dict[str, bytes]:
+def programs(scripts: Sequence[str] = SCRIPTS) -> dict[str, bytes]:
     """Code of every module; three's own relative import becomes a name that the import map knows."""
-    code = {"turnaround/viewer": _own("viewer.js").encode()}
+    code = {f"turnaround/{script.removesuffix('.js')}": _own(script).encode() for script in scripts}
     for package in {package for package, _ in MODULES.values()}:
         wanted = {file: name for name, (owner, file) in MODULES.items() if owner == package}
         for file, content in registry.read(package, tuple(wanted)).items():

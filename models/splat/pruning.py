@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from turnaround.models.splat import rasterize
@@ -22,12 +22,17 @@ AZIMUTHS, ELEVATIONS = (
 def pruned(gaussians: Gaussians, count: int) -> Gaussians:
     """The `count` Gaussians that show most, in their order; all where there are no more. ValueError for a
     count below 1."""
+    return gaussians if len(gaussians) <= count else gaussians[most_shown(gaussians, count, ring())]
+
+
+def most_shown(gaussians: Gaussians, count: int, cameras: Camera) -> Int[Tensor, " k"]:
+    """Which `count` Gaussians show most in those pictures, in their order; ValueError for a count below 1."""
     if count < 1:
         raise ValueError(f"{count} Gaussians show nothing: keep at least 1")
     if len(gaussians) <= count:
-        return gaussians
-    kept = torch.argsort(importance(gaussians, ring()), descending=True, stable=True)[:count]
-    return gaussians[kept.sort().values]
+        return torch.arange(len(gaussians))
+    kept = torch.argsort(importance(gaussians, cameras), descending=True, stable=True)[:count]
+    return kept.sort().values
 
 
 def importance(gaussians: Gaussians, cameras: Camera) -> Float[Tensor, " n"]:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from turnaround.pipeline.errors import FormatError
 from turnaround.pipeline.values.types import Gaussians
@@ -33,8 +35,13 @@ def encode(gaussians: Gaussians) -> bytes:
     )
     quats = torch.nn.functional.normalize(g.quats.double(), dim=-1).numpy()
     records["rotation"] = np.round(quats * 128 + 128).clip(0, 255)
-    visible = g.scales.double().prod(-1) * g.opacities.double()
-    return records[np.argsort(-visible.numpy(), kind="stable")].tobytes()
+    return records[by_visibility(g).numpy()].tobytes()
+
+
+def by_visibility(gaussians: Gaussians) -> Int[Tensor, " n"]:
+    """The order of the records: by volume times opacity."""
+    visible = gaussians.scales.double().prod(-1) * gaussians.opacities.double()
+    return torch.argsort(visible, descending=True, stable=True)
 
 
 def decode(data: bytes) -> Gaussians:

@@ -1,0 +1,233 @@
+"""The page in which a person moves: what it keeps of clips and weights, and its pictures in a browser."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import toy_avatar
+from chromium import Browser, needs_chromium
+
+from turnaround.flows.viewer import html_page
+from turnaround.flows.viewer.animated_page import DISTANCE, animated_page
+from turnaround.flows.viewer.packing import pack_skinned, unpack_gaussians
+from turnaround.flows.viewer.tracks import (
+    FPS,
+    Track,
+    chained,
+    in_255ths,
+    pack_skin,
+    pack_tracks,
+    track,
+)
+from turnaround.models.avatar.avatar import Avatar
+from turnaround.models.mesh.view import textured_pictures
+from turnaround.models.motion.builtin import builtin
+from turnaround.models.splat import rasterize
+from turnaround.pipeline.formats import splat
+from turnaround.pipeline.values.camera import orbit_cameras
+from turnaround.pipeline.values.motion import Motion
+from turnaround.pipeline.values.rig import SkinWeights
+from turnaround.pipeline.values.rotation import quat_to_matrix
+from turnaround.pipeline.values.types import Body, Camera
+
+CLIPS = ("dance", "walk_forward", "t_pose")
+SIZE = 256
+
+
+@pytest.fixture(scope="module")
+def avatar() -> Avatar:
+    return toy_avatar.avatar(1)
+
+
+@pytest.fixture(scope="module")
+def clips() -> list[tuple[str, Motion]]:
+    return [(name, builtin(name)) for name in CLIPS]
+
+
+def test_chained_bones_lie_where_the_body_model_has_them(avatar, clips):
+    for name, motion in clips:
+        each = track(avatar, name, motion)
+        bones = avatar.bones(motion.body)
+        for frame in (0, len(motion) // 2, len(motion) - 1):
+            local = quat_to_matrix(each.turns[frame])
+            places = chained(local, each.places[frame], avatar.rig.joints)
+            assert (places - bones.positions[frame]).abs().max() < 1e-5
+        assert ((each.turns[1:] * each.turns[:-1]).sum(-1) > 0).all(), "neighbours in one half"
+
+
+def test_packed_tracks_are_the_clips_within_their_bits(avatar, clips):
+    tracks = [track(avatar, name, motion) for name, motion in clips]
+    facts, data = pack_tracks(tracks)
+    at = 0
+    for each in tracks:
+        f = len(each.places)
+        ways = np.frombuffer(data, "<f4", 5 * f, at)
+        np.testing.assert_array_equal(ways[: 3 * f].reshape(f, 3), each.places.numpy())
+        np.testing.assert_array_equal(ways[3 * f :].reshape(f, 2), each.path.numpy())
+        at += ways.nbytes
+    for about, each in zip(facts, tracks, strict=True):
+        f, bones = about["frames"], about["bones"]
+        turns = np.frombuffer(data, "<i2", 4 * f * len(bones), at).reshape(-1, f).T.reshape(f, -1, 4) / 32767
+        at += 2 * turns.size
+        np.testing.assert_allclose(turns[..., [3, 0, 1, 2]], each.turns[:, bones].numpy(), atol=2e-5)
+        still = torch.tensor([k not in bones for k in range(each.turns.shape[1])])
+        assert (each.turns[:, still].abs() - torch.tensor([1.0, 0, 0, 0])).abs().max() <= 1e-4
+    assert at == len(data)
+
+
+def test_a_fast_clip_is_thinned_and_a_slow_one_stays(avatar):
+    fast, slow = builtin("wave", fps=60.0), builtin("wave", fps=24.0)
+    assert track(avatar, "a", fast).fps == FPS and len(track(avatar, "a", fast).places) == len(fast) // 2 + 1
+    assert track(avatar, "b", slow).fps == 24.0 and len(track(avatar, "b", slow).places) == len(slow)
+
+
+def test_the_camera_stays_for_a_dance_and_goes_along_with_a_walk(avatar, clips):
+    dance, walk, _ = (track(avatar, name, motion) for name, motion in clips)
+    assert (dance.path == dance.path[0]).all()
+    assert float((walk.path[-1] - walk.path[0]).norm()) > 0.8
+    assert float((walk.path - walk.places[:, [0, 2]]).norm(dim=-1).max()) < 0.4
+
+
+def test_weights_in_255ths_add_up_and_are_near():
+    weights = torch.rand(500, 4, generator=torch.Generator().manual_seed(0)) ** 3
+    weights = (weights / weights.sum(1, keepdim=True)).sort(1, descending=True).values
+    weights[0] = torch.tensor([1.0, 0, 0, 0])
+    whole = in_255ths(weights)
+    assert (whole.astype(int).sum(1) == 255).all() and (whole[0] == [255, 0, 0, 0]).all()
+    assert np.abs(whole / 255 - weights.numpy()).max() < 1 / 255
+
+
+def test_the_skin_lies_in_the_order_of_its_gaussians(avatar):
+    g = avatar.gaussians
+    g = dataclasses.replace(
+        g, scales=g.scales * torch.linspace(0.5, 2, len(g))[torch.randperm(len(g))][:, None]
+    )
+    tag = torch.arange(len(g)) % 61
+    skin = SkinWeights(
+        tag[:, None] * torch.tensor([1, 0, 0, 0]), torch.tensor([1.0, 0, 0, 0]).repeat(len(g), 1)
+    )
+    records, skins = pack_skinned(g, skin)
+    back = splat.decode(unpack_gaussians(records))
+    bones = np.frombuffer(skins, np.uint8).reshape(8, -1)[0]
+    nearest = (back.means[::40, None] - g.means[None]).norm(dim=-1).argmin(1)
+    assert (tag[nearest].numpy() == bones[::40]).mean() > 0.99
+    assert pack_skin(skin)[: len(g)] == tag.numpy().astype(np.uint8).tobytes()
+
+
+def test_errors_name_the_clip_and_the_remedy(avatar):
+    walk = builtin("walk")
+    tall = dataclasses.replace(walk, body=dataclasses.replace(walk.body, betas=walk.body.betas + 2))
+    with pytest.raises(ValueError, match=r"'walk' is of a body of another shape .*retarget"):
+        track(avatar, "walk", tall)
+    with pytest.raises(ValueError, match="clips, each with a title of its own; got \\['a', 'a'\\]"):
+        animated_page(avatar, [("a", walk), ("a", walk)])
+    with pytest.raises(ValueError, match="needs clips"):
+        animated_page(avatar, [])
+    long = Track(
+        "long",
+        30.0,
+        torch.zeros(1, 61, 4).expand(20_001, 61, 4),
+        torch.zeros(20_001, 3),
+        torch.zeros(20_001, 2),
+    )
+    with pytest.raises(ValueError, match="20001 frames are too many"):
+        pack_tracks([long])
+
+
+# in the browser
+
+
+@pytest.fixture(scope="module")
+def file(avatar, clips, tmp_path_factory) -> Path:
+    try:
+        html_page.programs()
+    except ValueError as error:
+        pytest.skip(f"the page's programs cannot be fetched: {error}")
+    made = tmp_path_factory.mktemp("page") / "toy.html"
+    made.write_bytes(animated_page(avatar, clips, name="<b>Toy</b>"))
+    return made
+
+
+def camera_of(browser: Browser, azimuth: float) -> Camera:
+    """The page's camera as ours; it says its own frame."""
+    person = browser.run("JSON.parse(document.getElementById('person').textContent)")
+    x, z = (float(v) for v in browser.run("document.body.dataset.centre").split())
+    camera = orbit_cameras([azimuth], SIZE)
+    K, T = camera.K.clone(), camera.T_camera_world.clone()
+    K[:, [0, 1], [0, 1]] = SIZE / 2 / max(person["tangent"], person["wide"])
+    T[:, :3, 3] = -T[:, :3, :3] @ torch.tensor([x, person["middle"], z]) + torch.tensor([0.0, 0.0, DISTANCE])
+    return dataclasses.replace(camera, K=K, T_camera_world=T)
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    return float(-10 * np.log10(np.mean((a / 255.0 - b / 255.0) ** 2)))
+
+
+def settled(browser: Browser) -> np.ndarray:
+    """The picture once it stays: sorting takes some frames."""
+    last = browser.picture()
+    for _ in range(60):
+        time.sleep(0.25)
+        seen = browser.picture()
+        if np.array_equal(seen, last):
+            return seen
+        last = seen
+    pytest.fail("the page does not come to rest")
+
+
+ONLY_PERSON = """const style = document.createElement("style");
+    style.textContent = "nav, header {display: none}";
+    document.head.append(style);
+    window.dispatchEvent(new Event("resize"))"""
+
+
+def opened(browser: Browser, file: Path, asked: str) -> None:
+    browser.open(f"{file.as_uri()}#{asked}")
+    browser.wait("document.body?.dataset.ready || document.body?.dataset.failed")
+    assert browser.errors == [], browser.errors
+
+
+def test_pages_of_one_person_are_equal(avatar, clips, file):
+    text = file.read_bytes()
+    assert text == animated_page(avatar, clips, name="<b>Toy</b>") and b"<b>Toy" not in text
+    assert len(text) < 4e6
+
+
+@needs_chromium
+def test_frames_are_what_our_renderer_shows(avatar, clips, file, tmp_path):
+    browser = Browser(tmp_path / "profile", (SIZE, SIZE))
+    shots = [
+        ("dance", 0, 0),
+        ("dance", 40, 90),
+        ("walk_forward", 45, 0),
+        ("walk_forward", 70, 200),
+        ("t_pose", 0, 30),
+    ]
+    measured = {}
+    try:
+        for name, frame, azimuth in shots:
+            motion = dict(clips)[name]
+            opened(browser, file, f"clip={name}&time={frame / motion.fps}&azimuth={azimuth}&ground=no")
+            browser.run(ONLY_PERSON)
+            seen, camera = settled(browser), camera_of(browser, azimuth)
+            body: Body = motion.body[frame]
+            shown = rasterize(avatar.posed_gaussians(body), camera, outputs=("rgb",)).rgb[0].clamp(0, 1)
+            expected = shown.numpy() * 255
+            measured[name, frame] = psnr(seen, expected)
+            other = avatar.posed_gaussians(motion.body[max(frame - 12, 0)])
+            wrong = rasterize(other, camera, outputs=("rgb",)).rgb[0].clamp(0, 1).numpy() * 255
+            if frame:
+                assert psnr(seen, wrong) < measured[name, frame] - 5, "another frame is another picture"
+            browser.run("document.querySelector('[data-name=Mesh]').click()")
+            mesh = textured_pictures(avatar.posed_mesh(body), camera)[0].numpy() * 255
+            assert psnr(settled(browser), mesh) > 28, (name, frame)
+            assert browser.requests == [file.as_uri()], "no request but the page's own"
+        print(measured)
+        assert min(measured.values()) > 35, measured
+    finally:
+        browser.close()
