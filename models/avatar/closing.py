@@ -37,6 +37,12 @@ def caps_of(
     return Caps(vertices[corners], weights[corners], corners[:, 0])
 
 
+def together(parts: list[Caps]) -> Caps:
+    """All triangles, in order."""
+    vertices, weights, like = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return Caps(vertices, weights, like)
+
+
 def with_caps(mesh: TexturedMesh, caps: Caps) -> TexturedMesh:
     """The mesh with the caps' triangles after its own."""
     count = len(caps.like)

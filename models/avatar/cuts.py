@@ -11,7 +11,8 @@ from turnaround.models.avatar.transfer import Carried
 FAR = 0.03  # metres on the body at rest,
 STRETCH = 3.0  # and so many times an edge's length, beyond which its ends belong to different limbs
 SURE = 0.15  # trust in both ends
-BETWEEN_LEGS = 0.6  # trust needed between the legs: cloth that hangs free there belongs to both
+BETWEEN_LEGS = 0.3  # trust needed between the legs: cloth that hangs free there belongs to both,
+HEM = 0.35  # metres between what it hangs on at rest: a foot before the other thigh is farther
 
 
 def apart(
@@ -25,7 +26,7 @@ def apart(
     a, b = edges.T
     distance = np.linalg.norm(carried.rest_foot[a] - carried.rest_foot[b], axis=1)
     legs = carried.weights @ _LEGS
-    both_legs = np.abs(legs[a] - legs[b]) > 1
+    both_legs = (np.abs(legs[a] - legs[b]) > 1) & (distance < HEM)
     sure = np.minimum(carried.trust[a], carried.trust[b]) > np.where(both_legs, BETWEEN_LEGS, SURE)
     return (distance > FAR + STRETCH * lengths) & sure
 

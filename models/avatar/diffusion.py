@@ -11,9 +11,8 @@ from turnaround.models.avatar.bones import BONE_NAMES, BONE_PARENTS
 from turnaround.models.avatar.transfer import Carried
 
 APART = 3
-"""Steps in the skeleton between bones that may move one point together; between the legs, where a skirt
-hangs, any
-number."""
+"""Steps in the skeleton between bones that may move one point together; both shins may, where a skirt
+hangs."""
 
 LEAST_TRUST = 0.002
 """Of any point in its own weights: what hangs together with nothing sure keeps what it has."""
@@ -64,8 +63,12 @@ def _near() -> Bool[np.ndarray, "j j"]:
     child = np.array([(bone, parent) for bone, parent in enumerate(BONE_PARENTS) if parent >= 0])
     graph = sparse.coo_matrix((np.ones(len(child)), child.T), (count, count))
     steps = sparse.csgraph.shortest_path(graph, directed=False, unweighted=True)
-    leg = np.array([name.split("_")[-1] in ("hip", "knee", "ankle") for name in BONE_NAMES])
-    return (steps <= APART) | (leg[:, None] & leg)
+    thighs, shins = (
+        [BONE_NAMES.index(f"{side}_{joint}") for side in ("left", "right")] for joint in ("hip", "knee")
+    )
+    for pair in (thighs, shins):
+        steps[np.ix_(pair, pair)] = 0
+    return steps <= APART
 
 
 _NEAR = _near()

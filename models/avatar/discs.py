@@ -21,11 +21,13 @@ class Spread(NamedTuple):
     bary: Float[np.ndarray, "g 3"]
 
 
-def spread(corners: Float[np.ndarray, "f 3 3"], step: float) -> Spread:
-    """Points about `step` metres apart; a small triangle has one with the chance of its share of an area."""
+def spread(
+    corners: Float[np.ndarray, "f 3 3"], step: float, *, density: Float[np.ndarray, " f"] | float = 1.0
+) -> Spread:
+    """Points about `step` metres apart, or `density` times as many; many small triangles share a point."""
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
     # rounding the running sum keeps the density over many small triangles
-    ends = np.round(np.cumsum(area) / step**2).astype(int)
+    ends = np.round(np.cumsum(density * area) / step**2).astype(int)
     counts = np.diff(ends, prepend=0)
     face = np.repeat(np.arange(len(corners)), counts)
     number = np.arange(len(face)) - np.repeat(ends - counts, counts)

@@ -18,6 +18,7 @@ from turnaround.pipeline.values.types import Body
 NEIGHBOURS = 24  # vertices of the body that a point follows
 FALL = 0.01  # metres over which a farther vertex counts less, on the body itself
 LOOSE = 0.25  # the same, a metre of distance from the body: loose cloth follows more of it
+FACE = 0.015  # metres from the head within which what is there follows the face's expression whole
 
 
 class BodyDirections(NamedTuple):
@@ -57,6 +58,18 @@ def carried_directions(
         reach: metres from the body up to which points follow whole; from there on less, at twice as far not
             at all. None: all follow.
     """
+    return carried_values(model, rest, points, directions, reach=reach)
+
+
+def carried_values(
+    model: BodyModel,
+    rest: Body,
+    points: Float[Tensor, "n 3"],
+    values: Float[Tensor, "v *k"],
+    *,
+    reach: float | None = None,
+) -> Float[Tensor, "n *k"]:
+    """Any values of the body's vertices at points about it; see `carried_directions`."""
     skin = model.skin_faces.unique()
     surface = rest_vertices(model, rest)[skin].double().numpy()
     distance, index = KDTree(surface).query(points.double().numpy(), NEIGHBOURS, workers=1)
@@ -70,5 +83,5 @@ def carried_directions(
         weight *= 1 - beyond**2 * (3 - 2 * beyond)
     rows = np.repeat(np.arange(len(points)), NEIGHBOURS)
     blend = csr_matrix((weight.ravel(), (rows, index.ravel())), (len(points), len(surface)))
-    flat = directions[skin].double().numpy().reshape(len(surface), -1)
-    return torch.from_numpy((blend @ flat).astype(np.float32)).reshape(len(points), *directions.shape[1:])
+    flat = values[skin].double().numpy().reshape(len(surface), -1)
+    return torch.from_numpy((blend @ flat).astype(np.float32)).reshape(len(points), *values.shape[1:])

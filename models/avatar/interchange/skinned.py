@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import torch
 from jaxtyping import Float
@@ -14,8 +14,8 @@ from turnaround.models.avatar.avatar import Avatar
 from turnaround.models.avatar.bones import BONE_NAMES, BONE_PARENTS, TWISTS
 from turnaround.models.avatar.interchange.expression import face_morphs
 from turnaround.models.body.skeleton import JOINT_INDEX
-from turnaround.models.motion.retarget import retarget
 from turnaround.models.motion.soles import standing_height
+from turnaround.pipeline.formats.rigged import skinned_glb
 from turnaround.pipeline.formats.rigged.skinned import Clip, Morph, Skeleton, Skinned
 from turnaround.pipeline.values.motion import Motion
 from turnaround.pipeline.values.rotation import matrix_to_quat
@@ -50,7 +50,8 @@ def morphs(avatar: Avatar, *, scale: float = 1.0) -> tuple[Morph, ...]:
 
 
 def clips(avatar: Avatar, motions: Sequence[tuple[str, Motion]], *, scale: float = 1.0) -> tuple[Clip, ...]:
-    """Named motions, retargeted to the person, who stands on what they stand on at rest: shoes, not soles.
+    """Named motions of the person's shape (`models.motion.retarget`), who stands in them on what they stand on
+    at rest: shoes, not soles.
 
     scale: of all lengths, as of the person.
     """
@@ -58,12 +59,27 @@ def clips(avatar: Avatar, motions: Sequence[tuple[str, Motion]], *, scale: float
     shoes = lowest(avatar) - standing_height(avatar.model, betas)
     made = []
     for name, motion in motions:
-        fitted = retarget(motion, betas, avatar.model)
-        bones = avatar.bones(fitted.body)
+        bones = avatar.bones(motion.to("cpu").body)
         root = (bones.positions[:, 0] - torch.tensor([0.0, shoes, 0.0])) * scale
         quats = matrix_to_quat(local_turns(bones.rotations.double()))
-        made.append(Clip(name, float(fitted.fps), quats.numpy(), root.double().numpy()))
+        made.append(Clip(name, float(motion.fps), quats.numpy(), root.double().numpy()))
     return tuple(made)
+
+
+def glb_of(
+    avatar: Avatar,
+    motions: Sequence[tuple[str, Motion]] = (),
+    *,
+    scale: float = 1.0,
+    extras: Mapping[str, Any] | None = None,
+) -> bytes:
+    """The skinned GLB of a person with these clips and the movements of the face; see `clips`."""
+    return skinned_glb.encode(
+        skinned(avatar, scale=scale),
+        clips(avatar, motions, scale=scale),
+        morphs(avatar, scale=scale),
+        extras=extras,
+    )
 
 
 def local_turns(world: Float[Tensor, "f j 3 3"]) -> Float[Tensor, "f j 3 3"]:
