@@ -1,0 +1,1 @@
+"""Changes to a rigged person: shape, expression, colours, pose."""

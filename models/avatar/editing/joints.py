@@ -1,0 +1,107 @@
+"""Poses put together from single joints: an angle of the joint's natural motion, or three about its axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from turnaround.models.avatar.previews import a_pose
+from turnaround.models.body.skeleton import FINGERS, JOINT_INDEX, JOINT_NAMES
+from turnaround.pipeline.errors import CallError
+from turnaround.pipeline.values.rig import Rig
+from turnaround.pipeline.values.rotation import (
+    axis_angle_to_matrix,
+    matrix_to_axis_angle,
+)
+from turnaround.pipeline.values.types import Body
+
+Base = Literal["photo", "t", "a"]
+Angles = float | tuple[float, float, float]  # degrees
+
+_X, _Y, _Z = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
+_MIDDLE: Final[dict[str, tuple[tuple[float, float, float], str]]] = {
+    **{f"spine{k}": (_X, "bends forward") for k in (1, 2, 3)},
+    "neck": (_X, "bends forward"),
+    "head": (_X, "nods forward"),
+    "jaw": (_X, "opens the mouth"),
+}
+_LEFT: Final[dict[str, tuple[tuple[float, float, float], str]]] = {
+    "hip": ((-1.0, 0.0, 0.0), "lifts the thigh forward"),
+    "knee": (_X, "bends the shin back"),
+    "ankle": ((-1.0, 0.0, 0.0), "lifts the toes"),
+    "foot": ((-1.0, 0.0, 0.0), "bends the toes up"),
+    "collar": (_Z, "lifts the shoulder"),
+    "shoulder": (_Z, "lifts the arm sideways"),
+    "elbow": ((0.0, -1.0, 0.0), "bends the forearm forward"),
+    "wrist": ((0.0, 0.0, -1.0), "bends the hand to the palm"),
+    **{f"{finger}{k}": ((0.0, 0.0, -1.0), "bends the finger to the palm")
+       for finger in FINGERS if finger != "thumb" for k in (1, 2, 3)},
+    **{f"thumb{k}": ((0.0, -1.0, 0.0), "bends the thumb to the index") for k in (1, 2, 3)},
+}  # fmt: skip
+
+
+def _flexions() -> dict[str, tuple[tuple[float, float, float], str]]:
+    sided = {f"left_{name}": value for name, value in _LEFT.items()}
+    # mirrored: turns about y and z change their sign, those about x do not
+    sided |= {f"right_{name}": ((x, -y, -z), said) for name, ((x, y, z), said) in _LEFT.items()}
+    return {name: (_MIDDLE | sided)[name] for name in JOINT_NAMES if name in _MIDDLE | sided}
+
+
+FLEXIONS: Final[Mapping[str, tuple[tuple[float, float, float], str]]] = _flexions()
+"""Joint -> the axis about which one positive angle turns it in SMPL-X's axes, and what that does."""
+
+
+def start(rig: Rig, base: Base) -> Body:
+    """The pose to begin with, facing the camera upright: as in the photo, or arms out, or arms lowered."""
+    if base == "photo":
+        return rig.photo
+    return rig.rest if base == "t" else a_pose(rig.rest)
+
+
+def with_joints(body: Body, turns: Mapping[str, Angles]) -> Body:
+    """The body with some joints turned otherwise; what is not named stays.
+
+    Args:
+        body: one person.
+        turns: joint -> degrees: one number about the axis of FLEXIONS; three, a rotation about the
+            axis (x, y, z) by its length (axis-angle, as SMPL-X writes them), in SMPL-X's axes: x to the
+            person's left, y up, z to the front in the T pose. `pelvis` turns the whole person.
+
+    Raises:
+        CallError: a joint that does not exist, or one number for a joint without a natural axis.
+    """
+    fields = {name: value.clone() for name, value in vars(body).items()}
+    for name, angles in turns.items():
+        if name not in JOINT_INDEX:
+            raise CallError(f"no joint is called {name!r}; there are {', '.join(JOINT_NAMES)}")
+        _place(fields, JOINT_INDEX[name], _rotvec(name, angles))
+    return replace(body, **fields)
+
+
+def _rotvec(name: str, angles: Angles) -> Float[Tensor, "3"]:
+    if isinstance(angles, tuple):
+        turn = torch.tensor(angles)
+    elif name in FLEXIONS:
+        turn = angles * torch.tensor(FLEXIONS[name][0])
+    else:
+        raise CallError(f"{name} needs three angles, as x,y,z in degrees: it bends in no one direction")
+    return torch.deg2rad(turn)
+
+
+def _place(fields: dict[str, Tensor], joint: int, turn: Float[Tensor, "3"]) -> None:
+    """Write a joint's rotation to where a Body has it."""
+    if joint == 0:  # against the upright body that faces the camera
+        upright = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
+        fields["global_orient"] = matrix_to_axis_angle(upright @ axis_angle_to_matrix(turn))
+    elif joint < 22:
+        fields["body_pose"][joint - 1] = turn
+    elif joint < 25:
+        fields[("jaw_pose", "leye_pose", "reye_pose")[joint - 22]] = turn
+    else:
+        side, finger = divmod(joint - 25, 15)
+        fields[("left_hand_pose", "right_hand_pose")[side]][finger] = turn
