@@ -229,6 +229,17 @@ def test_files_are_written_whole_in_one_way():
     assert "pipeline/files.py" in renaming and renaming <= allowed
 
 
+def test_a_method_of_a_stage_imports_its_work_at_once():
+    """What is more than one import belongs into the model's room."""
+    wrong = []
+    for file in python_files("stages"):
+        for node in parsed(file):
+            if isinstance(node, ast.FunctionDef) and file.name != "__init__.py":
+                count = sum(isinstance(inner, ast.Import | ast.ImportFrom) for inner in ast.walk(node))
+                wrong += [f"{file.relative_to(ROOT)}:{node.lineno} {node.name}"] if count > 1 else []
+    assert not wrong, "\n".join(wrong)
+
+
 def test_declaring_the_stages_imports_neither_torch_nor_prefect():
     """What makes a second run and `--help` quick."""
     code = (
