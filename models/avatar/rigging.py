@@ -13,18 +13,18 @@ from scipy.spatial import KDTree
 from torch import Tensor
 
 from turnaround.models.avatar.avatar import Avatar
-from turnaround.models.avatar.binding import Bound, bind, dense, strongest_skin
+from turnaround.models.avatar.binding.closing import Caps, caps_of, together, with_caps
+from turnaround.models.avatar.binding.cuts import rims
+from turnaround.models.avatar.binding.discs import discs, spread
+from turnaround.models.avatar.binding.hands import body_hands, face_vertex, hidden_hands, without_hands
+from turnaround.models.avatar.binding.mixing import mix
+from turnaround.models.avatar.binding.surface import Bound, bind, dense, strongest_skin
+from turnaround.models.avatar.binding.transfer import body_skin
+from turnaround.models.avatar.binding.underlay import areas, underlay
+from turnaround.models.avatar.binding.unposing import unpose
 from turnaround.models.avatar.bones import BONE_NAMES, Bones, pose_bones, rest_bones
-from turnaround.models.avatar.closing import Caps, caps_of, together, with_caps
-from turnaround.models.avatar.cuts import rims
-from turnaround.models.avatar.discs import discs, spread
-from turnaround.models.avatar.hands import body_hands, face_vertex, hidden_hands, without_hands
-from turnaround.models.avatar.mixing import mix
 from turnaround.models.avatar.previews import rig_previews
 from turnaround.models.avatar.skinning import firm, unskin_gaussians
-from turnaround.models.avatar.transfer import body_skin
-from turnaround.models.avatar.underlay import areas, underlay
-from turnaround.models.avatar.unposing import unpose
 from turnaround.models.body.model import BodyModel
 from turnaround.models.body.named import named_body
 from turnaround.pipeline.values.rig import Rig, SkinWeights
