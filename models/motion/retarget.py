@@ -75,7 +75,8 @@ def _fitted(
     if limits:
         body = with_pose(body, limited(full_pose(body)))
     if feet:
-        body = _on_ground(body, model, _touches(own, was, model, motion.fps), motion.fps, limits)
+        seen = _smoothed(own, smooth * motion.fps) if smooth > 0 and len(motion) > 1 else own
+        body = _on_ground(body, model, _touches(seen, was, model, motion.fps), motion.fps, limits)
     return body
 
 

@@ -45,6 +45,6 @@ def motion_to_amass(motion: Motion, model: BodyModel, *, gender: str = "neutral"
         "mocap_time_length": np.array(motion.duration),
     }
     stream = io.BytesIO()
-    arrays = {name: np.ascontiguousarray(array) for name, array in fields.items()}
+    arrays = {name: array.copy("C") for name, array in fields.items()}  # strides would change the bytes
     np.savez(stream, **arrays)  # type: ignore[arg-type]
     return stream.getvalue()

@@ -58,8 +58,8 @@ def local_rotations(bvh: Bvh) -> Float[np.ndarray, "f j 3 3"]:
 def local_places(bvh: Bvh) -> Float[np.ndarray, "f j 3"]:
     """Where each joint lies from its parent, in the parent's frame.
 
-    Programs differ in whether position channels are beside the offset or in its place: the one is taken
-    that lies nearer to the offset in the median.
+    Programs differ in whether position channels are in the offset's place or beside it: beside are those that
+    are small against it in the median.
     """
     result = np.broadcast_to(bvh.offsets, (len(bvh), len(bvh.names), 3)).copy()
     for joint, columns in _columns(bvh):
@@ -68,7 +68,7 @@ def local_places(bvh: Bvh) -> Float[np.ndarray, "f j 3"]:
             continue
         values, offset = bvh.values[:, list(moved.values())], bvh.offsets[joint, list(moved)]
         middle = np.median(values, 0) if len(values) else offset
-        beside = np.linalg.norm(middle) < np.linalg.norm(middle - offset)
+        beside = np.linalg.norm(middle) < np.linalg.norm(offset) / 2
         result[:, joint, list(moved)] = values + offset * beside
     return result
 
@@ -256,7 +256,7 @@ def _with_motion(skeleton: _Hierarchy, tail: bytes, line: int) -> Bvh:
         raise FormatError(
             f"{count} frames of {width} channels; at most {MAX_VALUES:.0e} numbers are read, and one at least"
         )
-    first = line + tail[: found.end()].count(b"\n") + 1
+    first = line + tail[: found.end()].count(b"\n")
     values = _frames(tail[found.end() :], count, width, first)
     return Bvh(
         tuple(skeleton.names),
@@ -316,7 +316,7 @@ def _wrong_frame(text: bytes, count: int, width: int, first: int) -> FormatError
         odd = next((word for word in words if not _is_number(word)), None)
         if odd is not None:
             return FormatError(f"line {number}: expected {width} numbers, got {odd[:40].decode('latin1')!r}")
-        if len(words) != width and len(lines) != 1:
+        if len(words) != width and (len(lines) > 1 or count == 1):  # or all in one line
             return FormatError(
                 f"line {number}: expected {width} numbers, one a channel, got {len(words)}: the file is cut "
                 f"short or its hierarchy is another one's"

@@ -61,7 +61,7 @@ def motion_of_arrays(
     if _largest(body) > _RADIANS:
         guesses.append("angles are in degrees")
         body = in_radians(body)
-    if relative_to_mean({name: array[:1] if array.ndim > 1 else array for name, array in fields.items()}):
+    if relative_to_mean({name: array[0] if array.ndim > 1 else array for name, array in fields.items()}):
         guesses.append("hands are relative to the mean hand")
         body = with_mean_hands(body, model)
     body, said = _in_world(body, model, up, told=others["transl"] is not None, film=of_a_film(fields))

@@ -67,7 +67,7 @@ def alignments(
 ) -> Float[Tensor, "55 3 3"]:
     """How each of our joints is turned out of our T pose in the file's rest pose, in the file's axes.
 
-    Limbs lie along the file's bones, each turned the shortest way from where its parent's turn leaves it.
+    Limbs lie along the file's bones, each turned little from where its parent's turn leaves it.
     The trunk stands as ours, since the places of joints in it are a matter of taste; and feet that stand flat
     in both stand flat.
 
@@ -87,13 +87,23 @@ def alignments(
             turns.append(before)
             continue
         own, theirs = bone
-        turn = shortest(before @ own, theirs)
+        turn = _turn(before @ own, theirs, axes[:, 2])
         if name in _TRUNK and _degrees(before @ own, theirs) < _BENT:
             turn = torch.eye(3, dtype=ours.dtype)
         elif name.endswith("ankle") and _both_flat(own, axes.T @ theirs):
             turn, before = _heading(axes @ own, theirs, axes), axes
         turns.append(turn @ before)
     return torch.stack(turns)
+
+
+def _turn(a: Float[Tensor, "3"], b: Float[Tensor, "3"], forward: Float[Tensor, "3"]) -> Float[Tensor, "3 3"]:
+    """The turn from one direction to another: as far as may be in the plane of shoulders and hips, where
+    arms are lowered and legs set apart, then the shortest."""
+    flat_a, flat_b = (v - (v @ forward) * forward for v in (a, b))
+    if flat_a.norm() < 0.5 * a.norm() or flat_b.norm() < 0.5 * b.norm():
+        return shortest(a, b)
+    first = shortest(flat_a, flat_b)
+    return shortest(first @ a, b) @ first
 
 
 def _bone(

@@ -61,11 +61,11 @@ def _tapping(figure: Figure, phase: Float[Tensor, " f"], side: str) -> Foot:
     """A foot that steps in to the other and out again, while the weight is on the other."""
     foot = figure.standing(side, apart=0.06, out=0.16)
     x = (phase * 2 - (0.62 if side == "left" else 0.12)) % 1.0
-    inwards = step(x / 0.22) * step((0.5 - x) / 0.22)
+    inwards = step((x - 0.03) / 0.15) * step((0.47 - x) / 0.15)
     raised = bump(x / 0.2) + bump((x - 0.3) / 0.2)
     sign = 1.0 if side == "left" else -1.0
     zero = torch.zeros_like(phase)
-    moved = torch.stack([-sign * 0.10 * inwards, 0.035 * raised, 0.03 * inwards], -1)
+    moved = torch.stack([-sign * 0.10 * inwards, 0.05 * raised, 0.03 * inwards], -1)
     pitch = 0.30 * inwards
     ankle = rolled(foot.ankle + moved, foot.heading, pitch, side)
     return Foot(ankle, foot.heading + zero, pitch, pitch)

@@ -72,7 +72,7 @@ def squat(phase: Float[Tensor, " f"]) -> Figure:
     figure.trunk(forward=0.02 + 0.32 * down)
     figure.head(forward=0.02 - 0.55 * down)
     for side in SIDES:
-        figure.arm(side, lower=1.23 + 0.16 * down, forward=0.04 + 1.6 * down, twist=0.1 + 0.1 * down,
+        figure.arm(side, lower=1.23 + 0.16 * down, forward=0.04 + 2.1 * down, twist=0.1 + 0.1 * down,
                    bend=0.26 + 0.1 * down, pronate=0.2)  # fmt: skip
     figure.hands(1.0 - 0.3 * down)
     figure.stand(apart=0.07, out=0.32)
