@@ -141,7 +141,7 @@ def test_a_killed_worker_costs_its_photo_alone(tmp_path, monkeypatch):
             if job is not jobs[1]
         ],
         "processes",
-        2,
+        1,
         told.append,
     )
     assert all(facts["state"] == "fresh" for result in again for facts in result.stages.values())
