@@ -50,8 +50,8 @@ def morphs(avatar: Avatar, *, scale: float = 1.0) -> tuple[Morph, ...]:
 
 
 def clips(avatar: Avatar, motions: Sequence[tuple[str, Motion]], *, scale: float = 1.0) -> tuple[Clip, ...]:
-    """Named motions of the person's shape (`models.motion.retarget`), who stands in them on what they stand on
-    at rest: shoes, not soles.
+    """Named motions of the person's shape (`models.motion.retarget`), who stands on what they stand on at
+    rest: shoes, not soles.
 
     scale: of all lengths, as of the person.
     """

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Bool, Float, Float32, UInt8
 
 from turnaround.pipeline.errors import FormatError
 from turnaround.pipeline.formats.glb import shared_normals, upright
@@ -39,7 +39,8 @@ def encode(
 
     Args:
         person: checked; FormatError says what is wrong with it.
-        clips: one entry of `animations` each; bones that keep still have one key, or none where they rest.
+        clips: one entry of `animations` each; bones that keep still have one key, or none where they rest
+            in all of them.
         morphs: one target each, its name in the mesh's `targetNames`.
         picture: the texture as `encode_texture` gives it, where that is at hand.
         extras: where it comes from, kept in `asset.extras`.
@@ -60,7 +61,9 @@ def encode(
         **_material(parts, picture or encode_texture(person.mesh)),
     }
     if clips:
-        document["animations"] = [_animation(parts, person.skeleton, clip) for clip in clips]
+        # programs that go from one clip to another leave a bone without a track where it was
+        used = np.any([_at_work(_turns(clip)).any(0) for clip in clips], 0)
+        document["animations"] = [_animation(parts, used, clip) for clip in clips]
     for bone, content in (of_nodes or {}).items():
         document["nodes"][bone]["extensions"] = dict(content)
     if extensions:
@@ -143,17 +146,14 @@ def _material(parts: Parts, picture: bytes) -> dict[str, Any]:
     }
 
 
-def _animation(parts: Parts, skeleton: Skeleton, clip: Clip) -> dict[str, Any]:
+def _animation(parts: Parts, used: Bool[np.ndarray, " j"], clip: Clip) -> dict[str, Any]:
     times = (np.arange(len(clip.root)) / clip.fps).astype(np.float32)
-    turns = smooth_signs(clip.rotations)[..., [1, 2, 3, 0]] * np.array([1, -1, -1, 1])
-    turns = turns.astype(np.float32)
+    turns = _turns(clip)
     moves = np.abs(turns - turns[:1]).max((0, 2)) > STILL
-    rests = np.abs(np.abs(turns[0]) - [0, 0, 0, 1]).max(1) <= STILL
     tracks = [(0, "translation", _turned(clip.root))]
     tracks += [
-        (bone, "rotation", turns[:, bone] if moves[bone] else turns[:1, bone])
-        for bone in range(len(skeleton.names))
-        if moves[bone] or not rests[bone]
+        (int(bone), "rotation", turns[:, bone] if moves[bone] else turns[:1, bone])
+        for bone in used.nonzero()[0]
     ]
     whole, start = parts.accessor(times, bounds=True), None
     if len(times) > 1 and any(len(values) == 1 for _, _, values in tracks):
@@ -167,6 +167,15 @@ def _animation(parts: Parts, skeleton: Skeleton, clip: Clip) -> dict[str, Any]:
         {"sampler": k, "target": {"node": bone, "path": path}} for k, (bone, path, _) in enumerate(tracks)
     ]
     return {"name": clip.name, "samplers": samplers, "channels": channels, "extras": {"fps": float(clip.fps)}}
+
+
+def _turns(clip: Clip) -> Float32[np.ndarray, "f j 4"]:
+    """Rotations in the file's frame and order, xyzw."""
+    return (smooth_signs(clip.rotations)[..., [1, 2, 3, 0]] * np.array([1, -1, -1, 1])).astype(np.float32)
+
+
+def _at_work(turns: Float32[np.ndarray, "f j 4"]) -> Bool[np.ndarray, "f j"]:
+    return np.abs(np.abs(turns) - [0, 0, 0, 1]).max(-1) > STILL
 
 
 def smooth_signs(rotations: Float[np.ndarray, "f j 4"]) -> Float[np.ndarray, "f j 4"]:

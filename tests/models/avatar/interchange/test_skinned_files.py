@@ -31,7 +31,8 @@ TURN = np.array([1, -1, -1])
 @pytest.fixture(scope="module")
 def made():
     avatar = toy_avatar.avatar()
-    motions = [(name, builtin(name, fps=10)) for name in ("walk", "t_pose")]
+    betas = avatar.rig.rest.betas
+    motions = [(name, retarget(builtin(name, fps=10), betas, avatar.model)) for name in ("walk", "t_pose")]
     person, clips = interchange.skinned(avatar), interchange.clips(avatar, motions)
     return avatar, person, clips, interchange.morphs(avatar)
 
