@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 import logging
 from dataclasses import dataclass
@@ -161,8 +160,8 @@ def hgm_loss(
             loss + config.normal * terms.get("normal", 0.0) + config.view_depth * terms.get("view_depth", 0.0)
         )
     few = config.alone_views or len(example.mask)
-    part = dataclasses.replace(
-        example, cameras=example.cameras[:few], rgb=example.rgb[:few], mask=example.mask[:few]
+    part = Example(
+        example.inputs, example.cameras[:few], example.rgb[:few], example.mask[:few], example.depth
     )
     for name, weight, gaussians in (
         ("image_only", config.image_only, output.image),
