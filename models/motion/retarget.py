@@ -42,7 +42,8 @@ def retarget(
     """The movement of a person of the shape `betas`.
 
     The pelvis' height goes by how high it stands, the way that is gone by the length of the legs, from where
-    the first frame is. With everything off and the same betas, the motion itself.
+    the first frame is. With everything off and the same betas, the motion itself. On the CPU, whatever the
+    motion is on.
 
     Args:
         floor: y of the ground in the world of the result, metres; None leaves it at 0.

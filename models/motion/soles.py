@@ -50,6 +50,12 @@ def rest_joints(model: BodyModel, betas: Float[Tensor, "10"]) -> Float[Tensor, "
     return (model.joint_template.double() + dirs @ betas.double().to(dirs.device)).cpu()
 
 
+def pelvis_at_rest(model: BodyModel, betas: Float[Tensor, "f 10"]) -> Float[Tensor, "f 3"]:
+    """J_0 of shapes, one a frame, float64: what `transl` is relative to."""
+    dirs = model.joint_shapedirs[0, :, :10].double().cpu()
+    return model.joint_template[0].double().cpu() + betas.double().cpu() @ dirs.T
+
+
 def soles(model: BodyModel, betas: Float[Tensor, "10"]) -> tuple[Sole, Sole]:
     """The left and the right sole of a shape, float64."""
     shape = model.shapedirs[..., :10].double() @ betas.double().to(model.shapedirs.device)

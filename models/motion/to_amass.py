@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from turnaround.models.body.model import BodyModel
 from turnaround.models.motion.files.axes import world_from_file
 from turnaround.models.motion.kinematics import full_pose
+from turnaround.models.motion.soles import pelvis_at_rest
 from turnaround.pipeline.values.motion import Motion
 from turnaround.pipeline.values.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 
@@ -23,7 +24,7 @@ def motion_to_amass(motion: Motion, model: BodyModel, *, gender: str = "neutral"
     body = motion.to("cpu").body
     turn = world_from_file("z").T
     orient = matrix_to_axis_angle(turn @ axis_angle_to_matrix(body.global_orient.double()))
-    rest = model.rest_joints(body)[..., 0, :].double().cpu()
+    rest = pelvis_at_rest(model, body.betas)
     pelvis = (rest + body.transl.double()) @ turn.T
     pose = full_pose(body)
     pose[:, 0] = orient.float()

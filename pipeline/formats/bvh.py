@@ -179,6 +179,7 @@ class _Hierarchy:
         return self._number(), self._number(), self._number()
 
     def read(self) -> _Hierarchy:
+        """Read it to its end; FormatError tells the line of what is not understood."""
         self._next("HIERARCHY")
         open_joints: list[int] = []
         while self.place < len(self.words):

@@ -19,6 +19,7 @@ from turnaround.models.motion.files.arrays import rotations, values
 from turnaround.models.motion.files.axes import Up, nearest_axis, world_from_file
 from turnaround.models.motion.files.gather import rate_of
 from turnaround.models.motion.files.span import Span
+from turnaround.models.motion.soles import pelvis_at_rest
 from turnaround.pipeline.errors import FormatError
 from turnaround.pipeline.values.motion import Motion
 from turnaround.pipeline.values.rotation import axis_angle_to_matrix, matrix_to_axis_angle
@@ -98,7 +99,7 @@ def _in_world(body: Body, model: BodyModel, up: Up, *, told: bool, film: bool) -
     orient = axis_angle_to_matrix(body.global_orient.double())
     upright, said = _upright(orient[..., 1].mean(0), film) if up == "auto" else (up, [])
     turn = world_from_file(upright)
-    rest = model.rest_joints(body)[..., 0, :].double()
+    rest = pelvis_at_rest(model, body.betas)
     transl = body.transl.double()
     if told:
         index, sign = "xyz".index(upright[-1]), -1.0 if upright[0] == "-" else 1.0
@@ -113,8 +114,11 @@ def _in_world(body: Body, model: BodyModel, up: Up, *, told: bool, film: bool) -
     if float(transl.abs().max()) > _MOST * 10:
         raise FormatError(f"'transl' holds {float(transl.abs().max()):.3g}, which is no place in metres")
     pelvis = (rest + transl) @ turn.T
+    betas = body.betas.mean(0, keepdim=True)  # a person has one shape, also where every frame was estimated
+    rest = pelvis_at_rest(model, betas)
     moved = dataclasses.replace(
         body,
+        betas=betas.repeat(len(transl), 1),
         global_orient=matrix_to_axis_angle(turn @ orient).float(),
         transl=(pelvis - rest).float(),
     )

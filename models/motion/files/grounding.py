@@ -11,7 +11,7 @@ from torch import Tensor
 from turnaround.models.body.model import BodyModel
 from turnaround.models.motion.kinematics import matrices, positions, to_world
 from turnaround.models.motion.smoothing import smooth_values
-from turnaround.models.motion.soles import rest_joints, soles
+from turnaround.models.motion.soles import pelvis_at_rest, rest_joints, soles
 from turnaround.pipeline.values.motion import Motion
 
 _LOW = 0.02  # share of the frames whose feet may lie below the ground
@@ -49,11 +49,11 @@ def grounded(motion: Motion, model: BodyModel, *, each: bool = False) -> tuple[M
 
 def centred(motion: Motion, model: BodyModel) -> tuple[Motion, list[str]]:
     """The movement begins over the origin, if it begins far from it."""
-    start = model.joints(motion[:1].body)[0, 0].cpu()
+    start = (pelvis_at_rest(model, motion.body.betas[:1]) + motion.body.transl[:1])[0]
     away = float(start[[0, 2]].norm())
     if away < _OFF:
         return motion, []
-    shift = torch.stack([-start[0], 0 * start[1], -start[2]]).double()
+    shift = torch.stack([-start[0], 0 * start[1], -start[2]])
     return _moved(motion, shift.expand(len(motion), 3)), [
         f"it begins {away:.1f} m from the origin: moved there"
     ]
