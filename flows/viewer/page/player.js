@@ -20,7 +20,7 @@ export function playerOf(person, kinds, { asked, parent, follow, redraw }) {
   const rig = rigOf(person, kinds), clips = clipsOf({ ...person.clips }), ground = groundOf(person.floor);
   const slider = element("frame"), play = element("play"), speeds = element("speed");
   parent.add(ground);
-  let clip = clips[0], time = 0, playing = false;
+  let clip = clips[0], time = 0, wanted = false, playing = false; // wanted: also after a clip of one frame
 
   const show = () => {
     const at = rig.pose(clip, time);
@@ -33,6 +33,7 @@ export function playerOf(person, kinds, { asked, parent, follow, redraw }) {
     redraw();
   };
   const run = (on) => {
+    wanted = on;
     playing = on && clip.duration > 0;
     play.setAttribute("aria-label", playing ? "Pause" : "Play");
     play.dataset.playing = String(playing);
@@ -43,11 +44,11 @@ export function playerOf(person, kinds, { asked, parent, follow, redraw }) {
     clip = clips.find((each) => each.name === name) ?? clip;
     slider.max = clip.frames - 1;
     slider.disabled = play.disabled = clip.frames < 2;
-    run(playing);
+    run(wanted);
     seek(0);
     return clip.name;
   };
-  const press = buttons("clips", clips.map(({ name }) => name), (name) => { run(true); return take(name); }, titled);
+  const press = buttons("clips", clips.map(({ name }) => name), (name) => { wanted = true; return take(name); }, titled);
   const choose = (name) => press(take(name));
   const stepTo = (frames) => { run(false); seek(Math.round(time * clip.fps + frames) / clip.fps); };
   const turnTo = (by) => choose(clips[(clips.indexOf(clip) + by + clips.length) % clips.length].name);
@@ -58,7 +59,7 @@ export function playerOf(person, kinds, { asked, parent, follow, redraw }) {
   };
 
   slider.oninput = () => { run(false); seek(Number(slider.value) / clip.fps); };
-  play.onclick = () => run(!playing);
+  play.onclick = () => run(!wanted);
   element("ground").onclick = () => setGround(!ground.visible);
   choose(asked.get("clip"));
   seek(Number(asked.get("time")) || 0);
@@ -72,6 +73,6 @@ export function playerOf(person, kinds, { asked, parent, follow, redraw }) {
       show();
     },
     light: (name) => { ground.material.uniforms.dark.value = name === "dark" ? 1 : 0; },
-    keys: { " ": () => run(!playing), ",": () => stepTo(-1), ".": () => stepTo(1), "[": () => turnTo(-1), "]": () => turnTo(1), g: () => setGround(!ground.visible) },
+    keys: { " ": () => run(!wanted), ",": () => stepTo(-1), ".": () => stepTo(1), "[": () => turnTo(-1), "]": () => turnTo(1), g: () => setGround(!ground.visible) },
   };
 }
