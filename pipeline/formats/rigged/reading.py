@@ -58,6 +58,7 @@ class _File(NamedTuple):
     binary: bytes
 
     def view(self, index: int) -> bytes:
+        """The bytes of a view; FormatError where it is not in the file."""
         entry = self.document["bufferViews"][index]
         start, length = entry["byteOffset"], entry["byteLength"]
         if not 0 <= start <= start + length <= len(self.binary):
@@ -75,6 +76,7 @@ class _File(NamedTuple):
 
     @property
     def primitive(self) -> dict[str, Any]:
+        """The one primitive of the one mesh."""
         return self.document["meshes"][0]["primitives"][0]
 
 
