@@ -200,7 +200,10 @@ class BodyModel(nn.Module):
         coefficients = torch.cat([body.betas, body.expression], -1).reshape(-1, 20)
         rotations = axis_angle_to_matrix(_full_pose(body).reshape(-1, 55, 3))
         count = len(rotations)
-        joints_rest = self.rest_joints(body).reshape(count, 55, 3)
+        # from the same coefficients as the surface: another sum of gradients would round otherwise
+        joints_rest = self.joint_template + (coefficients @ self.joint_shapedirs.reshape(-1, 20).T).reshape(
+            count, 55, 3
+        )
         vertices = self.v_template + (coefficients @ self.shapedirs.reshape(-1, 20).T).reshape(count, -1, 3)
         if self.posedirs.shape[1]:
             feature = (
