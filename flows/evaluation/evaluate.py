@@ -11,7 +11,7 @@ from typing import Any
 
 from turnaround.flows.evaluation import page, report
 from turnaround.flows.evaluation import suite as people
-from turnaround.flows.evaluation.measures import backs, sides
+from turnaround.flows.evaluation.measures import backs, poses, sides
 from turnaround.flows.evaluation.report import Figures, Form, Progress, Telling
 from turnaround.flows.evaluation.setting import ABLATIONS, Setting
 from turnaround.flows.evaluation.subject import Plan, evaluate_person
@@ -46,7 +46,7 @@ def evaluate(
     """Run and measure the first `limit` people of `suite`.
 
     Args:
-        suite: `people-test`, `people-sides`, or what flows/evaluation/suite.py knows besides.
+        suite: `people-test`, `people-sides`, `people-poses`, or what flows/evaluation/suite.py knows besides.
         limit: people, or pictures of `people-sides`; by default LIMIT, and all pictures of `people-sides`.
         json_path: the report is written here too, anew after each person.
         overrides: settings `a.b=value`, as of `--set`.
@@ -81,6 +81,12 @@ def evaluate(
                 f"--suite {suite} measures the body alone: leave out --ablations, --protocol and --detail"
             )
         return sides.evaluate_sides(limit or sides.COUNT, setting, telling, workers)
+    if suite == poses.SUITE:
+        if plan.ablations or plan.hgm or detail:
+            raise CallError(
+                f"--suite {suite} measures other poses alone: leave out --ablations, --protocol and --detail"
+            )
+        return poses.evaluate_poses(limit or LIMIT, setting, telling, size=size, workers=workers)
     Store(work).prepare()
     limit = limit or LIMIT
     wanted = people.people(suite, limit, setting.folder, size, detail)
