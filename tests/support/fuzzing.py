@@ -28,6 +28,7 @@ import numpy as np
 import torch
 from PIL import Image
 from safetensors.torch import save
+from toy_motions import little_amass, little_bvh
 
 from turnaround.data.scans.parameters import read_fields
 from turnaround.data.scans.scan import ScanError
@@ -35,6 +36,7 @@ from turnaround.flows.subjects import memory as subjects
 from turnaround.models import zoo
 from turnaround.models.estimator.given.body_file import read_body
 from turnaround.models.estimator.given.pickles import load_pickle
+from turnaround.models.motion.reader import read_motion
 from turnaround.pipeline.formats import glb, ply
 from turnaround.pipeline.formats.codecs import codec_for
 from turnaround.pipeline.formats.untrusted import parse_yaml
@@ -211,6 +213,8 @@ _SEEDS: dict[str, list[bytes]] = {
     "weights": [
         save({"a": torch.ones(2, 3), "b": torch.ones(4, dtype=torch.float16)}, metadata={"config": "{}"})
     ],
+    "bvh": [little_bvh(), little_bvh("mm")],
+    "motion": [*_bodies(), little_amass()],
     "memo": [b"\n1:2:3:4:5 " + b"a" * 64 + b"\n"],
 }
 
@@ -233,6 +237,8 @@ READERS: dict[str, Callable[[bytes], Any]] = {
     "manifest": _run_of_a_stranger,
     "subject": _subject,
     "weights": at_path(".safetensors", zoo.load_state),
+    "bvh": lambda data: read_motion(data, "x.bvh"),
+    "motion": lambda data: read_motion(data, "x"),
     "memo": at_path(".txt", DigestMemo),
 }
 TOKENS = [

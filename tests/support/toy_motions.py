@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -12,7 +13,7 @@ from turnaround.models.body.model import BodyModel
 from turnaround.models.body.skeleton import JOINT_INDEX, JOINT_NAMES, PARENTS
 from turnaround.models.motion.kinematics import OPENCV, matrices, positions, to_world
 from turnaround.models.motion.soles import rest_joints, soles
-from turnaround.pipeline.formats.bvh import Bvh, in_file_order
+from turnaround.pipeline.formats.bvh import Bvh, encode, in_file_order
 from turnaround.pipeline.values.motion import Motion
 
 BODY = JOINT_NAMES[:22]
@@ -167,3 +168,43 @@ def sole_points(motion: Motion, model: BodyModel) -> list[torch.Tensor]:
     rest, world = rest_joints(model, betas), world_rotations(motion)
     joints = positions(world, rest, rest[0] + motion.body.transl.double())
     return [sole.posed(world, joints) for sole in soles(model, betas)]
+
+
+def little_bvh(unit: str = "cm", frames: int = 3) -> bytes:
+    """The text of a skeleton of limbs alone, without a body model."""
+    scale = {"cm": 1.0, "mm": 10.0}[unit]
+    chains = [("Hips", None, (0, 90, 0)), ("Spine", "Hips", (0, 20, 0)), ("Head", "Spine", (0, 35, 0))]
+    for side, sign in (("Left", 1), ("Right", -1)):
+        chains += [
+            (f"{side}Arm", "Spine", (sign * 18, 25, 0)),
+            (f"{side}ForeArm", f"{side}Arm", (sign * 25, 0, 0)),
+            (f"{side}UpLeg", "Hips", (sign * 8, -5, 0)),
+            (f"{side}Leg", f"{side}UpLeg", (0, -40, 0)),
+        ]
+    names = [name for name, *_ in chains]
+    parents = tuple(names.index(above) if above else -1 for _, above, _ in chains)
+    order = in_file_order(parents)
+    turns = ("Zrotation", "Xrotation", "Yrotation")
+    channels = (("Xposition", "Yposition", "Zposition", *turns), *[turns] * (len(names) - 1))
+    values = np.random.default_rng(0).normal(0, 10, (frames, sum(map(len, channels))))
+    values[:, :3] = np.array([0, 90 * scale, 0])
+    return encode(
+        Bvh(
+            names=tuple(names[k] for k in order),
+            parents=tuple(order.index(parents[k]) if parents[k] >= 0 else -1 for k in order),
+            offsets=scale * np.array([chains[k][2] for k in order], float),
+            ends=tuple((0.0, -1.0, 0.0) if names[k].endswith("Leg") else None for k in order),
+            channels=channels,
+            frame_time=1 / 30,
+            values=values,
+        )
+    )
+
+
+def little_amass(frames: int = 3) -> bytes:
+    """An .npz as of AMASS, of a person who lies still in a T pose."""
+    stream = io.BytesIO()
+    np.savez(
+        stream, poses=np.zeros((frames, 66), np.float32), trans=np.zeros((frames, 3)), mocap_framerate=60.0
+    )
+    return stream.getvalue()
