@@ -1,0 +1,1 @@
+"""Persons in motion: skinned frame by frame, cameras, ground, pictures."""
