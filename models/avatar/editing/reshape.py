@@ -45,7 +45,7 @@ def stature(model: BodyModel, betas: Float[Tensor, "10"]) -> float:
     return float(heights.max() - heights.min())
 
 
-def _displaced(avatar: Avatar, rest: Body, moved: Float[Tensor, "v 3"], reach: float | None) -> Avatar:
+def _displaced(avatar: Avatar, moved: Float[Tensor, "v 3"], reach: float | None) -> Avatar:
     """The person at rest with all points moved as the body's vertices near them."""
     mesh, gaussians, shift = avatar.mesh, avatar.gaussians, moved[..., None]
     of_mesh, of_gaussians = (
