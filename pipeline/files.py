@@ -7,7 +7,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,7 +26,7 @@ class TemporaryFault(TurnaroundError, OSError):
 
 
 @contextmanager
-def temporary_folder() -> Iterator[Path]:
+def temporary_folder() -> Generator[Path, None, None]:
     """A folder of one's own among the temporary files, gone afterwards.
 
     TemporaryFault names TMPDIR where that, and not what happens in it, is at fault.
@@ -89,7 +89,7 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
+def replacing(path: Path, *, durable: bool = False) -> Generator[Path, None, None]:
     """Lend a path beside `path` to write to, and rename it at the end: no reader ever sees half a file.
 
     The folder of `path` is made. Where the block fails, what it wrote goes and `path` stays as it was.
@@ -105,3 +105,20 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Generator[Path, None, None]:
+    """Lend a new folder beside `path`, which takes its place at the end; what was there goes.
+
+    Where the block fails, what it wrote goes and `path` stays as it was.
+    """
+    beside = path.with_name(f".{path.name[:60]}.{os.getpid()}.{os.urandom(3).hex()}")
+    beside.mkdir(parents=True)
+    try:
+        yield beside
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(beside, path)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

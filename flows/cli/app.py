@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from turnaround.flows.cli.animate import animate
 from turnaround.flows.cli.bench import bench
 from turnaround.flows.cli.compare import compare
 from turnaround.flows.cli.config import config
@@ -27,6 +28,7 @@ from turnaround.flows.cli.inspect import inspect
 from turnaround.flows.cli.open import open_subject
 from turnaround.flows.cli.options import PASS
 from turnaround.flows.cli.override import override
+from turnaround.flows.cli.pose import pose
 from turnaround.flows.cli.report import report
 from turnaround.flows.cli.rerun import rerun
 from turnaround.flows.cli.run import run
@@ -81,8 +83,8 @@ def logs(
 
 
 for _command in (
-    run, export, status, view, report, inspect, why, diff, graph, rerun, override, sweep, config, init,
-    evaluate, compare, bench, doctor, fetch, verify, gc, server,
+    run, export, animate, pose, status, view, report, inspect, why, diff, graph, rerun, override, sweep,
+    config, init, evaluate, compare, bench, doctor, fetch, verify, gc, server,
 ):  # fmt: skip
     app.command()(_command)
 app.command("open")(open_subject)

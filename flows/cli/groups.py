@@ -7,7 +7,7 @@ from typing import Any
 from typer.core import TyperGroup
 
 GROUPS = {
-    "Make": ("run", "export"),
+    "Make": ("run", "export", "animate", "pose"),
     "Look": ("status", "view", "open", "report", "inspect", "why", "diff", "graph"),
     "Change": ("rerun", "override", "sweep", "config", "init"),
     "Measure and train": ("evaluate", "compare", "bench", "train", "data"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -60,7 +60,7 @@ Subjects = Annotated[
 ]
 Subject = Annotated[str, typer.Argument(autocompletion=completion.subjects)]
 # of commands whose further words are read by somebody else, `--help` among them
-PASS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+PASS: dict[str, Any] = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 Photos = Annotated[list[Path] | None, typer.Argument(help="photos, folders, 'patterns*.jpg' or @LIST")]
 People = Annotated[
     str,
@@ -81,4 +81,21 @@ Adopt = Annotated[
 ]
 Strict = Annotated[
     bool, typer.Option("--strict", help="exit with 3 where all is done and a body fits its photo poorly")
+]
+Betas = Annotated[
+    list[str] | None,
+    typer.Option("--betas", metavar="N=VALUE", help="another shape of body: 0=1.5 (0 to 9); again for more"),
+]
+Expression = Annotated[
+    list[str] | None,
+    typer.Option("--expression", metavar="N=VALUE", help="an expression of the face: 0=2; again for more"),
+]
+Height = Annotated[
+    float | None, typer.Option("--height", help="of the person upright, in metres: scales everything")
+]
+Colors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--color", metavar="PART=COLOUR", help="e.g. torso=#3050a0, legs=navy, shoes=white; again for more"
+    ),
 ]

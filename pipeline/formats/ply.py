@@ -8,6 +8,7 @@ logarithms.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +41,11 @@ _LEAST_OPACITY = 1e-6  # logits stay finite
 _LEAST_SCALE = 1e-9  # metres; logarithms stay finite
 
 
-def encode(gaussians: Gaussians) -> bytes:
-    """The binary little-endian PLY of `gaussians`; ValueError where a value is not finite."""
+def encode(gaussians: Gaussians, *, comments: Sequence[str] = ()) -> bytes:
+    """The binary little-endian PLY of `gaussians`; ValueError where a value is not finite.
+
+    comments: lines of the header that readers pass over, ASCII.
+    """
     g = gaussians.detach().to("cpu")
     opacity = g.opacities.double().clamp(_LEAST_OPACITY, 1 - _LEAST_OPACITY)
     columns = [
@@ -61,6 +65,7 @@ def encode(gaussians: Gaussians) -> bytes:
     header = [
         "ply",
         "format binary_little_endian 1.0",
+        *(f"comment {line}" for line in comments),
         f"element vertex {len(g)}",
         *(f"property float {name}" for name in FIELDS),
         "end_header",

@@ -9,6 +9,7 @@ Vertex colours are kept as `_COLOR` in sRGB: glTF multiplies a COLOR_0 into the 
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,20 @@ _FLOAT, _UINT, _ARRAY, _INDEX = 5126, 5125, 34962, 34963  # glTF component types
 SAMPLER = {"magFilter": 9729, "minFilter": 9987, "wrapS": 33071, "wrapT": 33071}  # linear, mipmaps, clamped
 
 
-def encode(mesh: TexturedMesh, *, picture: bytes | None = None, scale: float = 1.0) -> bytes:
+def encode(
+    mesh: TexturedMesh,
+    *,
+    picture: bytes | None = None,
+    scale: float = 1.0,
+    extras: Mapping[str, Any] | None = None,
+) -> bytes:
     """GLB with positions, normals, texture coordinates, `_COLOR` and one matt material.
 
     Args:
         mesh: checked; ValueError says what is wrong with it.
         picture: its texture as `encode_texture` gives it, where that is at hand.
         scale: of all lengths, kept in the node: the vertices stay what they are.
+        extras: where it comes from, kept in `asset.extras`.
     """
     vertices, faces = upright(mesh)
     picture = picture or encode_texture(mesh)
@@ -55,8 +63,9 @@ def encode(mesh: TexturedMesh, *, picture: bytes | None = None, scale: float = 1
     kind = "image/png" if picture.startswith(b"\x89PNG") else "image/jpeg"
     skin = {"baseColorTexture": {"index": 0}, "metallicFactor": 0, "roughnessFactor": 1}
     primitive = {"attributes": {name: k for k, name in enumerate(attributes)}, "indices": 4, "material": 0}
+    asset: dict[str, Any] = {"generator": "turnaround", "version": "2.0"}
     document = {
-        "asset": {"generator": "turnaround", "version": "2.0"},
+        "asset": asset | ({"extras": dict(extras)} if extras else {}),
         "scene": 0,
         "scenes": [{"nodes": [0]}],
         "nodes": [{"mesh": 0, **_stand(vertices, scale)}],

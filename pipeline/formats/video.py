@@ -28,21 +28,26 @@ BT709 = [
 
 
 def encode(
-    frames: Iterable[Float[Tensor, "h w 3"] | UInt8[np.ndarray, "h w 3"]], *, fps: int = 30, quality: int = 7
+    frames: Iterable[Float[Tensor, "h w 3"] | UInt8[np.ndarray, "h w 3"]],
+    *,
+    fps: float = 30,
+    quality: int = 7,
+    comment: str = "",
 ) -> bytes:
     """An MP4 (yuv420p, plays everywhere) of frames in [0, 1] or of bytes; odd sizes are padded with white to
     even ones.
 
     The encoder is a process of its own, so it works while `frames` draws the next one. quality: 1 to 10,
-    best. Raises ValueError when there is no frame or their sizes differ, TemporaryFault where the folder of
-    temporary files is full, RuntimeError with the encoder's words where it fails otherwise.
+    best. comment: kept in the file's metadata. Raises ValueError when there is no frame or their sizes
+    differ, TemporaryFault where the folder of temporary files is full, RuntimeError with the encoder's words
+    where it fails otherwise.
     """
     with temporary_folder() as folder:
         file, errors = folder / "film.mp4", folder / "errors.txt"
         with errors.open("wb") as stderr:
             code = _feed(
                 (_even(_bytes(frame)) for frame in frames),
-                lambda shape: _start(file, shape, fps, quality, stderr),
+                lambda shape: _start(file, shape, fps, quality, comment, stderr),
             )
         if code:
             words = errors.read_text(errors="replace").strip()[-500:]
@@ -84,7 +89,7 @@ def _feed(
 
 
 def _start(
-    file: Path, shape: tuple[int, ...], fps: int, quality: int, stderr: Any
+    file: Path, shape: tuple[int, ...], fps: float, quality: int, comment: str, stderr: Any
 ) -> subprocess.Popen[bytes]:
     import imageio_ffmpeg
 
@@ -126,6 +131,7 @@ def _start(
         "+bitexact",
         "-map_metadata",
         "-1",
+        *(["-metadata", f"comment={comment}"] if comment else []),
         "-movflags",
         "+faststart+write_colr",
     ]
