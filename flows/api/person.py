@@ -4,7 +4,7 @@ for."""
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,14 +13,16 @@ from turnaround.flows.runs.execute import Result
 from turnaround.flows.runs.summary import subject_json
 from turnaround.flows.subjects.fits import fit_of
 from turnaround.kept import KeptRuns
+from turnaround.moving import Moving
 from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.store.store import Record
 
 if TYPE_CHECKING:
+    from turnaround.pipeline.values.motion import Motion
     from turnaround.pipeline.values.types import Body, Gaussians, Mesh, TexturedMesh, View
 
 
-class Person:
+class Person(Moving):
     """One person out of one photo; made by `reconstruct` and `load`.
 
     It stands for the runs of that call: the same photo done again with other settings gives another person,
@@ -89,15 +91,22 @@ class Person:
         texture: int | None = None,
         height: float | None = None,
         gaussians: int | None = None,
+        rig: bool = False,
+        clips: Sequence[str | os.PathLike[str] | Motion] = (),
+        meta: Mapping[str, str] | None = None,
     ) -> Path:
         """Write the person to a file; its ending says as what.
 
         Args:
-            path: NAME.ply, .splat, .spz (Gaussians), .glb, .obj (mesh), .mp4 (turntable) or .html (a page
-                that shows the person in 3D without a network). Folders on the way are made.
-            texture: texels of a side (glb, obj).
-            height: metres that the person has when they stand upright (ply, splat, spz, glb, obj).
+            path: NAME.ply, .splat, .spz (Gaussians), .glb, .obj (mesh), .mp4 (turntable), .html (a page that
+                shows the person in 3D without a network), .vrm, .fbx or .bvh (with the skeleton). Folders on
+                the way are made.
+            texture: texels of a side (glb, obj, vrm, fbx).
+            height: metres that the person has when they stand upright (meshes and Gaussians).
             gaussians: at most so many (ply, splat, spz, html).
+            rig: in a T pose; glb with skeleton and face (glb, obj, ply, splat, spz).
+            clips: motions in the file: names of `turnaround animate`, files or motions (glb, fbx, bvh, html).
+            meta: fields of VRM's licence, such as {"authors": "Ann", "avatarPermission": "everyone"}.
 
         Returns:
             The path.
@@ -111,7 +120,9 @@ class Person:
         to = file.suffix[1:].lower()
         if to not in FORMATS:
             raise CallError(f"{file}: expected a name that ends as one of .{', .'.join(FORMATS)}")
-        changes = Changes(texture, height, gaussians)
+        several = [clips] if isinstance(clips, str) else clips
+        named = tuple(os.fspath(clip) if isinstance(clip, os.PathLike) else clip for clip in several)
+        changes = Changes(texture, height, gaussians, rig or None, named or None, meta)
         return export_of(self._runs, self.name, to, file, changes).path
 
     def show(self, *, inline: bool | None = None) -> None:

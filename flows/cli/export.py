@@ -19,7 +19,10 @@ def export(
         list[str], typer.Argument(autocompletion=completion.subjects, help="names or patterns ('ali*')")
     ],
     to: Annotated[
-        str, typer.Option("--to", help="ply, splat, spz, glb, obj, mp4 or html; several as glb,ply")
+        str,
+        typer.Option(
+            "--to", help="ply, splat, spz, glb, obj, mp4, html, vrm, fbx or bvh; several as glb,ply"
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -27,15 +30,35 @@ def export(
     ] = None,
     texture: Annotated[
         int | None,
-        typer.Option("--texture", help="texels of a side: 1024, 2048 or 4096 (glb, obj)", metavar="N"),
+        typer.Option(
+            "--texture", help="texels of a side: 1024, 2048 or 4096 (glb, obj, vrm, fbx)", metavar="N"
+        ),
     ] = None,
     height: Annotated[
         float | None,
-        typer.Option("--height", help="of the person upright, in metres (glb, obj, ply, splat, spz)"),
+        typer.Option("--height", help="of the person upright, in metres (meshes and Gaussians)"),
     ] = None,
     gaussians: Annotated[
         int | None,
         typer.Option("--gaussians", help="at most so many, those that show most (ply, splat, spz, html)"),
+    ] = None,
+    rig: Annotated[
+        bool,
+        typer.Option("--rig", help="in a T pose; glb with its skeleton and face (glb, obj, ply, splat, spz)"),
+    ] = False,
+    clips: Annotated[
+        str | None,
+        typer.Option(
+            "--clips",
+            help="motions in the file, by name or file: idle,walk (glb, fbx, bvh, html)",
+            metavar="A,B",
+        ),
+    ] = None,
+    meta: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--meta", help="a field of VRM's licence: authors=Ann; again for more", metavar="FIELD=VALUE"
+        ),
     ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="leave out what is stale, and exit with 3 where something was")
@@ -46,7 +69,8 @@ def export(
     """Write results as files for other programs.
 
     `export 'ali*' --to glb,ply --out models` writes NAME.glb and NAME.ply of every subject that the pattern
-    means. html is one page that shows the person in 3D without a network.
+    means. html is one page that shows the person in 3D without a network; with --clips it moves. vrm, fbx and
+    bvh, and what --rig or --clips is given for, come from the stage `rig`.
     """
     from json import dumps
 
@@ -55,7 +79,8 @@ def export(
     from turnaround.flows.subjects import memory
     from turnaround.flows.subjects.project import Project
 
-    wish = Wish.of(to, out, Changes(texture, height, gaussians), strict=strict)
+    changes = Changes.read(texture, height, gaussians, rig, clips, meta)
+    wish = Wish.of(to, out, changes, strict=strict)
     done = export_all(Project(), work, memory.matching(work, subject), wish)
     if json:
         typer.echo(dumps(done.as_json(), indent=1))

@@ -127,7 +127,7 @@ def _one(
     """Write one file, or with `strict` leave it out where it is stale."""
     from turnaround.flows.exports.export import sources_of
 
-    late = [stage for stage in sources_of(root, name, to) if stage in old]
+    late = [stage for stage in sources_of(root, name, to, wish.of_format(to)) if stage in old]
     if late:
         done.stale.setdefault(name, []).extend(
             stage for stage in late if stage not in done.stale.get(name, [])

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from turnaround.flows.exports.rigged import FORMATS as RIGGED
+from turnaround.flows.exports.rigged import Wished, rigged_writer
 from turnaround.flows.exports.stature import stature
 from turnaround.flows.subjects import memory
 from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.store.runs import LinkedRuns
 from turnaround.pipeline.store.store import Record, Store
 
+if TYPE_CHECKING:
+    from turnaround.pipeline.values.motion import Motion
+
 log = logging.getLogger(__name__)
 
-FORMATS = ("ply", "splat", "spz", "glb", "obj", "mp4", "html")
+FORMATS = ("ply", "splat", "spz", "glb", "obj", "mp4", "html", *RIGGED)
 GAUSSIANS, MESHES = ("ply", "splat", "spz"), ("glb", "obj")
 _GAUSSIANS = (
     ("detail", "gaussians"),
@@ -29,10 +35,14 @@ _SOURCES = (
     | {to: _MESHES for to in MESHES}
     | {"mp4": (("turntable", "turntable"),)}
 )
+_TEXTURED = (*MESHES, "vrm", "fbx")
 _TAKERS = {
-    "texture": MESHES,
-    "height": MESHES + GAUSSIANS,
+    "texture": _TEXTURED,
+    "height": _TEXTURED + GAUSSIANS,
     "gaussians": (*GAUSSIANS, "html"),
+    "rig": MESHES + GAUSSIANS,
+    "clips": ("glb", "fbx", "bvh", "html"),
+    "meta": ("vrm",),
 }  # change -> formats that know it
 PAGE_GAUSSIANS = 200_000  # of the offline page, which stays under 8 MB
 
@@ -43,11 +53,30 @@ Write = Callable[[Path], object]
 class Changes:
     """What is made different on the way out; None: as it is."""
 
-    texture: int | None = None  # texels of a side (glb, obj)
-    height: float | None = (
-        None  # metres of the person, were they to stand upright (glb, obj, ply, splat, spz)
-    )
+    texture: int | None = None  # texels of a side (glb, obj, vrm, fbx)
+    # metres of the person, were they to stand upright (glb, obj, vrm, fbx, ply, splat, spz)
+    height: float | None = None
     gaussians: int | None = None  # at most so many (ply, splat, spz, html)
+    rig: bool | None = None  # in a T pose, with a skeleton where the format holds one
+    clips: tuple[str | Path | Motion, ...] | None = None  # motions in the file (glb, fbx, bvh, html)
+    meta: Mapping[str, str] | None = None  # fields of VRM's licence
+
+    @staticmethod
+    def read(
+        texture: int | None,
+        height: float | None,
+        gaussians: int | None,
+        rig: bool = False,
+        clips: str | None = None,
+        meta: Sequence[str] | None = None,
+    ) -> Changes:
+        """Understand options as they are written: clips `idle,walk`, each of meta `FIELD=VALUE`."""
+        named = tuple(word.strip() for word in (clips or "").split(",") if word.strip())
+        pairs = [text.partition("=") for text in meta or ()]
+        if odd := [field for field, equals, _ in pairs if not equals]:
+            raise CallError(f"--meta {odd[0]}: expected FIELD=VALUE, such as authors=Ann")
+        fields = {field.strip(): value for field, _, value in pairs}
+        return Changes(texture, height, gaussians, rig or None, named or None, fields or None)
 
     def check(self, to: str) -> None:
         """ValueError for a change that a format does not know, or a value that makes no sense."""
@@ -55,12 +84,16 @@ class Changes:
             value = getattr(self, name)
             if value is not None and to not in formats:
                 raise CallError(f"--{name} goes with --to {', '.join(formats)}; --to {to} does not know it")
-            if value is not None and not value > 0:
+            if isinstance(value, int | float) and not value > 0:
                 raise CallError(f"--{name} {value}: expected more than 0")
 
     def fits(self, to: str) -> bool:
         """Whether a format knows all of these changes."""
         return all(getattr(self, name) is None or to in formats for name, formats in _TAKERS.items())
+
+    def rigged(self, to: str) -> bool:
+        """Whether a file of a format shows the stage `rig` then."""
+        return to in RIGGED or bool(self.rig) or bool(self.clips)
 
 
 @dataclass(frozen=True)
@@ -106,7 +139,7 @@ def export_of(
     to."""
     changes.check(to)
     target = _target(out or Path("."), subject, to)
-    write, stages = _page(store, subject, changes) if to == "html" else _content(store, subject, to, changes)
+    write, stages = _written(store, subject, to, changes)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         write(target)
@@ -117,9 +150,11 @@ def export_of(
     return Exported(target, stages)
 
 
-def sources_of(root: Path, subject: str, to: str) -> tuple[str, ...]:
+def sources_of(root: Path, subject: str, to: str, changes: Changes = Changes()) -> tuple[str, ...]:
     """Name the stages whose outputs a file of a format would show; none where there is nothing yet."""
     store = Store(root)
+    if changes.rigged(to):
+        return ("rig",) if store.linked(subject, "rig") else ()
     formats = ("ply", "glb") if to == "html" else (to,)
     found = [
         next((stage for stage, _ in _SOURCES[kind] if store.linked(subject, stage)), None) for kind in formats
@@ -136,6 +171,13 @@ def _target(out: Path, subject: str, to: str) -> Path:
     if other in FORMATS and other != to:
         raise CallError(f"--out {out} ends as {other}, and --to is {to}; give them the same")
     return out
+
+
+def _written(store: LinkedRuns, subject: str, to: str, changes: Changes) -> tuple[Write, tuple[str, ...]]:
+    if changes.rigged(to):
+        wished = Wished(changes.clips or (), changes.meta, changes.texture, changes.height, changes.gaussians)
+        return rigged_writer(store, subject, to, wished), ("rig",)
+    return _page(store, subject, changes) if to == "html" else _content(store, subject, to, changes)
 
 
 def _content(store: LinkedRuns, subject: str, to: str, changes: Changes) -> tuple[Write, tuple[str, ...]]:

@@ -51,10 +51,9 @@ def standing(mesh: Mesh, scale: float) -> Mesh:
 def with_texels(store: LinkedRuns, subject: str, mesh: TexturedMesh, size: int) -> TexturedMesh:
     """The mesh with a texture of `size`: the mean of what it has, or where that is no whole step, the stage
     once more."""
-    step, rest = divmod(mesh.texture.shape[0], size)
-    if step and not rest:
-        smaller = torch.nn.functional.avg_pool2d(mesh.texture.permute(2, 0, 1), step).permute(1, 2, 0)
-        return dataclasses.replace(mesh, texture=smaller.contiguous())
+    fewer = fewer_texels(mesh, size)
+    if fewer is not None:
+        return fewer
     from turnaround.stages.texture import Texture, TextureConfig
 
     record = store.linked(subject, Texture.name)
@@ -71,3 +70,12 @@ def with_texels(store: LinkedRuns, subject: str, mesh: TexturedMesh, size: int) 
         inputs[argument] = source.load(output)
     settings = TextureConfig(**{**record.manifest["config"], "size": size})
     return Texture(settings).run(device=torch.device("cpu"), **inputs).mesh
+
+
+def fewer_texels(mesh: TexturedMesh, size: int) -> TexturedMesh | None:
+    """The mesh with the means of its texels; None where `size` is no whole part of what there is."""
+    step, rest = divmod(mesh.texture.shape[0], size)
+    if not step or rest:
+        return None
+    smaller = torch.nn.functional.avg_pool2d(mesh.texture.permute(2, 0, 1), step).permute(1, 2, 0)
+    return dataclasses.replace(mesh, texture=smaller.contiguous())
