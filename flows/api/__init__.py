@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from turnaround.failure import Failure, ReconstructionError
     from turnaround.models.splat.rasterize import Render, rasterize
+    from turnaround.moving import animate
     from turnaround.person import Person
     from turnaround.pipeline.errors import TurnaroundError
     from turnaround.pipeline.settings import presets
@@ -37,6 +38,7 @@ __all__ = [
     "TurnaroundError",
     "View",
     "__version__",
+    "animate",
     "canonical_camera",
     "load",
     "orbit_cameras",
@@ -49,6 +51,7 @@ __all__ = [
 _MODULES = {
     "turnaround.failure": ("Failure", "ReconstructionError"),
     "turnaround.models.splat.rasterize": ("Render", "rasterize"),
+    "turnaround.moving": ("animate",),
     "turnaround.person": ("Person",),
     "turnaround.pipeline.errors": ("TurnaroundError",),
     "turnaround.pipeline.settings": ("presets",),

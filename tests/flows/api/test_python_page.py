@@ -13,7 +13,7 @@ import turnaround as ta
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "python.md").read_text(encoding="utf-8")
 FUNCTIONS = [name for name in ta.__all__ if inspect.isfunction(getattr(ta, name))]
-METHODS = ["save", "show", "load"]
+METHODS = ["save", "show", "load", "animate", "pose"]
 
 
 def bare(function: object, *, method: bool = False) -> str:
