@@ -6,7 +6,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,9 @@ _POLL = 0.05  # seconds between tries
 
 
 @contextmanager
-def gpu_slot(folder: Path, indices: Sequence[int] = (0,), *, timeout: float | None = None) -> Iterator[int]:
+def gpu_slot(
+    folder: Path, indices: Sequence[int] = (0,), *, timeout: float | None = None
+) -> Generator[int, None, None]:
     """Hold one of the GPUs `indices`; yields its index. TimeoutError after `timeout` seconds."""
     folder.mkdir(parents=True, exist_ok=True)
     descriptor, index = _acquire(folder, indices, None if timeout is None else time.monotonic() + timeout)

@@ -249,7 +249,7 @@ def why(stage: Stage[Any], subject: Subject, failure: str | None = None) -> Stat
 def statuses(stages: Sequence[Stage[Any]], subject: Subject, failures: Mapping[str, str]) -> list[Status]:
     """The status of every stage; what comes after a stale stage is stale by INPUT."""
     unsettled: set[str] = set()
-    result = []
+    result: list[Status] = []
     for stage in ordered(stages):
         status = why(stage, subject, failures.get(stage.name))
         late = [name for name in upstream(stage) if name in unsettled]

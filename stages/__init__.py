@@ -27,7 +27,7 @@ def classes() -> tuple[type[Stage[Any]], ...]:
     """The stage classes in order. Their declarations import neither torch nor a network."""
     from turnaround.pipeline.stage import Stage
 
-    found = []
+    found: list[type[Stage[Any]]] = []
     for name in NAMES:
         module = importlib.import_module(f"turnaround.stages.{name}")
         declared = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -53,7 +53,7 @@ def _bring(what: str, get: Callable[[Progress | None], object]) -> None:
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Progress | None]:
+def progress_bar(title: str) -> Generator[Progress | None, None, None]:
     """Show bytes that arrive as a bar on a terminal, nothing elsewhere."""
     if not sys.stderr.isatty():
         yield None

@@ -151,7 +151,7 @@ def _differences(
     """Of the figures at these paths; None: of all that a person has."""
     if figures is None:
         figures = list(dict.fromkeys(path for person in after for path in _leaves(person)))
-    found = []
+    found: list[Difference] = []
     for figure in figures:
         pairs = np.array([(at(a, figure), at(b, figure)) for a, b in zip(before, after, strict=True)], float)
         pairs = pairs[np.isfinite(pairs).all(1)]  # None is NaN here
@@ -171,7 +171,7 @@ def interval(values: np.ndarray) -> tuple[float, float]:
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> list[str]:
     """Dotted paths of all numbers."""
-    paths = []
+    paths: list[str] = []
     for name, value in tree.items():
         if isinstance(value, Mapping):
             paths += _leaves(value, f"{prefix}{name}.")

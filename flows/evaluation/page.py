@@ -97,7 +97,7 @@ def write_gallery(folder: Path, gallery: Gallery) -> Path:
 def _people_table(order: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> str:
     titles = (f"<th data-up='{int(not column.more)}'>{escape(column.title)}</th>" for column in columns)
     head = "<th>name</th>" + "".join(titles)
-    rows = []
+    rows: list[str] = []
     for subject in order:
         name = escape(str(subject["name"]))
         values = [at(subject, column.path) for column in columns]

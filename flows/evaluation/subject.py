@@ -62,7 +62,11 @@ class _Case:
         """All figures of a finished run, its baselines and ablations."""
         records, plan = run.records, self.plan
         seconds = {stage: record.manifest["seconds"] for stage, record in records.items()}
-        report = {"truth": self.truth_digest, **self.outcome(records), "back_view": self.back_view(records)}
+        report: dict[str, Any] = {
+            "truth": self.truth_digest,
+            **self.outcome(records),
+            "back_view": self.back_view(records),
+        }
         if plan.hgm:
             report["hgm_protocol"] = self._pictured("hgm", final(records), measure.hgm_protocol)
         if plan.matting:

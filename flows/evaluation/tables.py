@@ -102,7 +102,7 @@ def _ablation(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _flat(tree: Mapping[str, Any]) -> dict[str, Any]:
-    flat = {}
+    flat: dict[str, Any] = {}
     for name, value in tree.items():
         flat |= (
             {f"{name} {key}": entry for key, entry in value.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
 from turnaround.flows.prefect import private_server, server
@@ -86,7 +86,7 @@ def is_done(job: Job) -> bool:
 
 
 @contextmanager
-def _quickly() -> Iterator[None]:
+def _quickly() -> Generator[None, None, None]:
     """Import without collecting garbage, a sixth of the time, and without a warning of an unwritable home."""
     collecting = gc.isenabled()
     gc.disable()

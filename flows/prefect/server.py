@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -57,7 +57,7 @@ def may_be_named() -> bool:
 
 
 @contextmanager
-def shared_server(work: Path, private: PrivateServer | None = None) -> Iterator[dict[str, str]]:
+def shared_server(work: Path, private: PrivateServer | None = None) -> Generator[dict[str, str], None, None]:
     """The environment of workers in other processes: without an address each would start a server of its own.
 
     ValueError where the server that the user named does not answer, PrefectFailed where our own does not.
@@ -131,7 +131,7 @@ def check_reachable() -> None:
 
 
 @contextmanager
-def _exported(values: dict[str, str]) -> Iterator[None]:
+def _exported(values: dict[str, str]) -> Generator[None, None, None]:
     """Variables of this process, and so of those that it starts, for a while; Prefect reads them anew."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)

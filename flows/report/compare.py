@@ -146,8 +146,11 @@ def _stage(a: Record, b: Record, pairs: Pairs) -> dict[str, Any]:
 def differing(a: Record, b: Record) -> list[str]:
     """Names of outputs that are not the same bytes, those that only one has among them."""
     first, second = a.manifest["outputs"], b.manifest["outputs"]
-    digest = lambda outputs, name: outputs.get(name, {}).get("sha256")  # noqa: E731
-    return [name for name in dict.fromkeys([*first, *second]) if digest(first, name) != digest(second, name)]
+    return [
+        name
+        for name in dict.fromkeys([*first, *second])
+        if first.get(name, {}).get("sha256") != second.get(name, {}).get("sha256")
+    ]
 
 
 def differing_pictures(a: Record, b: Record) -> list[tuple[gallery.Picture, gallery.Picture]]:

@@ -37,7 +37,10 @@ def diff(root: Path, target: str, keys: Sequence[str]) -> tuple[dict[str, Any], 
     store = Store(root)
     old, new = _chosen(store, subject, stage, keys)
     found = causes(Recipe.recorded(old.manifest), Recipe.recorded(new.manifest))
-    both = lambda name: [record.manifest.get(name) for record in (old, new)]  # noqa: E731
+
+    def both(name: str) -> list[Any]:
+        return [record.manifest.get(name) for record in (old, new)]
+
     facts: dict[str, Any] = {
         "subject": subject,
         "stage": stage,

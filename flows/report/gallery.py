@@ -53,7 +53,7 @@ def pictures(record: Record) -> list[Picture]:
     """Pictures and films of a run, the most telling first."""
     return [
         Picture(file, facts["sha256"])
-        for name, entry in _in_order(record)
+        for _, entry in _in_order(record)
         if entry["kind"] in (*_PICTURES, "Video")
         for file, facts in sorted(entry["files"].items())
         if file.endswith((".png", ".mp4"))

@@ -77,8 +77,12 @@ class Pairs:
         """Measure all that are not known."""
         if not self._wanted:
             return
+
+        def measured(item: tuple[str, tuple[Path, Path]]) -> dict[str, Any]:
+            return self._measure(item[0], *item[1])
+
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            found = pool.map(lambda item: self._measure(item[0], *item[1]), self._wanted.items())
+            found = pool.map(measured, self._wanted.items())
             self.facts |= dict(zip(self._wanted, found, strict=True))
         self._wanted = {}
         write_atomic(self.file, json.dumps(self.facts).encode())

@@ -91,7 +91,7 @@ def _linked(root: Path, name: str) -> tuple[Cell, ...]:
 def of_results(root: Path, results: Sequence[Result], photos: Mapping[str, Path] | None = None) -> list[Row]:
     """The subjects of a run that has just ended."""
     store = Store(root)
-    rows = []
+    rows: list[Row] = []
     for result in results:
         photo = (photos or {}).get(result.subject, Path(result.photo))
         cells = _of_summary(store, result.stages, result.failed, result.message)
@@ -130,7 +130,7 @@ def _recalled_photo(root: Path, name: str) -> Path | None:
 def _of_summary(
     store: Store, stages: Mapping[str, Mapping[str, Any]], failed: str | None, message: str
 ) -> tuple[Cell, ...]:
-    cells = []
+    cells: list[Cell] = []
     for stage, facts in stages.items():
         record = store.find(stage, facts["key"]) if facts["key"] else None
         state = str(facts["state"]).upper()

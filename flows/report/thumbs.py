@@ -71,8 +71,12 @@ class Thumbs:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:  # a page without thumbnails is better than none
             log.warning("%s: no thumbnails (%s)", self.folder, error.strerror)
+
+        def written(item: tuple[str, tuple[Path, int]]) -> str:
+            return self._write(item[0], *item[1])
+
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            reasons = list(pool.map(lambda item: self._write(item[0], *item[1]), self._wanted.items()))
+            reasons = list(pool.map(written, self._wanted.items()))
         self.unseen |= {name: reason for name, reason in zip(self._wanted, reasons, strict=True) if reason}
         self._have |= {
             f"{name}.jpg" for name, reason in zip(self._wanted, reasons, strict=True) if not reason

@@ -7,7 +7,7 @@ import os
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,7 +133,7 @@ def remember(job: Job, memory: subjects.Memory) -> None:
 
 
 @contextmanager
-def listening(event: Event) -> Iterator[None]:
+def listening(event: Event) -> Generator[None, None, None]:
     """Tell `event` of the stages of every subject that this process does without a callback of its own."""
     _listeners.append(event)
     try:
@@ -229,7 +229,7 @@ def check_device(wanted: str, *, elsewhere: bool = False) -> None:
 
 
 @contextmanager
-def lend_device(stage: Stage[Any], wanted: str) -> Iterator[Any]:
+def lend_device(stage: Stage[Any], wanted: str) -> Generator[Any, None, None]:
     """The torch.device of a stage; a GPU is held by its lock while it is lent. ValueError for a GPU that is
     not there."""
     import torch

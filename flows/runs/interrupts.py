@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -49,7 +49,8 @@ def _end_now(code: int) -> NoReturn:
     """Do what is to be done at exit, for 3 s at most: `sys.exit` would first wait for every thread."""
     sys.stderr.flush()
     logging.disable()  # of what cannot be done any more nobody needs to hear
-    leaving = threading.Thread(target=atexit._run_exitfuncs, daemon=True)  # there is no public name for it
+    at_exit = atexit._run_exitfuncs  # pyright: ignore[reportPrivateUsage], there is no public name for it
+    leaving = threading.Thread(target=at_exit, daemon=True)
     leaving.start()
     leaving.join(_PATIENCE)
     _end_children()
@@ -65,14 +66,14 @@ def _end_children() -> None:
 
 
 @contextmanager
-def at_once() -> Iterator[None]:
+def at_once() -> Generator[None, None, None]:
     """Inside of this Ctrl-C ends the process where it stands: Prefect would first wait for what is running,
     or for ever."""
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or before is signal.SIG_IGN:
         yield
         return
-    signal.signal(signal.SIGINT, lambda *_: end())
+    signal.signal(signal.SIGINT, lambda _signal, _frame: end())
     try:
         yield
     finally:

@@ -57,7 +57,7 @@ def rerun_stage(
     forced = [
         _forced(again, project, settings) for settings in groups
     ]  # all is checked before anything is computed
-    results = []
+    results: list[Result] = []
     for ((config, merged), photos), force in zip(groups.items(), forced, strict=True):
         request = Request(
             photos, root, config, merged, device, direct=True, until=again.until, force=force, again=True

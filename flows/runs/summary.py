@@ -102,7 +102,7 @@ def _where(run: Run) -> list[str]:
         for r in run.results[: 10 * _FEW]
         if r.ok and (files := files_of(Store(run.root), r.subject))
     ]
-    told = []
+    told: list[str] = []
     for subject, files in ready[:_FEW]:
         told += [f"{subject}:", *(f"  {shlex.quote(str(file))}" for file in files)]
     more = sum(r.ok for r in run.results) - len(ready[:_FEW])

@@ -49,7 +49,7 @@ def variants(sets: Sequence[str]) -> list[Variant]:
             "stages.refine.fit.iterations=15,45,90"
         )
     names = {key: short if _unique(short := key.rpartition(".")[2], axes) else key for key in axes}
-    found = []
+    found: list[Variant] = []
     for values in itertools.product(*axes.values()):
         pairs = list(zip(axes, values, strict=True))
         found.append(
@@ -115,7 +115,7 @@ def sweep(
     check_device(device)
     Store(root).prepare()
     planned = {variant.label: _jobs(project, root, names, variant, device, until) for variant in chosen}
-    results = {}
+    results: dict[str, list[Result]] = {}
     for label, jobs in planned.items():
         at_a_time = workers or default_workers(len(jobs))
         with Progress(jobs, label, at_a_time) as progress:
@@ -126,7 +126,7 @@ def sweep(
 def _jobs(
     project: Project, root: Path, names: Sequence[str], variant: Variant, device: str, until: str | None
 ) -> list[Job]:
-    jobs = {}
+    jobs: dict[str, Job] = {}
     for (config, merged), photos in grouped(root, names, variant.settings, project).items():
         stages = up_to(project.build(project.settings(config, merged)), until)
         project.check_weights(stages)

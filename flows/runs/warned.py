@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ _heard: ContextVar[Heard | None] = ContextVar("turnaround_heard", default=None)
 
 
 @contextmanager
-def naming(subject: str) -> Iterator[list[str]]:
+def naming(subject: str) -> Generator[list[str], None, None]:
     """Put the subject's name before every warning of ours that is logged meanwhile; the list they fill."""
     _install()
     heard = Heard(subject)
@@ -52,7 +52,7 @@ def pass_on(process: str, messages: Sequence[str]) -> None:
 
 
 @contextmanager
-def silently(quiet: bool) -> Iterator[None]:
+def silently(quiet: bool) -> Generator[None, None, None]:
     """Keep our warnings from being said here where `quiet`: in a worker whose warnings are passed on."""
     if not quiet:
         yield

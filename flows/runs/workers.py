@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def is_death(error: BaseException) -> bool:
 
 
 @contextmanager
-def marked(marks: str | None, name: str) -> Iterator[None]:
+def marked(marks: str | None, name: str) -> Generator[None, None, None]:
     """In a worker: keep the stage of a subject in a file of the folder `marks` while it is done; a killed
     worker leaves it there."""
     if marks is None:

@@ -36,7 +36,7 @@ class Reasons:
 
     def as_text(self) -> str:
         """Put it into lines for people."""
-        lines = []
+        lines: list[str] = []
         for status in self.stages:
             lines += [
                 f"{self.subject}/{status.stage}: {status}",

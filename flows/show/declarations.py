@@ -44,7 +44,7 @@ def drawing(classes: Sequence[type[Stage[Any]]]) -> list[str]:
         for name in names
     }
     width = max(len(name) for name in names)
-    rows = []
+    rows: list[str] = []
     for row, name in enumerate(names):
         wanted = takes.get(name, set())
         first = next((column for column, other in enumerate(names[:row]) if other in wanted), row)

@@ -120,7 +120,7 @@ def as_json(report: Report) -> str:
 
 def as_text(report: Report) -> str:
     """File, expected and got for every fault, and what to do next."""
-    lines = []
+    lines: list[str] = []
     for damage in report.damaged:
         whose = f"  ({', '.join(damage.subjects)})" if damage.subjects else ""
         lines.append(f"DAMAGED {damage.run}{whose}")

@@ -64,7 +64,7 @@ def recall(root: Path, name: str) -> Memory:
     try:
         values: dict[str, Any] = json.loads((Store(root).subject(name) / FILE).read_text(encoding="utf-8"))
         memory = Memory(values["image"], values["config"], tuple(values["overrides"]), values["failures"])
-        texts = [memory.image, memory.config, *memory.overrides, *memory.failures.values()]
+        texts: list[Any] = [memory.image, memory.config, *memory.overrides, *memory.failures.values()]
         if not all(isinstance(text, str) for text in texts) or "\0" in memory.image:
             raise CallError("expected texts")
         return memory

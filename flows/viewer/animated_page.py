@@ -61,7 +61,7 @@ def _seen(avatar: Avatar, motion: Motion, track: Track) -> Float[Tensor, "n 3"]:
     """Points of the person in some poses of a clip, with the way that is gone taken out."""
     step = -(-len(avatar.mesh.vertices) // _POINTS)
     rest, skin = avatar.mesh.vertices[::step], avatar.rig.mesh[::step]
-    shown = []
+    shown: list[Tensor] = []
     for share in torch.linspace(0, 1, _POSES):
         pose = avatar.bones(motion.to("cpu").body[int(share * (len(motion) - 1))])
         x, z = track.path[int(share * (len(track.path) - 1))].tolist()

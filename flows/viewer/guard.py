@@ -13,7 +13,7 @@ import io
 import ipaddress
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import viser
@@ -46,7 +46,7 @@ def guarded_server(host: str, port: int, label: str) -> viser.ViserServer:
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def quiet() -> Generator[None, None, None]:
     """viser tells its address and its end on stdout, whatever `verbose` says; the command tells them
     itself."""
     with contextlib.redirect_stdout(io.StringIO()):
@@ -54,7 +54,7 @@ def quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _served(host: str) -> Iterator[None]:
+def _served(host: str) -> Generator[None, None, None]:
     """While a server starts: its page is mended, and its websockets accept pages of this machine, and
     programs, which send no origin."""
     module: Any = websockets.asyncio.server

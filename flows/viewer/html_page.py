@@ -119,7 +119,7 @@ def _parts(person: Person) -> tuple[dict[str, Any], dict[str, bytes]]:
     middle, tangent = frame(person)
     facts: dict[str, Any] = {"name": person.name, "distance": DISTANCE, "middle": middle, "tangent": tangent}
     parts: dict[str, bytes] = {}
-    said = []
+    said: list[str] = []
     if person.gaussians is not None and len(person.gaussians):
         facts["splats"], parts["splats"] = {"count": len(person.gaussians)}, pack_gaussians(person.gaussians)
         said.append(f"{len(person.gaussians):,} Gaussians")
@@ -172,7 +172,7 @@ def _block(kind: str, name: str, content: bytes) -> str:
 
 def _notices() -> str:
     """The licences of the programs in the page, as their packages have them."""
-    texts = []
+    texts: list[str] = []
     for package in (THREE, SPARK, FFLATE):
         licence = registry.read(package, ("LICENSE",))["LICENSE"].decode().strip()
         texts.append(f"{package.name} {package.version}\n\n{licence}")

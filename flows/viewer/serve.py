@@ -48,7 +48,7 @@ def serve(
 def start(scene: Scene, host: str = "127.0.0.1", port: int = 8080) -> Window:
     """The running viewer of a scene. ValueError as `serve`."""
     try:
-        import viser  # noqa: F401
+        import viser  # noqa: F401  # pyright: ignore[reportUnusedImport]
     except ImportError as error:
         raise CallError(f"the viewer needs viser ({error}): pip install 'turnaround[view]'") from error
     from turnaround.flows.viewer.window import Window

@@ -50,7 +50,7 @@ def load(path: Path) -> Rig:
 
 def _body(arrays: dict[str, np.ndarray], name: str) -> Body:
     neutral = Body.neutral()
-    values = {}
+    values: dict[str, torch.Tensor] = {}
     for field in fields(Body):
         array = arrays[f"{name}.{field.name}"]
         expected = tuple(getattr(neutral, field.name).shape)

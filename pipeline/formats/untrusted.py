@@ -127,7 +127,7 @@ def read_npz(
                 raise FormatError(
                     f"{len(members)} arrays that unpack to {size} bytes; at most {limit} are read"
                 )
-            arrays = {}
+            arrays: dict[str, np.ndarray] = {}
             for info in members:
                 name = info.filename.removesuffix(".npy")
                 try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,7 +67,7 @@ def _camera_to_json(camera: Camera) -> dict[str, object]:
     return {"K": K, "T_camera_world": T, "width": camera.width, "height": camera.height}
 
 
-def _camera_from_json(values: dict) -> Camera:
+def _camera_from_json(values: dict[str, Any]) -> Camera:
     K, T = (torch.tensor(values[name], dtype=torch.float32) for name in ("K", "T_camera_world"))
     size = values["width"], values["height"]
     if K.shape != (3, 3) or T.shape != (4, 4) or not (K.isfinite().all() and T.isfinite().all()):

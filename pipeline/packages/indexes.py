@@ -82,7 +82,7 @@ def pypi_address(name: str, file: str) -> str:
     """
     page = f"{pip_index()}/{re.sub(r'[-_.]+', '-', name).lower()}/"
     with opened(page, {"Accept": _KINDS}) as answer:
-        content, base = answer.read(_MOST_INDEX), urljoin(page, answer.geturl())
+        content, base = answer.read(_MOST_INDEX), urljoin(page, answer.url)
         as_json = "json" in (answer.headers.get("Content-Type") or "")
     for link in _links_of_json(content) if as_json else _links_of_html(content):
         address = urljoin(base, link)

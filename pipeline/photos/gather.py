@@ -166,7 +166,8 @@ def _listed(list_file: Path, recursive: bool, left: LeftOut) -> list[Path]:
     if b"\0" in data:
         raise CallError(f"the list {list_file} is not text in UTF-8: it holds zero bytes; save it as UTF-8")
     lines = data.decode("utf-8-sig", "surrogateescape").split("\n")  # names are bytes, some of them no UTF-8
-    files, faults = [], []
+    files: list[Path] = []
+    faults: list[str] = []
     for number, line in enumerate((line.strip() for line in lines), 1):
         if not line or line.startswith("#"):
             continue

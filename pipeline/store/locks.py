@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +13,7 @@ AT_ONCE = fcntl.LOCK_NB  # BlockingIOError instead of waiting
 
 
 @contextmanager
-def held(file: Path, how: int = EXCLUSIVE) -> Iterator[None]:
+def held(file: Path, how: int = EXCLUSIVE) -> Generator[None, None, None]:
     """Hold the lock of a file, which is made where it is missing; OSError where it cannot be made."""
     descriptor = _acquire(file, how)
     try:
@@ -41,7 +41,7 @@ def _acquire(file: Path, how: int) -> int:
 
 
 @contextmanager
-def held_briefly(file: Path) -> Iterator[None]:
+def held_briefly(file: Path) -> Generator[None, None, None]:
     """Hold the lock of a file and delete it at the end: for a folder in which nothing else should lie."""
     with held(file):
         try:

@@ -209,7 +209,7 @@ def send_photo(photo: Photo, url: str) -> dict[str, str]:
 
     Unreachable where the store does not answer; OSError where the photo cannot be read.
     """
-    digests = {}
+    digests: dict[str, str] = {}
     for what, file in _files(photo).items():
         content = file.read_bytes()
         digests[what] = bytes_digest(content)
@@ -222,7 +222,7 @@ def send_photo(photo: Photo, url: str) -> dict[str, str]:
 def fetch_photo(photo: Photo, digests: Mapping[str, str], root: Path, url: str) -> Photo:
     """The same photo with its files below root/photos/, fetched where they are not there yet; OSError where
     one cannot be had whole."""
-    here = {}
+    here: dict[str, Path] = {}
     for what, file in _files(photo).items():
         digest = digests[what]
         name = _remote_name(digest, file)

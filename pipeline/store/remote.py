@@ -124,7 +124,10 @@ class Remote:
         """Several objects, some at a time; each is there whole or not at all, and all are there when this
         returns."""
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            list(pool.map(lambda item: self._ask(lambda: self._put(*item)), objects.items()))
+            list(pool.map(self._put_whole, objects, objects.values()))
+
+    def _put_whole(self, name: str, content: bytes) -> None:
+        self._ask(lambda: self._put(name, content))
 
     def _put(self, name: str, content: bytes) -> None:
         path = self._path(name)

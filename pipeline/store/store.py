@@ -16,7 +16,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,19 +90,19 @@ class Store:
         return record
 
     @contextmanager
-    def lock(self, stage: str, key: str) -> Iterator[None]:
+    def lock(self, stage: str, key: str) -> Generator[None, None, None]:
         """Hold the key's lock: one thread of one process computes it. The kernel frees it on a crash."""
         with self._locked(f"{stage}-{key}", locks.EXCLUSIVE):
             yield
 
     @contextmanager
-    def at_work(self) -> Iterator[None]:
+    def at_work(self) -> Generator[None, None, None]:
         """While this is held, by as many as like, nothing is deleted from under them."""
         with self._locked(_WORK, locks.SHARED):
             yield
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> Generator[None, None, None]:
         """While this is held nobody is at work; StoreError where somebody is."""
         try:
             with self._locked(_WORK, locks.EXCLUSIVE | locks.AT_ONCE):
@@ -113,7 +113,7 @@ class Store:
             ) from error
 
     @contextmanager
-    def _locked(self, name: str, how: int) -> Iterator[None]:
+    def _locked(self, name: str, how: int) -> Generator[None, None, None]:
         with ExitStack() as stack:
             try:
                 stack.enter_context(locks.held(self.root / "locks" / name, how))
@@ -158,7 +158,7 @@ class Store:
         return StoreError(f"{self.root}: {what} cannot be written ({why}); {remedy}")
 
     @contextmanager
-    def staging(self) -> Iterator[Path]:
+    def staging(self) -> Generator[Path, None, None]:
         """Lend an empty folder of this disk, where a run is put together before it is published; it is
         deleted at the end."""
         folder = self.root / "tmp"
@@ -291,7 +291,7 @@ def _write(value: Any, kind: str, name: str, folder: Path) -> dict[str, Any]:
     codec = codec_for(kind)
     before = set(folder.rglob("*"))
     codec.save(value, folder / f"{name}{codec.suffix}")
-    files = {}
+    files: dict[str, dict[str, Any]] = {}
     for file in sorted(set(folder.rglob("*")) - before):
         if file.is_file():
             files[file.relative_to(folder).as_posix()] = {

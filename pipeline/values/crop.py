@@ -96,7 +96,10 @@ def _resampling(wide: int, given: int, scale: float, shift: float) -> Float[Tens
     """Weights of the given pixels in each new one: a triangle as wide as the coarser of both grids."""
     centres = (torch.arange(wide, dtype=torch.float64) + 0.5) * scale + shift - 0.5
     reach = max(1.0, scale)
-    triangle = lambda indices: (1 - (indices - centres[:, None]).abs() / reach).clamp(min=0)  # noqa: E731
+
+    def triangle(indices: Tensor) -> Tensor:
+        return (1 - (indices - centres[:, None]).abs() / reach).clamp(min=0)
+
     # over all pixels there could be: a triangle that is no whole number of pixels wide does not sum to its
     # area
     around = torch.floor(centres)[:, None] + torch.arange(

@@ -85,7 +85,7 @@ class Motion(TensorRecord):
 
 def _between(body: Body, first: Int[Tensor, " n"], share: Float[Tensor, " n"]) -> Body:
     """Bodies at `first + share` frames."""
-    values = {}
+    values: dict[str, Tensor] = {}
     for field in dataclasses.fields(body):
         value = getattr(body, field.name)
         a, b = value[first], value[first + 1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ class TensorRecord:
     """Base of the dataclasses in `pipeline.types`."""
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> Self:
-        changes = {}
+        changes: dict[str, Any] = {}
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)
             if isinstance(value, Tensor):
@@ -32,6 +32,6 @@ class TensorRecord:
         """The same record cut from the autograd graph."""
         return self._map(lambda tensor: tensor.detach())
 
-    def __getitem__(self, index) -> Self:
+    def __getitem__(self, index: Any) -> Self:
         """Index the leading dimension of every tensor field."""
         return self._map(lambda tensor: tensor[index])

@@ -70,7 +70,10 @@ class Body(TensorRecord):
         """The mean shape, upright, facing the canonical camera, T pose, its pelvis near the origin."""
         orient = torch.zeros(*batch, 3)
         orient[..., 0] = torch.pi
-        zeros = lambda *shape: torch.zeros(*batch, *shape)  # noqa: E731
+
+        def zeros(*shape: int) -> Tensor:
+            return torch.zeros(*batch, *shape)
+
         return Body(
             betas=zeros(10),
             expression=zeros(10),

@@ -57,7 +57,7 @@ def keep(file: Path, pictures: dict[str, Tensor], person: TestPerson) -> None:
 def over_people(files: Sequence[Path]) -> dict[str, dict[str, float | None]]:
     """kid (null without Inception's weights) and random_feature_mmd of each row's pictures against the true
     ones."""
-    stored = []
+    stored: list[dict[str, Tensor]] = []
     for file in files:
         with np.load(file, allow_pickle=False) as data:
             stored.append(

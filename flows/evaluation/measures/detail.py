@@ -33,7 +33,7 @@ def seen(gaussians: Gaussians, azimuth: int, size: int) -> tuple[Picture, Mask]:
 
 def detail(gaussians: Gaussians, truth: FineTruth) -> dict[str, Figures]:
     """The figures of `of_view` and vgg for each of GROUPS; vgg is None where its network was not fetched."""
-    found = {}
+    found: dict[int, Figures] = {}
     for azimuth, image, mask in truth.views():
         picture, alpha = seen(gaussians, azimuth, len(image))
         found[azimuth] = of_view(picture, alpha, image, mask) | {"vgg": vgg_distance(picture, image, mask)}
@@ -95,7 +95,7 @@ def vgg_distance(picture: Picture, image: Picture, mask: Mask) -> float | None:
 
 def box_of(where: Tensor, margin: int) -> Box | None:
     """The smallest box that holds what is set, with a margin inside of the picture; None where nothing is."""
-    spans = []
+    spans: list[slice] = []
     for dimension in (1, 0):
         hit = where.any(dimension).nonzero()
         if not len(hit):

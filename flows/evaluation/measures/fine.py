@@ -31,7 +31,7 @@ class FineTruth:
     def make(figure: Figure, file: Path, size: int = SIZE) -> None:
         """Render and keep it: for each azimuth a picture over white and a mask, of 8 bits."""
         cameras = orbit_cameras(AZIMUTHS, size)
-        arrays = {}
+        arrays: dict[str, np.ndarray] = {}
         for azimuth, K, T in zip(AZIMUTHS, cameras.K.numpy(), cameras.T_camera_world.numpy(), strict=True):
             picture = figure.seen_from(K, T, size)
             arrays |= {f"rgb_{azimuth:03d}": picture.over_white(), f"mask_{azimuth:03d}": picture.alpha}

@@ -53,7 +53,7 @@ def true_mask(composite: Composite, size: int) -> Float[Tensor, "s s"]:
 def matting(prepare: Stage[Any], person: people.TestPerson, device: torch.device) -> list[dict[str, Any]]:
     """Errors of the stage over each kind of background; a photo that the stage refuses counts as an empty
     mask."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for composite in composites(person):
         found = stage_mask(prepare, composite.jpeg, device)
         truth = true_mask(composite, found.shape[0] if found is not None else 512)
@@ -85,7 +85,7 @@ def sheet(
     prepare: Stage[Any], person: people.TestPerson, device: torch.device
 ) -> list[Float[Tensor, "_ _ 3"]]:
     """Each composite with the found mask in red."""
-    pictures = []
+    pictures: list[Tensor] = []
     for composite in composites(person):
         pixels = decode(composite.jpeg, "composite")[0]
         found = stage_mask(prepare, composite.jpeg, device)

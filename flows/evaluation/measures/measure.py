@@ -114,7 +114,7 @@ def body_errors(initial: Joints, refined: Joints, person: Posed) -> dict[str, An
     joints relative to their wrists.
     """
     errors: dict[str, Any] = {}
-    by_joint = {}
+    by_joint: dict[str, Any] = {}
     for name, joints in (("initial", initial), ("refined", refined)):
         errors[f"mpjpe_{name}_mm"] = body_metrics.mpjpe_mm(joints, person.joints)
         errors[f"pa_mpjpe_{name}_mm"] = body_metrics.pa_mpjpe_mm(joints, person.joints)

@@ -68,7 +68,7 @@ class LimbLandmarks:
         """
         pose = landmarks["pose"] if landmarks and landmarks["source"] != "none" else None
         own = keypoints if heard or pose is None else {}
-        found = {}
+        found: dict[str, tuple[float, float]] = {}
         for name, number in LIMBS.items():
             point = own.get(name) or (pose[number] if pose else None)
             if point and (pose is None or pose[number][3] > VISIBLE):

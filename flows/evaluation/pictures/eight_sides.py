@@ -31,7 +31,7 @@ def row(view: View, gaussians: Gaussians, cell: int = CELL, azimuths: Sequence[i
 def side_cells(gaussians: Gaussians, cell: int = CELL, azimuths: Sequence[int] = AZIMUTHS) -> list[Cell]:
     """The Gaussians over white from each azimuth, in cells as wide as they need."""
     cameras = orbit_cameras(azimuths, _COARSE)
-    cells = []
+    cells: list[Cell] = []
     for number, alpha in enumerate(rasterize_fine(gaussians, cameras).alpha):
         frame = _Frame.about(alpha)
         picture = rasterize_fine(gaussians, frame.camera(cameras[number], cell)).rgb[0]
@@ -51,7 +51,7 @@ class _Frame:
     @staticmethod
     def about(mask: Float[Tensor, "h w"]) -> _Frame:
         """About what a mask holds; about the whole picture where it is empty."""
-        spans = []
+        spans: list[tuple[float, float]] = []
         for dimension in (0, 1):
             hit = (mask > 0.25).any(dimension).nonzero()
             whole = (0.0, float(mask.shape[1 - dimension]))

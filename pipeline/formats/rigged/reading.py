@@ -130,7 +130,7 @@ def _clip(file: _File, entry: dict[str, Any], skeleton: Skeleton) -> Clip:
 def _morphs(file: _File) -> list[Morph]:
     mesh = file.document["meshes"][0]
     names = mesh.get("extras", {}).get("targetNames", [])
-    found = []
+    found: list[Morph] = []
     for name, target in zip(names, file.primitive.get("targets", []), strict=True):
         sparse = file.document["accessors"][target["POSITION"]].get("sparse")
         if sparse is None:
