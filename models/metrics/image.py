@@ -98,7 +98,7 @@ def sharpness(image: Images, region: Masks) -> Float[Tensor, "*b"]:
     return ((dx + dy).sqrt() * inside).sum((-2, -1)) / inside.sum((-2, -1)).clamp(min=1)
 
 
-def gradient_energy(image: Images, region: Masks) -> Float[Tensor, "*b"]:
+def gradient_energy(image: Images, region: Float[Tensor, "*#b h w"]) -> Float[Tensor, "*b"]:
     """Mean squared gradient of the luminance inside `region`; NaN where it is empty."""
     grey = image.mean(-1)
     dx, dy = grey[..., :-1, 1:] - grey[..., :-1, :-1], grey[..., 1:, :-1] - grey[..., :-1, :-1]

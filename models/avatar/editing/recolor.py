@@ -134,4 +134,4 @@ def _changed(
 
 
 def _apart(lab: Float[np.ndarray, "*b 3"], other: Float[np.ndarray, "3"]) -> Float[np.ndarray, "*b"]:
-    return np.linalg.norm((lab - other) * [_LIGHTNESS, 1, 1], axis=-1)
+    return np.asarray(np.linalg.norm((lab - other) * [_LIGHTNESS, 1, 1], axis=-1))
