@@ -30,6 +30,7 @@ PARTS = {
     "networks": "every network and the sparse convolution, fp32 against what runs",
     "landmarks": "the landmark networks on one thread, and a person with them",
     "pipeline": "one photo stage by stage, cold and warm, a folder against single photos, memory",
+    "animation": "a frame of a film: 150,000 Gaussians skinned and drawn at 512 px",
     "startup": "--help, status and a finished second run on many subjects",
 }
 
