@@ -17,6 +17,8 @@ CASTING = (
 )  # fmt: skip
 NEAR, SPREAD = 0.07, 0.28  # metres: a shadow's radius at the ground, and how much it grows a metre above it
 DARK, FADE = 0.3, 0.22  # darkness at the ground; metres above it over which it falls to 1 / e
+FAINT = 0.01  # darkness of shadows that are not drawn: on white, their rims would be seen
+REACH = 8.0  # squared distance at which a shadow ends, by its radius
 DOWN, ACROSS = 2, 4  # pixels of which one is computed: shadows are soft, and flat from where cameras are
 
 
@@ -24,7 +26,8 @@ def shadows(joints: Float[Tensor, "j 3"], ground: float = 0.0) -> Float64[np.nda
     """Round shadows of a person: x, z and radius in metres, darkness in [0, 1]."""
     points = joints[[JOINT_INDEX[name] for name in CASTING]].double().numpy()
     above = np.maximum(ground - points[:, 1], 0.0)
-    return np.stack([points[:, 0], points[:, 2], NEAR + SPREAD * above, DARK * np.exp(-above / FADE)], 1)
+    found = np.stack([points[:, 0], points[:, 2], NEAR + SPREAD * above, DARK * np.exp(-above / FADE)], 1)
+    return found[found[:, 3] > FAINT]
 
 
 def ground_picture(
@@ -70,6 +73,6 @@ def _light(
             left = 1.0
             for k in range(len(dark)):
                 square = ((x - dark[k, 0]) ** 2 + (z - dark[k, 1]) ** 2) / (dark[k, 2] ** 2)
-                if square < 20:
-                    left *= 1 - dark[k, 3] * np.exp(-0.5 * square)
+                if square < REACH:  # nearly exp(-square / 2), and nothing from there on
+                    left *= 1 - dark[k, 3] * (1 - square / REACH) ** 4
             light[row, column] = left
