@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,7 +97,11 @@ def encode(bvh: Bvh) -> bytes:
 
 
 def _write_joint(bvh: Bvh, joint: int, depth: int, lines: list[str]) -> None:
-    pad, numbers = "\t" * depth, lambda xyz: " ".join(f"{x:.{_DIGITS}f}" for x in xyz)
+    pad = "\t" * depth
+
+    def numbers(xyz: Iterable[float]) -> str:
+        return " ".join(f"{x:.{_DIGITS}f}" for x in xyz)
+
     lines += [f"{pad}{'JOINT' if depth else 'ROOT'} {bvh.names[joint]}", pad + "{"]
     lines.append(f"{pad}\tOFFSET {numbers(bvh.offsets[joint])}")
     lines.append(f"{pad}\tCHANNELS {len(bvh.channels[joint])} {' '.join(bvh.channels[joint])}")
@@ -191,7 +195,8 @@ class _Hierarchy:
                 open_joints.append(self._joint(open_joints[-1] if open_joints else -1))
             elif word == "END" and open_joints:
                 self._next("SITE")
-                self._next("{")
+                while self._next() != "{":  # some name it
+                    pass
                 self.ends[open_joints[-1]] = self._triple()
                 self._next("}")
             elif word == "}" and open_joints:
@@ -227,7 +232,7 @@ class _Hierarchy:
         if count != int(count) or not 0 <= count <= 6:
             self.place -= 1
             raise self._fail("0 to 6 channels")
-        names = []
+        names: list[str] = []
         for _ in range(int(count)):
             match = _CHANNEL.fullmatch(self._next())
             if match is None:

@@ -57,9 +57,16 @@ POSER = {
        for a, b in (("hip", "Hip"), ("knee", "Knee"), ("ankle", "Ankle"), ("foot", "Toe"),
                     ("collar", "Collar"), ("shoulder", "Shoulder"), ("elbow", "Elbow"), ("wrist", "Wrist"))},
 }  # fmt: skip
+DAZ = {
+    "pelvis": "hip", "spine1": "abdomen", "spine2": "abdomen2", "spine3": "chest", "neck": "neck",
+    "head": "head",
+    **{f"{s}_{a}": f"{s[0]}{b}" for s in ("left", "right")
+       for a, b in (("hip", "thigh"), ("knee", "shin"), ("ankle", "foot"), ("foot", "toe"),
+                    ("collar", "collar"), ("shoulder", "shldr"), ("elbow", "forearm"), ("wrist", "hand"))},
+}  # fmt: skip
 SMPL = {name: name.replace("left_", "L_").replace("right_", "R_").title() for name in BODY}
 FAMILIES = {"smplx": {name: name for name in BODY}, "smpl": SMPL, "cmu": CMU, "mixamo": MIXAMO,
-            "rokoko": ROKOKO, "biped": BIPED, "unreal": UNREAL, "poser": POSER}  # fmt: skip
+            "rokoko": ROKOKO, "biped": BIPED, "unreal": UNREAL, "poser": POSER, "daz": DAZ}  # fmt: skip
 
 
 def no_turns() -> torch.Tensor:

@@ -55,8 +55,8 @@ def motion_of_bvh(bvh: Bvh, model: BodyModel, up: Up = "auto") -> tuple[Motion, 
     rest = _rest(bvh)
     betas, ours = _shape(rest, found, model)
     axes = body_axes(rest, found)
-    turns = alignments(rest, bvh.ends, found, ours, axes)
     rotations, places = _posed(bvh)
+    turns = alignments(rest, bvh.ends, found, ours, axes, rotations)
     scale, guesses = _unit(rest, found, ours)
     upright, said = _up(up, axes, places, found, leg=leg_length(ours) / scale)
     guesses += said
@@ -67,6 +67,8 @@ def motion_of_bvh(bvh: Bvh, model: BodyModel, up: Up = "auto") -> tuple[Motion, 
     pelvis = middle - (world[:, 0] @ own[:, None])[..., 0]
     body = Body.neutral(len(bvh))
     moved = Body(**{**vars(body), "betas": betas.repeat(len(bvh), 1), "transl": (pelvis - ours[0]).float()})
+    if not any("position" in channel for channels in bvh.channels for channel in channels):
+        guesses.append("places are not told: the person stays on the spot")
     left_out = [name for k, name in enumerate(bvh.names) if k not in found.values()]
     if left_out:
         guesses.append(f"joints that our body has not are passed on to their children: {_few(left_out)}")

@@ -52,6 +52,11 @@ NEEDED = ("pelvis", *(f"{s}_{n}" for s in ("left", "right") for n in ("hip", "kn
 """Joints without which no motion can be taken over."""
 
 
+_LIMB = "|".join(
+    [*(w for words in _SIDED.values() for w in words), r"(?:index|mid|middle|pinky|ring|thumb)\d"]
+)
+
+
 def _tokens(name: str) -> list[str]:
     return [token.lower() for token in _TOKEN.findall(name.rsplit(":", 1)[-1])]
 
@@ -88,6 +93,8 @@ def side_and_word(name: str, skip: int = 0) -> tuple[str, str]:
         for start in ("left", "right"):
             if word.startswith(start):
                 return start, word.removeprefix(start)
+        if word[:1] in _SIDES and re.fullmatch(_LIMB, word[1:]):  # rshldr, lthumb1
+            return _SIDES[word[0]], word[1:]
     return side, word
 
 
@@ -137,7 +144,7 @@ def _of_family(name: str, choices: tuple[str, ...], present: set[str]) -> tuple[
 
 def _take_finger(found: dict[str, int], words: list[tuple[str, str]], side: str, finger: str) -> None:
     """The three knuckles of a finger: `LeftHandIndex1`, `index_01_l`, `L_Index1`."""
-    aliases = (finger, "little") if finger == "pinky" else (finger,)
+    aliases = (finger, *{"pinky": ("little",), "middle": ("mid",)}.get(finger, ()))
     for k, (s, word) in enumerate(words):
         match = re.fullmatch(rf"(?:hand|finger)?(?:{'|'.join(aliases)})(?:finger)?([123])", word)
         if s == side and match:

@@ -14,12 +14,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from turnaround.models.body.skeleton import JOINT_INDEX, JOINT_NAMES, PARENTS
-from turnaround.models.motion.turns import shortest
+from turnaround.models.motion.files.twist import HINGES, hinge_turn, usual_turn
+from turnaround.models.motion.turns import about, shortest
 from turnaround.pipeline.errors import FormatError
 
 _TRUNK = ("pelvis", "spine1", "spine2", "spine3", "neck", "head", "left_collar", "right_collar", "jaw",
           "left_eye", "right_eye")  # fmt: skip
 _BENT = 40.0  # degrees from our T pose from which also the trunk's bones are followed
+_OPEN = 100.0  # degrees from our T pose of a limb that is neither in a T nor in an A pose
 _FLAT = 25.0  # degrees between slopes of feet below which both stand flat
 _SNAP = 0.9  # of a unit axis along another one, from which they are taken as one
 _CHILD = {  # joint -> the joints that tell where its bone goes, the best first
@@ -64,36 +66,72 @@ def alignments(
     found: Mapping[str, int],
     ours: Float[Tensor, "55 3"],
     axes: Float[Tensor, "3 3"],
+    rotations: Float[Tensor, "f j 3 3"],
 ) -> Float[Tensor, "55 3 3"]:
     """How each of our joints is turned out of our T pose in the file's rest pose, in the file's axes.
 
     Limbs lie along the file's bones, each turned little from where its parent's turn leaves it.
     The trunk stands as ours, since the places of joints in it are a matter of taste; and feet that stand flat
-    in both stand flat.
+    in both stand flat. What the rest pose leaves open is taken from the motion (`twist`).
 
     Args:
         rest, ends: joints of the file in its rest pose, and its end sites from their joints.
         found: SMPL-X joint -> the file's.
         ours: our joints in the T pose.
         axes: `body_axes`.
+        rotations: of the file's joints against its world, over frames.
     """
     turns: list[Tensor] = []
     for joint, name in enumerate(JOINT_NAMES):
         before = turns[PARENTS[joint]] if joint else axes
         bone = _bone(name, rest, ends, found, ours)
-        if name in _TRUNK:
-            before = axes
+        if bone is None and name in _TRUNK:
+            turns.append(axes)
+            continue
         if bone is None:
             turns.append(before)
             continue
         own, theirs = bone
-        turn = _turn(before @ own, theirs, axes[:, 2])
-        if name in _TRUNK and _degrees(before @ own, theirs) < _BENT:
-            turn = torch.eye(3, dtype=ours.dtype)
+        if name in _TRUNK:
+            straight = joint == 0 or _degrees(axes @ own, theirs) < _BENT
+            turns.append(axes if straight else _as_used(joint, turns, found, rotations))
         elif name.endswith("ankle") and _both_flat(own, axes.T @ theirs):
-            turn, before = _heading(axes @ own, theirs, axes), axes
-        turns.append(turn @ before)
+            turns.append(_heading(axes @ own, theirs, axes) @ axes)
+        else:
+            turned = _turn(before @ own, theirs, axes[:, 2]) @ before
+            if name in HINGES:
+                twist = _twist(name, turned, theirs, found, rest, rotations, _degrees(axes @ own, theirs))
+                turned = twist @ turned
+            turns.append(turned)
     return torch.stack(turns)
+
+
+def _as_used(joint: int, turns: list[Tensor], found: Mapping[str, int], rotations: Tensor) -> Tensor:
+    """The turn of a joint of the trunk whose rest pose is unlike ours: as its parent's, on the average."""
+    above = PARENTS[joint]
+    while above > 0 and JOINT_NAMES[above] not in found:
+        above = PARENTS[above]
+    pair = rotations[:, found[JOINT_NAMES[above]]], rotations[:, found[JOINT_NAMES[joint]]]
+    return usual_turn(turns[above], *pair)
+
+
+def _twist(
+    name: str, turned: Tensor, bone: Tensor, found: Mapping[str, int], rest: Tensor, rotations: Tensor,
+    away: float,
+) -> Float[Tensor, "3 3"]:  # fmt: skip
+    """The turn of a limb's bone about itself, by how knee or elbow bend; `away` degrees from our T pose."""
+    upper, lower, axis = HINGES[name]
+    end = {"knee": "ankle", "elbow": "wrist"}[lower.partition("_")[2]]
+    chain = [found.get(joint) for joint in (upper, lower, lower.partition("_")[0] + "_" + end)]
+    if None in chain:
+        return torch.eye(3, dtype=turned.dtype)
+    first, second, third = (joint for joint in chain if joint is not None)
+    limb = [
+        (rotations[:, joint] @ (rest[child] - rest[joint])[:, None])[..., 0]
+        for joint, child in ((first, second), (second, third))
+    ]
+    joint = rotations[:, found[name]]
+    return hinge_turn(turned, axis, bone, joint, (limb[0], limb[1]), open_=away > _OPEN)
 
 
 def _turn(a: Float[Tensor, "3"], b: Float[Tensor, "3"], forward: Float[Tensor, "3"]) -> Float[Tensor, "3 3"]:
@@ -102,7 +140,8 @@ def _turn(a: Float[Tensor, "3"], b: Float[Tensor, "3"], forward: Float[Tensor, "
     flat_a, flat_b = (v - (v @ forward) * forward for v in (a, b))
     if flat_a.norm() < 0.5 * a.norm() or flat_b.norm() < 0.5 * b.norm():
         return shortest(a, b)
-    first = shortest(flat_a, flat_b)
+    across = torch.linalg.cross(flat_a, flat_b)
+    first = about(forward, torch.atan2(across @ forward, flat_a @ flat_b))
     return shortest(first @ a, b) @ first
 
 

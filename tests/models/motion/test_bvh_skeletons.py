@@ -1,12 +1,14 @@
 """A BVH of any skeleton: joints by name, other rest poses, missing and extra joints, axes, units, orders."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
 import torch
 from toy_motions import (
     CMU,
+    DAZ,
     FAMILIES,
     MIXAMO,
     SMPL,
@@ -19,11 +21,13 @@ from toy_motions import (
 )
 
 from turnaround.models.body.model import BodyModel
-from turnaround.models.body.skeleton import JOINT_INDEX
+from turnaround.models.body.skeleton import JOINT_INDEX, PARENTS
 from turnaround.models.motion.builtin import builtin
 from turnaround.models.motion.files.from_bvh import motion_of_bvh
 from turnaround.models.motion.files.names import joint_map, side_and_word
-from turnaround.models.motion.turns import about
+from turnaround.models.motion.reader import read_motion
+from turnaround.models.motion.soles import rest_joints
+from turnaround.models.motion.turns import about, shortest
 from turnaround.pipeline.errors import FormatError
 from turnaround.pipeline.formats.bvh import decode, encode
 
@@ -64,7 +68,8 @@ def test_every_family_of_names_is_known(family):
     [
         ("mixamorig9:LeftUpLeg", "left", "upleg"), ("lThighBend", "left", "thighbend"),
         ("J_Bip_R_UpperLeg", "right", "upperleg"), ("m_avg_L_Hip", "left", "hip"),
-        ("leftupleg", "left", "upleg"), ("upperarm_r", "right", "upperarm"), ("LHipJoint", "left", "hip"),
+        ("leftupleg", "left", "upleg"), ("rshldr", "right", "shldr"), ("lthumb1", "left", "thumb1"),
+        ("lowerback", "", "lowerback"), ("upperarm_r", "right", "upperarm"), ("LHipJoint", "left", "hip"),
         ("LeftHandIndex1", "left", "handindex1"), ("index_01_l", "left", "index1"), ("Spine1", "", "spine1"),
     ],
 )  # fmt: skip
@@ -91,6 +96,34 @@ def test_an_a_pose_at_rest_moves_as_a_t_pose_does(degrees, motion, model):
     found, _ = motion_of_bvh(as_bvh(motion, model, CMU, turns=arms_lowered(degrees)), model)
     assert worst(found, motion) < 0.1
     assert (model.joints(found.body) - model.joints(motion.body))[:, :22].norm(dim=-1).max() < 0.01
+
+
+def along_one_axis(model):
+    """A rest pose of no person: every bone of the limbs along the spine, turned about itself as it comes."""
+    rest, turns = rest_joints(model, torch.zeros(10)), no_turns()
+    up = torch.tensor([0.0, 1.0, 0.0]).double()
+    for side, half in (("left", 0.0), ("right", math.pi)):
+        chains = [("hip", "knee"), ("knee", "ankle"), ("ankle", "foot"), ("foot", None)]
+        chains += [("collar", "shoulder"), ("shoulder", "elbow"), ("elbow", "wrist"), ("wrist", None)]
+        for name, child in chains:
+            joint = JOINT_INDEX[f"{side}_{name}"]
+            if child is None:
+                turns[joint] = turns[PARENTS[joint]]
+                continue
+            bone = rest[JOINT_INDEX[f"{side}_{child}"]] - rest[joint]
+            turns[joint] = about(up, torch.tensor(half).double()) @ shortest(bone, up)
+    return turns
+
+
+@pytest.mark.parametrize("clip", ["dance", "walk_forward"])
+def test_bones_along_one_axis_at_rest_are_told_by_their_use(clip, model):
+    motion = builtin(clip, fps=10)
+    found, _ = motion_of_bvh(as_bvh(motion, model, CMU, turns=along_one_axis(model)), model)
+    limbs = [JOINT_INDEX[f"{s}_{n}"] for s in ("left", "right") for n in ("hip", "knee", "shoulder", "elbow")]
+    turned = degrees_between(world_rotations(found), world_rotations(motion))
+    assert turned[:, limbs].mean(0).max() < 30  # about themselves: what the hinges leave
+    away = (model.joints(found.body) - model.joints(motion.body))[:, :22].norm(dim=-1)
+    assert away.mean() < 0.03 and away.max() < 0.12
 
 
 def test_legs_apart_and_bent_elbows_at_rest(motion, model):
@@ -170,6 +203,15 @@ def test_a_root_above_the_hips_that_stands_still_is_no_trouble(motion, model):
         channels=((), *bvh.channels),
     )
     assert worst(motion_of_bvh(moved, model)[0], motion) < 0.05
+
+
+def test_a_root_without_places_stays_on_the_spot(motion, model):
+    """As Poser writes them: lower case, one letter for the side, angles alone."""
+    bvh = as_bvh(motion, model, DAZ)
+    bare = dataclasses.replace(bvh, channels=(bvh.channels[1],) * len(bvh.names), values=bvh.values[:, 3:])
+    found, guesses = read_motion(encode(bare).replace(b"End Site", b"End Site tip"), "pirouette.bvh")
+    assert worst(found, motion) < 0.05 and any("on the spot" in guess for guess in guesses)
+    assert model(found.body).vertices[..., 1].amax(1).abs().max() < 0.02
 
 
 def test_a_skeleton_without_known_limbs_is_told_with_its_names(motion, model):
