@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from turnaround.flows.subjects import memory as subjects
 from turnaround.pipeline.store.runs import LinkedRuns
 from turnaround.pipeline.store.store import Record, Store, StoreError
 from turnaround.pipeline.values.crop import networks_copy
 from turnaround.pipeline.values.types import Body, Gaussians, Mesh, TexturedMesh, View
+
+if TYPE_CHECKING:
+    from turnaround.models.avatar.avatar import Avatar
 
 STEPS = ("coarse", "refine", "fuse", "mesh", "detail", "texture")  # stages that the slider passes
 LABELS = {
@@ -24,12 +27,12 @@ LABELS = {
     "mesh": "mesh",
     "detail": "detail",
     "texture": "texture",
+    "rig": "moving",
 }
 MESHES = (
     "mesh",
     "texture",
 )  # steps that show a mesh first; it was made from the Gaussians of the step before
-_SHOWN = ("prepare", "estimate", *STEPS)
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class Scene:
     trace: Mapping[str, Any] = field(default_factory=dict)
     body_model: str = "body"  # 'body' is the free one, else a file
     states: Mapping[str, str] = field(default_factory=dict)  # stage -> "made", or why it is not there
+    avatar: Avatar | None = None  # the rigged person, a last stop of the slider
 
     @property
     def losses(self) -> dict[str, list[float]]:
@@ -88,7 +92,9 @@ def open_scene(root: Path, subject: str, store: LinkedRuns | None = None) -> Sce
     memory = subjects.recall(root, subject)
     store = store or Store(root)
     found, states = {}, {}
-    for stage in _SHOWN:
+    rigged = store.linked(subject, "rig") is not None or "rig" in memory.failures
+    stops = (*STEPS, "rig") if rigged else STEPS  # subjects of before the stage do without
+    for stage in ("prepare", "estimate", *stops):
         record = store.linked(subject, stage)
         failure = memory.failures.get(stage)
         states[stage] = "made" if record else f"failed: {failure}" if failure else "not made yet"
@@ -101,7 +107,7 @@ def open_scene(root: Path, subject: str, store: LinkedRuns | None = None) -> Sce
         Step(stage, **found[stage]["step"])
         if stage in found
         else Step(stage, missing=f"{stage}: {states[stage]}")
-        for stage in STEPS
+        for stage in stops
     )
     estimate, refine = found.get("estimate", {}), found.get("refine", {})
     bodies, kept = _bodies(estimate, refine)
@@ -114,11 +120,14 @@ def open_scene(root: Path, subject: str, store: LinkedRuns | None = None) -> Sce
         refine.get("trace", {}),
         estimate.get("config", refine.get("config", {})).get("body", "body"),
         states,
+        found.get("rig", {}).get("avatar"),
     )
 
 
 def _outputs(stage: str, record: Record) -> dict[str, Any]:
     """What is shown of a stage's outputs; those that an older version did not make are left out."""
+    if stage == "rig":
+        return _rigged(record)
     made = record.manifest["outputs"]
     shown = {
         "prepare": ("view",),
@@ -133,6 +142,18 @@ def _outputs(stage: str, record: Record) -> dict[str, Any]:
     values: dict[str, Any] = {name: record.load(name) for name in shown[stage] if name in made}
     values["step"] = {name: values[name] for name in ("gaussians", "mesh") if name in values}
     return values | {"config": record.manifest["config"]}
+
+
+def _rigged(record: Record) -> dict[str, Any]:
+    from turnaround.models.avatar.avatar import Avatar
+    from turnaround.models.body.named import named_body
+
+    rig, mesh, gaussians = (record.load(name) for name in ("rig", "mesh", "gaussians"))
+    try:
+        model = named_body(record.manifest["config"].get("body", "body"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"rig: its body model is not on this machine ({error})") from error
+    return {"step": {"gaussians": gaussians}, "avatar": Avatar(model, rig, mesh, gaussians)}
 
 
 def _canonical(view: View | None) -> View | None:
@@ -151,7 +172,7 @@ def _bodies(estimate: Mapping[str, Any], refine: Mapping[str, Any]) -> tuple[tup
 
 def first_choice(scene: Scene) -> Choice:
     """The latest stage with Gaussians, as one wants to see it first."""
-    there = [k for k, step in enumerate(scene.steps) if step.gaussians is not None]
+    there = [k for k, step in enumerate(scene.steps) if step.gaussians is not None and step.stage != "rig"]
     return moved(scene, Choice(), there[-1] if there else 0)
 
 
@@ -175,8 +196,8 @@ def gaussians_step(scene: Scene, choice: Choice) -> int | None:
 def mesh_step(scene: Scene, choice: Choice) -> int | None:
     """The step whose mesh is on screen: its own, else the last there is; none where it is off, or a step of a
     mesh has none."""
-    if not choice.mesh:
-        return None
+    if not choice.mesh or scene.steps[choice.step].stage == "rig":
+        return None  # beside who moves, no mesh that stands
     there = [k for k, step in enumerate(scene.steps) if step.mesh is not None]
     if choice.step in there or scene.steps[choice.step].stage in MESHES or not there:
         return choice.step if choice.step in there else None

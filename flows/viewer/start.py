@@ -46,7 +46,7 @@ def _points(scene: Scene) -> Float[Tensor, "n 3"]:
     solids = [
         step.gaussians.means[step.gaussians.opacities > _SOLID]
         for step in scene.steps
-        if step.gaussians is not None
+        if step.gaussians is not None and step.stage != "rig"  # at rest, arms out
     ]
     found = [points for points in (*solids, *meshes) if len(points)]
     return (found[-1] if found else torch.tensor(_USUAL)).detach().cpu().double()

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import viser.uplot
@@ -26,19 +27,18 @@ from turnaround.flows.viewer.scene import (
     moved,
     quality_lines,
 )
+from turnaround.flows.viewer.splats import UNIT, splat_arrays, splat_buffer
 from turnaround.flows.viewer.start import FOV, start_camera
 from turnaround.pipeline.formats import textured_glb
 from turnaround.pipeline.values.camera import camera_center
-from turnaround.pipeline.values.rotation import matrix_to_quat, quat_to_matrix
+from turnaround.pipeline.values.rotation import matrix_to_quat
 from turnaround.pipeline.values.types import Camera, Gaussians, Mesh, TexturedMesh
+
+if TYPE_CHECKING:
+    from turnaround.flows.viewer.movement import Movement
 
 _COLORS = ("#1b5fad", "#c23b22", "#3a923a", "#9467bd", "#c69c1d", "#666666", "#d670ad", "#17a2b8")
 _FRUSTUM = 0.1  # of the input camera: its picture is 25 cm high, no rival of the person
-# metres of a unit of Gaussians: viser keeps covariances in 16 bits, in which those of .25 mm are 0 in square
-# metres
-_UNIT = 0.01
-# metres: viser leaves out what is under half a pixel; smaller Gaussians would be gone from the start camera
-_LEAST = 0.0025
 _BODY_COLOR = (120, 170, 230)
 
 
@@ -51,9 +51,17 @@ class Window:
         self.port = self.server.get_port()
         self._quiet = False  # while the controls are set by the program
         self._body_model: Any = None
+        self._sending = threading.Lock()  # of the Gaussians that are shown
+        self.movement: Movement | None = None
+        if scene.avatar is not None:
+            from turnaround.flows.viewer.movement import Movement
+
+            self.movement = Movement(scene.avatar, self._send)
         self._add_world()
         self._add_controls()
         self._show()
+        if self.movement is not None:
+            self.movement.start()
 
     def wait(self) -> None:
         """Block until interrupted."""
@@ -62,6 +70,8 @@ class Window:
 
     def close(self) -> None:
         """Stop serving."""
+        if self.movement is not None:
+            self.movement.close()
         with quiet():
             self.server.stop()
 
@@ -72,13 +82,12 @@ class Window:
         camera = self.server.initial_camera
         camera.position, camera.look_at = start_camera(scene)
         camera.up, camera.fov = (0.0, -1.0, 0.0), FOV
-        self.splats = {
-            k: world.add_gaussian_splats(
-                f"/gaussians/{step.stage}", visible=False, scale=_UNIT, **splat_arrays(step.gaussians)
-            )
-            for k, step in enumerate(scene.steps)
-            if step.gaussians is not None
-        }
+        # one node for the Gaussians of all stages: browsers sort again what they all hold together
+        self.splats: Any = None
+        self._splats_step: int | None = gaussians_step(scene, self.choice)
+        if self._splats_step is not None:
+            arrays = splat_arrays(_there(scene.steps[self._splats_step].gaussians))
+            self.splats = world.add_gaussian_splats("/gaussians", visible=False, scale=UNIT, **arrays)
         self.meshes = {
             k: self._add_mesh(f"/mesh/{step.stage}", step.mesh)
             for k, step in enumerate(scene.steps)
@@ -146,7 +155,7 @@ class Window:
         self.stage.on_update(lambda _: self._set(moved(scene, self.choice, int(self.stage.value))))
         self.toggles = {}
         there = {
-            "gaussians": bool(self.splats),
+            "gaussians": self.splats is not None,
             "mesh": bool(self.meshes),
             "body": self.body is not None,
             "camera": self.frustum is not None,
@@ -167,6 +176,8 @@ class Window:
         front = gui.add_button("From the input camera")
         front.on_click(lambda _: self.show_from_input())
         self.note = gui.add_markdown("")
+        if self.movement is not None:
+            self.movement.add_controls(gui, self.show_moving)
         self._add_refinement()
         with gui.add_folder(
             "Stages", expand_by_default=any(state != "made" for state in scene.states.values())
@@ -210,17 +221,40 @@ class Window:
     def _show(self) -> None:
         """Nodes and controls as the choice says."""
         scene, choice = self.scene, self.choice
-        chosen = ((self.splats, gaussians_step(scene, choice)), (self.meshes, mesh_step(scene, choice)))
         with self.server.atomic():
-            for nodes, step in chosen:
-                for k, node in nodes.items():
-                    node.visible = k == step
+            self._show_splats(gaussians_step(scene, choice))
+            for k, node in self.meshes.items():
+                node.visible = k == mesh_step(scene, choice)
             for node, shown in ((self.body, choice.body), (self.frustum, choice.camera)):
                 if node is not None:
                     node.visible = shown
             if self.body is not None and choice.body:
                 self.body.vertices = self.body_vertices(choice.iteration)
             self._show_controls()
+
+    def _show_splats(self, step: int | None) -> None:
+        if self.splats is None:
+            return
+        self.splats.visible = step is not None
+        moves = self.movement is not None and step is not None and self.scene.steps[step].stage == "rig"
+        with self._sending:
+            if self.movement is not None:
+                self.movement.show(moves)
+            if step is not None and step != self._splats_step and not moves:
+                self.splats.buffer = splat_buffer(_there(self.scene.steps[step].gaussians))
+            self._splats_step = self._splats_step if step is None else step
+
+    def _send(self, buffer: np.ndarray) -> None:
+        """Gaussians of the moving person to the browsers."""
+        with self._sending:
+            if self.splats is not None and self.movement is not None and self.movement.shown:
+                self.splats.buffer = buffer
+
+    def show_moving(self) -> None:
+        """The stop of the stage slider at which the person moves."""
+        steps = [k for k, step in enumerate(self.scene.steps) if step.stage == "rig"]
+        if steps and self.choice.step != steps[0]:
+            self._set(moved(self.scene, self.choice, steps[0]))
 
     def _show_controls(self) -> None:
         scene, choice = self.scene, self.choice
@@ -265,20 +299,9 @@ def _half(camera: Camera) -> float:
     return camera.height / 2 / float(camera.K[1, 1])
 
 
-def splat_arrays(gaussians: Gaussians) -> dict[str, Any]:
-    """Gaussians as viser takes them: centers (n, 3) in _UNIT, covariances (n, 3, 3), rgbs (n, 3) and
-    opacities (n, 1) in [0, 1].
-
-    Scales under _LEAST become _LEAST: what the detail stage makes is a little softer here than in the offline
-    page.
-    """
-    axes = quat_to_matrix(gaussians.quats) * (gaussians.scales.clamp(min=_LEAST) / _UNIT)[:, None, :]
-    return {
-        "centers": (gaussians.means / _UNIT).numpy(),
-        "covariances": (axes @ axes.transpose(-1, -2)).numpy(),
-        "rgbs": gaussians.colors.clamp(0, 1).numpy(),
-        "opacities": gaussians.opacities[:, None].numpy(),
-    }
+def _there(gaussians: Gaussians | None) -> Gaussians:
+    assert gaussians is not None
+    return gaussians
 
 
 def _trimesh(mesh: Mesh) -> Any:

@@ -24,7 +24,7 @@ HEAVY = (
     "test_back_view", "test_first_minutes", "test_metrics_vgg", "test_refine_stage", "test_batch",
     "test_estimator_training", "test_training", "test_small_people", "test_evaluation_photos",
     "test_report_browser", "test_hgm_training", "test_turntable", "test_report_compare",
-    "test_texture_stage", "test_animated_page",
+    "test_texture_stage", "test_animated_page", "test_skinned_files", "test_rigged_exports",
 )  # fmt: skip
 ALONE = {  # file -> its tests that compare seconds or need several threads
     "test_batch": ("test_200_photos_in_one_run",),

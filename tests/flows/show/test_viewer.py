@@ -152,7 +152,7 @@ def test_the_start_shows_all_of_the_person_with_room_about(work, tmp_path, narro
 
 
 def test_viser_gets_our_covariances():
-    from turnaround.flows.viewer.window import splat_arrays
+    from turnaround.flows.viewer.splats import splat_arrays
 
     arrays = splat_arrays(toy_person.gaussians(count=5))
     g = toy_person.gaussians(count=5)

@@ -277,7 +277,8 @@ def test_every_control_is_in_sight_and_named(file, browser, size):
     opened(browser, file, "play=no")
     boxes = browser.run(
         "[...document.querySelectorAll('nav button, nav input, nav select')]"
-        ".map(e => [e.getBoundingClientRect(), e.ariaLabel || e.textContent]).map(([b, n]) => [b.left, b.right, b.top, b.bottom, n])"
+        ".map(e => [e.getBoundingClientRect(), e.ariaLabel || e.textContent])"
+        ".map(([b, n]) => [b.left, b.right, b.top, b.bottom, n])"
     )
     assert all(left >= -1 and right <= width + 1 for left, right, *_ in boxes), boxes
     assert all(bottom <= height and bottom - top >= 24 for _, _, top, bottom, _ in boxes), boxes
