@@ -99,13 +99,14 @@ class Person(Moving):
 
         Args:
             path: NAME.ply, .splat, .spz (Gaussians), .glb, .obj (mesh), .mp4 (turntable), .html (a page that
-                shows the person in 3D without a network), .vrm, .fbx or .bvh (with the skeleton). Folders on
-                the way are made.
-            texture: texels of a side (glb, obj, vrm, fbx).
+                shows the person in 3D without a network), .vrm, .fbx, .usdz or .bvh (with the skeleton).
+                Folders on the way are made.
+            texture: texels of a side (glb, obj, vrm, fbx, usdz).
             height: metres that the person has when they stand upright (meshes and Gaussians).
             gaussians: at most so many (ply, splat, spz, html).
             rig: in a T pose; glb with skeleton and face (glb, obj, ply, splat, spz).
-            clips: motions in the file: names of `turnaround animate`, files or motions (glb, fbx, bvh, html).
+            clips: motions in the file: names of `turnaround animate`, files or motions (glb, fbx, usdz,
+                bvh, html).
             meta: fields of VRM's licence, such as {"authors": "Ann", "avatarPermission": "everyone"}.
 
         Returns:

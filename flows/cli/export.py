@@ -21,7 +21,7 @@ def export(
     to: Annotated[
         str,
         typer.Option(
-            "--to", help="ply, splat, spz, glb, obj, mp4, html, vrm, fbx or bvh; several as glb,ply"
+            "--to", help="ply, splat, spz, glb, obj, mp4, html, vrm, fbx, usdz or bvh; several as glb,ply"
         ),
     ],
     out: Annotated[
@@ -31,7 +31,7 @@ def export(
     texture: Annotated[
         int | None,
         typer.Option(
-            "--texture", help="texels of a side: 1024, 2048 or 4096 (glb, obj, vrm, fbx)", metavar="N"
+            "--texture", help="texels of a side: 1024, 2048 or 4096 (glb, obj, vrm, fbx, usdz)", metavar="N"
         ),
     ] = None,
     height: Annotated[
@@ -50,7 +50,7 @@ def export(
         str | None,
         typer.Option(
             "--clips",
-            help="motions in the file, by name or file: idle,walk (glb, fbx, bvh, html)",
+            help="motions in the file, by name or file: idle,walk (glb, fbx, usdz, bvh, html)",
             metavar="A,B",
         ),
     ] = None,
@@ -69,8 +69,8 @@ def export(
     """Write results as files for other programs.
 
     `export 'ali*' --to glb,ply --out models` writes NAME.glb and NAME.ply of every subject that the pattern
-    means. html is one page that shows the person in 3D without a network; with --clips it moves. vrm, fbx and
-    bvh, and what --rig or --clips is given for, come from the stage `rig`.
+    means. html is one page that shows the person in 3D without a network; with --clips it moves. vrm, fbx,
+    usdz and bvh, and what --rig or --clips is given for, come from the stage `rig`.
     """
     from json import dumps
 

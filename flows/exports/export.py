@@ -35,13 +35,13 @@ _SOURCES = (
     | {to: _MESHES for to in MESHES}
     | {"mp4": (("turntable", "turntable"),)}
 )
-_TEXTURED = (*MESHES, "vrm", "fbx")
+_TEXTURED = (*MESHES, "vrm", "fbx", "usdz")
 _TAKERS = {
     "texture": _TEXTURED,
     "height": _TEXTURED + GAUSSIANS,
     "gaussians": (*GAUSSIANS, "html"),
     "rig": MESHES + GAUSSIANS,
-    "clips": ("glb", "fbx", "bvh", "html"),
+    "clips": ("glb", "fbx", "usdz", "bvh", "html"),
     "meta": ("vrm",),
 }  # change -> formats that know it
 PAGE_GAUSSIANS = 200_000  # of the offline page, which stays under 8 MB
@@ -53,12 +53,12 @@ Write = Callable[[Path], object]
 class Changes:
     """What is made different on the way out; None: as it is."""
 
-    texture: int | None = None  # texels of a side (glb, obj, vrm, fbx)
-    # metres of the person, were they to stand upright (glb, obj, vrm, fbx, ply, splat, spz)
+    texture: int | None = None  # texels of a side (glb, obj, vrm, fbx, usdz)
+    # metres of the person, were they to stand upright (all but html, mp4 and bvh)
     height: float | None = None
     gaussians: int | None = None  # at most so many (ply, splat, spz, html)
     rig: bool | None = None  # in a T pose, with a skeleton where the format holds one
-    clips: tuple[str | Path | Motion, ...] | None = None  # motions in the file (glb, fbx, bvh, html)
+    clips: tuple[str | Path | Motion, ...] | None = None  # motions in the file (glb, fbx, usdz, bvh, html)
     meta: Mapping[str, str] | None = None  # fields of VRM's licence
 
     @staticmethod

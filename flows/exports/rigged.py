@@ -1,4 +1,4 @@
-"""What a skeleton moves, on its way out: skinned GLB, VRM, FBX, BVH, and meshes and Gaussians in a T pose."""
+"""What a skeleton moves, on its way out: skinned GLB, VRM, FBX, USDZ, BVH, and the T pose."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FORMATS = ("vrm", "fbx", "bvh")
+FORMATS = ("vrm", "fbx", "usdz", "bvh")
 """Those that there are with a skeleton alone."""
 FPS = 30.0  # of clips
+ALONE = ("bvh", "usdz")  # hold one clip at most
 Write = Callable[[Path], object]
 
 
@@ -40,8 +41,12 @@ class Wished:
 def rigged_writer(store: LinkedRuns, subject: str, to: str, wished: Wished) -> Write:
     """What writes the rigged person to a path; CallError says what is missing or does not go together.
 
-    to: glb, vrm, fbx, bvh, or in a T pose obj, ply, splat, spz.
+    to: glb, vrm, fbx, usdz, bvh, html, or in a T pose obj, ply, splat, spz.
     """
+    if to in ALONE and len(wished.clips) > 1:
+        raise CallError(
+            f"a {to} holds one clip, and --clips names {len(wished.clips)}; export them one by one"
+        )
     person = rigged_person(store, subject)
     scale = wished.height / stature(store, subject) if wished.height else 1.0
     if to == "html":
@@ -61,7 +66,7 @@ def rigged_writer(store: LinkedRuns, subject: str, to: str, wished: Wished) -> W
 
 
 def _mesh(person: RiggedPerson, to: str, wished: Wished, scale: float) -> bytes:
-    """The bytes of glb, vrm or fbx."""
+    """The bytes of glb, vrm, fbx or usdz."""
     from turnaround.models.avatar.interchange import skinned
     from turnaround.models.avatar.interchange.expression import JAW_OPEN
     from turnaround.pipeline.formats.rigged import vrm
@@ -74,10 +79,10 @@ def _mesh(person: RiggedPerson, to: str, wished: Wished, scale: float) -> bytes:
         shapes = skinned.morphs(avatar, scale=scale)
         return vrm.encode(skinned.skinned(avatar, scale=scale), shapes, meta, mouth=JAW_OPEN, extras=about)
     content = skinned.glb_of(avatar, [each[:2] for each in chosen], scale=scale, extras=about)
-    if to == "fbx":
-        from turnaround.flows.exports.fbx import fbx_of
+    if to != "glb":
+        from turnaround.flows.exports.blender import by_blender
 
-        return fbx_of(content, FPS)
+        return by_blender(content, to, FPS)
     return content
 
 
@@ -111,10 +116,6 @@ def provenance(person: RiggedPerson, chosen: Sequence[tuple[str, Motion, Any]]) 
 def _bvh(person: RiggedPerson, wished: Wished) -> bytes:
     from turnaround.models.motion.to_bvh import motion_to_bvh
 
-    if len(wished.clips) > 1:
-        raise CallError(
-            f"a BVH holds one clip, and --clips names {len(wished.clips)}; export them one by one"
-        )
     ((_, motion, _),) = motions(person.avatar, wished.clips or ("t_pose",))
     return motion_to_bvh(motion, person.avatar.model)
 

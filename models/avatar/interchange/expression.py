@@ -16,7 +16,7 @@ from turnaround.pipeline.values.rotation import axis_angle_to_matrix
 from turnaround.pipeline.values.types import Body
 
 REACH = 0.015  # metres from the body up to which the head's surface follows the face whole
-OPEN = 0.35  # radians of the jaw when it is open
+OPEN = 0.25  # radians of the jaw when it is open
 LEAST = 5e-5  # metres; what moves less stays
 JAW_OPEN = "jawOpen"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ import toy_person
 import turnaround as ta
 from tests.pipeline.formats.test_glb import chunks
 from turnaround.flows.cli.app import app, guarded
-from turnaround.flows.exports import fbx
+from turnaround.flows.exports import blender
 from turnaround.flows.exports.export import Changes, export_file, sources_of
 from turnaround.models.motion.builtin import builtin
 from turnaround.pipeline.formats import bvh, ply
@@ -86,7 +87,7 @@ def test_a_bvh_is_the_skeleton_or_one_clip(work, tmp_path, capsys):
     assert (
         turn("toy", "--to", "bvh", "--clips", "idle,walk", "--work", str(work), "--out", str(tmp_path)) == 2
     )
-    assert "a BVH holds one clip, and --clips names 2" in capsys.readouterr().err
+    assert "a bvh holds one clip, and --clips names 2" in capsys.readouterr().err
 
 
 def test_the_t_pose_goes_into_formats_without_bones(work, tmp_path):
@@ -139,7 +140,11 @@ def test_without_a_rig_the_next_command_is_told(tmp_path, capsys):
 def test_options_go_with_their_formats(work, capsys):
     for words, said in {
         ("mp4", "--rig"): "--rig goes with --to glb, obj, ply, splat, spz; --to mp4 does not know it",
-        ("vrm", "--clips", "walk"): "--clips goes with --to glb, fbx, bvh, html; --to vrm does not know it",
+        (
+            "vrm",
+            "--clips",
+            "walk",
+        ): "--clips goes with --to glb, fbx, usdz, bvh, html; --to vrm does not know it",
         ("glb", "--meta", "authors=A"): "--meta goes with --to vrm",
         ("vrm", "--meta", "authors"): "--meta authors: expected FIELD=VALUE",
         ("bvh", "--height", "1.8"): "--height goes with --to glb",
@@ -148,7 +153,7 @@ def test_options_go_with_their_formats(work, capsys):
         assert said in capsys.readouterr().err
 
 
-# FBX by Blender
+# by Blender
 
 FAKE = """
 import json, sys, types
@@ -158,23 +163,24 @@ class Ops:
     def __getattr__(self, name): return Ops(self.name + "." + name)
     def __call__(self, **given):
         calls.append([self.name, {k: sorted(v) if isinstance(v, set) else v for k, v in given.items()}])
-        if self.name.endswith("export_scene.fbx"):
+        if "export" in self.name:
             open(given["filepath"], "w").write(json.dumps(calls))
 ops = Ops("ops")
 context = types.SimpleNamespace(scene=types.SimpleNamespace(render=types.SimpleNamespace()))
+data = types.SimpleNamespace(actions=[types.SimpleNamespace(frame_range=(0.0, 95.0))])
 """
 
 
 def test_fbx_says_what_to_install(work, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(fbx.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(blender.importlib.util, "find_spec", lambda name: None)
     assert turn("toy", "--to", "fbx", "--work", str(work), "--out", str(tmp_path)) == 2
     said = capsys.readouterr().err
     assert "needs Blender as the package bpy" in said and "--to glb --rig" in said
-    own = sys.version_info[:2] == fbx.PYTHON
-    assert (f"`pip install bpy=={fbx.BPY}`" if own else "is for Python 3.11, this is") in said
-    monkeypatch.setattr(fbx, "PYTHON", (3, 1))
+    own = sys.version_info[:2] == blender.PYTHON
+    assert (f"`pip install bpy=={blender.BPY}`" if own else "is for Python 3.11, this is") in said
+    monkeypatch.setattr(blender, "PYTHON", (3, 1))
     with pytest.raises(ValueError, match=r"bpy .* is for Python 3\.1, this is"):
-        fbx.fbx_of(b"", 30)
+        blender.by_blender(b"", "usdz", 30)
 
 
 def test_fbx_is_written_by_bpy_out_of_the_glb(work, tmp_path, monkeypatch):
@@ -190,6 +196,17 @@ def test_fbx_is_written_by_bpy_out_of_the_glb(work, tmp_path, monkeypatch):
     )
     assert of["filepath"].endswith("person.glb") and wish["object_types"] == ["ARMATURE", "MESH"]
     assert wish["embed_textures"] and wish["bake_anim_use_all_actions"]
+    usdz = export_file(work, "toy", "usdz", tmp_path / "x.usdz", Changes(clips=("walk",)))
+    *_, (write, wish) = json.loads(usdz.path.read_text())
+    assert write == "ops.wm.usd_export" and wish["export_animation"] and wish["export_armatures"]
     (tmp_path / "bpy.py").write_text("raise ImportError('libXi.so.6 is missing')")
-    with pytest.raises(ValueError, match=r"bpy could not write the FBX \(ImportError: libXi"):
+    with pytest.raises(ValueError, match=r"bpy could not write the fbx \(ImportError: libXi"):
         export_file(work, "toy", "fbx", tmp_path / "x.fbx")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("bpy") is None, reason="no Blender: pip install bpy")
+@pytest.mark.parametrize(("to", "head"), [("fbx", b"Kaydara FBX Binary"), ("usdz", b"PK")])
+def test_blender_itself_writes_it(work, tmp_path, to, head):
+    made = export_file(work, "toy", to, tmp_path, Changes(clips=("walk",)))
+    content = made.path.read_bytes()
+    assert content.startswith(head) and len(content) > 500_000

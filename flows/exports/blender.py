@@ -1,4 +1,5 @@
-"""FBX by way of Blender's `bpy`, which is not installed with us: a process of its own makes it of our GLB."""
+"""FBX and USDZ by way of Blender's `bpy`, which is not installed with us: a process of its own makes them of
+our GLB."""
 
 from __future__ import annotations
 
@@ -15,12 +16,18 @@ _LONGEST = 600  # seconds
 _SCRIPT = Path(__file__).with_name("in_blender.py")
 
 
-def fbx_of(glb: bytes, fps: float) -> bytes:
-    """The FBX of a skinned GLB, its clips sampled at `fps`; CallError where bpy is missing or fails."""
+FORMATS = ("fbx", "usdz")
+
+
+def by_blender(glb: bytes, to: str, fps: float) -> bytes:
+    """The fbx or usdz of a skinned GLB, its clips sampled at `fps`; CallError where bpy is missing or fails.
+
+    A usdz holds one clip.
+    """
     if importlib.util.find_spec("bpy") is None:
-        raise CallError(_missing())
+        raise CallError(_missing(to))
     with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder, "person.glb"), Path(folder, "person.fbx")
+        source, target = Path(folder, "person.glb"), Path(folder, f"person.{to}")
         source.write_bytes(glb)
         # of its own: bpy writes to the terminal and handles signals
         command = [sys.executable, str(_SCRIPT), str(source), str(target), str(fps)]
@@ -31,13 +38,13 @@ def fbx_of(glb: bytes, fps: float) -> bytes:
         if done.returncode or not target.is_file():
             last = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["it said nothing"]
             raise CallError(
-                f"bpy could not write the FBX ({last[0]}); `pip install bpy=={BPY}` is the version that is "
+                f"bpy could not write the {to} ({last[0]}); `pip install bpy=={BPY}` is the version that is "
                 f"known to work, or write --to glb --rig and export it in Blender"
             )
         return target.read_bytes()
 
 
-def _missing() -> str:
+def _missing(to: str) -> str:
     wanted = ".".join(map(str, PYTHON))
     if sys.version_info[:2] == PYTHON:
         how = f"`pip install bpy=={BPY}` brings it (370 MB)"
@@ -45,5 +52,5 @@ def _missing() -> str:
         own = ".".join(map(str, sys.version_info[:2]))
         how = f"bpy {BPY} is for Python {wanted}, this is {own}: install turnaround and bpy=={BPY} there"
     return (
-        f"--to fbx needs Blender as the package bpy: {how}; or write --to glb --rig and import it in Blender"
+        f"--to {to} needs Blender as the package bpy: {how}; or write --to glb --rig and import it in Blender"
     )
