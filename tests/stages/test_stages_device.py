@@ -29,7 +29,7 @@ PHOTO = Path(__file__).resolve().parents[2] / "docs" / "demo" / "person_40004.jp
 def test_the_stages_on_a_pretended_device_in_a_fresh_process():
     command = [sys.executable, "-m", "pytest", "-x", __file__, "-k", "every_stage"]
     done = subprocess.run(
-        command, env={**os.environ, ALONE: "1"}, capture_output=True, text=True, timeout=300
+        command, env={**os.environ, ALONE: "1"}, capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout[-3000:]
 
