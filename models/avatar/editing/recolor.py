@@ -33,7 +33,8 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
 """Words for parts of the body -> names of `PARTS`."""
 
 _BARE: Final = {PARTS[FACE], PARTS[CRANIUM], PARTS[NECK], *_BOTH["hand"]}  # where skin may be meant
-_SHADE = (0.35, 1.6)  # of a place's lightness by the part's own, at least and at most
+_CONTRAST = (0.3, 1.0)  # of folds by what it was: less on darker cloth, never more on lighter
+_CHROMA = (0.35, 1.4)  # of the new colour, where it is darker and lighter
 _LIGHTNESS = 0.4  # how much a difference in lightness counts beside one in colour
 _LIKE_SKIN = 0.08  # distance in OKLab of cloth that cannot be told from skin
 _SKIN, _CLOTH = (
@@ -53,8 +54,9 @@ class _Tint(NamedTuple):
 def recolored(avatar: Avatar, colors: Mapping[str, Color]) -> Avatar:
     """The person with parts in other colours.
 
-    A place becomes the new colour in the light that it had: as much lighter or darker than the part's median
-    as before, and as far from its hue. On parts that clothes cover, what looks like the person's face stays.
+    A place becomes the new colour, as much lighter or darker than it as the place is than the part's median
+    (less on darker cloth, whose folds show less), and as far from its hue. On parts that clothes cover, what
+    looks like the person's face stays.
 
     Args:
         avatar: the person.
@@ -122,9 +124,12 @@ def _changed(
 ) -> Float[np.ndarray, "n 3"]:
     """Colours moved to the tint by their shares in [0, 1]."""
     before = to_oklab(colors.astype(np.float64))
-    light = np.clip(before[:, :1] / max(tint.own[0], 0.05), *_SHADE)
-    after = tint.target * light
-    after[:, 1:] += before[:, 1:] - tint.own[1:] * light
+    target, own = tint.target, tint.own
+    contrast = np.clip(target[0] / max(own[0], 0.05), *_CONTRAST)
+    lightness = (target[0] + (before[:, :1] - own[0]) * contrast).clip(0, 1)
+    light = np.clip(lightness / max(target[0], 0.05), *_CHROMA)
+    hue = target[1:] * light + before[:, 1:] - own[1:] * light
+    after = np.concatenate([lightness, hue], 1)
     share = share.clip(0, 1)
     if tint.skin is not None:
         skin, cloth = _apart(before, tint.skin), _apart(before, tint.own)

@@ -81,16 +81,18 @@ def test_a_part_gets_the_colour_and_others_keep_theirs():
     assert torch.equal(made.mesh.vertices, avatar.mesh.vertices)
 
 
-def test_folds_stay_as_much_darker_than_the_cloth():
+@pytest.mark.parametrize(("color", "share"), [((0.9, 0.9, 0.9), 1.0), ((0.2, 0.1, 0.1), None)])
+def test_folds_stay_darker_than_the_cloth_and_less_so_on_dark_cloth(color, share):
     avatar = toy_avatar.avatar(1)
     labels = vertex_labels(avatar.model)[avatar.model.skin_faces.unique().numpy()]
     shade = torch.where(torch.arange(len(labels)) % 3 == 0, 0.6, 1.0)[:, None]
     shaded = replace(avatar, gaussians=replace(avatar.gaussians, colors=avatar.gaussians.colors * shade))
-    new = recolored(shaded, {"torso": (0.7, 0.3, 0.3)}).gaussians.colors.numpy()
+    new = recolored(shaded, {"torso": color}).gaussians.colors.numpy()
     sure = labels == PARTS.index("torso")
     dark, light = (to_oklab(np.median(new[sure & (shade[:, 0].numpy() == k)], 0))[0] for k in (0.6, 1.0))
     before = [to_oklab((toy_avatar.palette()[3] * k).double().numpy())[0] for k in (0.6, 1.0)]
-    assert dark / light == pytest.approx(before[0] / before[1], abs=0.05)
+    wanted = share or max(to_oklab(np.array(color))[0] / before[1], 0.3)
+    assert light - dark == pytest.approx(wanted * (before[1] - before[0]), abs=0.02)
 
 
 def test_words_for_parts_name_parts():
