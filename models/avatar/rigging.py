@@ -17,9 +17,10 @@ from turnaround.models.avatar.binding.closing import Caps, caps_of, together, wi
 from turnaround.models.avatar.binding.cuts import rims
 from turnaround.models.avatar.binding.discs import discs, spread
 from turnaround.models.avatar.binding.hands import body_hands, face_vertex, hidden_hands, without_hands
+from turnaround.models.avatar.binding.hiding import hidden
 from turnaround.models.avatar.binding.mixing import mix
 from turnaround.models.avatar.binding.surface import Bound, bind, dense, strongest_skin
-from turnaround.models.avatar.binding.transfer import body_skin
+from turnaround.models.avatar.binding.transfer import BodySkin, body_skin
 from turnaround.models.avatar.binding.underlay import areas, underlay
 from turnaround.models.avatar.binding.unposing import unpose
 from turnaround.models.avatar.bones import BONE_NAMES, Bones, pose_bones, rest_bones
@@ -27,12 +28,14 @@ from turnaround.models.avatar.previews import rig_previews
 from turnaround.models.avatar.skinning import firm, unskin_gaussians
 from turnaround.models.body.model import BodyModel
 from turnaround.models.body.named import named_body
+from turnaround.pipeline.values.camera import canonical_camera
 from turnaround.pipeline.values.rig import Rig, SkinWeights
-from turnaround.pipeline.values.types import Body, Gaussians, TexturedMesh
+from turnaround.pipeline.values.types import Body, Camera, Gaussians, TexturedMesh
 
 NEIGHBOURS = 6  # vertices of the mesh that a Gaussian takes its weights from
 FALL = 0.005  # metres over which a farther one counts less
 ALIKE = 0.4  # share of its weights that one must have in common with the nearest
+CAMERA = 1024  # pixels of the canonical camera, where no other is given
 STEP = 0.004  # metres between the Gaussians that close a hole
 
 
@@ -48,15 +51,21 @@ class Rigged(NamedTuple):
 
 
 def rigged(
-    mesh: TexturedMesh, gaussians: Gaussians, body: Body, name: str, reach: float, size: int
+    mesh: TexturedMesh, gaussians: Gaussians, body: Body, camera: Camera, name: str, reach: float, size: int
 ) -> Rigged:
     """As `make_rig`, with the body model of that name and previews of `size` pixels."""
-    avatar, report = make_rig(named_body(name), body, mesh, gaussians, reach=reach)
+    avatar, report = make_rig(named_body(name), body, mesh, gaussians, camera, reach=reach)
     return Rigged(avatar.rig, avatar.mesh, avatar.gaussians, rig_previews(avatar, size), report)
 
 
 def make_rig(
-    model: BodyModel, body: Body, mesh: TexturedMesh, gaussians: Gaussians, *, reach: float = 0.01
+    model: BodyModel,
+    body: Body,
+    mesh: TexturedMesh,
+    gaussians: Gaussians,
+    camera: Camera | None = None,
+    *,
+    reach: float = 0.01,
 ) -> tuple[Avatar, dict[str, Any]]:
     """Bind a person to the skeleton of their body.
 
@@ -68,31 +77,33 @@ def make_rig(
         model: the body model.
         body: the person's, as they stand in mesh and Gaussians.
         mesh, gaussians: in the photo's pose, world frame.
+        camera: the photo's, which sees none of what is added; by default the canonical one.
         reach: metres over which the weights are smoothed along the surface.
 
     Returns:
         The person at rest, and a report: faces cut, holes closed, Gaussians added.
     """
+    camera = canonical_camera(CAMERA) if camera is None else camera
     rest = rest_body(body)
     joints = rest_bones(model, rest)
     bones = pose_bones(model, body, joints)
     skin_of_body = body_skin(model, body)
     bound = bind(skin_of_body, bones, mesh, reach)
-    hidden = hidden_hands(skin_of_body, bound)
-    if hidden:
-        bound = bind(without_hands(skin_of_body, hidden), bones, mesh, reach)
+    hands = hidden_hands(skin_of_body, bound)
+    if hands:
+        bound = bind(without_hands(skin_of_body, hands), bones, mesh, reach)
     found = rims(bound.faces, bound.kept)
     caps = caps_of(found, bound.resting.double().numpy(), dense(bound.skin))
     caps = caps._replace(like=bound.first[caps.like])
-    if hidden:
+    if hands:
         like = face_vertex(model, body, bound, mesh)
-        caps = together([caps, body_hands(model, body, hidden, like)])
-    skin, resting = _gaussians(gaussians, bound, bones)
+        caps = together([caps, body_hands(model, body, hands, like)])
+    skin, resting = _gaussians(gaussians, bound, bones, skin_of_body)
     closed, of_mesh = _closed(mesh, bound, caps)
     bare = Avatar(model, Rig(rest, body, joints, of_mesh, skin), closed, resting)
-    whole, added = _filled(bare, caps, areas(mesh)[bound.kept])
+    whole, added = _filled(bare, caps, areas(mesh)[bound.kept], camera)
     report = {
-        "cut_faces": int((~bound.kept).sum()), "holes": len(found), "hidden_hands": hidden, **added
+        "cut_faces": int((~bound.kept).sum()), "holes": len(found), "hidden_hands": hands, **added
     }  # fmt: skip
     return whole, report
 
@@ -102,7 +113,9 @@ def rest_body(body: Body) -> Body:
     return replace(Body.neutral(), betas=body.betas)
 
 
-def _gaussians(gaussians: Gaussians, bound: Bound, bones: Bones) -> tuple[SkinWeights, Gaussians]:
+def _gaussians(
+    gaussians: Gaussians, bound: Bound, bones: Bones, body: BodySkin
+) -> tuple[SkinWeights, Gaussians]:
     """Weights of the Gaussians, as the surface near them has, and the Gaussians at rest."""
     there = np.unique(bound.faces[bound.kept])
     distance, index = KDTree(bound.vertices[there]).query(gaussians.means.numpy(), NEIGHBOURS)
@@ -111,7 +124,7 @@ def _gaussians(gaussians: Gaussians, bound: Bound, bones: Bones) -> tuple[SkinWe
     skin = firm(mix(bound.skin, index, share, bones=len(BONE_NAMES), alike=ALIKE), bones)
     nearest = torch.from_numpy(index[:, 0])
     foot = torch.from_numpy(bound.vertices).float()[nearest]
-    means = unpose(gaussians.means, skin, bones, foot, bound.resting[nearest])
+    means, skin = unpose(gaussians.means, skin, bones, foot, bound.resting[nearest], body)
     return skin, replace(unskin_gaussians(gaussians, skin, bones), means=means)
 
 
@@ -124,10 +137,12 @@ def _closed(mesh: TexturedMesh, bound: Bound, caps: Caps) -> tuple[TexturedMesh,
     return with_caps(bare, caps), _together(own, closing)
 
 
-def _filled(avatar: Avatar, caps: Caps, photo: Float[np.ndarray, " f"]) -> tuple[Avatar, dict[str, int]]:
+def _filled(
+    avatar: Avatar, caps: Caps, photo: Float[np.ndarray, " f"], camera: Camera
+) -> tuple[Avatar, dict[str, int]]:
     """The person with Gaussians on the caps and under the skin that other poses draw out.
 
-    photo: area in the photo's pose of each face but those of the caps.
+    photo: area in the photo's pose of each face but those of the caps. camera: the photo's.
     """
     places = spread(caps.vertices, STEP)
     first = len(avatar.mesh.faces) - len(caps.vertices)  # the caps' faces are the last
@@ -140,8 +155,17 @@ def _filled(avatar: Avatar, caps: Caps, photo: Float[np.ndarray, " f"]) -> tuple
     under = mix(avatar.rig.mesh, corners, bary, bones=len(BONE_NAMES))
     gaussians = Gaussians.cat([avatar.gaussians, closing, below])
     rig = replace(avatar.rig, gaussians=_together(avatar.rig.gaussians, on_caps, under))
-    added = {"gaussians_on_caps": len(closing), "gaussians_under_skin": len(below)}
-    return replace(avatar, rig=rig, gaussians=gaussians), added
+    whole = _hidden(replace(avatar, rig=rig, gaussians=gaussians), len(avatar.gaussians), camera)
+    return whole, {"gaussians_added": len(whole.gaussians) - len(avatar.gaussians)}
+
+
+def _hidden(avatar: Avatar, own: int, camera: Camera) -> Avatar:
+    """The person without those Gaussians after the first `own` that show where the photo sees its own."""
+    kept = hidden(avatar.posed_gaussians(avatar.rig.photo), own, camera)
+    kept[:own] = True
+    skin = avatar.rig.gaussians
+    rig = replace(avatar.rig, gaussians=SkinWeights(skin.bones[kept], skin.weights[kept]))
+    return replace(avatar, rig=rig, gaussians=avatar.gaussians[kept])
 
 
 def _together(*parts: SkinWeights) -> SkinWeights:

@@ -18,13 +18,13 @@ from torch import Tensor
 from turnaround.flows.evaluation import page, report
 from turnaround.flows.evaluation.memory import Measured, sources_digest
 from turnaround.flows.evaluation.pictures.poses import PosedPerson, posed_people
+from turnaround.flows.evaluation.pictures.truth import true_avatar
 from turnaround.flows.evaluation.pictures.views import write_jpeg
 from turnaround.flows.evaluation.report import Figures, Form, Telling
 from turnaround.flows.evaluation.setting import Setting
 from turnaround.flows.evaluation.subject import body_model
 from turnaround.flows.evaluation.summary import means, rounded
 from turnaround.flows.evaluation.tables import Column, table
-from turnaround.flows.evaluation.truth import true_avatar
 from turnaround.models.avatar.avatar import Avatar
 from turnaround.models.body.model import BodyModel
 from turnaround.models.metrics import image as image_metrics
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 SUITE, UNTIL = "people-poses", "rig"
 STRETCH = 2.5  # times its length at rest, beyond which an edge has another limb's weights
 LEAST = 0.004  # metres: shorter edges are not counted
-SOURCES = tuple(f"flows/evaluation/{name}.py" for name in ("measures/poses", "truth"))
+SOURCES = tuple(f"flows/evaluation/{name}.py" for name in ("measures/poses", "pictures/truth"))
 ROWS = ("driven", "bound", "rigid")
 COLUMNS = (
     Column("PSNR", "driven.psnr", True),

@@ -1,3 +1,5 @@
+"""The bones beside the body model, twists, batches."""
+
 import math
 from dataclasses import replace
 

@@ -106,7 +106,7 @@ def test_what_only_touches_is_cut_apart_and_closed():
     bound = bind(body_skin(MODEL, body), pose_bones(MODEL, body, rest_bones(MODEL, body)), mesh, 0.01)
     assert not bound.kept[-tube:].any() and bound.kept[:-tube].mean() > 0.995
     avatar, report = make_rig(MODEL, body, mesh, person(body)[1])
-    assert report["holes"] >= 2 and report["gaussians_on_caps"] >= 0
+    assert report["holes"] >= 2
     assert len(avatar.mesh.faces) > bound.kept.sum()
 
 

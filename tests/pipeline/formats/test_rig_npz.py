@@ -1,3 +1,5 @@
+"""A rig on disk: round trip, damage, what is refused."""
+
 import dataclasses
 
 import numpy as np
