@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from turnaround.models.avatar.avatar import Avatar
     from turnaround.pipeline.values.motion import Motion
 
-HIGHEST = 0.12  # metres below the soles that are shoes; what hangs lower is something else
+HIGHEST = 0.12  # metres below the soles that are shoes
+RIM = 0.95  # quantile of the heights of a foot's surface that is its lower rim
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,23 @@ def actors(movers: Sequence[Mover]) -> list[Actor]:
 
 
 def shoes(avatar: Avatar) -> float:
-    """Metres that the person stands higher than their body alone would: what is below its soles."""
+    """Metres that the person stands higher than their body alone would: what is below its soles.
+
+    By the lower rim of both feet, the mean of them: in the photo one of them may be seen from above.
+    """
+    from turnaround.models.body.skeleton import JOINT_INDEX
     from turnaround.models.motion.soles import standing_height
 
-    low = float(avatar.mesh.vertices[:, 1].max())
-    return min(max(low - float(standing_height(avatar.model, avatar.rig.rest.betas)), 0.0), HIGHEST)
+    lows = []
+    for side in ("left", "right"):
+        joints = [JOINT_INDEX[f"{side}_ankle"], JOINT_INDEX[f"{side}_foot"]]
+        foot = sum(avatar.rig.mesh.bones[:, 0] == joint for joint in joints) > 0
+        if foot.any():
+            lows.append(float(avatar.mesh.vertices[foot, 1].quantile(RIM)))
+    if not lows:
+        return 0.0
+    own = float(standing_height(avatar.model, avatar.rig.rest.betas))
+    return min(max(sum(lows) / len(lows) - own, 0.0), HIGHEST)
 
 
 def provenance(movers: Sequence[Mover], edits: Edits, settings: dict[str, Any]) -> dict[str, Any]:
