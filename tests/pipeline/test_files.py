@@ -15,7 +15,7 @@ import pytest
 
 from turnaround.pipeline import files
 from turnaround.pipeline.errors import TurnaroundError
-from turnaround.pipeline.files import TemporaryFault, temporary_folder
+from turnaround.pipeline.files import TemporaryFault, replacing_folder, temporary_folder
 from turnaround.pipeline.formats.video import encode
 
 FRAMES = [np.zeros((16, 16, 3), np.uint8)] * 3
@@ -83,3 +83,15 @@ def test_only_its_own_disk_is_blamed(full, monkeypatch):
     with pytest.raises(OSError, match="elsewhere") as raised, temporary_folder():
         raise OSError(errno.ENOSPC, "elsewhere")
     assert not isinstance(raised.value, TemporaryFault)
+
+
+def test_a_folder_takes_the_place_of_another_whole_or_not_at_all(tmp_path):
+    place = tmp_path / "frames"
+    for text in ("first", "second"):
+        with replacing_folder(place) as beside:
+            (beside / f"{text}.txt").write_text(text)
+    with pytest.raises(KeyError), replacing_folder(place) as beside:
+        (beside / "third.txt").write_text("third")
+        raise KeyError
+    assert [file.name for file in place.iterdir()] == ["second.txt"]
+    assert list(tmp_path.iterdir()) == [place]
