@@ -25,7 +25,8 @@ HEAVY = (
     "test_estimator_training", "test_training", "test_small_people", "test_evaluation_photos",
     "test_report_browser", "test_hgm_training", "test_turntable", "test_report_compare",
     "test_texture_stage", "test_animated_page", "test_skinned_files", "test_rigged_exports",
-    "test_movement", "test_animate", "test_normals", "test_scans_errors", "test_evaluation_sides", "test_evaluation_poses",
+    "test_movement", "test_animate", "test_normals", "test_scans_errors", "test_evaluation_sides",
+    "test_evaluation_poses",
 )  # fmt: skip
 ALONE = {  # file -> its tests that compare seconds or need several threads
     "test_batch": ("test_200_photos_in_one_run",),
