@@ -13,22 +13,14 @@ os.environ.setdefault(
 import pytest
 import sharing
 from hypothesis import settings
-from jaxtyping import install_import_hook
 from prefect_server import server  # noqa: F401, a fixture of the session
 from tiny_run import tiny_run  # noqa: F401, too
+from typecheck import shaped_modules, watch
 
 settings.register_profile("same", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("same")
 
-# the central types and the geometry are called with wrong shapes most easily; checking costs little there
-install_import_hook(
-    [
-        "turnaround.pipeline.values.types",
-        "turnaround.pipeline.values.camera",
-        "turnaround.pipeline.values.rotation",
-    ],
-    "typecheck.checked",
-)
+watch(shaped_modules())  # a call with a wrong shape, dtype or type fails its test
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -10,14 +10,7 @@ from beartype import BeartypeConf, beartype
 from jaxtyping import config
 
 ROOMS = ("pipeline", "models", "stages", "data", "flows")
-COMPILED = {
-    "njit",
-    "intrinsic",
-    "type_callable",
-    "lower_builtin",
-}  # numba reads the function itself, no wrapper
-
-UNCHECKED: set[str] = set()  # modules whose inner loops the checks would slow down
+COMPILED = {"njit", "intrinsic", "type_callable", "lower_builtin"}  # numba reads the function, no wrapper
 
 checked = beartype(conf=BeartypeConf(is_pep484_tower=True))
 
@@ -25,8 +18,7 @@ checked = beartype(conf=BeartypeConf(is_pep484_tower=True))
 def shaped_modules(root: Path = Path(__file__).parents[2]) -> list[str]:
     """Name the modules of the package that import jaxtyping: those whose shapes can be checked."""
     files = (file for room in ROOMS for file in sorted((root / room).rglob("*.py")))
-    names = [_name(file.relative_to(root)) for file in files if _imports_jaxtyping(file)]
-    return [name for name in names if name not in UNCHECKED]
+    return [_name(file.relative_to(root)) for file in files if _imports_jaxtyping(file)]
 
 
 def watch(modules: list[str]) -> None:

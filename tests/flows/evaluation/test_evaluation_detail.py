@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from functools import partial
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 
 from tests.flows.evaluation.test_evaluation import SIZE, known_stages
 from tests.flows.evaluation.test_evaluation import person as person  # a fixture
+from turnaround.data.people import Figure
 from turnaround.data.sets.archive import save_npz
 from turnaround.data.sets.folders import AZIMUTHS
 from turnaround.flows.evaluation import setting
@@ -147,12 +149,11 @@ def test_the_final_stage_is_the_last_that_makes_gaussians():
 
 
 def test_a_fine_truth_is_kept_azimuth_by_azimuth(tmp_path):
-    class Figure:
-        def seen_from(self, K, T_camera_world, size):
-            grey = np.full((size, size, 3), int(100 + 100 * T_camera_world[0, 2]), np.uint8)
-            return type("Picture", (), {"over_white": lambda self: grey, "alpha": grey[..., 0]})()
+    def seen_from(K, T_camera_world, size):
+        grey = np.full((size, size, 3), int(100 + 100 * T_camera_world[0, 2]), np.uint8)
+        return type("Picture", (), {"over_white": lambda self: grey, "alpha": grey[..., 0]})()
 
-    FineTruth.make(Figure(), tmp_path / "a" / "p.npz", 16)
+    FineTruth.make(Mock(spec=Figure, seen_from=seen_from), tmp_path / "a" / "p.npz", 16)
     kept = FineTruth(tmp_path / "a" / "p.npz")
     found = {azimuth: image.mean().item() for azimuth, image, _ in kept.views()}
     assert list(found) == list(AZIMUTHS)

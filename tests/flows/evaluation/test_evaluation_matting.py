@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import io
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from turnaround.flows.evaluation.composites import FRAMES, KINDS, composites
 from turnaround.flows.evaluation.measures import matting
 from turnaround.models.matting.cutout import frame_square
 from turnaround.pipeline.photos.photo import decode
-from turnaround.pipeline.stage import StageError
+from turnaround.pipeline.stage import Stage, StageError
 from turnaround.pipeline.values.camera import canonical_camera
 from turnaround.pipeline.values.types import View
 
@@ -31,19 +32,14 @@ def person(tmp_path_factory) -> suite.TestPerson:
     )
 
 
-class Known:
+def known(answer) -> Any:
     """Stands for `prepare`: gives what it is told in place of a mask."""
 
-    def __init__(self, answer) -> None:
-        self.answer = answer
-
-    def run(self, **inputs) -> SimpleNamespace:
-        mask = self.answer(inputs["image"])
+    def run(**inputs) -> SimpleNamespace:
+        mask = answer(inputs["image"])
         return SimpleNamespace(view=View(torch.ones(*mask.shape, 3), mask, canonical_camera(len(mask))))
 
-
-def known(answer) -> Any:
-    return cast(Any, Known(answer))
+    return Mock(spec=Stage, run=run)
 
 
 def test_composites_repeat_and_show_the_person_where_the_mask_is(person):
