@@ -13,7 +13,9 @@ from turnaround.pipeline.errors import CallError
 def bench(
     parts: Annotated[
         list[str] | None,
-        typer.Argument(help="splat, refinement, networks, landmarks, pipeline, animation, startup; all by default"),
+        typer.Argument(
+            help="splat, refinement, networks, landmarks, pipeline, animation, startup; all by default"
+        ),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="fewer rounds and smaller cases")] = False,
     json: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
