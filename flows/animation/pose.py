@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from turnaround.flows.animation.edits import Edits, rgb
 from turnaround.flows.animation.rigged import RiggedPerson
@@ -115,10 +115,14 @@ def posed(person: RiggedPerson, pose: Pose) -> Posed:
     from importlib.metadata import version
 
     from turnaround.flows.exports.gaussians import scaled
-    from turnaround.models.avatar.editing.joints import start, with_joints
+    from turnaround.models.avatar.editing.joints import Base, start, with_joints
 
     avatar, scale = pose.edits.applied(person.avatar)
-    base = start(avatar.rig, pose.base) if pose.body is None else _with_shape(pose.body, avatar.rig.rest)
+    base = (
+        start(avatar.rig, cast("Base", pose.base))
+        if pose.body is None
+        else _with_shape(pose.body, avatar.rig.rest)
+    )
     body = with_joints(base, pose.joints)
     mesh, gaussians = avatar.posed_mesh(body), avatar.posed_gaussians(body)
     joints = {name: list(value) if isinstance(value, tuple) else value for name, value in pose.joints.items()}

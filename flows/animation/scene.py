@@ -57,13 +57,15 @@ def shoes(avatar: Avatar) -> float:
 
     By the lower rim of both feet, the mean of them: in the photo one of them may be seen from above.
     """
+    import torch
+
     from turnaround.models.body.skeleton import JOINT_INDEX
     from turnaround.models.motion.soles import standing_height
 
     lows = []
     for side in ("left", "right"):
         joints = [JOINT_INDEX[f"{side}_ankle"], JOINT_INDEX[f"{side}_foot"]]
-        foot = sum(avatar.rig.mesh.bones[:, 0] == joint for joint in joints) > 0
+        foot = torch.isin(avatar.rig.mesh.bones[:, 0], torch.tensor(joints))
         if foot.any():
             lows.append(float(avatar.mesh.vertices[foot, 1].quantile(RIM)))
     if not lows:

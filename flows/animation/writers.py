@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from turnaround.flows.animation.edits import rgb
 from turnaround.flows.animation.order import FORMATS, Order, Step
@@ -29,7 +29,7 @@ def write_mp4(movers: Sequence[Mover], order: Order, path: Path, about: dict[str
     """Film the scene; the number of frames."""
     import torch
 
-    from turnaround.models.animation.cameras import film_cameras
+    from turnaround.models.animation.cameras import View, film_cameras
     from turnaround.models.animation.film import frames
     from turnaround.pipeline.formats.video import encode
 
@@ -41,8 +41,8 @@ def write_mp4(movers: Sequence[Mover], order: Order, path: Path, about: dict[str
         path_of,
         order.size,
         order.fps,
-        order.camera,
-        wide=len(scene) > 1,  # type: ignore[arg-type]
+        cast("View", order.camera),  # `Order` has checked it
+        wide=len(scene) > 1,
     )
 
     def drawn() -> Iterator[np.ndarray]:

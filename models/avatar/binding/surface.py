@@ -56,8 +56,8 @@ def bind(skin: BodySkin, bones: Bones, mesh: TexturedMesh, reach: float) -> Boun
     cut = apart(carried, edges, lengths)
     smooth = one_limb(diffuse(carried, edges[~cut], lengths[~cut], reach=reach))
     weights = firm(strongest_skin(smooth), bones)
-    places = (torch.from_numpy(p).float() for p in feet(skin, vertices, dense(weights), carried))
-    resting, weights = unpose(torch.from_numpy(vertices).float(), weights, bones, *places, skin)
+    foot, rest_foot = (torch.from_numpy(p).float() for p in feet(skin, vertices, dense(weights), carried))
+    resting, weights = unpose(torch.from_numpy(vertices).float(), weights, bones, foot, rest_foot, skin)
     gone = _torn(faces, edges[cut], len(vertices)) | _drawn(vertices, resting.double().numpy(), faces)
     return Bound(vertices, resting, weights, faces, _large(faces, ~gone, len(vertices)), of, first)
 

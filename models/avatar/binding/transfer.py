@@ -49,8 +49,8 @@ def body_skin(model: BodyModel, body: Body) -> BodySkin:
     used = torch.unique(model.skin_faces)
     normals = vertex_normals(posed, model.skin_faces)
     rest = UPRIGHT * (_shape(model, body) - model.rest_joints(body)[0])
-    arrays = [array[used].double().numpy() for array in (posed, rest, normals)]
-    return BodySkin(*arrays, with_twists(model, body)[used.numpy()])
+    points, still, facing = (array[used].double().numpy() for array in (posed, rest, normals))
+    return BodySkin(points, still, facing, with_twists(model, body)[used.numpy()])
 
 
 def with_twists(model: BodyModel, body: Body) -> Float[np.ndarray, "v j"]:
@@ -92,7 +92,7 @@ def carry(skin: BodySkin, points: Float[np.ndarray, "n 3"], normals: Float[np.nd
         points: world, metres.
         normals: unit, out of the surface; of length 0 where none is known.
     """
-    distance, index = KDTree(skin.points).query(points, NEAREST)
+    distance, index = (np.asarray(found) for found in KDTree(skin.points).query(points, NEAREST))
     agree = (skin.normals[index] * normals[:, None]).sum(-1)
     known = np.linalg.norm(normals, axis=1) > 0.5
     # a vertex of a surface that faces away (the other thigh, the chest behind an arm) counts as farther
