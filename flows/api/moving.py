@@ -143,7 +143,7 @@ def animate(
     order = dict(
         camera=camera, fps=fps, seconds=seconds, size=size, background=background, floor=floor, together=True
     )
-    runs = [(person._runs, person.name) for person in people]
+    runs = [(person._runs, person.name) for person in people]  # pyright: ignore[reportPrivateUsage], one door
     return _animated(runs, motion, path, order, {}, progress=progress)
 
 

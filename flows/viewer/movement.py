@@ -6,15 +6,18 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from turnaround.flows.viewer.posing import CLIPS, COUNT, Pose, Puppet
 from turnaround.models.avatar.avatar import Avatar
 from turnaround.models.body.skeleton import JOINT_NAMES
+
+if TYPE_CHECKING:
+    from viser import GuiApi
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +47,7 @@ class Movement:
         self._send, self._wake, self._ended = send, threading.Event(), False
         self._thread = threading.Thread(target=self._run, name="movement", daemon=True)
 
-    def add_controls(self, gui: Any, ask: Callable[[], object]) -> None:
+    def add_controls(self, gui: GuiApi, ask: Callable[[], object]) -> None:
         """Add the folder; `ask` is called when the person is to be seen moving."""
         self._ask = ask
         with gui.add_folder("Movement"):
@@ -122,7 +125,7 @@ class Movement:
         self._asked()
 
     @contextlib.contextmanager
-    def _setting(self) -> Iterator[None]:
+    def _setting(self) -> Generator[None, None, None]:
         """While controls are set by the program, whose callbacks viser calls as if a person had."""
         self._quiet = True
         try:

@@ -93,7 +93,7 @@ def _halve(floats: UInt32[np.ndarray, "n 6"], out: UInt32[np.ndarray, "n 8"]):  
 
 
 @numba.njit(cache=True, inline="always")
-def _half(bits):  # pragma: no cover - compiled
+def _half(bits: Any) -> Any:  # pragma: no cover - compiled
     """Bits of a float16 from those of a float32 (uint32), ties to even."""
     sign, size = (bits >> np.uint32(16)) & np.uint32(0x8000), bits & np.uint32(0x7FFFFFFF)
     if size >= np.uint32(0x47800000):  # 65536: infinite

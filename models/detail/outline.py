@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
@@ -90,7 +92,7 @@ def _solved(
     scipy's own waits in every step for the threads of three products of vectors, which on a busy machine
     takes most of its time.
     """
-    scale = 1 / system.diagonal()[:, None]
+    scale = 1 / cast(np.ndarray, system.diagonal())[:, None]
     found, rest = np.zeros_like(right), right.copy()
     way = scale * rest
     energy = (rest * way).sum(0)
@@ -114,7 +116,7 @@ def _outline(mask: Bool[np.ndarray, "h w"]) -> tuple[Float[np.ndarray, "n 2"], F
     border = mask & ~inner
     rows, columns = np.nonzero(border)
     soft = np.asarray(ndimage.gaussian_filter(mask.astype(np.float32), 2.0))
-    slope_y, slope_x = np.gradient(soft)
+    slope_y, slope_x = cast("tuple[np.ndarray, np.ndarray]", np.gradient(soft))
     out = -np.stack([slope_x[rows, columns], slope_y[rows, columns]], 1)
     out /= np.linalg.norm(out, axis=1, keepdims=True) + 1e-6
     return np.stack([columns + 0.5, rows + 0.5], 1), out

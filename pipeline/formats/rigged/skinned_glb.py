@@ -97,7 +97,7 @@ def _mesh(parts: Parts, person: Skinned, morphs: Sequence[Morph]) -> dict[str, A
         "_COLOR": parts.accessor(person.mesh.colors.numpy().astype(np.float32), ARRAY),
     }
     indices = parts.accessor(faces.reshape(-1), INDEX)
-    primitive = {"attributes": attributes, "indices": indices, "material": 0}
+    primitive: dict[str, Any] = {"attributes": attributes, "indices": indices, "material": 0}
     mesh: dict[str, Any] = {"name": "person", "primitives": [primitive]}
     if morphs:
         primitive["targets"] = [
