@@ -78,7 +78,7 @@ class Objective:
         return self.config.side_weight > 0 and self.config.views > 1
 
     def targets(
-        self, masks: Float[Tensor, "c h w"] | None, normals: Float[Tensor, "2 h w 3"] | None
+        self, masks: Float[Tensor, "c h w"] | None, normals: Float[Tensor, "2 height width 3"] | None
     ) -> Targets:
         """Outlines of the photo's mask and of the other views' `masks` (whose first is ignored)."""
         direction = self.config.normal_direction_weight * self.unit
