@@ -16,7 +16,7 @@ from turnaround.models.avatar.avatar import Avatar
 from turnaround.models.avatar.binding.closing import Caps, caps_of, together, with_caps
 from turnaround.models.avatar.binding.cuts import rims
 from turnaround.models.avatar.binding.discs import discs, spread
-from turnaround.models.avatar.binding.hands import body_hands, face_vertex, hidden_hands, without_hands
+from turnaround.models.avatar.binding.hands import HANDS, body_hands, face_vertex, hidden_hands, without_hands
 from turnaround.models.avatar.binding.hiding import hidden
 from turnaround.models.avatar.binding.mixing import mix
 from turnaround.models.avatar.binding.surface import Bound, bind, dense, strongest_skin
@@ -101,9 +101,12 @@ def make_rig(
     skin, resting = _gaussians(gaussians, bound, bones, skin_of_body)
     closed, of_mesh = _closed(mesh, bound, caps)
     bare = Avatar(model, Rig(rest, body, joints, of_mesh, skin), closed, resting)
-    whole, added = _filled(bare, caps, areas(mesh)[bound.kept], camera)
+    filled = _filled(bare, caps, areas(mesh)[bound.kept])
+    whole = _hidden(filled, len(gaussians), camera, hands)
+    added = len(whole.gaussians) - len(gaussians)
     report = {
-        "cut_faces": int((~bound.kept).sum()), "holes": len(found), "hidden_hands": hands, **added
+        "cut_faces": int((~bound.kept).sum()), "holes": len(found), "hidden_hands": hands,
+        "gaussians_added": added,
     }  # fmt: skip
     return whole, report
 
@@ -137,12 +140,10 @@ def _closed(mesh: TexturedMesh, bound: Bound, caps: Caps) -> tuple[TexturedMesh,
     return with_caps(bare, caps), _together(own, closing)
 
 
-def _filled(
-    avatar: Avatar, caps: Caps, photo: Float[np.ndarray, " f"], camera: Camera
-) -> tuple[Avatar, dict[str, int]]:
+def _filled(avatar: Avatar, caps: Caps, photo: Float[np.ndarray, " f"]) -> Avatar:
     """The person with Gaussians on the caps and under the skin that other poses draw out.
 
-    photo: area in the photo's pose of each face but those of the caps. camera: the photo's.
+    photo: area in the photo's pose of each face but those of the caps.
     """
     places = spread(caps.vertices, STEP)
     first = len(avatar.mesh.faces) - len(caps.vertices)  # the caps' faces are the last
@@ -155,14 +156,18 @@ def _filled(
     under = mix(avatar.rig.mesh, corners, bary, bones=len(BONE_NAMES))
     gaussians = Gaussians.cat([avatar.gaussians, closing, below])
     rig = replace(avatar.rig, gaussians=_together(avatar.rig.gaussians, on_caps, under))
-    whole = _hidden(replace(avatar, rig=rig, gaussians=gaussians), len(avatar.gaussians), camera)
-    return whole, {"gaussians_added": len(whole.gaussians) - len(avatar.gaussians)}
+    return replace(avatar, rig=rig, gaussians=gaussians)
 
 
-def _hidden(avatar: Avatar, own: int, camera: Camera) -> Avatar:
-    """The person without those Gaussians after the first `own` that show where the photo sees its own."""
+def _hidden(avatar: Avatar, own: int, camera: Camera, hands: list[str]) -> Avatar:
+    """The person without those Gaussians after the first `own` that show where the photo sees its own.
+
+    hands: sides whose hand has been added; it stays whole, in front of what hid it in the photo's own pose.
+    """
     kept = hidden(avatar.posed_gaussians(avatar.rig.photo), own, camera)
     kept[:own] = True
+    for side in hands:
+        kept |= torch.isin(avatar.rig.gaussians.bones[:, 0], torch.from_numpy(HANDS[side]))
     skin = avatar.rig.gaussians
     rig = replace(avatar.rig, gaussians=SkinWeights(skin.bones[kept], skin.weights[kept]))
     return replace(avatar, rig=rig, gaussians=avatar.gaussians[kept])

@@ -13,8 +13,8 @@ from turnaround.pipeline.values.camera import resize
 from turnaround.pipeline.values.types import Camera, Gaussians
 
 FINER = 2  # times the camera's pixels: Gaussians of half a pixel are told from the gaps between them
-INSIDE = 0.003  # pixels that a hidden Gaussian may make up of what is there without it
-OUTSIDE = 1e-5  # pixels, where there is nothing without it
+INSIDE = 0.001  # pixels that a hidden Gaussian may make up of what is there without it
+OUTSIDE = 1e-6  # pixels, where there is nothing without it
 
 
 def hidden(gaussians: Gaussians, own: int, camera: Camera) -> Bool[Tensor, " n"]:
