@@ -97,7 +97,7 @@ def make_rig(
     caps = caps._replace(like=bound.first[caps.like])
     if hands:
         like = face_vertex(model, body, bound, mesh)
-        caps = together([caps, body_hands(model, body, hands, like)])
+        caps = together([caps, body_hands(model, skin_of_body, hands, like)])
     skin, resting = _gaussians(gaussians, bound, bones, skin_of_body)
     closed, of_mesh = _closed(mesh, bound, caps)
     bare = Avatar(model, Rig(rest, body, joints, of_mesh, skin), closed, resting)

@@ -11,7 +11,7 @@ from scipy.spatial import KDTree
 
 from turnaround.models.avatar.binding.closing import Caps
 from turnaround.models.avatar.binding.surface import Bound
-from turnaround.models.avatar.binding.transfer import BodySkin, body_skin
+from turnaround.models.avatar.binding.transfer import BodySkin
 from turnaround.models.avatar.bones import BONE_NAMES
 from turnaround.models.body.model import BodyModel
 from turnaround.models.body.skeleton import FINGERS
@@ -55,9 +55,8 @@ def without_hands(skin: BodySkin, sides: list[str]) -> BodySkin:
     return BodySkin(*(array[kept] for array in skin))
 
 
-def body_hands(model: BodyModel, body: Body, sides: list[str], like: int) -> Caps:
+def body_hands(model: BodyModel, skin: BodySkin, sides: list[str], like: int) -> Caps:
     """The body's hands at rest, as triangles that look like one vertex of the mesh."""
-    skin = body_skin(model, body)
     place = np.full(model.num_vertices, -1)
     used = torch.unique(model.skin_faces).numpy()
     place[used] = np.arange(len(used))

@@ -30,9 +30,9 @@ def unpose(
     """Where points lie at rest, and weights with which that pose takes them back.
 
     In a sharp fold a blend all but flattens, and its inverse throws what is a little off the body far away.
-    Where
-    it is thrown SLACK beyond its place beside the body, its weights are sharpened until it is not; in the end
-    its strongest bone moves it alone, or the bone of the nearest skin where even that one takes it away.
+    Where it is thrown SLACK beyond its place beside the body, its weights are sharpened until it is not; in
+    the end its strongest bone moves it alone, or the bone of the nearest skin where even that one takes it
+    away.
 
     Args:
         points: in the pose, metres.
