@@ -13,7 +13,7 @@ import numpy as np
 from turnaround.data.clothes import base_mesh, garments
 from turnaround.data.clothes.base_mesh import BaseMesh
 from turnaround.data.clothes.garments import Garment
-from turnaround.data.clothes.wardrobe import Split, Wardrobe
+from turnaround.data.clothes.wardrobe import Half, Split, Wardrobe
 from turnaround.models.body.skeleton import JOINT_INDEX
 
 SLEEVES = (0.03, 0.10, 0.18, 0.30, 0.42, 0.50)  # metres beyond the shoulder joint, sleeveless to long
@@ -29,10 +29,10 @@ class Closet:
         self._items: dict[tuple, Garment] = {}
 
     @staticmethod
-    @lru_cache(maxsize=4)
-    def open(split: Split) -> Closet:
+    @lru_cache(maxsize=6)
+    def open(split: Split, half: Half = "all") -> Closet:
         """The closet of this process over the user's cache."""
-        return Closet(base_mesh.load(), split, Wardrobe.open(split))
+        return Closet(base_mesh.load(), split, Wardrobe.open(split, half))
 
     @property
     def allows_cut_outs(self) -> bool:

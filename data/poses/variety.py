@@ -31,9 +31,9 @@ class VariedPose:
 
 
 def sample_varied_pose(
-    rng: np.random.Generator, stance: str | None = None, arms: str | None = None
+    rng: np.random.Generator, stance: str | None = None, arms: str | None = None, everyday: float = EVERYDAY
 ) -> VariedPose:
-    """A random possible pose; `stance` and `arms` fix a part of it.
+    """A random possible pose; `stance` and `arms` fix a part of it, `everyday` is the share of everyday ones.
 
     Raises:
         ValueError: an unknown stance or arms.
@@ -42,7 +42,7 @@ def sample_varied_pose(
     for given, known in ((stance, STANCES), (arms, ARMS)):
         if given is not None and given not in known:
             raise CallError(f"unknown part of a pose '{given}', expected one of {sorted(known)}")
-    if stance is None and arms is None and rng.random() < EVERYDAY:
+    if stance is None and arms is None and rng.random() < everyday:
         return VariedPose("everyday", sample_pose(rng), np.zeros(3, np.float32), "")
     for _ in range(COMBINATIONS):
         legs = stance or _draw(rng, {name: share for name, (share, _) in STANCES.items()})

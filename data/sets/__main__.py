@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from turnaround.data.people import TEST_SEED
+from turnaround.data.sets.distribution import Distribution
 from turnaround.data.sets.folders import ViewOptions, generate
 
 
@@ -38,6 +39,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--elevations", type=float, nargs="+", default=[0.0], help="degrees of each ring, from above; 0 first"
     )
     parser.add_argument(
+        "--poses",
+        choices=("all", "everyday", "unusual"),
+        default="all",
+        help="which poses of the generator",
+    )
+    parser.add_argument(
+        "--wardrobe",
+        choices=("all", "first", "second"),
+        default="all",
+        help="which half of the clothes, hair and skins",
+    )
+    parser.add_argument(
+        "--level",
+        action="store_true",
+        help="singles: a level camera of one lens, nothing cut off, empty hands",
+    )
+    parser.add_argument(
+        "--pitch",
+        type=float,
+        default=0.0,
+        help="views: degrees that each camera is raised or lowered by at most",
+    )
+    parser.add_argument(
         "--meshes", action="store_true", help="write a textured GLB of each person of a views set"
     )
     parser.add_argument(
@@ -53,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         azimuths=options.views,
         elevations=tuple(options.elevations),
         meshes=options.meshes,
+        people=Distribution(options.poses, options.wardrobe, options.level, options.pitch),
     )
     report = generate(
         options.count,

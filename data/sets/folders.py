@@ -51,8 +51,9 @@ def generate(
         seed: of the first person.
         workers: processes; 0 works in this one.
         size: pixels of a picture (default: of `views`, or 192 for singles).
-        views: how the people of a views set are seen, and with how much variety; singles sets always have all
-        of it. progress: show a bar (default: on a terminal).
+        views: how the people of a views set are seen, and with how much variety; a singles set takes its
+            `people` and `variety` (default: full).
+        progress: show a bar (default: on a terminal).
 
     Returns:
         what was done: counts, seconds, and whether the wardrobe was there.
@@ -79,7 +80,7 @@ def generate(
     else:
         starts = range(0, count, CHUNK)
         jobs = [
-            partial(write_singles, out / f"chunk_{k:03d}", seed, start, split, size or SINGLE_SIZE)
+            partial(write_singles, out / f"chunk_{k:03d}", seed, start, split, size or SINGLE_SIZE, views)
             for k, start in enumerate(starts)
         ]
     todo = [job for job in jobs if not job.args[0].exists()]
@@ -125,16 +126,21 @@ def _with_progress(steps: Iterator[None], total: int, show: bool | None) -> Iter
 # ---------------------------------------------------------------- singles
 
 
-def write_singles(folder: Path, seed: int, start: int, split: Split, size: int) -> None:
+def write_singles(
+    folder: Path, seed: int, start: int, split: Split, size: int, views: ViewOptions | None = None
+) -> None:
     """CHUNK pictures, each of one person in one pose, as memory-mappable arrays.
 
     `object_rgba.npy` holds the layers of things in the hands of some of them: row `object_index[i]` belongs
     to picture i, -1 is none. Laid over picture i it covers a part of the person, and is not the person.
     """
+    views = views or ViewOptions()
+    people, variety = views.people, views.variety or "full"
     rows: list[dict[str, np.ndarray]] = []
     for first in range(start, start + CHUNK, POSES_A_PERSON):
-        person = sample_person(seed + first // POSES_A_PERSON, split, variety="full")
-        rows += [single(person, index, size) for index in range(first, first + POSES_A_PERSON)]
+        number = seed + first // POSES_A_PERSON
+        person = sample_person(number, split, people.closet(split), variety)
+        rows += [single(person, index, size, people) for index in range(first, first + POSES_A_PERSON)]
     things = [row.pop("object_rgba") for row in rows]
     work = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(work, ignore_errors=True)

@@ -19,6 +19,7 @@ from turnaround.data.people import Figure, Person, pose_person, rotation_vector,
 from turnaround.data.poses.variety import sample_varied_pose
 from turnaround.data.render import Picture
 from turnaround.data.scenes.lights import sample_lights
+from turnaround.data.sets.distribution import EVERYTHING, Distribution
 from turnaround.data.sets.held_things import held_layer
 from turnaround.models.body.skeleton import JOINT_NAMES
 from turnaround.pipeline.values.camera import DISTANCE, FOCAL
@@ -46,7 +47,7 @@ class Shot:
     held: str
 
 
-def single(person: Person, index: int, size: int) -> dict[str, np.ndarray]:
+def single(person: Person, index: int, size: int, people: Distribution = EVERYTHING) -> dict[str, np.ndarray]:
     """One picture and its truth, as arrays.
 
     Returns:
@@ -57,7 +58,7 @@ def single(person: Person, index: int, size: int) -> dict[str, np.ndarray]:
         (3,), the direction against gravity; kind, of the pose.
     """
     rng = np.random.default_rng([person.seed, 3, index])
-    shot = take(rng, person, size)
+    shot = take(rng, person, size, people)
     picture = shot.figure.seen_from(shot.K, shot.T_camera_world, size, samples=2)
     inside = _inside(shot.photo, size)
     alpha = np.where(inside, picture.alpha, 0).astype(np.uint8)
@@ -88,17 +89,17 @@ def single(person: Person, index: int, size: int) -> dict[str, np.ndarray]:
     }
 
 
-def take(rng: np.random.Generator, person: Person, size: int) -> Shot:
+def take(rng: np.random.Generator, person: Person, size: int, people: Distribution = EVERYTHING) -> Shot:
     """Pose a person and point a camera at them."""
-    pose, light = sample_varied_pose(rng), sample_lights(rng)
+    pose, light = sample_varied_pose(rng, everyday=people.everyday), sample_lights(rng)
     standing = upright(float(yaw(rng)), np.radians(rng.normal(0, 3, 3)))
-    camera = rotation_matrices(tilt(rng)[None])[0]
+    camera = np.eye(3) if people.level else rotation_matrices(tilt(rng)[None])[0]
     R = camera @ standing @ rotation_matrices(pose.root[None])[0]
     up = (camera @ np.array([0.0, -1.0, 0.0])).astype(np.float32)
     figure = pose_person(person, pose.parameters, R, np.zeros(3), light, rays=6)
-    placed, photo = framed(rng, figure)
-    K, T = lens(rng, placed.joints[0], size)
-    return Shot(placed, K, T, photo, up, pose.kind, pose.held)
+    placed, photo = framed(rng, figure, truncated=0.0 if people.level else TRUNCATED)
+    K, T = lens(rng, placed.joints[0], size, others=0.0 if people.level else OTHER_LENS)
+    return Shot(placed, K, T, photo, up, pose.kind, "" if people.level else pose.held)
 
 
 def yaw(rng: np.random.Generator) -> float:
@@ -164,10 +165,10 @@ class _Framing:
         return centre + self.shift * side, side
 
 
-def framed(rng: np.random.Generator, figure: Figure) -> tuple[Figure, Window]:
+def framed(rng: np.random.Generator, figure: Figure, truncated: float = TRUNCATED) -> tuple[Figure, Window]:
     """The figure moved and turned to where the square has what the photo holds of it, and the photo's borders
-    in the square."""
-    cut = _truncation(rng) if rng.random() < TRUNCATED else _WHOLE
+    in the square; a share `truncated` of people is cut by one."""
+    cut = _truncation(rng) if rng.random() < truncated else _WHOLE
     framing = _Framing.sample(rng)
     vertices = figure.vertices[::5] - figure.joints[0]
     ray = np.array([0.0, 0.0, DISTANCE])  # from the camera to the pelvis
@@ -218,13 +219,15 @@ def _moved(figure: Figure, shift: np.ndarray) -> Figure:
     return replace(figure, vertices=figure.vertices + shift, joints=figure.joints + shift, body=body)
 
 
-def lens(rng: np.random.Generator, pelvis: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """K and T_camera_world: the canonical camera, or one with 0.85 to 1.8 of its focal length, as much
-    farther away."""
+def lens(
+    rng: np.random.Generator, pelvis: np.ndarray, size: int, others: float = OTHER_LENS
+) -> tuple[np.ndarray, np.ndarray]:
+    """K and T_camera_world: the canonical camera, or (a share `others`) one with 0.85 to 1.8 of its focal
+    length, as much farther away."""
     K = np.array([[FOCAL * size, 0, size / 2], [0, FOCAL * size, size / 2], [0, 0, 1]], np.float32)
     T = np.eye(4, dtype=np.float32)
     T[2, 3] = DISTANCE
-    if rng.random() >= OTHER_LENS:
+    if rng.random() >= others:
         return K, T
     factor = np.exp(rng.uniform(np.log(0.85), np.log(1.8)))
     ray = pelvis + np.array([0, 0, DISTANCE])

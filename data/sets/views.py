@@ -4,7 +4,7 @@ part ids, cameras."""
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from turnaround.data.poses.everyday import sample_pose
 from turnaround.data.poses.variety import sample_varied_pose
 from turnaround.data.scenes.lights import sample_lights
 from turnaround.data.sets.archive import save_npz
+from turnaround.data.sets.distribution import EVERYTHING, Distribution
 from turnaround.data.sets.meshes import write_glb
 from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.values.camera import DISTANCE, FOCAL, orbit_cameras
@@ -38,6 +39,7 @@ class ViewOptions:
         0.0,
     )  # degrees of each ring, positive from above; models read a level ring of twelve first
     meshes: bool = False  # a textured GLB beside each person
+    people: Distribution = EVERYTHING
 
     def __post_init__(self) -> None:
         if self.azimuths < 1 or not self.elevations or any(abs(angle) >= 90 for angle in self.elevations):
@@ -48,23 +50,28 @@ class ViewOptions:
 
 
 def figure_for_views(
-    seed: int, split: Split, closet: Closet | None = None, variety: Variety | None = None
+    seed: int,
+    split: Split,
+    closet: Closet | None = None,
+    variety: Variety | None = None,
+    people: Distribution = EVERYTHING,
 ) -> Figure:
     """The person of `seed`, posed and lit as in a views set; people for testing stand exactly at the origin.
 
     Args:
         variety: see `sample_person`; "full" also draws from all the poses of data/poses/variety.py.
+        people: poses and clothes that the person is of, where not all are wanted.
     """
     full = (variety or default_variety(split)) == "full"
-    person = sample_person(seed, split, closet, variety)
+    person = sample_person(seed, split, closet or people.closet(split), variety)
     rng = np.random.default_rng([seed, 2])
     pose, root, kind = sample_pose(rng), np.zeros(3, np.float32), "everyday"
     yaw = np.clip(rng.normal(0, np.radians(13)), -np.radians(45), np.radians(45))
     lean = rng.normal(0, np.radians(3), 3)
     pelvis = np.zeros(3) if split == "test" else rng.normal(0, (0.015, 0.015, 0.03))
     light = sample_lights(rng)
-    if full:
-        varied = sample_varied_pose(np.random.default_rng([seed, 12]))
+    if people.poses == "unusual" or (full and people.poses == "all"):
+        varied = sample_varied_pose(np.random.default_rng([seed, 12]), everyday=people.everyday)
         pose, root, kind = varied.parameters, varied.root, varied.kind
     return replace(
         pose_person(person, pose, upright(yaw, lean) @ rotation_matrices(root[None])[0], pelvis, light),
@@ -74,7 +81,7 @@ def figure_for_views(
 
 def write_views(path: Path, seed: int, split: Split, options: ViewOptions) -> None:
     """One person from rings of cameras around them; 12 level ones are measuring.md's protocol."""
-    figure = figure_for_views(seed, split, variety=options.variety)
+    figure = figure_for_views(seed, split, variety=options.variety, people=options.people)
     if options.meshes:
         write_glb(figure, path.with_suffix(".glb"))
     save_npz(
@@ -82,7 +89,8 @@ def write_views(path: Path, seed: int, split: Split, options: ViewOptions) -> No
         seen(
             figure,
             options,
-            {"seed": seed, "split": split, "variety": options.variety or default_variety(split)},
+            {"seed": seed, "split": split, "variety": options.variety or default_variety(split)}
+            | ({} if options.people == EVERYTHING else {"people": asdict(options.people)}),
         ),
         level=1,
     )
@@ -94,6 +102,9 @@ def seen(figure: Figure, options: ViewOptions, about: dict[str, Any]) -> dict[st
     azimuths = np.arange(options.azimuths) * (360.0 / options.azimuths)
     elevations = np.repeat(np.array(options.elevations, np.float32), options.azimuths)
     azimuths = np.tile(azimuths, len(options.elevations))
+    if options.people.pitch:
+        around = np.random.default_rng([about.get("seed", 0), 14]).uniform(-1, 1, len(elevations))
+        elevations = (elevations + options.people.pitch * around).astype(np.float32)
     cameras = orbit_cameras(azimuths.tolist(), options.size, elevation=elevations.tolist())
     K, T = cameras.K.numpy(), cameras.T_camera_world.numpy()
     pictures = [figure.seen_from(k, t, options.size) for k, t in zip(K, T, strict=True)]
