@@ -88,5 +88,4 @@ def _average(
         to_window(points.mean(0, keepdim=True), plain),
         spread.mean(0, keepdim=True) / plain[:, 2:],
         found.heatmaps[:1],
-        found.extra[:1],
     )

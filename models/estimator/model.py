@@ -1,10 +1,10 @@
 """The embedded body estimator: convolutional encoder, heatmaps, and a transformer decoder with a token per
 joint.
 
-In the manner of HMR 2.0 (Goel et al. 2023) and GST (Prospero et al. 2024): learnable query tokens
-cross-attend to image tokens and are decoded to SMPL-X parameters. Joint tokens begin with the image features
-under their heatmap. Further queries (`EstimatorConfig.extra_tokens`) pass through the same decoder and come
-out as `Prediction.extra`: that is where GST's Gaussian head reads its 130 tokens.
+In the manner of HMR 2.0 (Goel et al. 2023): learnable query tokens cross-attend to image tokens and are
+decoded to SMPL-X parameters. Joint tokens begin with the image features under their heatmap. GST
+(models/gst) sends its own tokens through the same decoder: `features`, `tokens`, `decoder` and `read` are the
+parts that it takes.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from turnaround.models.convnet import conv_norm, residual_stage
 from turnaround.models.estimator.crop import SIZE, lift
 from turnaround.models.estimator.kinematics import KEYPOINTS, POSED, Skeleton
+from turnaround.pipeline.values.record import TensorRecord
 from turnaround.pipeline.values.rotation import matrix_to_rot6d, rot6d_to_matrix
 
 
@@ -33,7 +34,6 @@ class EstimatorConfig:
     width: int = 192  # of the decoder's tokens
     layers: int = 2
     heads: int = 6
-    extra_tokens: int = 0  # further learnable queries, returned undecoded
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,17 @@ class Prediction:
     keypoints: Float[Tensor, "b k 2"]  # in the window, [-1, 1]
     spread: Float[Tensor, "b k"]  # expected error of the keypoints, the scale of a Laplacian, in half windows
     heatmaps: Float[Tensor, "b k h w"]  # logits
-    extra: Float[Tensor, "b n d"]
+
+
+@dataclass(frozen=True)
+class Features(TensorRecord):
+    """What the convolutions see in a batch of windows."""
+
+    eighth: Float[Tensor, "b c h w"]  # of the window's resolution
+    quarter: Float[Tensor, "b d k l"]
+    heatmaps: Float[Tensor, "b n k l"]  # logits
+    share: Float[Tensor, "b n m"]  # heatmaps as distributions over their cells
+    keypoints: Float[Tensor, "b n 2"]  # their means, in the window, [-1, 1]
 
 
 class BodyEstimator(nn.Module):
@@ -86,14 +96,24 @@ class BodyEstimator(nn.Module):
 
     def forward(self, window_pixels: Float[Tensor, "b 4 s s"], window: Float[Tensor, "b 3"]) -> Prediction:
         """`window` is where the pixels were cut (models/estimator/crop.py)."""
-        levels = self._encode(window_pixels)
-        heatmaps = self.heat(levels[1]).float()
+        seen = self.features(window_pixels)
+        return self.read(self.decoder(*self.tokens(seen, window)), seen, window)
+
+    def features(self, window_pixels: Float[Tensor, "b 4 s s"]) -> Features:
+        """The convolutional part."""
+        eighth, quarter = self._encode(window_pixels)
+        heatmaps = self.heat(quarter).float()
         share = heatmaps.flatten(2).softmax(-1)
         keypoints = share @ cell_centres(heatmaps.shape[-2:], share.device)
-        queries, memory = self.tokens(levels, share, keypoints, window)
-        decoded = self.decoder(queries, memory).float()
+        return Features(eighth, quarter, heatmaps, share, keypoints)
+
+    def read(
+        self, decoded: Float[Tensor, "b q d"], seen: Features, window: Float[Tensor, "b 3"]
+    ) -> Prediction:
+        """The heads, on the decoded queries of the joints and of the whole body."""
+        decoded, keypoints = decoded.float(), seen.keypoints
         count = len(KEYPOINTS)
-        joints, whole, extra = decoded[:, :count], decoded[:, count], decoded[:, count + 1 :]
+        joints, whole = decoded[:, :count], decoded[:, count]
         pose = self.mean_pose + torch.einsum("bjd,jdo->bjo", joints[:, :POSED], self.pose_head)
         camera, betas = self.camera_head(whole), self.shape_head(whole)
         rotations = rot6d_to_matrix(pose)
@@ -106,8 +126,7 @@ class BodyEstimator(nn.Module):
             self.skeleton(rotations, betas) + pelvis[:, None],
             keypoints,
             spread,
-            heatmaps,
-            extra,
+            seen.heatmaps,
         )
 
     def _encode(self, pixels: Float[Tensor, "b 4 s s"]) -> tuple[Tensor, Tensor]:
@@ -126,21 +145,22 @@ class Tokens(nn.Module):
     def __init__(self, config: EstimatorConfig, count: int) -> None:
         super().__init__()
         c, side = config.channels, config.size // 8
-        self.queries = nn.Parameter(torch.randn(count + 1 + config.extra_tokens, config.width) * 0.02)
+        self.queries = nn.Parameter(torch.randn(count + 1, config.width) * 0.02)
         self.under_heatmap = nn.Linear(c[1] + c[2] + 2, config.width)
         self.place = nn.Linear(3, config.width)
         self.memory = nn.Linear(c[2], config.width)
         self.position = nn.Parameter(torch.randn(side * side, config.width) * 0.02)
 
     def forward(
-        self,
-        levels: tuple[Tensor, Tensor],
-        share: Float[Tensor, "b k n"],
-        keypoints: Float[Tensor, "b k 2"],
-        window: Float[Tensor, "b 3"],
+        self, features: Features, window: Float[Tensor, "b 3"]
     ) -> tuple[Float[Tensor, "b q d"], Float[Tensor, "b m d"]]:
-        """`share` are the heatmaps as distributions over the cells of the finer level."""
-        eighth, quarter = levels
+        """Queries of the joints and of the whole body, and what they attend to."""
+        eighth, quarter, share, keypoints = (
+            features.eighth,
+            features.quarter,
+            features.share,
+            features.keypoints,
+        )
         side = quarter.shape[-1]
         coarse = F.avg_pool2d(share.reshape(*share.shape[:2], side, side), 2).flatten(2) * 4
         seen = torch.cat([_pool(quarter, share), _pool(eighth, coarse), keypoints], -1)

@@ -178,7 +178,6 @@ def prediction_from(body: Body, skeleton: Skeleton, window: torch.Tensor, model:
         to_window(project_plane(joints), window),
         torch.full(joints.shape[:2], 0.02),
         torch.zeros(count, len(KEYPOINTS), 4, 4),
-        torch.zeros(count, 0, 8),
     )
 
 
@@ -235,13 +234,11 @@ def test_network_output_is_a_body_of_the_same_joints(model, skeleton):
     torch.manual_seed(0)
     network = BodyEstimator(
         skeleton,
-        EstimatorConfig(
-            channels=(8, 8, 16, 16), blocks=(1, 1, 1), width=24, layers=1, heads=2, extra_tokens=3
-        ),
+        EstimatorConfig(channels=(8, 8, 16, 16), blocks=(1, 1, 1), width=24, layers=1, heads=2),
     ).eval()
     window = torch.tensor([[0.05, -0.1, 0.7]])
     found = network(torch.rand(1, 4, 128, 128), window)
-    assert found.extra.shape == (1, 3, 24) and found.heatmaps.shape == (1, len(KEYPOINTS), 32, 32)
+    assert found.heatmaps.shape == (1, len(KEYPOINTS), 32, 32)
     body = to_body(network, found, model)
     joints = model(body).joints[list(KEYPOINTS)]
     torch.testing.assert_close(joints[:22], found.joints[0, :22].detach(), atol=2e-4, rtol=0)

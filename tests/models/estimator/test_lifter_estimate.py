@@ -137,7 +137,7 @@ def picture_of(found: Lifted) -> Prediction:
     count = len(found.betas)
     return Prediction(
         found.rotations, found.betas, found.pelvis, found.joints, project_plane(found.joints),
-        torch.full(found.joints.shape[:2], 0.02), torch.zeros(count, 26, 4, 4), torch.zeros(count, 0, 8),
+        torch.full(found.joints.shape[:2], 0.02), torch.zeros(count, 26, 4, 4),
     )  # fmt: skip
 
 
