@@ -46,6 +46,17 @@ def scans(context: typer.Context) -> None:
 
 
 @data.command(context_settings=PASS)
+def rig(context: typer.Context) -> None:
+    """Convert pictures of several calibrated cameras.
+
+    Your own footage, ZJU-MoCap, EasyMocap, HuMMan and RenderPeople; `--help` tells the options.
+    """
+    from turnaround.data.rigs.__main__ import main as convert_rig
+
+    raise typer.Exit(convert_rig(context.args))
+
+
+@data.command(context_settings=PASS)
 def backgrounds(context: typer.Context) -> None:
     """Make the pictures behind synthetic people.
 

@@ -58,6 +58,7 @@ _OPCODES = {
     *("EMPTY_DICT", "DICT", "SETITEM", "SETITEMS", "EMPTY_SET", "ADDITEMS", "FROZENSET"),
 }
 _MAX_TUPLES = 20_000  # tuples in tuples are hashed by recursion
+_OBJECT = "O8"  # only what numpy.save wraps a whole value in
 _DTYPE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|c(8|16)|S\d{1,4}|U\d{1,4})|bool")
 
 
@@ -72,7 +73,7 @@ class _DType:
 
     def __init__(self, text: Any = "", *_: Any) -> None:
         text = text.decode("latin1") if isinstance(text, bytes) else text
-        if not isinstance(text, str) or not _DTYPE.fullmatch(text):
+        if not isinstance(text, str) or not (_DTYPE.fullmatch(text) or text == _OBJECT):
             raise UnsafePickle(
                 f"it holds an array of type {str(text)[:40]!r}, which is neither numbers nor text"
             )
@@ -87,21 +88,29 @@ class _DType:
             self.text = order + self.text.lstrip("<>|=")
 
     def real(self) -> np.dtype:
+        if "O" in self.text:
+            raise UnsafePickle("it holds an array of objects, which is neither numbers nor text")
         return np.dtype(self.text)
 
 
 class _Array:
     """Stands in for numpy.ndarray until its content is known and fits."""
 
-    __slots__ = ("value",)
+    __slots__ = ("saved", "value")
 
     def __init__(self) -> None:
         self.value: np.ndarray | None = None
+        self.saved: list[Any] | None = None  # the one value that numpy.save wrapped
 
     def __setstate__(self, state: Any) -> None:
         if not isinstance(state, tuple) or len(state) != 5:
             raise FormatError("an array without its content")
         _, shape, dtype, fortran, data = state
+        if isinstance(dtype, _DType) and dtype.text == _OBJECT:
+            if shape != () or type(data) is not list or len(data) != 1:
+                raise UnsafePickle("it holds an array of objects, which is neither numbers nor text")
+            self.saved = data
+            return
         self.value = _filled(data, dtype, shape, "F" if fortran else "C")
 
 
@@ -227,6 +236,8 @@ def load_pickle(data: bytes) -> Any:
         _check_program(data)
         budget = _Budget(4 * len(data) + 2**20)
         value = _Restricted(data, budget).load()
+        if isinstance(value, _Array) and value.saved is not None:
+            value = value.saved[0]  # within a value, such arrays stay without content, and are refused
         check_plain(value)
         value = _arrays(value, budget)
     except UnsafePickle:
@@ -238,6 +249,22 @@ def load_pickle(data: bytes) -> Any:
     if isinstance(value, int) and value == _TORCH_MAGIC:
         raise UnsafePickle("it is an old PyTorch file (torch.save); save numpy arrays as .npz instead")
     return value
+
+
+def load_npy(data: bytes) -> Any:
+    """The value that `numpy.save(file, value)` pickled; raises as `load_pickle` does."""
+    stream = io.BytesIO(data)
+    try:
+        version = np.lib.format.read_magic(stream)
+        read = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
+        shape, _, dtype = read(stream, max_header_size=10_000)
+    except Exception as error:  # the header is Python syntax: its parser raises anything
+        raise FormatError(f"it is not an .npy file ({type(error).__name__})") from error
+    if not dtype.hasobject or shape != ():
+        raise FormatError(f"it holds an array {shape} of {dtype}, expected one pickled value")
+    return load_pickle(data[stream.tell() :])
 
 
 def _check_program(data: bytes) -> None:

@@ -1,0 +1,74 @@
+"""Whether cameras and pictures belong together: the rays to the person must meet, at a person's distance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float64
+
+from turnaround.data.rigs.moment import RigCamera, RigError
+from turnaround.data.rigs.virtual import VirtualView
+from turnaround.data.scans.scan import HEIGHTS
+
+APART = (
+    0.3  # of the person's height: rays to the middle of the mask, that miss each other by more, do not meet
+)
+CONFUSED = {  # what a person seems to be that many times too tall by
+    "mm taken for m": 1e3,
+    "cm taken for m": 1e2,
+    "mm taken for cm": 1e1,
+    "cm taken for mm": 1e-1,
+    "m taken for cm": 1e-2,
+    "m taken for mm": 1e-3,
+}
+PARALLAX = 2.0  # degrees between the rays of two cameras at least
+
+
+def person_height(where: str, cameras: Sequence[RigCamera], views: Sequence[VirtualView]) -> float:
+    """The height in metres that the views agree on (median).
+
+    Raises:
+        RigError: the cameras are too close together, the rays do not meet before them (a wrong convention, or
+            pictures of different moments), or the height is no person's (wrong units).
+    """
+    centres = np.stack([camera.centre for camera in cameras])
+    rays = np.stack([view.T_camera_world[2, :3] for view in views])
+    angle = np.degrees(np.arccos(np.clip(rays @ rays.T, -1, 1).min()))
+    if angle < PARALLAX:
+        raise RigError(
+            f"{where}: all cameras see the person from within {angle:.1f} degrees of each other; expected at "
+            f"least {PARALLAX:.0f}: views from several sides"
+        )
+    point = meeting_point(centres, rays)
+    depths = ((point - centres) * rays).sum(1)
+    heights = np.array([view.tall for view in views]) * depths
+    misses = np.linalg.norm(point - centres - depths[:, None] * rays, axis=1)
+    height, miss = float(np.median(heights)), float(np.median(misses))
+    if (depths <= 0).any() or miss > APART * height:
+        behind = [camera.name for camera, depth in zip(cameras, depths, strict=True) if depth <= 0]
+        told = (
+            f"the person would be behind {', '.join(behind)}" if behind
+            else f"the lines of sight to the person miss each other by {miss / height:.1f} of their height"
+        )  # fmt: skip
+        raise RigError(
+            f'{where}: cameras and pictures do not belong together: {told}; check "convention", that R and '
+            f"t map world to camera (x_camera = R x_world + t), the cameras' names, and that all show one moment"
+        )
+    if not HEIGHTS[0] <= height <= HEIGHTS[1]:
+        factor = 10.0 ** round(np.log10(height / 1.7))
+        taken = next((told for told, ratio in CONFUSED.items() if abs(np.log10(factor / ratio)) < 0.1), "")
+        hint = f" ({taken}?)" if taken else ""
+        raise RigError(
+            f"{where}: the person is {height:.3g} m tall by the cameras' positions, expected {HEIGHTS[0]} to "
+            f'{HEIGHTS[1]} m; check "units"{hint}'
+        )
+    return height
+
+
+def meeting_point(
+    centres: Float64[np.ndarray, "n 3"], rays: Float64[np.ndarray, "n 3"]
+) -> Float64[np.ndarray, "3"]:
+    """The point with the least squared distance to lines through `centres` along unit `rays`."""
+    across = np.eye(3) - rays[:, :, None] * rays[:, None]
+    return np.linalg.solve(across.sum(0), (across @ centres[..., None]).sum(0)[:, 0])
