@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
 
     from turnaround.pipeline.values.rig import Rig
-    from turnaround.pipeline.values.types import Body, Gaussians, TexturedMesh, View
+    from turnaround.pipeline.values.types import Body, Gaussians, TexturedMesh
 
 
 class RigConfig(StageConfig):
@@ -30,9 +30,8 @@ class RigConfig(StageConfig):
 class RigStage(Stage[RigConfig]):
     """Bind the person to the skeleton of their body."""
 
-    name, version = "rig", 1
+    name, version = "rig", 2
     needs = {
-        "photo": "prepare.view",
         "mesh": "texture.mesh",
         "gaussians": "detail.gaussians",
         "body": "refine.body",
@@ -52,12 +51,10 @@ class RigStage(Stage[RigConfig]):
         """The body model, whose skeleton and weights are used."""
         return (self.config.body,)
 
-    def run(
-        self, *, device: torch.device, photo: View, mesh: TexturedMesh, gaussians: Gaussians, body: Body
-    ) -> Outputs:
+    def run(self, *, device: torch.device, mesh: TexturedMesh, gaussians: Gaussians, body: Body) -> Outputs:
         """The rig, mesh and Gaussians in the T pose, and pictures of them."""
         from turnaround.models.avatar.rigging import rigged
 
         config = self.config
         size = config.preview_size
-        return self.Outputs(*rigged(mesh, gaussians, body, photo.camera, config.body, config.reach, size))
+        return self.Outputs(*rigged(mesh, gaussians, body, config.body, config.reach, size))

@@ -14,7 +14,7 @@ from turnaround.flows.viewer.splats import SplatBuffer
 from turnaround.models.avatar.avatar import Avatar
 from turnaround.models.avatar.bones import pose_bones, rest_bones
 from turnaround.models.avatar.displacement import FACE, body_directions, carried_directions
-from turnaround.models.avatar.skinning import blend
+from turnaround.models.avatar.skinning import blend, transforms_of
 from turnaround.models.body.skeleton import JOINT_INDEX
 from turnaround.models.motion.builtin import NAMES, builtin
 from turnaround.models.motion.kinematics import full_pose, with_pose
@@ -54,6 +54,7 @@ class Puppet:
         self._quats = np.ascontiguousarray(torch.nn.functional.normalize(gaussians.quats, dim=-1).numpy())
         self._ids = np.ascontiguousarray(skin.bones.numpy(), np.int32)
         self._weights = np.ascontiguousarray(skin.weights.numpy(), np.float32)
+        self._fading = avatar.fading()
         self._directions: np.ndarray | None = None
         self._last: tuple[tuple[float, ...], np.ndarray] = ((), self._means)
 
@@ -101,12 +102,12 @@ class Puppet:
         rest = replace(rig.rest, betas=body.betas)
         joints = rig.joints if pose.betas == _NONE else rest_bones(model, rest)
         bones = pose_bones(model, body, joints)
-        transforms = torch.cat([bones.rotations, bones.shifts[..., None]], -1).float().contiguous().numpy()
+        transforms = transforms_of(bones)
         turns = matrix_to_quat(bones.rotations).float().contiguous().numpy()
         means, quats = np.empty_like(self._means), np.empty_like(self._quats)
         resting = self._resting(pose)
         blend(resting, self._quats, self._ids, self._weights, transforms, turns, False, means, quats)
-        return self._splats.packed(means, quats)
+        return self._splats.packed(means, quats, self._fading.shown(transforms))
 
     def _resting(self, pose: Pose) -> np.ndarray:
         """Means at rest of the shape and the face; the face of the photo is in them already."""

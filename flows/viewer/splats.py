@@ -51,15 +51,23 @@ class SplatBuffer:
         self._paint[:, 3] = np.clip(gaussians.opacities.numpy() * 255, 0, 255)
 
     def packed(
-        self, means: Float32[np.ndarray, "n 3"], quats: Float32[np.ndarray, "n 4"]
+        self,
+        means: Float32[np.ndarray, "n 3"],
+        quats: Float32[np.ndarray, "n 4"],
+        shown: Float32[np.ndarray, " m"] | None = None,
     ) -> UInt32[np.ndarray, "n 8"]:
-        """The buffer of one pose; means in metres, unit quaternions wxyz."""
+        """The buffer of one pose; means in metres, unit quaternions wxyz, and the share of their opacity that
+        the last m have."""
         buffer = np.zeros((len(means), 8), np.uint32)
         buffer[:, :3] = (means * np.float32(1 / UNIT)).view(np.uint32)
         covariances = np.empty((len(means), 6), np.float32)
         _spread(quats, self._scales, covariances)
         _halve(covariances.view(np.uint32), buffer)
-        buffer[:, 7] = self._paint.view(np.uint32)[:, 0]
+        paint = self._paint
+        if shown is not None and len(shown):
+            paint = paint.copy()
+            paint[-len(shown) :, 3] = paint[-len(shown) :, 3] * shown
+        buffer[:, 7] = paint.view(np.uint32)[:, 0]
         return buffer
 
 

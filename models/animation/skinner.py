@@ -11,7 +11,7 @@ from torch import Tensor
 
 from turnaround.models.avatar.avatar import Avatar
 from turnaround.models.avatar.displacement import FACE, body_directions, carried_directions
-from turnaround.models.avatar.skinning import blend
+from turnaround.models.avatar.skinning import blend, transforms_of
 from turnaround.pipeline.values.rotation import matrix_to_quat
 from turnaround.pipeline.values.types import Body, Gaussians
 
@@ -22,7 +22,7 @@ LIKENESS = 1500  # points that stand for all Gaussians where only their extent c
 class Skinner:
     """The Gaussians of an avatar in each frame of a batch of bodies of its shape.
 
-    As `Avatar.posed_gaussians` of every frame; here the face's expression moves, too.
+    As `Avatar.posed_gaussians` of every frame, with what fades in; here the face's expression moves, too.
     """
 
     def __init__(self, avatar: Avatar, bodies: Body) -> None:
@@ -34,8 +34,7 @@ class Skinner:
         """
         bones = avatar.bones(bodies)
         self.joints = bones.positions  # (f, j, 3) metres, world
-        parts = torch.cat([bones.rotations, bones.shifts[..., None]], -1)
-        self._transforms = np.ascontiguousarray(parts.numpy(), np.float32)
+        self._transforms = transforms_of(bones)
         self._turns = np.ascontiguousarray(matrix_to_quat(bones.rotations).numpy(), np.float32)
         gaussians, skin = avatar.gaussians, avatar.rig.gaussians
         self._gaussians = gaussians
@@ -43,6 +42,7 @@ class Skinner:
         self._quats = np.ascontiguousarray(gaussians.quats.numpy(), np.float32)
         self._ids = np.ascontiguousarray(skin.bones.numpy(), np.int32)
         self._weights = np.ascontiguousarray(skin.weights.numpy(), np.float32)
+        self._fading = avatar.fading()
         self._faces = _expressions(avatar, bodies)
 
     def __len__(self) -> int:
@@ -53,7 +53,8 @@ class Skinner:
         means, quats = np.empty_like(self._means), np.empty_like(self._quats)
         bones = self._transforms[frame], self._turns[frame]
         blend(self._resting(frame), self._quats, self._ids, self._weights, *bones, False, means, quats)
-        return replace(self._gaussians, means=torch.from_numpy(means), quats=torch.from_numpy(quats))
+        posed = replace(self._gaussians, means=torch.from_numpy(means), quats=torch.from_numpy(quats))
+        return self._fading.faded(posed, self._transforms[frame])
 
     def extent(self, frame: int) -> Float[Tensor, "p 3"]:
         """Some of a frame's means, spread over the whole person; as many in every frame."""

@@ -68,20 +68,22 @@ def carried_values(
     values: Float[Tensor, "v *k"],
     *,
     reach: float | None = None,
+    neighbours: int = NEIGHBOURS,
+    fall: float = FALL,
 ) -> Float[Tensor, "n *k"]:
     """Any values of the body's vertices at points about it; see `carried_directions`."""
     skin = model.skin_faces.unique()
     surface = rest_vertices(model, rest)[skin].double().numpy()
-    distance, index = KDTree(surface).query(points.double().numpy(), NEIGHBOURS, workers=1)
+    distance, index = KDTree(surface).query(points.double().numpy(), neighbours, workers=1)
     nearest = distance[:, :1]
-    weight = np.exp(-(distance - nearest) / (FALL + LOOSE * nearest))
+    weight = np.exp(-(distance - nearest) / (fall + LOOSE * nearest))
     # the last neighbour counts nothing, so that none comes or goes with a jump
     weight = weight - weight[:, -1:] + 1e-9
     weight /= weight.sum(1, keepdims=True)
     if reach is not None:
         beyond = np.clip(nearest / reach - 1, 0, 1)
         weight *= 1 - beyond**2 * (3 - 2 * beyond)
-    rows = np.repeat(np.arange(len(points)), NEIGHBOURS)
+    rows = np.repeat(np.arange(len(points)), neighbours)
     blend = csr_matrix((weight.ravel(), (rows, index.ravel())), (len(points), len(surface)))
     flat = values[skin].double().numpy().reshape(len(surface), -1)
     return torch.from_numpy((blend @ flat).astype(np.float32)).reshape(len(points), *values.shape[1:])

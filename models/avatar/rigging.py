@@ -16,26 +16,24 @@ from turnaround.models.avatar.avatar import Avatar
 from turnaround.models.avatar.binding.closing import Caps, caps_of, together, with_caps
 from turnaround.models.avatar.binding.cuts import rims
 from turnaround.models.avatar.binding.discs import discs, spread
-from turnaround.models.avatar.binding.hands import HANDS, body_hands, face_vertex, hidden_hands, without_hands
-from turnaround.models.avatar.binding.hiding import hidden
+from turnaround.models.avatar.binding.hands import body_hands, face_vertex, hidden_hands, without_hands
 from turnaround.models.avatar.binding.mixing import mix
 from turnaround.models.avatar.binding.surface import Bound, bind, dense, strongest_skin
 from turnaround.models.avatar.binding.transfer import BodySkin, body_skin
 from turnaround.models.avatar.binding.underlay import areas, underlay
 from turnaround.models.avatar.binding.unposing import unpose
 from turnaround.models.avatar.bones import BONE_NAMES, Bones, pose_bones, rest_bones
+from turnaround.models.avatar.fading import bones_about
 from turnaround.models.avatar.previews import rig_previews
-from turnaround.models.avatar.skinning import firm, unskin_gaussians
+from turnaround.models.avatar.skinning import firm, skin_points, unskin_gaussians
 from turnaround.models.body.model import BodyModel
 from turnaround.models.body.named import named_body
-from turnaround.pipeline.values.camera import canonical_camera
 from turnaround.pipeline.values.rig import Rig, SkinWeights
-from turnaround.pipeline.values.types import Body, Camera, Gaussians, TexturedMesh
+from turnaround.pipeline.values.types import Body, Gaussians, TexturedMesh
 
 NEIGHBOURS = 6  # vertices of the mesh that a Gaussian takes its weights from
 FALL = 0.005  # metres over which a farther one counts less
 ALIKE = 0.4  # share of its weights that one must have in common with the nearest
-CAMERA = 1024  # pixels of the canonical camera, where no other is given
 STEP = 0.004  # metres between the Gaussians that close a hole
 
 
@@ -51,10 +49,10 @@ class Rigged(NamedTuple):
 
 
 def rigged(
-    mesh: TexturedMesh, gaussians: Gaussians, body: Body, camera: Camera, name: str, reach: float, size: int
+    mesh: TexturedMesh, gaussians: Gaussians, body: Body, name: str, reach: float, size: int
 ) -> Rigged:
     """As `make_rig`, with the body model of that name and previews of `size` pixels."""
-    avatar, report = make_rig(named_body(name), body, mesh, gaussians, camera, reach=reach)
+    avatar, report = make_rig(named_body(name), body, mesh, gaussians, reach=reach)
     return Rigged(avatar.rig, avatar.mesh, avatar.gaussians, rig_previews(avatar, size), report)
 
 
@@ -63,27 +61,23 @@ def make_rig(
     body: Body,
     mesh: TexturedMesh,
     gaussians: Gaussians,
-    camera: Camera | None = None,
     *,
     reach: float = 0.01,
 ) -> tuple[Avatar, dict[str, Any]]:
     """Bind a person to the skeleton of their body.
 
     What the photo's pose hides is filled: holes where limbs touched with faces and Gaussians, and the skin
-    that
-    other poses draw out with Gaussians below it.
+    that other poses draw out with Gaussians below it. These fade in as the pose leaves the photo's.
 
     Args:
         model: the body model.
         body: the person's, as they stand in mesh and Gaussians.
         mesh, gaussians: in the photo's pose, world frame.
-        camera: the photo's, which sees none of what is added; by default the canonical one.
         reach: metres over which the weights are smoothed along the surface.
 
     Returns:
         The person at rest, and a report: faces cut, holes closed, Gaussians added.
     """
-    camera = canonical_camera(CAMERA) if camera is None else camera
     rest = rest_body(body)
     joints = rest_bones(model, rest)
     bones = pose_bones(model, body, joints)
@@ -102,7 +96,7 @@ def make_rig(
     closed, of_mesh = _closed(mesh, bound, caps)
     bare = Avatar(model, Rig(rest, body, joints, of_mesh, skin), closed, resting)
     filled = _filled(bare, caps, areas(mesh)[bound.kept])
-    whole = _hidden(filled, len(gaussians), camera, hands)
+    whole = _fading(filled, len(gaussians))
     added = len(whole.gaussians) - len(gaussians)
     report = {
         "cut_faces": int((~bound.kept).sum()), "holes": len(found), "hidden_hands": hands,
@@ -159,18 +153,12 @@ def _filled(avatar: Avatar, caps: Caps, photo: Float[np.ndarray, " f"]) -> Avata
     return replace(avatar, rig=rig, gaussians=gaussians)
 
 
-def _hidden(avatar: Avatar, own: int, camera: Camera, hands: list[str]) -> Avatar:
-    """The person without those Gaussians after the first `own` that show where the photo sees its own.
-
-    hands: sides whose hand has been added; it stays whole, in front of what hid it in the photo's own pose.
-    """
-    kept = hidden(avatar.posed_gaussians(avatar.rig.photo), own, camera)
-    kept[:own] = True
-    for side in hands:
-        kept |= torch.isin(avatar.rig.gaussians.bones[:, 0], torch.from_numpy(HANDS[side]))
-    skin = avatar.rig.gaussians
-    rig = replace(avatar.rig, gaussians=SkinWeights(skin.bones[kept], skin.weights[kept]))
-    return replace(avatar, rig=rig, gaussians=avatar.gaussians[kept])
+def _fading(avatar: Avatar, own: int) -> Avatar:
+    """The person whose Gaussians after the first `own`, which the photo does not show, fade in."""
+    rig = avatar.rig
+    places = skin_points(avatar.gaussians.means, rig.gaussians, avatar.bones(rig.photo))
+    about = bones_about(places[own:], rig.gaussians[own:], places[:own], rig.gaussians[:own])
+    return replace(avatar, rig=replace(rig, about=about))
 
 
 def _together(*parts: SkinWeights) -> SkinWeights:

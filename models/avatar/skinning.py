@@ -56,6 +56,11 @@ def blended_turns(skin: SkinWeights, bones: Bones) -> Float[Tensor, "n 4"]:
     return _skin(torch.zeros(len(skin), 3), still, skin, bones, back=False)[1]
 
 
+def transforms_of(bones: Bones) -> Float32[np.ndarray, "*b j 3 4"]:
+    """T_world_rest of the bones of one pose or of several."""
+    return torch.cat([bones.rotations, bones.shifts[..., None]], -1).float().contiguous().numpy()
+
+
 def firm(skin: SkinWeights, bones: Bones) -> SkinWeights:
     """The weights with those points left to their strongest bone whose blend would be flat in that pose."""
     blends = (skin.weights[..., None, None] * bones.rotations[skin.bones]).sum(1)
@@ -69,7 +74,7 @@ def firm(skin: SkinWeights, bones: Bones) -> SkinWeights:
 def _skin(
     points: Tensor, quats: Tensor | None, skin: SkinWeights, bones: Bones, *, back: bool
 ) -> tuple[Tensor, Tensor]:
-    transforms = torch.cat([bones.rotations, bones.shifts[..., None]], -1).float().contiguous().numpy()
+    transforms = transforms_of(bones)
     turns = matrix_to_quat(bones.rotations).float().contiguous().numpy()
     given = np.ascontiguousarray(points.detach().numpy(), np.float32)
     turned = given[:0] if quats is None else np.ascontiguousarray(quats.detach().numpy(), np.float32)

@@ -1,5 +1,5 @@
-"""A rig as an .npz: `rest.*` and `photo.*` (SMPL-X parameters), `joints`, and bones and weights of mesh and
-Gaussians."""
+"""A rig as an .npz: `rest.*` and `photo.*` (SMPL-X parameters), `joints`, bones and weights of mesh and
+Gaussians, and the bones `about` those Gaussians that were added."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def save(rig: Rig, path: Path) -> None:
         skin: SkinWeights = getattr(rig, name)
         arrays[f"{name}.bones"] = skin.bones.numpy().astype(np.uint8)
         arrays[f"{name}.weights"] = as_array(skin.weights).copy("C")
+    arrays["about"] = rig.about.numpy().astype(np.uint8)
     broken = [name for name, array in arrays.items() if not np.isfinite(array).all()]
     if broken:
         raise FormatError(f"{path.name}: {', '.join(broken)} of the rig are not finite")
@@ -42,10 +43,11 @@ def load(path: Path) -> Rig:
             arrays = read_npz(stream, MOST_BYTES)
         bodies = {name: _body(arrays, name) for name in ("rest", "photo")}
         joints = torch.from_numpy(arrays["joints"])
+        about = _about(arrays, len(joints))
         skins = {name: _skin(arrays, name, len(joints)) for name in ("mesh", "gaussians")}
     except (ValueError, KeyError) as error:
         raise FormatError(f"{path}: not a rig: {error}") from error
-    return Rig(bodies["rest"], bodies["photo"], joints, skins["mesh"], skins["gaussians"])
+    return Rig(bodies["rest"], bodies["photo"], joints, skins["mesh"], skins["gaussians"], about)
 
 
 def _body(arrays: dict[str, np.ndarray], name: str) -> Body:
@@ -60,6 +62,17 @@ def _body(arrays: dict[str, np.ndarray], name: str) -> Body:
             )
         values[field.name] = torch.from_numpy(array)
     return Body(**values)
+
+
+def _about(arrays: dict[str, np.ndarray], joints: int) -> torch.Tensor:
+    if "about" not in arrays:  # written before what was added had its bones: it is always shown
+        return torch.zeros(0, INFLUENCES, dtype=torch.int64)
+    about = arrays["about"]
+    if about.ndim != 2 or about.shape[1] != INFLUENCES or len(about) > len(arrays["gaussians.bones"]):
+        raise ValueError(f"about: {about.shape}, expected (m, {INFLUENCES}) of at most all Gaussians")
+    if about.size and int(about.max()) >= joints:
+        raise ValueError(f"about: bone {int(about.max())} of {joints}")
+    return torch.from_numpy(about.astype(np.int64))
 
 
 def _skin(arrays: dict[str, np.ndarray], name: str, joints: int) -> SkinWeights:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -35,3 +36,6 @@ class Rig(TensorRecord):
     joints: Float[Tensor, "j 3"]  # of the rest pose, metres; one a bone
     mesh: SkinWeights  # of the vertices of the mesh in the rest pose
     gaussians: SkinWeights  # of the Gaussians in the rest pose
+    about: Int[Tensor, "m 4"] = field(default_factory=lambda: torch.zeros(0, INFLUENCES, dtype=torch.int64))
+    """Bones about each of the last m Gaussians, which the photo does not show: they show as far as these have
+    moved apart (`models.avatar.fading`), in the photo's pose not at all."""

@@ -35,18 +35,21 @@ def test_the_photographed_pose_is_the_photo(made):
     assert (back.means[:count] - gaussians.means).norm(dim=-1).quantile(0.99) < 1e-4
     turned = (back.quats[:count] * gaussians.quats).sum(-1).abs()
     assert turned.min() > 0.9999
+    assert torch.equal(back.opacities[:count], gaussians.opacities)
+    assert len(back) > count and (back.opacities[count:] < 1e-4).all()  # not what was added
     assert (avatar.posed_mesh(STANDING).vertices[: len(mesh.vertices)] - mesh.vertices).norm(dim=-1).quantile(
         0.99
     ) < 1e-4
 
 
 def test_other_poses_are_the_bodys(made):
-    avatar, _, mesh, _ = made
+    avatar, _, mesh, gaussians = made
     other = replace(
         pose(left_shoulder=(0, 0, 40), right_elbow=(0, 70, 0), left_hip=(-60, 0, 15), left_knee=(80, 0, 0)),
         betas=STANDING.betas,
     )
     true = body_skin(MODEL, other).points
+    assert (avatar.posed_gaussians(other).opacities[len(gaussians) :] > 0.9).any()
     error = avatar.posed_mesh(other).vertices[: len(mesh.vertices)].double().numpy() - true
     assert np.quantile(np.linalg.norm(error, axis=1), 0.95) < 0.02
 
