@@ -101,13 +101,13 @@ def camera_of(
         RigError: K cannot be inverted, R is no rotation, or anything has a wrong shape.
     """
     k = array(f'{where}, "K"', K, (3, 3)).copy()
+    if min(k[0, 0], k[1, 1]) <= 0 or k[2, 2] == 0:
+        raise RigError(
+            f'{where}: "K" cannot be inverted, or mirrors: its focal lengths are {k[0, 0]:g} and {k[1, 1]:g} '
+            f"px; expected positive ones, in pixels"
+        )
     if np.abs(k[2] - (0, 0, 1)).max() > 1e-9 or abs(k[1, 0]) > 1e-6:
         raise RigError(f'{where}: "K" is {k.tolist()}, expected [[fx, s, cx], [0, fy, cy], [0, 0, 1]]')
-    if k[0, 0] <= 0 or k[1, 1] <= 0:
-        raise RigError(
-            f'{where}: "K" cannot be inverted: its focal lengths are {k[0, 0]:g} and {k[1, 1]:g} px; '
-            f"expected positive ones, in pixels"
-        )
     k[:2, 2] += 0.5 - pixel_center
     T = np.eye(4)
     T[:3, :3] = rotation(where, array(f'{where}, "R"', R, (3, 3)))

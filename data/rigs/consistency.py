@@ -53,7 +53,8 @@ def person_height(where: str, cameras: Sequence[RigCamera], views: Sequence[Virt
         )  # fmt: skip
         raise RigError(
             f'{where}: cameras and pictures do not belong together: {told}; check "convention", that R and '
-            f"t map world to camera (x_camera = R x_world + t), the cameras' names, and that all show one moment"
+            f"t map world to camera (x_camera = R x_world + t), the cameras' names, and that all pictures "
+            f"are of one moment"
         )
     if not HEIGHTS[0] <= height <= HEIGHTS[1]:
         factor = 10.0 ** round(np.log10(height / 1.7))

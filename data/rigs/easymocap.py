@@ -20,7 +20,7 @@ from turnaround.pipeline.formats.untrusted import parse_yaml
 MASKS = ("mask_cihp", "mask")  # values are classes: what is not 0 is the person
 MILLIMETRE = 0.001
 WITHOUT_PICKLE = (
-    'if you trust the file, write it as annots.json beside it: python -c "import json, numpy as np; a = '
+    'if you trust the file, write annots.json beside it: python -c "import json, numpy as np; a = '
     "np.load('annots.npy', allow_pickle=True).item(); json.dump({'cams': {k: np.asarray(v).tolist() for k, v "
     "in a['cams'].items()}, 'ims': [{'ims': [str(n) for n in i['ims']]} for i in a['ims']]}, "
     "open('annots.json', 'w'))\""

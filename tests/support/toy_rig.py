@@ -1,4 +1,4 @@
-"""A small rig of odd cameras around a person of the generator, and its folder in every layout that is read."""
+"""A small rig of odd cameras around a person of the generator, and its folder in our layout."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from turnaround.data.sets.folders import figure_for_views
 WIDTH, HEIGHT = 640, 480
 NAMES = ("door", "left", "shelf", "window")
 UP = (0.0, -1.0, 0.0)
-PLACES = {  # azimuth and elevation in degrees, metres, roll in degrees, focal length in pixels, how far off the aim
+# azimuth and elevation in degrees, metres, roll in degrees, focal length in pixels, metres that the aim is off
+PLACES = {
     "door": (5, 4, 3.4, 9, 520.0, (0.1, 0.05)),
     "left": (100, 20, 4.2, -14, 760.0, (-0.15, 0.0)),
     "shelf": (195, -6, 3.0, 4, 470.0, (0.2, -0.1)),
@@ -70,8 +71,12 @@ def seen_by(figure: Figure, camera: ToyCamera, samples: int = 4) -> Picture:
     z = points[:, 2:]
     bent = np.concatenate([camera.lens.distorted(points[:, :2] / z) * z, z], 1).astype(np.float32)
     surface, side = figure.person.dressed.surface, max(WIDTH, HEIGHT)
-    picture = render(surface, bent, figure.normals, figure.light, camera.K, np.eye(4), side, samples=samples)
-    cut = {name: getattr(picture, name)[:HEIGHT, :WIDTH] for name in ("color", "alpha", "depth", "normal", "part")}
+    K, eye = camera.K.astype(np.float32), np.eye(4, dtype=np.float32)
+    picture = render(surface, bent, figure.normals, figure.light, K, eye, side, samples=samples)
+    cut = {
+        name: getattr(picture, name)[:HEIGHT, :WIDTH]
+        for name in ("color", "alpha", "depth", "normal", "part")
+    }
     return Picture(**cut)
 
 

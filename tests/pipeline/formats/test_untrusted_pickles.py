@@ -3,6 +3,7 @@ theirs runs."""
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from turnaround.models.estimator.given.pickles import load_pickle
+from turnaround.models.estimator.given.pickles import load_npy, load_pickle
 
 
 class Call:
@@ -67,6 +68,10 @@ ATTACKS = {
     "an array of objects whose type forgot its flags": raw(
         ARRAY, b"(I1\n(I1\nt", DTYPE % b"O8", b"(I3\nS'|'\nNNNI8\nI1\nI0\ntb", b"I0\nS'AAAAAAAA'\ntb"
     ),
+    "one object over bytes": raw(ARRAY, b"(I1\n(t", DTYPE % b"O8", b"I0\nS'AAAAAAAA'\ntb"),
+    "an object that is itself": raw(ARRAY, b"p0\n(I1\n(t", DTYPE % b"O8", b"I0\n(lg0\natb"),
+    "objects within a value": raw(b"(l", ARRAY, b"(I1\n(t", DTYPE % b"O8", b"I0\n(lI1\natba"),
+    "two objects": raw(ARRAY, b"(I1\n(I2\nt", DTYPE % b"O8", b"I0\n(lI1\naI2\natb"),
     "a shape beyond its bytes": raw(ARRAY, b"(I1\n(I4000000000\nt", DTYPE % b"f8", b"I0\nS'AAAAAAAA'\ntb"),
     "a negative shape": raw(ARRAY, b"(I1\n(I-1\nt", DTYPE % b"f8", b"I0\nS'AAAAAAAA'\ntb"),
     "an array without content": raw(ARRAY),
@@ -118,3 +123,19 @@ def test_arrays_of_numbers_and_texts_are_read_exactly(dtype, protocol):
     for value in (array, array.T, array[:, ::2], np.asfortranarray(array), array[0, 0, 0], array[:0]):
         found = load_pickle(pickle.dumps({"a": [value, value]}, protocol))["a"]
         assert all(np.array_equal(one, value) and one.dtype == value.dtype for one in found)
+
+
+def test_what_numpy_saved_as_one_object_is_that_object():
+    value = {"cams": {"K": [np.eye(3)]}, "ims": [{"ims": ["a/b.jpg"], "kpts2d": [np.zeros((2, 3))]}]}
+    stream = io.BytesIO()
+    np.save(stream, value)  # type: ignore[arg-type]
+    found = load_npy(stream.getvalue())
+    assert np.array_equal(found["cams"]["K"][0], np.eye(3)) and found["ims"][0]["ims"] == ["a/b.jpg"]
+    for other in (np.zeros(3), np.array([{}, {}], object), np.array(1.0)):
+        stream = io.BytesIO()
+        np.save(stream, other, allow_pickle=True)
+        with pytest.raises(ValueError, match="expected one pickled value"):
+            load_npy(stream.getvalue())
+    for damage in (b"", b"\x93NUMPY\x01\x00", stream.getvalue()[:40]):
+        with pytest.raises(ValueError, match=r"not an \.npy file"):
+            load_npy(damage)
