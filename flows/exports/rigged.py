@@ -67,8 +67,9 @@ def rigged_writer(store: LinkedRuns, subject: str, to: str, wished: Wished) -> W
 
 def _mesh(person: RiggedPerson, to: str, wished: Wished, scale: float) -> bytes:
     """The bytes of glb, vrm, fbx or usdz."""
+    from turnaround.models.avatar.face.finer import with_fine_face
     from turnaround.models.avatar.interchange import skinned
-    from turnaround.models.avatar.interchange.expression import JAW_OPEN
+    from turnaround.models.avatar.interchange.expression import presets_of
     from turnaround.pipeline.formats.rigged import vrm
 
     avatar = person.avatar
@@ -76,8 +77,10 @@ def _mesh(person: RiggedPerson, to: str, wished: Wished, scale: float) -> bytes:
     about = provenance(person, chosen)
     if to == "vrm":
         meta = vrm.meta_of(person.name, wished.meta or {})
-        shapes = skinned.morphs(avatar, scale=scale)
-        return vrm.encode(skinned.skinned(avatar, scale=scale), shapes, meta, mouth=JAW_OPEN, extras=about)
+        avatar = with_fine_face(avatar)
+        shapes = skinned.morphs(avatar, scale=scale, presets=True)
+        faces = presets_of(shapes)
+        return vrm.encode(skinned.skinned(avatar, scale=scale), shapes, meta, presets=faces, extras=about)
     content = skinned.glb_of(avatar, [each[:2] for each in chosen], scale=scale, extras=about)
     if to != "glb":
         from turnaround.flows.exports.blender import by_blender

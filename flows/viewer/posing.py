@@ -13,7 +13,8 @@ from torch import Tensor
 from turnaround.flows.viewer.splats import SplatBuffer
 from turnaround.models.avatar.avatar import Avatar
 from turnaround.models.avatar.bones import pose_bones, rest_bones
-from turnaround.models.avatar.displacement import FACE, body_directions, carried_directions
+from turnaround.models.avatar.displacement import body_directions, carried_directions
+from turnaround.models.avatar.face.following import face_directions
 from turnaround.models.avatar.skinning import blend, transforms_of
 from turnaround.models.body.skeleton import JOINT_INDEX
 from turnaround.models.motion.builtin import NAMES, builtin
@@ -118,7 +119,7 @@ class Puppet:
             model, rest = self.avatar.model, self.avatar.rig.rest
             means, of_body = self.avatar.gaussians.means, body_directions(model)
             shape = carried_directions(model, rest, means, of_body.shape)
-            face = carried_directions(model, rest, means, of_body.expression, reach=FACE)
+            face = face_directions(self.avatar, means, of_body.expression)
             self._directions = torch.cat([shape, face], -1).reshape(-1, 2 * COUNT).numpy()
         if self._last[0] != change:
             moved = self._means + (self._directions @ np.array(change, np.float32)).reshape(-1, 3)

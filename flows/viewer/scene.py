@@ -100,7 +100,11 @@ def open_scene(root: Path, subject: str, store: LinkedRuns | None = None) -> Sce
         states[stage] = "made" if record else f"failed: {failure}" if failure else "not made yet"
         if record is not None:
             try:
-                found[stage] = _outputs(stage, record)
+                found[stage] = (
+                    _rigged(record, store.linked(subject, "prepare") if "prepare" in found else None)
+                    if stage == "rig"
+                    else _outputs(stage, record)
+                )
             except StoreError as error:
                 states[stage] = str(error)
     steps = tuple(
@@ -126,8 +130,6 @@ def open_scene(root: Path, subject: str, store: LinkedRuns | None = None) -> Sce
 
 def _outputs(stage: str, record: Record) -> dict[str, Any]:
     """What is shown of a stage's outputs; those that an older version did not make are left out."""
-    if stage == "rig":
-        return _rigged(record)
     made = record.manifest["outputs"]
     shown = {
         "prepare": ("view",),
@@ -144,16 +146,14 @@ def _outputs(stage: str, record: Record) -> dict[str, Any]:
     return values | {"config": record.manifest["config"]}
 
 
-def _rigged(record: Record) -> dict[str, Any]:
-    from turnaround.models.avatar.avatar import Avatar
-    from turnaround.models.body.named import named_body
+def _rigged(record: Record, prepare: Record | None) -> dict[str, Any]:
+    from turnaround.flows.animation.rigged import avatar_of
 
-    rig, mesh, gaussians = (record.load(name) for name in ("rig", "mesh", "gaussians"))
     try:
-        model = named_body(record.manifest["config"].get("body", "body"))
+        avatar = avatar_of(record, prepare)
     except (OSError, ValueError) as error:
         raise StoreError(f"rig: its body model is not on this machine ({error})") from error
-    return {"step": {"gaussians": gaussians}, "avatar": Avatar(model, rig, mesh, gaussians)}
+    return {"step": {"gaussians": avatar.gaussians}, "avatar": avatar}
 
 
 def _canonical(view: View | None) -> View | None:

@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from turnaround.models.avatar.avatar import Avatar
-from turnaround.models.avatar.displacement import FACE, body_directions, carried_directions
+from turnaround.models.avatar.displacement import body_directions
+from turnaround.models.avatar.face.following import face_directions
 from turnaround.models.avatar.skinning import blend, transforms_of
 from turnaround.pipeline.values.rotation import matrix_to_quat
 from turnaround.pipeline.values.types import Body, Gaussians
@@ -81,8 +82,7 @@ def _expressions(avatar: Avatar, bodies: Body) -> tuple[np.ndarray, np.ndarray, 
     faces."""
     if not bool(bodies.expression.any()):
         return None
-    rest, means = avatar.rig.rest, avatar.gaussians.means
     directions = body_directions(avatar.model).expression
-    carried = carried_directions(avatar.model, rest, means, directions, reach=FACE).numpy()
+    carried = face_directions(avatar, avatar.gaussians.means, directions).numpy()
     moving = np.flatnonzero(np.abs(carried).max((1, 2)) > STILL)
     return moving, carried[moving], bodies.expression.numpy()

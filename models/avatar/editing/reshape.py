@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -10,7 +11,8 @@ from torch import Tensor
 
 from turnaround.models.avatar.avatar import Avatar
 from turnaround.models.avatar.bones import rest_bones
-from turnaround.models.avatar.displacement import FACE, body_directions, carried_directions
+from turnaround.models.avatar.displacement import body_directions, carried_directions
+from turnaround.models.avatar.face.following import face_directions
 from turnaround.models.body.model import BodyModel
 from turnaround.pipeline.values.types import Body
 
@@ -23,10 +25,9 @@ def reshaped(avatar: Avatar, betas: Float[Tensor, "10"]) -> Avatar:
     rig, model = avatar.rig, avatar.model
     if torch.equal(betas, rig.rest.betas):
         return avatar
-    directions = body_directions(model).shape
-    change = betas - rig.rest.betas
+    change = (body_directions(model).shape @ (betas - rig.rest.betas))[..., None]
     rest = replace(rig.rest, betas=betas)
-    moved = _displaced(avatar, directions @ change, None)
+    moved = _displaced(avatar, lambda points: carried_directions(model, rig.rest, points, change))
     made = replace(rig, rest=rest, photo=replace(rig.photo, betas=betas), joints=rest_bones(model, rest))
     return replace(moved, rig=made)
 
@@ -35,8 +36,8 @@ def expressive(avatar: Avatar, expression: Float[Tensor, "10"]) -> Avatar:
     """The person with an expression kept on the face in all poses; `avatar.rig` stays as it is."""
     if not bool(expression.any()):
         return avatar
-    moved = body_directions(avatar.model).expression @ expression
-    return _displaced(avatar, moved, FACE)
+    moved = (body_directions(avatar.model).expression @ expression)[..., None]
+    return _displaced(avatar, lambda points: face_directions(avatar, points, moved))
 
 
 def stature(model: BodyModel, betas: Float[Tensor, "10"]) -> float:
@@ -45,15 +46,11 @@ def stature(model: BodyModel, betas: Float[Tensor, "10"]) -> float:
     return float(heights.max() - heights.min())
 
 
-def _displaced(avatar: Avatar, moved: Float[Tensor, "v 3"], reach: float | None) -> Avatar:
-    """The person at rest with all points moved as the body's vertices near them."""
-    mesh, gaussians, shift = avatar.mesh, avatar.gaussians, moved[..., None]
-    of_mesh, of_gaussians = (
-        carried_directions(avatar.model, avatar.rig.rest, points, shift, reach=reach)[..., 0]
-        for points in (mesh.vertices, gaussians.means)
-    )
+def _displaced(avatar: Avatar, shift: Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n 3 1"]]) -> Avatar:
+    """The person at rest with all points moved."""
+    mesh, gaussians = avatar.mesh, avatar.gaussians
     return replace(
         avatar,
-        mesh=replace(mesh, vertices=mesh.vertices + of_mesh),
-        gaussians=replace(gaussians, means=gaussians.means + of_gaussians),
+        mesh=replace(mesh, vertices=mesh.vertices + shift(mesh.vertices)[..., 0]),
+        gaussians=replace(gaussians, means=gaussians.means + shift(gaussians.means)[..., 0]),
     )

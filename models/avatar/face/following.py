@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -13,15 +17,22 @@ from turnaround.models.avatar.displacement import (
     carried_values,
     rest_vertices,
 )
+from turnaround.models.avatar.face.places import face_places
 from turnaround.models.avatar.face.warp import Warp
 from turnaround.models.body.model import BodyModel
 from turnaround.models.body.skeleton import JOINT_INDEX
-from turnaround.pipeline.values.types import Body
+from turnaround.pipeline.values.types import Body, Camera
 
 HEAD = 0.35  # metres from the head's joint within which points are looked at
 # vertices of the body that a point of the face follows, and metres over which a farther one counts less:
 # enough to reach both lids from the middle of an eye, which the skin leaves open
 NEIGHBOURS, FALL = 64, 0.004
+
+
+def with_face(avatar: Avatar, landmarks: Mapping[str, Any], camera: Camera) -> Avatar:
+    """The person with the place of their face, where the photo shows it; see `face_places`."""
+    found = face_places(landmarks, camera, avatar.posed_mesh(avatar.rig.photo))
+    return replace(avatar, face=found)
 
 
 def face_directions(

@@ -46,7 +46,7 @@ class Warp:
 
 def trusted(person: Float[np.ndarray, "k 3"], body: Float[np.ndarray, "k 3"]) -> Bool[np.ndarray, " k"]:
     """Landmarks that agree with an affine map of most of them."""
-    known = np.column_stack([body[:, :2], np.ones(len(body))])
+    known = np.column_stack([body, np.ones(len(body))])
     good = np.ones(len(body), bool)
     for _ in range(3):
         map_, *_ = np.linalg.lstsq(known[good], person[good], rcond=None)

@@ -2,33 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from turnaround.models.avatar.avatar import Avatar
 from turnaround.models.avatar.bones import UPRIGHT
-from turnaround.models.avatar.displacement import body_directions, carried_directions
-from turnaround.models.body.model import BodyModel
+from turnaround.models.avatar.displacement import body_directions
+from turnaround.models.avatar.face.following import face_directions
+from turnaround.models.avatar.face.presets import PRESETS
+from turnaround.models.body.model import FREE_BODY, BodyModel
 from turnaround.models.body.skeleton import JOINT_INDEX
 from turnaround.pipeline.formats.rigged.skinned import Morph
+from turnaround.pipeline.store.digest import file_digest
 from turnaround.pipeline.values.rotation import axis_angle_to_matrix
 from turnaround.pipeline.values.types import Body
 
-REACH = 0.015  # metres from the body up to which the head's surface follows the face whole
 OPEN = 0.25  # radians of the jaw when it is open
-LEAST = 5e-5  # metres; what moves less stays
+LEAST = 1e-4  # metres; what moves less stays
 JAW_OPEN = "jawOpen"
 
 
-def face_morphs(avatar: Avatar) -> tuple[Morph, ...]:
+def face_morphs(avatar: Avatar, *, presets: bool = False) -> tuple[Morph, ...]:
     """One shape for each of the body's expressions at 1, `expression_0` and on, and `jawOpen`; rest pose,
-    metres."""
+    metres.
+
+    presets: also those of `PRESETS` by name, but for `aa`, which is `jawOpen`; they are the free body's, and
+    a person of another has none.
+    """
     model, rest = avatar.model, avatar.rig.rest
     directions = torch.cat([body_directions(model).expression, jaw_direction(model, rest)[..., None]], -1)
-    carried = carried_directions(model, rest, avatar.mesh.vertices, directions, reach=REACH)
-    names = [*(f"expression_{k}" for k in range(directions.shape[-1] - 1)), JAW_OPEN]
-    return tuple(_morph(name, carried[..., k]) for k, name in enumerate(names))
+    carried = face_directions(avatar, avatar.mesh.vertices, directions)
+    shapes = {f"expression_{k}": carried[..., k] for k in range(directions.shape[-1] - 1)}
+    shapes[JAW_OPEN] = carried[..., -1]
+    if presets and model.digest == file_digest(FREE_BODY):
+        named = {name: preset for name, preset in PRESETS.items() if name != "aa"}
+        shapes |= {name: carried @ torch.tensor([*p.expression, p.jaw]) for name, p in named.items()}
+    return tuple(_morph(name, deltas) for name, deltas in shapes.items())
+
+
+def presets_of(morphs: Sequence[Morph]) -> dict[str, str]:
+    """Names of `PRESETS` -> the morph that makes each."""
+    made = {name: name for name in PRESETS if name in [morph.name for morph in morphs]}
+    return {"aa": JAW_OPEN} | made
 
 
 def jaw_direction(model: BodyModel, rest: Body) -> Float[Tensor, "v 3"]:

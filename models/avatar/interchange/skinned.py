@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from turnaround.models.avatar.avatar import Avatar
 from turnaround.models.avatar.bones import BONE_NAMES, BONE_PARENTS, TWISTS
+from turnaround.models.avatar.face.finer import with_fine_face
 from turnaround.models.avatar.interchange.expression import face_morphs
 from turnaround.models.body.skeleton import JOINT_INDEX
 from turnaround.models.motion.soles import standing_height
@@ -44,9 +46,11 @@ def lowest(avatar: Avatar) -> float:
     return float(avatar.mesh.vertices[:, 1].max())
 
 
-def morphs(avatar: Avatar, *, scale: float = 1.0) -> tuple[Morph, ...]:
-    """The movements of the face; `scale` as of the person."""
-    return tuple(morph._replace(deltas=morph.deltas * scale) for morph in face_morphs(avatar))
+def morphs(avatar: Avatar, *, scale: float = 1.0, presets: bool = False) -> tuple[Morph, ...]:
+    """The movements of the face, see `face_morphs`; `scale` as of the person."""
+    return tuple(
+        morph._replace(deltas=morph.deltas * scale) for morph in face_morphs(avatar, presets=presets)
+    )
 
 
 def clips(avatar: Avatar, motions: Sequence[tuple[str, Motion]], *, scale: float = 1.0) -> tuple[Clip, ...]:
@@ -62,8 +66,16 @@ def clips(avatar: Avatar, motions: Sequence[tuple[str, Motion]], *, scale: float
         bones = avatar.bones(motion.to("cpu").body)
         root = (bones.positions[:, 0] - torch.tensor([0.0, shoes, 0.0])) * scale
         quats = matrix_to_quat(local_turns(bones.rotations.double()))
-        made.append(Clip(name, float(motion.fps), quats.numpy(), root.double().numpy()))
+        made.append(Clip(name, float(motion.fps), quats.numpy(), root.double().numpy(), _faces(motion)))
     return tuple(made)
+
+
+def _faces(motion: Motion) -> Float[np.ndarray, "f m"] | None:
+    """How much of each of `face_morphs` a motion shows; its jaw is a bone, `jawOpen` for who has none."""
+    if not bool(motion.body.expression.any()):
+        return None
+    expression = motion.body.expression.detach().cpu().double().numpy()
+    return np.concatenate([expression, np.zeros((len(expression), 1))], 1)
 
 
 def glb_of(
@@ -73,7 +85,11 @@ def glb_of(
     scale: float = 1.0,
     extras: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """The skinned GLB of a person with these clips and the movements of the face; see `clips`."""
+    """The skinned GLB of a person with these clips and the movements of the face; see `clips`.
+
+    Where the photo shows the face, the mesh is finer there than the person's, see `with_fine_face`.
+    """
+    avatar = with_fine_face(avatar)
     return skinned_glb.encode(
         skinned(avatar, scale=scale),
         clips(avatar, motions, scale=scale),

@@ -118,13 +118,16 @@ def _clip(file: _File, entry: dict[str, Any], skeleton: Skeleton) -> Clip:
     ]
     frames = next(len(array) for target, array in values if target["path"] == "translation")
     rotations = np.tile(np.array([1.0, 0, 0, 0]), (frames, bones, 1))
-    root = np.tile(skeleton.joints[0], (frames, 1))
+    root, shapes = np.tile(skeleton.joints[0], (frames, 1)), None
     for target, array in values:
         if target["path"] == "translation":
             root = array * TURN
+        elif target["path"] == "weights":
+            keys = array.reshape(-1, len(file.primitive["targets"])).astype(np.float64)
+            shapes = np.broadcast_to(keys, (frames, keys.shape[1])).copy()
         else:  # a single key holds for all frames
             rotations[:, target["node"]] = array[:, [3, 0, 1, 2]] * np.array([1, 1, -1, -1])
-    return Clip(str(entry["name"]), float(entry["extras"]["fps"]), rotations, root.astype(np.float64))
+    return Clip(str(entry["name"]), float(entry["extras"]["fps"]), rotations, root.astype(np.float64), shapes)
 
 
 def _morphs(file: _File) -> list[Morph]:

@@ -35,6 +35,7 @@ class Clip(NamedTuple):
     fps: float
     rotations: Float[np.ndarray, "f j 4"]  # of bones against their parents, from rest: unit quaternions wxyz
     root: Float[np.ndarray, "f 3"]  # where the root's joint lies, metres
+    shapes: Float[np.ndarray, "f m"] | None = None  # how much of each morph; None: none of any
 
 
 class Morph(NamedTuple):
@@ -68,6 +69,13 @@ def check(person: Skinned, clips: tuple[Clip, ...], morphs: tuple[Morph, ...]) -
             )
         if not (np.isfinite(clip.rotations).all() and np.isfinite(clip.root).all()):
             raise FormatError(f"clip {clip.name!r} has values that are not finite")
+        if clip.shapes is not None and (
+            clip.shapes.shape != (frames, len(morphs)) or not np.isfinite(clip.shapes).all()
+        ):
+            raise FormatError(
+                f"clip {clip.name!r}: {clip.shapes.shape} of morphs for {frames} frames of {len(morphs)}, "
+                "or not finite"
+            )
     for morph in morphs:
         low, high = (morph.indices.min(initial=0), morph.indices.max(initial=0))
         if low < 0 or high >= vertices or (np.diff(morph.indices) <= 0).any():

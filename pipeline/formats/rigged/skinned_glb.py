@@ -40,7 +40,7 @@ def encode(
     Args:
         person: checked; FormatError says what is wrong with it.
         clips: one entry of `animations` each; bones that keep still have one key, or none where they rest
-            in all of them.
+            in all of them, and so has the face.
         morphs: one target each, its name in the mesh's `targetNames`.
         picture: the texture as `encode_texture` gives it, where that is at hand.
         extras: where it comes from, kept in `asset.extras`.
@@ -63,7 +63,8 @@ def encode(
     if clips:
         # programs that go from one clip to another leave a bone without a track where it was
         used = np.any([_at_work(_turns(clip)).any(0) for clip in clips], 0)
-        document["animations"] = [_animation(parts, used, clip) for clip in clips]
+        moved = len(morphs) if any(clip.shapes is not None and clip.shapes.any() for clip in clips) else 0
+        document["animations"] = [_animation(parts, used, clip, moved) for clip in clips]
     for bone, content in (of_nodes or {}).items():
         document["nodes"][bone]["extensions"] = dict(content)
     if extensions:
@@ -146,27 +147,34 @@ def _material(parts: Parts, picture: bytes) -> dict[str, Any]:
     }
 
 
-def _animation(parts: Parts, used: Bool[np.ndarray, " j"], clip: Clip) -> dict[str, Any]:
+def _animation(parts: Parts, used: Bool[np.ndarray, " j"], clip: Clip, morphs: int) -> dict[str, Any]:
+    """An animation of the bones in use and, where some clip moves the face, of so many morphs."""
     times = (np.arange(len(clip.root)) / clip.fps).astype(np.float32)
     turns = _turns(clip)
-    moves = np.abs(turns - turns[:1]).max((0, 2)) > STILL
     tracks = [(0, "translation", _turned(clip.root))]
-    tracks += [
-        (int(bone), "rotation", turns[:, bone] if moves[bone] else turns[:1, bone])
-        for bone in used.nonzero()[0]
-    ]
+    tracks += [(int(bone), "rotation", _keys(turns[:, bone])) for bone in used.nonzero()[0]]
+    if morphs:
+        shapes = np.zeros((1, morphs)) if clip.shapes is None else clip.shapes
+        tracks += [(len(used), "weights", _keys(shapes.astype(np.float32)))]
     whole, start = parts.accessor(times, bounds=True), None
     if len(times) > 1 and any(len(values) == 1 for _, _, values in tracks):
         start = parts.accessor(times[:1], bounds=True)
-    outputs = parts.accessors_of([values for *_, values in tracks])
+    outputs = parts.accessors_of(
+        [values.reshape(-1) if path == "weights" else values for _, path, values in tracks]
+    )
     samplers = [
         {"input": whole if len(values) == len(times) else start, "output": output, "interpolation": "LINEAR"}
         for (*_, values), output in zip(tracks, outputs, strict=True)
     ]
     channels = [
-        {"sampler": k, "target": {"node": bone, "path": path}} for k, (bone, path, _) in enumerate(tracks)
+        {"sampler": k, "target": {"node": node, "path": path}} for k, (node, path, _) in enumerate(tracks)
     ]
     return {"name": clip.name, "samplers": samplers, "channels": channels, "extras": {"fps": float(clip.fps)}}
+
+
+def _keys(values: Float32[np.ndarray, "f n"]) -> Float32[np.ndarray, "k n"]:
+    """The values of all frames, or the first alone where they stay."""
+    return values if np.abs(values - values[:1]).max() > STILL else values[:1]
 
 
 def _turns(clip: Clip) -> Float32[np.ndarray, "f j 4"]:

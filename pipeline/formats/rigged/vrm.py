@@ -60,6 +60,10 @@ REQUIRED: Final = (
 )
 """The fifteen bones that VRM asks for."""
 
+_BOTH = {"overrideBlink": "blend", "overrideMouth": "blend"}
+OVERRIDES: Final = MappingProxyType({name: _BOTH for name in ("happy", "sad", "relaxed", "surprised")})
+"""What faces do to blinking and speech that come on top: less of them, since they move lids and lips too."""
+
 _YES_NO = ("true", "false")
 CHOICES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -101,16 +105,16 @@ def encode(
     morphs: Sequence[Morph],
     meta: Mapping[str, Any],
     *,
-    mouth: str | None = None,
+    presets: Mapping[str, str] | None = None,
     picture: bytes | None = None,
     extras: Mapping[str, Any] | None = None,
 ) -> bytes:
     """The VRM of a person in a T pose.
 
     Args:
-        morphs: each becomes an expression of its name.
+        morphs: each becomes an expression of its name, but for those of `presets`.
         meta: see `meta_of`.
-        mouth: the morph that opens the mouth, VRM's `aa`.
+        presets: VRM's name of a face -> the morph that makes it, and that has no other name then.
         picture, extras: as of `skinned_glb.encode`.
     """
     node = len(person.skeleton.names)
@@ -118,7 +122,7 @@ def encode(
         morph.name: {"morphTargetBinds": [{"index": k, "node": node, "weight": 1}]}
         for k, morph in enumerate(morphs)
     }
-    preset = {"aa": binds.pop(mouth)} if mouth is not None else {}
+    preset = {name: binds.pop(morph) | OVERRIDES.get(name, {}) for name, morph in (presets or {}).items()}
     vrm = {
         "specVersion": "1.0",
         "meta": dict(meta),

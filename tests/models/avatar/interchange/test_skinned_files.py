@@ -13,8 +13,10 @@ import toy_avatar
 from chromium import Browser, needs_chromium
 
 from turnaround.models.avatar.bones import BONE_NAMES
+from turnaround.models.avatar.editing.reshape import expressive
 from turnaround.models.avatar.interchange import skinned as interchange
-from turnaround.models.avatar.interchange.expression import JAW_OPEN
+from turnaround.models.avatar.face.presets import PRESETS
+from turnaround.models.avatar.interchange.expression import JAW_OPEN, presets_of
 from turnaround.models.body.skeleton import JOINT_INDEX
 from turnaround.models.mesh.view import textured_pictures
 from turnaround.models.motion.builtin import builtin
@@ -22,6 +24,7 @@ from turnaround.models.motion.retarget import retarget
 from turnaround.pipeline.formats.rigged import skinned_glb, vrm
 from turnaround.pipeline.formats.rigged.reading import decode
 from turnaround.pipeline.values.close_orbit import close_orbit
+from turnaround.pipeline.values.motion import Motion
 from turnaround.pipeline.values.rotation import quat_to_matrix
 from turnaround.pipeline.values.types import Body
 
@@ -74,11 +77,58 @@ def test_the_validator_has_nothing_to_say(made, tmp_path):
     issues = three_page.validated(skinned_glb.encode(person, clips, morphs), tmp_path / "glb")
     assert issues["messages"] == []
     told = three_page.validated(
-        vrm.encode(person, morphs, vrm.meta_of("x", {}), mouth=JAW_OPEN), tmp_path / "vrm"
+        vrm.encode(person, morphs, vrm.meta_of("x", {}), presets=presets_of(morphs)), tmp_path / "vrm"
     )
     assert {(message["code"], message["severity"]) for message in told["messages"]} == {
         ("UNSUPPORTED_EXTENSION", 2)
     }, "the validator knows no VRM, and says so as information"
+
+
+def smiling() -> Motion:
+    """The toy's idle clip, whose face goes from still to a smile."""
+    clip = retarget(builtin("idle", fps=10), toy_avatar.avatar().rig.rest.betas, toy_avatar.MODEL)
+    face = torch.linspace(0, 1, len(clip))[:, None] * torch.tensor(PRESETS["happy"].expression)
+    return dataclasses.replace(clip, body=dataclasses.replace(clip.body, expression=face))
+
+
+def test_a_clip_carries_the_face(made, tmp_path):
+    avatar, person, still, morphs = made
+    smile = smiling()
+    clips = (*still, *interchange.clips(avatar, [("smile", smile)]))
+    data = skinned_glb.encode(person, clips, morphs)
+    assert three_page.validated(data, tmp_path / "glb")["messages"] == []
+    back = decode(data)
+    expected = np.pad(smile.body.expression.numpy(), ((0, 0), (0, 1)))
+    np.testing.assert_allclose(back.clips[2].shapes, expected, atol=1e-6)
+    assert not back.clips[0].shapes.any(), "programs that come from the smile go back to a still face"
+    assert all(clip.shapes is None for clip in decode(skinned_glb.encode(person, still, morphs)).clips)
+    with pytest.raises(ValueError, match=r"'smile': \(41, 11\) of morphs for 41 frames of 10"):
+        skinned_glb.encode(person, clips, morphs[1:])
+
+
+@needs_chromium
+def test_three_js_plays_the_face(made, tmp_path):
+    avatar, person, _, morphs = made
+    smile = smiling()
+    data = skinned_glb.encode(person, interchange.clips(avatar, [("smile", smile)]), morphs)
+    with three_page.served({"x.glb": data}) as address:
+        browser = Browser(tmp_path / "profile", (64, 64))
+        try:
+            browser.open(address)
+            browser.wait("document.body?.dataset.ready")
+            browser.run("load('x.glb')")
+            browser.run(
+                "window.mixer = new THREE.AnimationMixer(gltf.scene);"
+                "mixer.clipAction(gltf.animations[0]).play(); mixer.setTime(3); 0"
+            )
+            face = expressive(avatar, smile.body.expression[30])
+            expected = face.posed_mesh(smile.body[30]).vertices.numpy()
+            found = places(browser, len(person.mesh.vertices))
+            # what moves less than a tenth of a millimetre stays, in each of ten shapes
+            assert np.abs(found - expected).max() < 1e-3
+            assert np.abs(found - avatar.posed_mesh(smile.body[30]).vertices.numpy()).max() > 5e-3
+        finally:
+            browser.close()
 
 
 def places(browser: Browser, count: int) -> np.ndarray:
@@ -148,7 +198,8 @@ def drawn(browser: Browser, camera) -> np.ndarray:
 @needs_chromium
 def test_three_vrm_finds_a_human(made, tmp_path):
     avatar, person, _, morphs = made
-    data = vrm.encode(person, morphs, vrm.meta_of("Toy", {"authors": "A; B"}), mouth=JAW_OPEN)
+    morphs = interchange.morphs(avatar, presets=True)
+    data = vrm.encode(person, morphs, vrm.meta_of("Toy", {"authors": "A; B"}), presets=presets_of(morphs))
     with three_page.served({"x.vrm": data}) as address:
         browser = Browser(tmp_path / "profile", (64, 64))
         try:
@@ -165,13 +216,18 @@ def test_three_vrm_finds_a_human(made, tmp_path):
             assert bones == vrm.HUMAN_BONES and len(bones) == 55
             assert sorted(
                 browser.run("vrm.expressionManager.expressions.map((e) => e.expressionName)")
-            ) == sorted(["aa", *(f"expression_{k}" for k in range(10))])
+            ) == sorted([*PRESETS, *(f"expression_{k}" for k in range(10))])
             browser.run(
                 "vrm.humanoid.getNormalizedBoneNode('rightLowerArm').rotation.set(0, -1, 0);"
                 "vrm.humanoid.getNormalizedBoneNode('leftHand').rotation.set(1, 0, 0);"
                 "vrm.expressionManager.setValue('aa', 0.5); vrm.update(0.1)"
             )
-            assert browser.run("mesh.morphTargetInfluences[mesh.morphTargetDictionary.jawOpen]") == 0.5
+            influence = "mesh.morphTargetInfluences[mesh.morphTargetDictionary.%s]"
+            assert browser.run(influence % "jawOpen") == 0.5
+            browser.run("vrm.expressionManager.setValue('blinkLeft', 1); vrm.update(0.1)")
+            assert browser.run(influence % "blinkLeft") == 1
+            browser.run("vrm.expressionManager.setValue('happy', 0.5); vrm.update(0.1)")
+            assert browser.run(influence % "jawOpen") < 0.5, "a smile leaves less of speech"
             degrees = math.degrees(1)
             body = bent(right_elbow=(0.0, -degrees, 0.0), left_wrist=(degrees, 0.0, 0.0))
             expected = avatar.posed_mesh(body).vertices.numpy()
