@@ -95,6 +95,7 @@ WEIGHTS: dict[str, Weight] = {
                 ("normals", "clothed normals, front and back"),
                 ("hgm_coarse", "Human Gaussian Model, one view"),
                 ("hgm_fusion", "Human Gaussian Model, two views"),
+                ("gst", "GST: body and Gaussians in one pass"),
             )
         ),
         *(
@@ -269,19 +270,35 @@ def pin() -> dict[str, str]:
     return found
 
 
+def file_of(name_or_path: str | Path) -> Path:
+    """The file of a weight by name, checked by its pin, or by path; MissingWeight where there is none."""
+    if str(name_or_path) in WEIGHTS:
+        digest(name_or_path)
+        return path(str(name_or_path))
+    file = Path(name_or_path)
+    if not file.is_file():
+        raise MissingWeight(f"weight file {file} does not exist")
+    return file
+
+
+def metadata_of(file: Path) -> dict[str, str]:
+    """What a safetensors file says of itself; MissingWeight for another kind of file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="pt") as opened:
+            return dict(opened.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise MissingWeight(f"weight file {file} is damaged or no safetensors file ({error})") from error
+
+
 def load_state(name_or_path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """State dict (float16 widened to float32) and metadata of a safetensors file, by weight name or by
     path."""
     import torch
     from safetensors import SafetensorError, safe_open
 
-    if str(name_or_path) in WEIGHTS:
-        digest(name_or_path)
-        file = path(str(name_or_path))
-    else:
-        file = Path(name_or_path)
-        if not file.is_file():
-            raise MissingWeight(f"weight file {file} does not exist")
+    file = file_of(name_or_path)
     try:
         with safe_open(file, framework="pt") as opened:
             metadata = dict(opened.metadata() or {})

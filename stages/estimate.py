@@ -37,7 +37,7 @@ class Estimate(Stage[EstimateConfig]):
     def weights(self) -> tuple[str, ...]:
         """The picture's network and the lifter, whose keypoints are used beside a given body too, and the
         body model."""
-        lifter = () if self.config.provider == "embedded" else (self.config.lifter,)
+        lifter = () if self.config.provider in ("embedded", "gst") else (self.config.lifter,)
         return (self.config.weights, *lifter, self.config.body)
 
     def run(self, *, device: torch.device, view: View, landmarks: Trace, given: bytes | None) -> Outputs:

@@ -33,6 +33,9 @@ TRAININGS = {
         "views set; better with --init hgm_coarse and --backs",
         (10, 120),
     ),
+    "gst": Training(
+        "turnaround.models.gst.train", (), "views set, or `data rig`'s; better with --init gst", (10, 120)
+    ),
     "normals": Training("turnaround.models.normals.train", (), "views set", (6, 60)),
     "back-view-vae": Training("turnaround.models.back_view.train", ("vae",), "views set", (5, 40)),
     "back-view-unet": Training(

@@ -87,11 +87,12 @@ class GivenConfig(Frozen):
 class EstimationConfig(Frozen):
     """Where the body of a view comes from."""
 
-    provider: Literal["auto", "landmarks", "embedded", "given"] = Field(
+    provider: Literal["auto", "landmarks", "embedded", "gst", "given"] = Field(
         default="auto",
         description="auto: the SMPL-X file beside the photo where there is one, else landmarks where prepare "
         "found "
-        "them and their body does not plainly miss the mask, else the picture's network alone (embedded)",
+        "them and their body does not plainly miss the mask, else the picture's network alone (embedded); "
+        "gst: one pass of GST, whose weight `weights` then names",
     )
     weights: str = Field(
         default="estimator", description="weight of the picture's network, or the path of a safetensors file"

@@ -99,6 +99,27 @@ class BodyEstimator(nn.Module):
         seen = self.features(window_pixels)
         return self.read(self.decoder(*self.tokens(seen, window)), seen, window)
 
+    def encoder(self) -> dict[str, nn.Module]:
+        """The convolutional part by the names of its members."""
+        names = ("stem", "stages", "middle", "fine", "mix_middle", "mix_fine", "heat")
+        return {name: self.get_submodule(name) for name in names}
+
+    def freeze_encoder(self) -> None:
+        """No gradients and fixed statistics for the convolutional part; holds through `train()`."""
+        for part in self.encoder().values():
+            part.requires_grad_(False)
+        self.frozen = True
+
+    frozen = False
+
+    def train(self, mode: bool = True) -> BodyEstimator:
+        """As of any module; a frozen encoder stays in evaluation mode."""
+        super().train(mode)
+        if self.frozen:
+            for part in self.encoder().values():
+                part.eval()
+        return self
+
     def features(self, window_pixels: Float[Tensor, "b 4 s s"]) -> Features:
         """The convolutional part."""
         eighth, quarter = self._encode(window_pixels)

@@ -73,7 +73,7 @@ def estimate_person(
     if given is not None and config.provider != "embedded":
         body = body_of_file(given, model, small, landmarks, config.given)
     elif landmarks.get("source") == "none":
-        doubts = _doubts(small, body, model, config, device)
+        doubts = [] if config.provider == "gst" else _doubts(small, body, model, config, device)
     overlay = body_overlay(model, body, keypoints, view)
     return EstimatedPerson(body, keypoints, overlay, {"causes": causes_to_json(doubts)})
 
@@ -89,6 +89,8 @@ def _estimated(
     there = landmarks.get("source") != "none"
     if config.provider == "landmarks" and not there:
         raise NoBody(f"provider=landmarks, but {landmarks.get('reason', 'prepare has found none')}")
+    if config.provider == "gst":
+        return _by_gst(view, landmarks, model, config, device)
     network = load_estimator(config.weights, device)
     if config.provider == "embedded" or not there:
         return estimate_body(network, view, model, fit_keypoints=config.fit_keypoints)
@@ -102,6 +104,21 @@ def _estimated(
         merge=config.merge,
         doubt=config.provider != "landmarks",
     )
+
+
+def _by_gst(
+    view: View,
+    landmarks: Mapping[str, Any],
+    model: BodyModel,
+    config: EstimationConfig,
+    device: torch.device,
+) -> tuple[Body, dict[str, list[float]]]:
+    """One pass of GST, which reads landmarks as tokens where it was trained with them."""
+    from turnaround.models.gst.person import gst_body
+    from turnaround.models.gst.weights import load_gst
+
+    network = load_gst(config.weights, device)
+    return gst_body(network, view, landmarks, model, fit_keypoints=config.fit_keypoints)
 
 
 def _doubts(

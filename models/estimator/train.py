@@ -21,6 +21,7 @@ from turnaround.models.estimator.model import BodyEstimator, Prediction, heatmap
 from turnaround.models.training.log import Pictures, sheet
 from turnaround.models.training.loop import Trainer, add_arguments, config_from, device_of, moved
 from turnaround.models.training.settings import Flags, parse
+from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.values.rotation import matrix_to_rot6d
 
 WEIGHTS = {
@@ -160,8 +161,25 @@ def arguments() -> Flags:
         bf16=True,
     )
     parser.add_argument("--backgrounds", type=Path, required=True, help="(n, s, s, 3) u8 .npy")
+    parser.add_argument("--init", default="", help="weight or file of an estimator to begin from")
+    parser.add_argument(
+        "--decoder-only",
+        action="store_true",
+        help="of --init only the image encoder is taken, and stays; the decoder is trained anew",
+    )
     parser.add_argument("--save", default="", help="weight name (estimator) or file to write at the end")
     return parser
+
+
+def _begin(network: BodyEstimator, weights: str, *, decoder_only: bool) -> None:
+    """Take an estimator's weights, in place; or its encoder's, which are then frozen."""
+    state, _ = zoo.load_state(weights)
+    if not decoder_only:
+        network.load_state_dict(state)
+        return
+    names = tuple(f"{name}." for name in network.encoder())
+    network.load_state_dict(network.state_dict() | {k: v for k, v in state.items() if k.startswith(names)})
+    network.freeze_encoder()
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -172,6 +190,10 @@ def main(argv: list[str] | None = None) -> None:
     backgrounds = np.load(options.backgrounds, mmap_mode="r")
     torch.manual_seed(config.seed)
     network = new_estimator(data).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if options.init:
+        _begin(network, options.init, decoder_only=options.decoder_only)
+    elif options.decoder_only:
+        raise CallError("--decoder-only needs the estimator whose encoder is kept, as --init")
     trainer = Trainer(network, config)
     chosen = np.random.default_rng(5).permutation(len(held))[:512]
     held_batches = [held.plain(chosen[k : k + 64]) for k in range(0, len(chosen), 64)]
@@ -181,7 +203,8 @@ def main(argv: list[str] | None = None) -> None:
             moved(data.spoilt(64, backgrounds, np.random.default_rng((3, k))), device_of(averaged))
             for k in range(8)
         )
-        recalibrate(averaged, (averaged(batch.pixels, batch.window) for batch in fresh))
+        if not options.decoder_only:
+            recalibrate(averaged, (averaged(batch.pixels, batch.window) for batch in fresh))
         return measure(averaged, held_batches)
 
     batches = lambda _step, rng: data.spoilt(config.batch, backgrounds, rng)  # noqa: E731

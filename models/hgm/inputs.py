@@ -169,7 +169,9 @@ def fill_nearest(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
     return values[rows, columns]
 
 
-def unpremultiply(image: Float[Tensor, "3 s s"], mask: Float[Tensor, "1 s s"]) -> Float[Tensor, "3 s s"]:
+def unpremultiply(
+    image: Float[Tensor, "*b 3 s s"], mask: Float[Tensor, "*b 1 s s"]
+) -> Float[Tensor, "*b 3 s s"]:
     """Colours with the white background taken out of soft edges; grey where there is no person."""
     color = ((image - (1 - mask)) / mask.clamp(min=0.1)).clamp(0, 1)
     return torch.where(mask > 0.02, color, torch.full_like(color, 0.5))

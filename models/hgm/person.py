@@ -1,4 +1,5 @@
-"""The person of a photo by the Human Gaussian Model: from one view (HGM, section 3.3.1) or two (3.5)."""
+"""The person of a photo by the Human Gaussian Model: from one view (HGM, section 3.3.1) or two (3.5); or by
+GST, where its weight is asked for."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from turnaround.models.hgm.rendering import back_view, orbit_views
-from turnaround.models.hgm.weights import load_hgm
+from turnaround.models.person_model import gaussian_model
 from turnaround.pipeline.values.camera import orbit_cameras
 from turnaround.pipeline.values.crop import NETWORKS, at_camera, networks_copy
 from turnaround.pipeline.values.types import Body, Gaussians, View
@@ -41,7 +42,7 @@ def coarse_person(
         weights, body_model: by name or path.
         size: pixels of the views.
     """
-    gaussians = load_hgm(weights, body_model, device).reconstruct([networks_copy(view)], body).merged
+    gaussians = gaussian_model(weights, body_model, device)([networks_copy(view)], body)
     back = back_view(gaussians, size).image
     return CoarsePerson(gaussians.to("cpu"), orbit_views(gaussians, size), back)
 
@@ -65,5 +66,5 @@ def fused_person(
     pictures = [networks_copy(view)]
     if back is not None:
         pictures.append(at_camera(back, orbit_cameras([180.0], NETWORKS)[0]))
-    gaussians = load_hgm(weights, body_model, device).reconstruct(pictures, body).merged
+    gaussians = gaussian_model(weights, body_model, device)(pictures, body)
     return FusedPerson(gaussians.to("cpu"), orbit_views(gaussians, size))

@@ -12,8 +12,8 @@ from torch import Tensor
 from turnaround.models import zoo
 from turnaround.models.body.model import BodyModel
 from turnaround.models.body.named import named_body
-from turnaround.models.hgm.weights import load_hgm
 from turnaround.models.normals.network import load_normal_maps, load_normals, normal_model
+from turnaround.models.person_model import gaussian_model
 from turnaround.models.refinement.evidence import GaussianModel, NormalModel
 from turnaround.pipeline.errors import MissingFile
 from turnaround.pipeline.formats.codecs import load_image
@@ -46,10 +46,10 @@ def load_networks(view: View, *, hgm: str, normal_maps: str, body: str, device: 
         MissingFile: that folder lacks one.
     """
     small, model = networks_copy(view), named_body(body)
-    network = load_hgm(hgm, body, device)
+    network = gaussian_model(hgm, body, device)
 
     def coarse(fed: Body | None) -> Gaussians:
-        return network.reconstruct([small], fed).merged
+        return network([small], fed)
 
     normals = _normals(normal_maps, model, small, device)
     return Networks(small, model, named_body(body, device), coarse, normals)

@@ -11,7 +11,7 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,6 +60,7 @@ class Trainer:
         *,
         compiled: nn.Module | None = None,
         export: Export | None = None,
+        slower: tuple[Sequence[nn.Parameter], float] = ((), 1.0),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Go on from the checkpoint in `config.out`, or begin.
@@ -69,7 +70,9 @@ class Trainer:
             config: settings.
             compiled: the part of the model that `config.compile` compiles, all of it by default.
             export: writes the averaged model of a snapshot to a .safetensors file; without it snapshots are
-            .pt files. clock: seconds, for tests.
+            .pt files.
+            slower: parameters whose learning rate is the schedule's times a factor.
+            clock: seconds, for tests.
         """
         self.parallel = Parallel(config.device)
         self.device, self.clock, self.export = self.parallel.device, clock, export
@@ -78,7 +81,10 @@ class Trainer:
         self.ema = copy.deepcopy(self.model).requires_grad_(False).eval()
         self.trained = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
-            self.trained, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay
+            _groups(self.trained, *slower),
+            lr=config.lr,
+            betas=config.betas,
+            weight_decay=config.weight_decay,
         )
         self.step, self.elapsed, self.skipped, self.skipped_in_a_row = 0, 0.0, 0, 0
         self.best: dict[str, Any] = {}  # score and step of the best validation
@@ -169,7 +175,7 @@ class Trainer:
     def _update(self, source: Iterator[tuple[int, Batch]], loss_fn: LossFn) -> dict[str, Any]:
         config = self.config
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate()
+            group["lr"] = self.rate() * group.get("factor", 1.0)
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         parts = []
@@ -299,6 +305,18 @@ class Trainer:
         self.step, self.elapsed, self.skipped = state["step"], state["elapsed"], state["skipped"]
         self.best = state.get("best", {})
         log.info("resumed %s at step %d", file, self.step)
+
+
+def _groups(
+    parameters: list[nn.Parameter], slower: Sequence[nn.Parameter], factor: float
+) -> list[dict[str, Any]]:
+    """The optimiser's groups: one, unless some parameters learn at another rate."""
+    chosen = {id(parameter) for parameter in slower}
+    groups = [
+        {"params": [p for p in parameters if id(p) not in chosen]},
+        {"params": [p for p in parameters if id(p) in chosen], "factor": factor},
+    ]
+    return [group for group in groups if group["params"]]
 
 
 def one_cycle(peak: float, step: int, warmup: int, steps: int) -> float:

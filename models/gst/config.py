@@ -1,0 +1,91 @@
+"""Sizes and choices of GST."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from turnaround.models.estimator.model import EstimatorConfig
+from turnaround.pipeline.errors import CallError
+from turnaround.pipeline.frozen import Frozen
+
+KINDS = ("color", "turn", "opacity", "scale", "offset")  # a learnable token each, for every group of points
+
+
+class Ranks(Frozen):
+    """How many numbers of a token reach the points of its group; 0: all, a whole matrix (the paper)."""
+
+    color: int = Field(default=24, ge=0)
+    turn: int = Field(default=4, ge=0)
+    opacity: int = Field(default=4, ge=0)
+    scale: int = Field(default=8, ge=0)
+    offset: int = Field(default=16, ge=0)
+
+
+class NetworkSize(Frozen):
+    """The image encoder and the decoder, which the pose and the Gaussians share."""
+
+    channels: tuple[int, int, int, int] = Field(default=(24, 48, 96, 192))
+    blocks: tuple[int, int, int] = Field(default=(1, 2, 2))
+    width: int = Field(default=192, description="of the decoder's tokens")
+    layers: int = Field(default=2)
+    heads: int = Field(default=6)
+
+    def estimator(self) -> EstimatorConfig:
+        """As the estimator takes it."""
+        return EstimatorConfig(
+            channels=self.channels,
+            blocks=self.blocks,
+            width=self.width,
+            layers=self.layers,
+            heads=self.heads,
+        )
+
+
+class GSTConfig(Frozen):
+    """The model; the paper's choices are `GSTConfig.of("paper")`."""
+
+    points: int = Field(
+        default=6890, ge=0, description="on the skin, that carry Gaussians; 0: the vertices of the mesh"
+    )
+    each: int = Field(default=1, ge=1, description="Gaussians a point")
+    groups: int = Field(default=26, ge=1, description="of points, each with a token of every kind")
+    ranks: Ranks = Field(default=Ranks(), description="of the heads from tokens to points")
+    frame: Literal["surface", "camera"] = Field(
+        default="surface",
+        description="axes of a Gaussian before it is turned and moved: the skin's at its point, or the "
+        "camera's (the paper)",
+    )
+    colors: Literal["copied", "free"] = Field(
+        default="copied",
+        description="copied: a mixture of the point's own pixel, of its mirror image's, and of a free "
+        "colour; free: from the tokens alone (the paper)",
+    )
+    opacity: Literal["free", "one"] = Field(default="free", description="one: all opaque (an ablation)")
+    landmarks: bool = Field(default=True, description="whether tokens attend to landmarks, too")
+    network: NetworkSize = Field(default=NetworkSize())
+
+    @staticmethod
+    def of(size: str) -> GSTConfig:
+        """tiny, default, or paper; CallError for another."""
+        if size not in SIZES:
+            raise CallError(f"GST has no size {size!r}, expected one of {sorted(SIZES)}")
+        return SIZES[size]
+
+
+SIZES: dict[str, GSTConfig] = {
+    "tiny": GSTConfig(
+        points=600,
+        groups=4,
+        network=NetworkSize(channels=(8, 12, 16, 24), blocks=(1, 1, 1), width=24, layers=1, heads=2),
+    ),
+    "default": GSTConfig(),
+    "paper": GSTConfig(
+        points=0,
+        ranks=Ranks(color=0, turn=0, opacity=0, scale=0, offset=0),
+        frame="camera",
+        colors="free",
+        landmarks=False,
+    ),
+}

@@ -1,0 +1,70 @@
+"""From tokens to the raw values of the points' Gaussians: a head for each kind of token and group of
+points."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from turnaround.models.gst.config import KINDS, GSTConfig
+
+CHANNELS = {"color": 3, "turn": 4, "opacity": 1, "scale": 3, "offset": 3}
+MIXTURE = 3  # more of a copied colour: shares of the own pixel, the mirror image's, the free colour
+GAIN = {"opacity": 1.0, "scale": 0.003, "offset": 0.1}  # of Xavier's initialisation; .01 for the others
+BIAS = {"opacity": -2.0, "scale": math.log(0.02)}  # scale in metres
+
+
+class GroupHead(nn.Module):
+    """A token a group -> values of the group's points, by a matrix of full or of low rank a group."""
+
+    def __init__(self, width: int, groups: int, size: int, channels: int, rank: int, gain: float) -> None:
+        super().__init__()
+        self.squeeze = nn.Linear(width, rank, bias=False) if rank else nn.Identity()
+        inputs, outputs = rank or width, size * channels
+        self.weight = nn.Parameter(torch.empty(groups, inputs, outputs))
+        self.bias = nn.Parameter(torch.zeros(groups, outputs))
+        bound = gain * math.sqrt(6 / (inputs + outputs))
+        nn.init.uniform_(self.weight, -bound, bound)
+        self.channels = channels
+
+    def forward(self, tokens: Float[Tensor, "b g d"]) -> Float[Tensor, "b m c"]:
+        """m is groups x size."""
+        values = torch.einsum("bgd,gdo->bgo", self.squeeze(tokens), self.weight) + self.bias
+        return values.reshape(len(tokens), -1, self.channels)
+
+
+class Heads(nn.Module):
+    """All kinds."""
+
+    def __init__(self, config: GSTConfig, size: int) -> None:
+        super().__init__()
+        width, copied = config.network.width, config.colors == "copied"
+        self.groups = config.groups
+        self.kinds = nn.ModuleDict()
+        for kind in KINDS:
+            channels = CHANNELS[kind] + (MIXTURE if kind == "color" and copied else 0)
+            head = GroupHead(
+                width,
+                config.groups,
+                size * config.each,
+                channels,
+                getattr(config.ranks, kind),
+                GAIN.get(kind, 0.01),
+            )
+            nn.init.constant_(head.bias, _bias(kind, config))
+            self.kinds[kind] = head
+
+    def forward(self, tokens: Float[Tensor, "b t d"]) -> dict[str, Float[Tensor, "b m c"]]:
+        """Raw values by kind; tokens come by kind, then by group."""
+        parts = tokens.split(self.groups, 1)
+        return {kind: head(part) for (kind, head), part in zip(self.kinds.items(), parts, strict=True)}
+
+
+def _bias(kind: str, config: GSTConfig) -> float:
+    """The paper's; discs on the skin begin nearly opaque, as their pictures would else be of fog at first."""
+    if kind == "opacity" and config.frame == "surface":
+        return 1.5
+    return 0.0 if kind == "scale" and config.frame == "surface" else BIAS.get(kind, 0.0)

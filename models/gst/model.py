@@ -1,0 +1,77 @@
+"""GST: one transformer that says a person's SMPL-X body and their Gaussians (Prospero et al. 2024, sec. 3).
+
+The decoder of the body's queries runs once more with learnable tokens, K groups of points by five kinds;
+both runs share its weights, so that before any training the body is the estimator's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from turnaround.models.body.model import BodyModel
+from turnaround.models.estimator.kinematics import Skeleton
+from turnaround.models.estimator.model import BodyEstimator, Prediction
+from turnaround.models.gst.anchors import Anchors, Posed
+from turnaround.models.gst.config import KINDS, GSTConfig
+from turnaround.models.gst.gaussians import activated
+from turnaround.models.gst.heads import Heads
+from turnaround.models.gst.landmark_tokens import LandmarkTokens
+from turnaround.pipeline.values.types import Gaussians
+
+
+@dataclass(frozen=True)
+class GSTOutput:
+    """A batch of people in the world of the canonical camera."""
+
+    body: Prediction
+    posed: Posed
+    people: list[Gaussians]
+    offsets: Float[Tensor, "b m 3"]  # of the Gaussians from the skin, metres
+
+
+class GST(nn.Module):
+    """Window pixels (RGB over white, mask), the window's place, and landmarks -> GSTOutput."""
+
+    def __init__(self, body: BodyModel, config: GSTConfig = GSTConfig()) -> None:
+        super().__init__()
+        self.config = config
+        self.network = BodyEstimator(
+            Skeleton(body.joint_template, body.joint_shapedirs), config.network.estimator()
+        )
+        self.anchors = Anchors(body, config.points, config.groups)
+        width = config.network.width
+        self.tokens = nn.Parameter(torch.rand(len(KINDS) * config.groups, width))
+        self.heads = Heads(config, self.anchors.size)
+        self.landmarks = LandmarkTokens(width) if config.landmarks else None
+
+    def forward(
+        self,
+        pixels: Float[Tensor, "b 4 s s"],
+        window: Float[Tensor, "b 3"],
+        landmarks: Float[Tensor, "b n 7"] | None = None,
+        gaussians: bool = True,
+        posed: Posed | None = None,
+    ) -> GSTOutput:
+        """Body and Gaussians.
+
+        Args:
+            landmarks: as `landmark_values` makes them; None: the picture alone.
+            gaussians: false: the body alone.
+            posed: points of other bodies, that carry the Gaussians in the place of the network's own.
+        """
+        seen = self.network.features(pixels)
+        queries, memory = self.network.tokens(seen, window)
+        if self.landmarks is not None and landmarks is not None:
+            memory = torch.cat([memory, self.landmarks(landmarks)], 1)
+        body = self.network.read(self.network.decoder(queries, memory), seen, window)
+        if posed is None:
+            posed = self.anchors(body.rotations, body.betas, body.pelvis, self.network.hands)
+        if not gaussians:
+            return GSTOutput(body, posed, [], posed.points[:, :0])
+        tokens = self.network.decoder(self.tokens.expand(len(pixels), -1, -1), memory)
+        people, offsets = activated(self.heads(tokens), posed, self.anchors, self.config, pixels, window)
+        return GSTOutput(body, posed, people, offsets)

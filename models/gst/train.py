@@ -1,0 +1,163 @@
+"""Train GST: `python -m turnaround.models.gst.train --data MOMENTS --out RUN`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from turnaround.models.body.model import BodyModel
+from turnaround.models.gst.config import SIZES, GSTConfig
+from turnaround.models.gst.model import GST
+from turnaround.models.gst.training.losses import LossConfig, drawn, gst_loss
+from turnaround.models.gst.training.measure import measure
+from turnaround.models.gst.training.moments import Batch, Moments
+from turnaround.models.gst.weights import begin, read_gst, save_gst
+from turnaround.models.training.log import Pictures
+from turnaround.models.training.loop import LossFn, Trainer, add_arguments, config_from, device_of, moved
+from turnaround.models.training.people import split_people
+from turnaround.models.training.settings import Flags, parse
+from turnaround.pipeline.errors import CallError
+
+JITTER = (0.05, 0.05, 0.06)  # of windows in training: standard deviations of shift, and of log size
+SHOWN = 6  # people on a sample picture
+VALIDATED = 16  # held-out moments
+
+
+def loss_with(config: LossConfig) -> LossFn:
+    """The loss of a batch; while the body is held, its decoder learns nothing."""
+
+    def loss_fn(model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        assert isinstance(model, GST)
+        for parameter in pose_parameters(model):
+            parameter.requires_grad_(not batch.held)
+        output = model(batch.pixels, batch.window, batch.landmarks, gaussians=config.pictures)
+        with torch.autocast(device_of(model).type, enabled=False):
+            return gst_loss(output, batch, config)
+
+    return loss_fn
+
+
+def pose_parameters(model: GST) -> list[nn.Parameter]:
+    """What says the body and is trained: everything of the estimator but a frozen encoder."""
+    network = model.network
+    encoder = {id(p) for part in network.encoder().values() for p in part.parameters()}
+    return [p for p in network.parameters() if not network.frozen or id(p) not in encoder]
+
+
+def batches_of(moments: Moments, batch: int, views: int, hold: int):
+    """(step, generator) -> a batch of random people seen by random cameras of theirs."""
+
+    def batches(step: int, rng: np.random.Generator) -> Batch:
+        people = rng.integers(len(moments), size=batch).tolist()
+        inputs = [int(rng.integers(moments.views(person))) for person in people]
+        made = moments.batch(people, inputs, views, rng.normal(size=(batch, 3)) * JITTER)
+        return Batch(**{**vars(made), "held": step < hold})
+
+    return batches
+
+
+def samples_of(moments: Moments):
+    """A function model -> rows of input, and truth beside render of four views."""
+
+    def samples(model: nn.Module) -> Pictures:
+        assert isinstance(model, GST)
+        rows = []
+        for person in range(min(SHOWN, len(moments))):
+            batch = moved(moments.batch([person], [0], 4), device_of(model))
+            rgb = drawn(model(batch.pixels, batch.window, batch.landmarks), batch)[0].rgb
+            pairs = zip(batch.rgb[0], rgb, strict=True)
+            rows.append(torch.cat([x for pair in pairs for x in pair], 1).cpu())
+        return {"views": torch.cat(rows)}
+
+    return samples
+
+
+def arguments() -> Flags:
+    """The flags of this program."""
+    parser = add_arguments(
+        Flags(description=__doc__),
+        batch=8,
+        lr=1e-3,
+        steps=20000,
+        warmup=50,
+        betas=(0.9, 0.999),
+        weight_decay=0.0,
+        ema=0.99,
+    )
+    parser.add_argument("--size", choices=sorted(SIZES), default="default", help="of a new network")
+    parser.add_argument("--init", default="", help="GST weight or file to go on from")
+    parser.add_argument(
+        "--estimator", default="estimator", help="estimator whose weights a new network begins with; '' none"
+    )
+    parser.add_argument("--views", type=int, default=4, help="cameras that a person is compared in")
+    parser.add_argument("--pixels", type=int, default=128, help="of the pictures that are compared")
+    parser.add_argument(
+        "--hold", type=int, default=200, help="first steps in which the Gaussians alone learn"
+    )
+    parser.add_argument(
+        "--pose-rate", type=float, default=0.05, help="learning rate of the body's part, as a share of --lr"
+    )
+    parser.add_argument("--train-encoder", action="store_true", help="the image encoder learns, too")
+    parser.add_argument(
+        "--sightings", type=Path, help="landmarks of the views (models.gst.training.sightings)"
+    )
+    parser.add_argument("--limit", type=int, default=0, help="moments to train on, 0 = all")
+    parser.add_argument("--save", default="", help="weight name (gst) or file to write at the end")
+    return parser
+
+
+def new_model(init: str, estimator: str, config: GSTConfig) -> GST:
+    """A model to train: another's weights, or new ones over an estimator's."""
+    if init:
+        return read_gst(init)
+    model = GST(BodyModel.load(), config)
+    if estimator:
+        begin(model, estimator)
+    return model
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Train, then write the averaged weights when `--save` is given."""
+    options = parse(arguments(), argv, ("gst",), {"loss": LossConfig, "model": GSTConfig})
+    config = config_from(options)
+    train, held = split_people(options.data, limit=options.limit)
+    moments, others = (
+        Moments(files, size=options.pixels, sightings=options.sightings) for files in (train, held)
+    )
+    torch.manual_seed(config.seed)
+    model = new_model(options.init, options.estimator, _model_config(options))
+    if not options.train_encoder:
+        model.network.freeze_encoder()
+    trainer = Trainer(model, config, slower=(pose_parameters(model), options.pose_rate))
+    chosen = [(k, k % others.views(k)) for k in range(min(VALIDATED, len(others)))]
+
+    def validate(averaged: nn.Module, step: int) -> dict[str, float]:
+        assert isinstance(averaged, GST)
+        return measure(averaged, others, chosen)
+
+    ema = trainer.run(
+        batches_of(moments, config.batch, options.views, options.hold),
+        loss_with(options.loss),
+        validate,
+        samples=samples_of(others),
+        goal=("psnr_novel", "max"),
+    )
+    if options.save and trainer.parallel.first:
+        ema.load_state_dict(trainer.kept_state(best=options.save_best))
+        scores = {name: f"{value:.3f}" for name, value in validate(ema, trainer.step).items()}
+        save_gst(ema, options.save, ema.state_dict(), steps=str(trainer.step), **scores)
+    trainer.parallel.close()
+
+
+def _model_config(options) -> GSTConfig:
+    """The size that is named, or the group `model` of the settings; not both."""
+    if options.model != GSTConfig() and options.size != "default":
+        raise CallError("give the network's size by --size or by the settings `model`, not by both")
+    return options.model if options.size == "default" else GSTConfig.of(options.size)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""Losses of GST (Prospero et al. 2024, section 3.3), and those of the rivals it is measured beside."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from turnaround.models.estimator.crop import PLANE, to_window
+from turnaround.models.gst.model import GSTOutput
+from turnaround.models.gst.placing import moved, shift_of
+from turnaround.models.gst.training.moments import Batch
+from turnaround.models.hgm.training.losses import dissimilarity, render
+from turnaround.models.metrics import vgg
+from turnaround.models.splat import Render
+from turnaround.pipeline.errors import CallError
+from turnaround.pipeline.frozen import Frozen
+
+
+class LossConfig(Frozen):
+    """What counts how much. The first five are GST's; the last three see labels."""
+
+    rgb: float = Field(default=1.0, ge=0, description="mean squared error of colours over white")
+    perceptual: float = Field(default=0.02, ge=0, description="of the perceptual distance")
+    distance: Literal["ssim", "vgg"] = Field(
+        default="ssim",
+        description="1 - SSIM of the luminance in a box window, or a tenth of the VGG distance "
+        "(`turnaround fetch --evaluation`)",
+    )
+    alpha: float = Field(default=0.1, ge=0, description="mean squared error of alpha and masks")
+    tightness: float = Field(default=0.1, ge=0, description="mean length of the offsets, metres")
+    betas: float = Field(default=0.0002, ge=0, description="mean square of the betas")
+    keypoints: float = Field(default=0.0, ge=0, description="true 2D joints in the input view alone, windows")
+    calibrated: float = Field(
+        default=0.0, ge=0, description="true 2D joints in all views, through the calibrated cameras"
+    )
+    joints: float = Field(
+        default=0.0, ge=0, description="true 3D: joints about the pelvis, metres, and a fifth of rotations"
+    )
+
+    @property
+    def pictures(self) -> bool:
+        """Whether anything is rendered."""
+        return any((self.rgb, self.perceptual, self.alpha))
+
+
+def drawn(output: GSTOutput, batch: Batch) -> list[Render]:
+    """Every person in their target views."""
+    shifts = shift_of(output.body.pelvis, batch.reach)
+    return [
+        render(moved(person, shift), batch.cameras(k))
+        for k, (person, shift) in enumerate(zip(output.people, shifts, strict=True))
+    ]
+
+
+def gst_loss(output: GSTOutput, batch: Batch, config: LossConfig) -> tuple[Tensor, dict[str, Tensor]]:
+    """The weighted sum, and its terms."""
+    terms: dict[str, Tensor] = {}
+    if config.pictures:
+        renders = drawn(output, batch)
+        rgb = torch.stack([each.rgb for each in renders])
+        terms["rgb"] = (rgb - batch.rgb).square().mean()
+        terms["alpha"] = (torch.stack([each.alpha for each in renders]) - batch.mask).square().mean()
+        if config.perceptual:
+            pair = (x.flatten(0, 1).movedim(-1, 1) for x in (rgb, batch.rgb))
+            terms["perceptual"] = _distance(config.distance)(*pair)
+        terms["tightness"] = (output.offsets.square().sum(-1) + 1e-12).sqrt().mean()
+    if config.betas:
+        terms["betas"] = output.body.betas.square().mean()
+    if config.keypoints or config.calibrated or config.joints:
+        terms |= _labelled(output, batch, config)
+    total = torch.stack([getattr(config, name) * value for name, value in terms.items()]).sum()
+    return total, {name: value.detach() for name, value in terms.items()}
+
+
+def _labelled(output: GSTOutput, batch: Batch, config: LossConfig) -> dict[str, Tensor]:
+    """Terms of true joints; CallError where the moments have none."""
+    truth, body = batch.truth, output.body
+    if bool(truth.joints.isnan().any()):
+        raise CallError("loss.keypoints, loss.calibrated and loss.joints need moments with body_* and joints")
+    found, terms = body.joints + shift_of(body.pelvis, batch.reach)[:, None], {}
+    if config.keypoints:
+        # in windows, of the canonical camera, whose picture both frames share
+        a, b = (
+            to_window(
+                PLANE * x[..., :2] / x[..., 2:].clamp(min=0.1) * batch.reach[:, None, None], batch.window
+            )
+            for x in (found, truth.joints)
+        )
+        terms["keypoints"] = _length(a - b).clamp(max=1).mean()
+    if config.calibrated:
+        R, t = batch.T_camera_input[..., :3, :3], batch.T_camera_input[..., :3, 3]
+        pixels = []
+        for points in (found, truth.joints):
+            p = points[:, None] @ R.transpose(-1, -2) + t[:, :, None]
+            p = p @ batch.K.transpose(-1, -2)
+            pixels.append(p[..., :2] / p[..., 2:].clamp(min=0.1) / batch.mask.shape[-1] * 2)
+        terms["calibrated"] = _length(pixels[0] - pixels[1]).clamp(max=1).mean()
+    if config.joints:
+        relative, true = body.joints - body.pelvis[:, None], truth.joints - truth.joints[:, :1]
+        turned = (body.rotations - truth.rotations).square().sum((-1, -2)).add(1e-4).sqrt().mean()
+        terms["joints"] = _length(relative - true).mean() + 0.2 * turned
+    return terms
+
+
+def _length(vectors: Float[Tensor, "*b d"]) -> Float[Tensor, "*b"]:
+    return (vectors.square().sum(-1) + 1e-8).sqrt()
+
+
+@cache
+def _distance(kind: str):
+    """Mean distance of batches of pictures (b, 3, h, w)."""
+    if kind == "ssim":  # of the luminance: a third of the time, and colours are the squared error's part
+        return lambda x, y: dissimilarity(x.mean(1, keepdim=True), y.mean(1, keepdim=True))
+    network = vgg.network()
+    if network is None:
+        raise CallError(
+            "loss.distance is vgg, and its network is not there: get it with `turnaround fetch "
+            "--evaluation`, or choose ssim"
+        )
+
+    def distance(x: Tensor, y: Tensor) -> Tensor:
+        return 0.1 * vgg.feature_distance(network.to(x.device), x.movedim(1, -1), y.movedim(1, -1)).mean()
+
+    return distance

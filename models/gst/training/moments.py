@@ -1,0 +1,184 @@
+"""Moments on disk: pictures of one person by several calibrated cameras, with or without labels.
+
+The arrays of a views set: rgb (v,s,s,3) u8 over white, mask (v,s,s) u8, K (v,3,3), T_camera_world (v,4,4);
+body_* and joints where they are known. `turnaround data rig` makes them of one's own footage. Every camera is
+square and looks at the person: its principal point is the middle of the picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from turnaround.models.estimator.crop import SIZE, cut, mask_window
+from turnaround.models.estimator.kinematics import KEYPOINTS, POSED, to_global
+from turnaround.models.gst.landmark_tokens import CHANNELS, COUNT
+from turnaround.models.gst.placing import reach_of
+from turnaround.pipeline.errors import CallError, FormatError
+from turnaround.pipeline.values.record import TensorRecord
+from turnaround.pipeline.values.rotation import axis_angle_to_matrix
+from turnaround.pipeline.values.types import Camera
+
+NEEDED = ("rgb", "mask", "K", "T_camera_world")
+CENTRED = 0.02  # of a picture's width: how far its principal point may lie from the middle
+
+
+@dataclass(frozen=True)
+class Truth(TensorRecord):
+    """What is known of the bodies, in the frames of their input cameras; NaN where nothing is."""
+
+    rotations: Float[Tensor, "b 22 3 3"]  # global
+    joints: Float[Tensor, "b k 3"]  # metres
+
+
+@dataclass(frozen=True)
+class Batch(TensorRecord):
+    """Windows that the network reads, and the pictures that its Gaussians are held against."""
+
+    pixels: Float[Tensor, "b 4 s s"]
+    window: Float[Tensor, "b 3"]
+    landmarks: Float[Tensor, "b n 7"]  # zeros where there are none
+    reach: Float[Tensor, " b"]  # of the input cameras
+    K: Float[Tensor, "b v 3 3"]
+    T_camera_input: Float[Tensor, "b v 4 4"]  # from the frame of the input camera; the first is the input
+    rgb: Float[Tensor, "b v h w 3"]
+    mask: Float[Tensor, "b v h w"]
+    truth: Truth
+    held: bool = False  # whether the body stays as it is and the Gaussians alone learn
+
+    def cameras(self, person: int) -> Camera:
+        """Of one person's pictures, in the frame of the input camera."""
+        height, width = self.mask.shape[-2:]
+        return Camera(self.K[person], self.T_camera_input[person], width, height)
+
+
+class Moments:
+    """Files of a set, read when they are wanted."""
+
+    def __init__(self, files: list[Path], *, size: int = 128, sightings: Path | None = None) -> None:
+        """`size`: pixels of the pictures that are compared; `sightings`: landmarks of the views, by file."""
+        self.files, self.size, self.sightings = files, size, sightings
+        if not files:
+            raise CallError("no moments: make them with `turnaround data rig` or `turnaround data people`")
+        check_moment(files[0])
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def views(self, index: int) -> int:
+        """How many cameras a moment has."""
+        return len(_read(self.files[index])["K"])
+
+    def batch(
+        self, people: list[int], inputs: list[int], targets: int, jitter: np.ndarray | None = None
+    ) -> Batch:
+        """A batch: view `inputs[k]` of person `people[k]` is read, it and the next ones round are targets.
+
+        Args:
+            people: indices of files.
+            inputs: views of them.
+            targets: pictures that each is compared with; more than there are: all.
+            jitter: (b, 3): how the windows are moved and enlarged, in shares of their half side.
+        """
+        rows = [self._row(person, view, targets) for person, view in zip(people, inputs, strict=True)]
+        color, alpha = (torch.stack([row[name] for row in rows]) for name in ("color", "alpha"))
+        window = mask_window(alpha)
+        if jitter is not None:
+            moves = torch.from_numpy(jitter.astype(np.float32))
+            centre, half = window.split((2, 1), 1)
+            window = torch.cat([centre + moves[:, :2] * half, half * torch.exp(moves[:, 2:])], 1)
+        # white beyond the picture
+        darkness, seen = cut(torch.cat([color - 1, alpha[:, None]], 1), window, SIZE).split((3, 1), 1)
+        landmarks = torch.stack([row["landmarks"] for row in rows])
+        landmarks = torch.cat(
+            [
+                (landmarks[..., :2] - window[:, None, :2]) / window[:, None, 2:],
+                landmarks[..., 2:3] / window[:, None, 2:],
+                landmarks[..., 3:],
+            ],
+            -1,
+        )
+        rest = {name: torch.stack([row[name] for row in rows]) for name in ("K", "T", "rgb", "mask", "reach")}
+        truth = Truth(*(torch.stack([row[name] for row in rows]) for name in ("rotations", "joints")))
+        return Batch(
+            torch.cat([darkness + 1, seen], 1),
+            window,
+            landmarks,
+            rest["reach"],
+            rest["K"],
+            rest["T"],
+            rest["rgb"],
+            rest["mask"],
+            truth,
+        )
+
+    def _row(self, person: int, view: int, targets: int) -> dict[str, Tensor]:
+        arrays = _read(self.files[person])
+        count = len(arrays["K"])
+        spread = np.linspace(0, count, min(targets, count), endpoint=False).round().astype(int)
+        chosen = ((view + spread) % count).tolist()
+        T = torch.from_numpy(arrays["T_camera_world"][chosen].astype(np.float64))
+        K = torch.from_numpy(arrays["K"][chosen])
+        full = arrays["rgb"].shape[1]
+        rgb, mask = (torch.from_numpy(arrays[name][chosen]).float() / 255 for name in ("rgb", "mask"))
+        camera = Camera(K[0], T[0].float(), full, full)
+        row = {
+            "color": rgb[0].movedim(-1, 0),
+            "alpha": mask[0],
+            "rgb": _reduced(rgb.movedim(-1, 1), self.size).movedim(1, -1),
+            "mask": _reduced(mask[:, None], self.size)[:, 0],
+            "K": K * torch.tensor([[self.size / full], [self.size / full], [1.0]]),
+            "T": (T @ torch.linalg.inv(T[0])).float(),
+            "reach": reach_of(camera),
+            "landmarks": torch.zeros(COUNT, CHANNELS),
+        }
+        if self.sightings is not None:
+            with np.load(self.sightings / self.files[person].name, allow_pickle=False) as stored:
+                row["landmarks"] = torch.from_numpy(stored["landmarks"][view])
+        return row | self._truth(arrays, T[0].float())
+
+    @staticmethod
+    def _truth(arrays: dict[str, np.ndarray], T_input: Float[Tensor, "4 4"]) -> dict[str, Tensor]:
+        if "body_global_orient" not in arrays or "joints" not in arrays:
+            nan = torch.full((POSED, 3, 3), torch.nan)
+            return {"rotations": nan, "joints": torch.full((len(KEYPOINTS), 3), torch.nan)}
+        pose = np.concatenate([arrays["body_global_orient"][None], arrays["body_body_pose"].reshape(-1, 3)])
+        rotations = to_global(axis_angle_to_matrix(torch.from_numpy(pose.astype(np.float32))))
+        R, t = T_input[:3, :3], T_input[:3, 3]
+        joints = torch.from_numpy(arrays["joints"].astype(np.float32))[list(KEYPOINTS)]
+        return {"rotations": R @ rotations, "joints": joints @ R.T + t}
+
+
+def check_moment(file: Path) -> None:
+    """FormatError that says what a file lacks to be learned from."""
+    arrays = _read(file)
+    lacking = [name for name in NEEDED if name not in arrays]
+    if lacking:
+        raise FormatError(f"{file} lacks {', '.join(lacking)}: make it with `turnaround data rig`")
+    count, height, width = arrays["mask"].shape
+    if count < 2:
+        raise FormatError(f"{file} has {count} camera: pictures teach a pose from two on, better four")
+    off = np.abs(arrays["K"][:, :2, 2] - (width / 2, height / 2)).max()
+    if height != width or off > CENTRED * width:
+        raise FormatError(
+            f"{file}: pictures of {width}x{height} pixels whose principal point is {off:.0f} pixels off "
+            f"their middle; expected square ones that look at the person, as `turnaround data rig` has them"
+        )
+
+
+@lru_cache(maxsize=700)
+def _read(file: Path) -> dict[str, np.ndarray]:
+    with np.load(file, allow_pickle=False) as opened:
+        wanted = (*NEEDED, "joints", "body_global_orient", "body_body_pose")
+        return {name: opened[name] for name in wanted if name in opened.files}
+
+
+def _reduced(pictures: Float[Tensor, "v c h w"], size: int) -> Float[Tensor, "v c s s"]:
+    return pictures if pictures.shape[-1] == size else F.interpolate(pictures, (size, size), mode="area")

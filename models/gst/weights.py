@@ -1,0 +1,54 @@
+"""Weights of GST: read for inference, written with their configuration, begun from an estimator's."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from turnaround.models import zoo
+from turnaround.models.body.model import BodyModel
+from turnaround.models.gst.config import GSTConfig
+from turnaround.models.gst.model import GST
+from turnaround.pipeline.errors import CallError
+
+
+def load_gst(name_or_path: str = "gst", device: torch.device | str = "cpu") -> GST:
+    """The trained network for inference, on the free body; loaded once a process and digest."""
+    return _load(name_or_path, zoo.digest(name_or_path), str(device))
+
+
+@lru_cache(maxsize=2)
+def _load(name_or_path: str, _digest: str, device: str) -> GST:
+    return read_gst(name_or_path).to(device).eval().requires_grad_(False)
+
+
+def read_gst(name_or_path: str | Path) -> GST:
+    """The network of a weight name or file, as it was written; CallError for another network's."""
+    state, metadata = zoo.load_state(name_or_path)
+    if "gst" not in metadata:
+        raise CallError(f"{name_or_path} holds no GST configuration: it is the weight of another network")
+    model = GST(BodyModel.shared(), GSTConfig.model_validate_json(metadata["gst"]))
+    model.load_state_dict(state)
+    return model
+
+
+def begin(model: GST, estimator: str | Path) -> None:
+    """Take an estimator's weights for encoder, decoder and body heads, in place; CallError for others."""
+    state, _ = zoo.load_state(estimator)
+    try:
+        model.network.load_state_dict(state)
+    except RuntimeError as error:
+        raise CallError(
+            f"{estimator} does not fit GST's network (size, or another kind of weight): {error}"
+        ) from error
+
+
+def save_gst(
+    model: GST, name_or_path: str | Path, state: dict[str, Tensor] | None = None, **facts: str
+) -> Path:
+    """Write the model's weights, or those of `state`, with its configuration and further facts."""
+    metadata = {"gst": model.config.model_dump_json(), **facts}
+    return zoo.save_state(name_or_path, state or model.state_dict(), metadata)
