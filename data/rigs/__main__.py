@@ -19,6 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Convert; 0 when every moment was, 1 when some were not, 2 for a wrong call."""
     options: Any = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    # what is said of a photo that one person is to be made from does not matter to a rig
+    logging.getLogger("turnaround.models.location").setLevel(logging.ERROR)
     log = logging.getLogger(__name__)
     settings = {name: value for name, value in vars(options).items() if name not in ("folder", "out")}
     try:

@@ -66,7 +66,10 @@ def convert(root: Path, out: Path, options: RigOptions) -> dict[str, Any]:
             moments += LAYOUTS[layout].read(folder)[:: options.every]
         except RigError as error:
             _fail(failed, folder.name, str(error))
-    moments = moments[: options.limit]
+        except Exception as error:  # whatever one person's files hold, the others are wanted
+            logger.debug("%s", folder, exc_info=True)
+            _fail(failed, folder.name, f"{folder}: {type(error).__name__}: {error}")
+    moments = _apart(out, moments, failed)[: options.limit]
     out.mkdir(parents=True, exist_ok=True)
     _check_size(out, options.size)
     todo = [moment for moment in moments if not file_of(out, moment).exists()]
@@ -121,6 +124,17 @@ def arrays_of(layout: str, moment: Moment, options: RigOptions) -> dict[str, np.
         "meta": np.array(json.dumps(meta)),
         **label_arrays(moment.body, options.body),
     }
+
+
+def _apart(out: Path, moments: Sequence[Moment], failed: dict[str, str]) -> list[Moment]:
+    """Those whose files have names of their own."""
+    found: dict[Path, Moment] = {}
+    for moment in moments:
+        other = found.setdefault(file_of(out, moment), moment)
+        if other is not moment:
+            told = f"person {other.person!r}, frame {other.frame!r}"
+            _fail(failed, moment.name, f"its file would be that of {told}; rename the person or the frame")
+    return list(found.values())
 
 
 def file_of(out: Path, moment: Moment) -> Path:

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
+
 from turnaround.data.rigs.cameras import array, camera_of, read_json
 from turnaround.data.rigs.frames import check_complete, gather, moments
 from turnaround.data.rigs.moment import Moment, RigCamera, RigError, RigView
@@ -40,38 +42,13 @@ def is_easymocap(folder: Path) -> bool:
 def read_zju(folder: Path) -> list[Moment]:
     """All moments of a sequence; RigError where annotations cannot be read or do not fit together."""
     file, content = _annotations(folder)
-    cams, ims = content.get("cams"), content.get("ims")
-    if not isinstance(cams, Mapping) or not {"K", "R", "T"} <= cams.keys() or not isinstance(ims, Sequence):
-        raise RigError(f"{file}: expected 'cams' with K, R, T and D, and 'ims'; it has {sorted(content)}")
-    lenses = cams.get("D")
-    if (
-        len(
-            {len(cams[key]) for key in ("K", "R", "T")}
-            | ({len(cams["K"])} if lenses is None else {len(lenses)})
-        )
-        > 1
-    ):
-        raise RigError(
-            f"{file}: 'cams' has {', '.join(f'{len(v)} {k}' for k, v in cams.items())}; expected as many"
-        )
-    cameras: list[RigCamera] = []
+    ims = content.get("ims")
+    if not isinstance(ims, Sequence) or not ims:
+        raise RigError(f"{file}: expected 'cams' and 'ims'; it has {sorted(map(str, content))[:6]}")
+    frames = [_pictures(file, index, entry) for index, entry in enumerate(ims)]
+    cameras = _cameras(file, content.get("cams"), [path.parent.name for path in frames[0]])
     masks = next((folder / name for name in MASKS if (folder / name).is_dir()), None)
-    found = []
-    for index, entry in enumerate(ims):
-        names = [_inside(file, name) for name in entry["ims"]] if isinstance(entry, Mapping) else []
-        if not 2 <= len(names) <= len(cams["K"]):
-            raise RigError(f"{file}: frame {index} has {len(names)} pictures of {len(cams['K'])} cameras")
-        if not cameras:
-            cameras = [
-                camera_of(
-                    f"{file}, camera {k}", name.parts[-2] if len(name.parts) > 1 else str(k),
-                    cams["K"][k], cams["R"][k], cams["T"][k], () if lenses is None else lenses[k],
-                    unit=MILLIMETRE,
-                )
-                for k, name in enumerate(names)
-            ]  # fmt: skip
-        found.append(_moment(folder, f"{index:06d}", names, cameras, masks))
-    return found
+    return [_moment(folder, f"{k:06d}", names, cameras, masks) for k, names in enumerate(frames)]
 
 
 def read_easymocap(folder: Path) -> list[Moment]:
@@ -85,7 +62,7 @@ def read_easymocap(folder: Path) -> list[Moment]:
             _matrix(where, source, key) for source, key in zip((inner, outer, outer), keys, strict=True)
         ]
         distortion = _matrix(where, inner, f"dist_{name}") if f"dist_{name}" in inner else ()
-        cameras[name] = camera_of(where, name, *values, distortion)
+        cameras[name] = camera_of(where, name, values[0], values[1], values[2], distortion)
     if not cameras:
         raise RigError(f'{folder / "intri.yml"}: no "names" of cameras; calibrate again with EasyMocap')
     frames = gather(folder / "images", cameras)
@@ -110,25 +87,62 @@ def _annotations(folder: Path) -> tuple[Path, Mapping[str, Any]]:
     return file, content
 
 
+def _pictures(file: Path, index: int, entry: Any) -> list[PurePosixPath]:
+    """The paths of a frame within the folder; RigError where one leads out of it."""
+    names = entry.get("ims") if isinstance(entry, Mapping) else None
+    if not isinstance(names, Sequence | np.ndarray) or isinstance(names, str) or len(names) < 2:
+        raise RigError(f"{file}: frame {index} has no 'ims' of two or more cameras")
+    paths = [PurePosixPath(str(name).replace("\\", "/")) for name in names]
+    for path in paths:
+        if path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or len(path.parts) < 2:
+            raise RigError(
+                f"{file}: the picture {str(path)[:80]!r} is not within the folder; expected CAM/FRAME"
+            )
+    return paths
+
+
+def _cameras(file: Path, cams: Any, names: Sequence[str]) -> list[RigCamera]:
+    """The cameras in the order of the first frame's pictures, of which there may be fewer."""
+    if not isinstance(cams, Mapping) or not {"K", "R", "T"} <= cams.keys():
+        raise RigError(f"{file}: expected 'cams' with K, R, T and D")
+    counts = {key: len(cams[key]) for key in ("K", "R", "T", "D") if key in cams}
+    if len(set(counts.values())) > 1 or counts["K"] < len(names):
+        raise RigError(
+            f"{file}: {len(names)} pictures a frame, and of cameras {counts}; expected as many of each"
+        )
+    lenses = cams.get("D", [()] * len(names))
+    return [
+        camera_of(
+            f"{file}, camera {name!r}",
+            name,
+            cams["K"][k],
+            cams["R"][k],
+            cams["T"][k],
+            lenses[k],
+            unit=MILLIMETRE,
+        )
+        for k, name in enumerate(names)
+    ]
+
+
 def _moment(
     folder: Path, frame: str, names: Sequence[PurePosixPath], cameras: Sequence[RigCamera], masks: Path | None
 ) -> Moment:
+    if [path.parent.name for path in names] != [camera.name for camera in cameras]:
+        return Moment(
+            folder.name,
+            frame,
+            (),
+            fault=f"{folder}: frame {frame} has other cameras than the first; remove it",
+        )
     views, fault = [], None
-    for camera, name in zip(cameras, names, strict=False):
+    for camera, name in zip(cameras, names, strict=True):
         mask = None if masks is None else masks / name.with_suffix(".png")
         missing = next((p for p in (folder / name, mask) if p is not None and not p.is_file()), None)
         if missing is not None and fault is None:
             fault = f"{missing} is missing; unpack it, or leave frame {frame} out of the annotations"
         views.append(RigView(camera, folder / name, mask, "labels"))
     return Moment(folder.name, frame, tuple(views), fault=fault)
-
-
-def _inside(file: Path, name: Any) -> PurePosixPath:
-    """A picture's path within the folder; RigError where it leads out of it."""
-    path = PurePosixPath(str(name).replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or not path.suffix:
-        raise RigError(f"{file}: the picture {str(name)[:80]!r} is not within the folder")
-    return path
 
 
 def _opencv_yaml(file: Path) -> Mapping[str, Any]:

@@ -79,13 +79,13 @@ def _from_file(view: RigView, shape: tuple[int, ...]) -> Float32[np.ndarray, "h 
     except (OSError, ValueError, TurnaroundError) as error:
         said = str(error)
         raise RigError(said if str(file) in said else f"{file}: {said}") from error
-    inside = labels.reshape(*labels.shape[:2], -1).any(-1)
+    inside = np.asarray(labels.reshape(*labels.shape[:2], -1).any(-1))
     if inside.shape == tuple(shape):
         return inside.astype(np.float32)
     picture = Image.fromarray(inside.astype(np.uint8) * 255).resize(
         (shape[1], shape[0]), Image.Resampling.BILINEAR
     )
-    return np.asarray(picture, np.float32) / 255
+    return (np.asarray(picture, np.float32) / 255).astype(np.float32)
 
 
 def _one_person(file: Path, mask: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:

@@ -49,6 +49,12 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def small(folder, tmp_path_factory) -> dict[str, np.ndarray]:
+    """The same with fewer pixels, for what compares sets alone."""
+    return converted(folder, tmp_path_factory.mktemp("small"), size=64)
+
+
+@pytest.fixture(scope="module")
 def arrays(folder, tmp_path_factory) -> dict[str, np.ndarray]:
     return converted(folder, tmp_path_factory.mktemp("set"))
 
@@ -181,13 +187,13 @@ def shifted() -> dict[str, dict]:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_units_and_conventions_say_the_same(way, folder, arrays, tmp_path):
+def test_units_and_conventions_say_the_same(way, folder, small, tmp_path):
     other, cameras = WAYS[way]()
     write_rig_like(folder, tmp_path / "ann", cameras, other)
-    again = converted(tmp_path / "ann", tmp_path / "set")
-    assert np.allclose(again["K"], arrays["K"], rtol=1e-5)
-    assert np.allclose(again["T_camera_world"], arrays["T_camera_world"], atol=1e-5)
-    assert np.abs(again["rgb"].astype(int) - arrays["rgb"]).max() <= 1
+    again = converted(tmp_path / "ann", tmp_path / "set", size=64)
+    assert np.allclose(again["K"], small["K"], rtol=1e-5)
+    assert np.allclose(again["T_camera_world"], small["T_camera_world"], atol=1e-5)
+    assert np.abs(again["rgb"].astype(int) - small["rgb"]).max() <= 1
 
 
 def write_rig_like(folder: Path, other: Path, cameras: dict[str, dict], keys: dict) -> None:
@@ -197,7 +203,7 @@ def write_rig_like(folder: Path, other: Path, cameras: dict[str, dict], keys: di
         (other / name).symlink_to(folder / name)
 
 
-def test_frames_may_be_folders_and_a_single_moment_needs_none(folder, arrays, tmp_path):
+def test_frames_may_be_folders_and_a_single_moment_needs_none(folder, small, tmp_path):
     for way, place in {"by_frame": "000000/{camera}.png", "flat": "{camera}.png"}.items():
         root = tmp_path / way / "ann"
         for kind in ("images", "masks"):
@@ -206,8 +212,8 @@ def test_frames_may_be_folders_and_a_single_moment_needs_none(folder, arrays, tm
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.symlink_to(folder / kind / camera / "000000.png")
         (root / "cameras.json").symlink_to(folder / "cameras.json")
-        again = converted(root, tmp_path / way / "set")
-        assert np.array_equal(again["rgb"], arrays["rgb"]) and np.array_equal(again["K"], arrays["K"])
+        again = converted(root, tmp_path / way / "set", size=64)
+        assert np.array_equal(again["rgb"], small["rgb"]) and np.array_equal(again["K"], small["K"])
 
 
 def test_the_same_bytes_and_only_what_is_missing(folder, tmp_path):
@@ -217,15 +223,25 @@ def test_the_same_bytes_and_only_what_is_missing(folder, tmp_path):
     write_rig(root / "ann", ("2", "10", "30"))
     (root / "ann" / "cameras.json").rename(root / "cameras.json")  # shared by all
     out = tmp_path / "set"
-    report = convert(root, out, RigOptions(every=2))
+    report = convert(root, out, RigOptions(every=2, size=64))
     assert sorted(file.name for file in out.glob("*.npz")) == ["ann_2.npz", "ann_30.npz", "bob_000000.npz"]
     assert report["layout"] == "rig" and report["made"] == 3 and report["kept"] == 0
     before = {file.name: file.read_bytes() for file in out.iterdir()}
     (out / "ann_30.npz").unlink()
-    report = convert(root, out, RigOptions(every=2))
+    report = convert(root, out, RigOptions(every=2, size=64))
     assert report["made"] == 1 and report["kept"] == 2
     assert {file.name: file.read_bytes() for file in out.iterdir()} == before
-    assert convert(root, tmp_path / "one", RigOptions(limit=1))["made"] == 1
+    assert convert(root, tmp_path / "one", RigOptions(limit=1, size=64))["made"] == 1
+
+
+def test_two_moments_of_one_file_are_not_written_over_each_other(folder, tmp_path):
+    root = tmp_path / "people"
+    for name in ("a b", "a_b"):
+        (root / name).mkdir(parents=True)
+        for part in ("images", "masks", "cameras.json"):
+            (root / name / part).symlink_to(folder / part)
+    report = convert(root, tmp_path / "set", RigOptions(size=64))
+    assert report["made"] == 1 and "its file would be that of person 'a b'" in report["failed"]["a_b_000000"]
 
 
 def test_one_bad_moment_does_not_stop_the_others(folder, tmp_path, caplog):

@@ -190,6 +190,25 @@ def test_a_missing_picture_of_zju_concerns_its_moment_alone(tmp_path):
     assert report["made"] == 1 and "000001.png is missing" in report["failed"]["seq_000001"]
 
 
+def test_what_zju_s_annotations_lack_is_told(tmp_path):
+    folder = write_zju(tmp_path / "seq", "json")
+    whole = json.loads((folder / "annots.json").read_text())
+    fewer = {key: value[:3] for key, value in whole["cams"].items()}
+    turned = [whole["ims"][0], {"ims": whole["ims"][0]["ims"][::-1]}]
+    for changes, expected in (
+        ({"cams": {"K": []}}, "expected 'cams' with K, R, T and D"),
+        ({"cams": fewer}, "4 pictures a frame, and of cameras {'K': 3"),
+        ({"cams": whole["cams"] | {"D": []}}, "'D': 0"),
+        ({"cams": whole["cams"] | {"K": 3}}, "TypeError"),
+        ({"ims": []}, "expected 'cams' and 'ims'"),
+        ({"ims": [{}]}, "frame 0 has no 'ims'"),
+        ({"ims": turned}, "frame 000001 has other cameras than the first"),
+    ):
+        (folder / "annots.json").write_text(json.dumps(whole | changes))
+        failed = convert(folder, tmp_path / "set", RigOptions(size=SIZE))["failed"]
+        assert len(failed) == 1 and expected in next(iter(failed.values())), failed
+
+
 def test_processes_give_the_same_bytes(tmp_path):
     root = write_rig(tmp_path / "ann", ("1", "2"))
     for workers in (1, 2):

@@ -19,7 +19,7 @@ from turnaround.data.sets.folders import figure_for_views
 WIDTH, HEIGHT = 640, 480
 NAMES = ("door", "left", "shelf", "window")
 UP = (0.0, -1.0, 0.0)
-# azimuth and elevation in degrees, metres, roll in degrees, focal length in pixels, metres that the aim is off
+# azimuth and elevation in degrees, metres, roll in degrees, focal length in pixels, metres off the aim
 PLACES = {
     "door": (5, 4, 3.4, 9, 520.0, (0.1, 0.05)),
     "left": (100, 20, 4.2, -14, 760.0, (-0.15, 0.0)),
