@@ -25,7 +25,7 @@ from turnaround.data.scans.fitting import fitted_body
 from turnaround.data.scans.parameters import SourceBody, body_of, read_fields
 from turnaround.data.scans.ring import NotARing, Resampler, Ring, ring_of
 from turnaround.data.scans.scan import BodyFit, ScanError
-from turnaround.data.scans.views import PHOTO_SIZE, body_arrays, cut_off
+from turnaround.data.scans.views import PHOTO_SIZE, body_arrays, camera_arrays, cut_off
 from turnaround.data.sets.folders import AZIMUTHS
 from turnaround.models.body.model import BodyModel
 from turnaround.models.mesh.tsdf import DepthViews, fuse_depth
@@ -87,6 +87,7 @@ class GPSRenders:
             "normal": np.rint(normals_of(points, depth).numpy() * 127).astype(np.int8),
         }
         meta = meta | found | {"cut_off": cut_off(arrays["mask"][0])}
+        arrays |= camera_arrays(size)
         return arrays | body_arrays(fitted.body, model, meta) | (_truth(depth, mask, photo) if photo else {})
 
     def _camera(self, folder: str) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "4 4"]]:

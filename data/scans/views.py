@@ -95,9 +95,16 @@ def scan_arrays(
         "mask": np.stack([picture.alpha for picture in pictures]),
         "depth": np.stack([picture.depth for picture in pictures]).astype(np.float16),
         "normal": np.stack([np.rint(picture.normal * 127) for picture in pictures]).astype(np.int8),
+        **camera_arrays(size),
         **body_arrays(placed.body, model, meta),
     }
     return arrays | (truth_arrays(placed.mesh) if truth else {})
+
+
+def camera_arrays(size: int) -> dict[str, Float32[np.ndarray, "12 _ _"]]:
+    """K and T_camera_world of the orbit, as sets of any cameras have them."""
+    cameras = orbit_cameras(AZIMUTHS, size)
+    return {"K": cameras.K.numpy().copy(), "T_camera_world": cameras.T_camera_world.numpy()}
 
 
 def body_arrays(body: Body, model: BodyModel, meta: dict[str, Any]) -> dict[str, np.ndarray]:
