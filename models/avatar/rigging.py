@@ -20,14 +20,16 @@ from turnaround.models.avatar.binding.hands import body_hands, face_vertex, hidd
 from turnaround.models.avatar.binding.mixing import mix
 from turnaround.models.avatar.binding.surface import Bound, bind, dense, strongest_skin
 from turnaround.models.avatar.binding.transfer import BodySkin, body_skin
-from turnaround.models.avatar.binding.underlay import areas, underlay
+from turnaround.models.avatar.binding.underlay import areas, texture_at, underlay
 from turnaround.models.avatar.binding.unposing import unpose
 from turnaround.models.avatar.bones import BONE_NAMES, Bones, pose_bones, rest_bones
 from turnaround.models.avatar.fading import bones_about
+from turnaround.models.avatar.filling.painting import painted
 from turnaround.models.avatar.previews import rig_previews
 from turnaround.models.avatar.skinning import firm, skin_points, unskin_gaussians
 from turnaround.models.body.model import BodyModel
 from turnaround.models.body.named import named_body
+from turnaround.models.exemplar.parts import vertex_labels
 from turnaround.pipeline.values.rig import Rig, SkinWeights
 from turnaround.pipeline.values.types import Body, Gaussians, TexturedMesh
 
@@ -89,11 +91,16 @@ def make_rig(
     found = rims(bound.faces, bound.kept)
     caps = caps_of(found, bound.resting.double().numpy(), dense(bound.skin))
     caps = caps._replace(like=bound.first[caps.like])
+    painted_until = len(caps.like)
     if hands:
         like = face_vertex(model, body, bound, mesh)
         caps = together([caps, body_hands(model, skin_of_body, hands, like)])
     skin, resting = _gaussians(gaussians, bound, bones, skin_of_body)
     closed, of_mesh = _closed(mesh, bound, caps)
+    first = len(closed.faces) - len(caps.like)  # the caps' faces are the last
+    labels = vertex_labels(model)[torch.unique(model.skin_faces).numpy()]
+    parts = labels[KDTree(skin_of_body.rest).query(closed.vertices.double().numpy())[1]]
+    closed = painted(closed, parts, first, first + painted_until)
     bare = Avatar(model, Rig(rest, body, joints, of_mesh, skin), closed, resting)
     filled = _filled(bare, caps, areas(mesh)[bound.kept])
     whole = _fading(filled, len(gaussians))
@@ -141,7 +148,7 @@ def _filled(avatar: Avatar, caps: Caps, photo: Float[np.ndarray, " f"]) -> Avata
     """
     places = spread(caps.vertices, STEP)
     first = len(avatar.mesh.faces) - len(caps.vertices)  # the caps' faces are the last
-    colors = avatar.mesh.colors[avatar.mesh.faces[first:, 0]].double().numpy()[places.face]
+    colors = texture_at(avatar.mesh, first + places.face, places.bary)
     closing = discs(caps.vertices, places, colors, STEP)
     on_caps = strongest_skin((places.bary[..., None] * caps.weights[places.face]).sum(1))
     # what closes a hole is covered as it is at rest
