@@ -30,21 +30,26 @@ _AXES = ("x, to the left", "y, up", "z, to the front")
 
 
 class Movement:
-    """What is asked for by the controls, and its Gaussians, sent as fast as they are made."""
+    """What is asked for by the controls, and its Gaussians and mesh, sent as fast as they are made."""
 
-    def __init__(self, avatar: Avatar, send: Callable[[np.ndarray], object]) -> None:
+    def __init__(
+        self, avatar: Avatar, send: Callable[[np.ndarray], object], send_mesh: Callable[[np.ndarray], object]
+    ) -> None:
         """Begin with the person of the photo.
 
         Args:
             avatar: the person.
             send: takes a buffer of Gaussians as viser keeps them.
+            send_mesh: takes the vertices of `puppet.mesh`.
         """
         self.puppet, self.pose, self.playing = Puppet(avatar), Pose(), False
-        self.shown = False  # whether anybody sees it; else nothing is sent
+        self.shown = False  # whether anybody sees the Gaussians; else they are not sent
+        self.mesh_shown = False
         self.sent = 0
         self._speed, self._frame, self._quiet = 1.0, 0, False
         self._last: Pose | None = None  # that was sent
-        self._send, self._wake, self._ended = send, threading.Event(), False
+        self._send, self._send_mesh = send, send_mesh
+        self._wake, self._ended = threading.Event(), False
         self._thread = threading.Thread(target=self._run, name="movement", daemon=True)
 
     def add_controls(self, gui: GuiApi, ask: Callable[[], object]) -> None:
@@ -87,11 +92,11 @@ class Movement:
         if self._thread.is_alive():
             self._thread.join(5)
 
-    def show(self, shown: bool) -> None:
-        """Whether the person is seen; if so, they are sent anew."""
-        if shown and not self.shown:
+    def show(self, shown: bool, mesh: bool) -> None:
+        """Whether the person's Gaussians are seen, and whether their mesh is; if so, it is sent anew."""
+        if (shown and not self.shown) or (mesh and not self.mesh_shown):
             self._last = None
-        self.shown = shown
+        self.shown, self.mesh_shown = shown, mesh
         self._wake.set()
 
     def choose(self, clip: str) -> None:
@@ -168,7 +173,7 @@ class Movement:
         before = time.monotonic()
         while not self._ended:
             spent = time.monotonic() - before
-            moving = self.playing and self.shown
+            moving = self.playing and (self.shown or self.mesh_shown)
             self._wake.wait(max(0.0, 1 / FPS - spent) if moving else None)
             self._wake.clear()
             now = time.monotonic()
@@ -181,7 +186,7 @@ class Movement:
 
     def _advance(self, seconds: float) -> None:
         """Send what is asked for now, `seconds` later than last."""
-        if self._ended or not self.shown:
+        if self._ended or not (self.shown or self.mesh_shown):
             return
         if self.playing and seconds > 0:
             motion = self.puppet.clip(self.pose.clip)
@@ -191,6 +196,9 @@ class Movement:
             self.frame.value = self._frame
         pose = self.pose
         if pose != self._last:
-            self._send(self.puppet.buffer(pose))
+            if self.shown:
+                self._send(self.puppet.buffer(pose))
+            if self.mesh_shown:
+                self._send_mesh(self.puppet.vertices(pose))
             self._last = pose
             self.sent += 1

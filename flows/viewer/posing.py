@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt32
+from jaxtyping import Float, Float32, UInt32
 from torch import Tensor
 
 from turnaround.flows.viewer.splats import SplatBuffer
 from turnaround.models.avatar.avatar import Avatar
-from turnaround.models.avatar.bones import pose_bones, rest_bones
+from turnaround.models.avatar.bones import Bones, pose_bones, rest_bones
 from turnaround.models.avatar.displacement import body_directions, carried_directions
+from turnaround.models.avatar.face.finer import with_fine_face
 from turnaround.models.avatar.face.following import face_directions
 from turnaround.models.avatar.skinning import blend, transforms_of
 from turnaround.models.body.skeleton import JOINT_INDEX
@@ -22,8 +24,9 @@ from turnaround.models.motion.kinematics import full_pose, with_pose
 from turnaround.models.motion.retarget import retarget
 from turnaround.models.motion.soles import standing_height
 from turnaround.pipeline.values.motion import Motion
+from turnaround.pipeline.values.rig import SkinWeights
 from turnaround.pipeline.values.rotation import axis_angle_to_matrix, matrix_to_axis_angle, matrix_to_quat
-from turnaround.pipeline.values.types import Body
+from turnaround.pipeline.values.types import Body, TexturedMesh
 
 PHOTO = "as in the photo"
 CLIPS = (PHOTO, *NAMES)
@@ -44,20 +47,30 @@ class Pose:
 
 
 class Puppet:
-    """A rigged person whose Gaussians take poses, in the frame of the viewer: the pelvis near the origin."""
+    """A rigged person whose Gaussians and mesh take poses, in the frame of the viewer: the pelvis near the
+    origin."""
 
     def __init__(self, avatar: Avatar) -> None:
         self.avatar = avatar
         self._clips: dict[str, Motion] = {}
-        gaussians, skin = avatar.gaussians, avatar.rig.gaussians
-        self._splats = SplatBuffer(gaussians)
-        self._means = np.ascontiguousarray(gaussians.means.numpy(), np.float32)
-        self._quats = np.ascontiguousarray(torch.nn.functional.normalize(gaussians.quats, dim=-1).numpy())
-        self._ids = np.ascontiguousarray(skin.bones.numpy(), np.int32)
-        self._weights = np.ascontiguousarray(skin.weights.numpy(), np.float32)
+        self._splats = SplatBuffer(avatar.gaussians)
+        self._gaussians = Points(avatar, avatar.gaussians.means, avatar.rig.gaussians)
+        quats = torch.nn.functional.normalize(avatar.gaussians.quats, dim=-1)
+        self._quats = np.ascontiguousarray(quats.numpy())
         self._fading = avatar.fading()
-        self._directions: np.ndarray | None = None
-        self._last: tuple[tuple[float, ...], np.ndarray] = ((), self._means)
+
+    @cached_property
+    def mesh(self) -> TexturedMesh:
+        """The mesh at rest, finer where the face is."""
+        return self._fine.mesh
+
+    @cached_property
+    def _fine(self) -> Avatar:
+        return with_fine_face(self.avatar)
+
+    @cached_property
+    def _vertices(self) -> Points:
+        return Points(self._fine, self._fine.mesh.vertices, self._fine.rig.mesh)
 
     def clip(self, name: str) -> Motion:
         """A clip of this person, ready from its second use on."""
@@ -99,29 +112,55 @@ class Puppet:
 
     def buffer(self, pose: Pose) -> UInt32[np.ndarray, "n 8"]:
         """The Gaussians of a pose as viser takes them."""
-        body, rig, model = self.body(pose), self.avatar.rig, self.avatar.model
-        rest = replace(rig.rest, betas=body.betas)
-        joints = rig.joints if pose.betas == _NONE else rest_bones(model, rest)
-        bones = pose_bones(model, body, joints)
-        transforms = transforms_of(bones)
-        turns = matrix_to_quat(bones.rotations).float().contiguous().numpy()
-        means, quats = np.empty_like(self._means), np.empty_like(self._quats)
-        resting = self._resting(pose)
-        blend(resting, self._quats, self._ids, self._weights, transforms, turns, False, means, quats)
-        return self._splats.packed(means, quats, self._fading.shown(transforms))
+        bones = self._bones(pose)
+        means, quats = self._gaussians.moved(pose, bones, self._quats)
+        return self._splats.packed(means, quats, self._fading.shown(transforms_of(bones)))
 
-    def _resting(self, pose: Pose) -> np.ndarray:
-        """Means at rest of the shape and the face; the face of the photo is in them already."""
+    def vertices(self, pose: Pose) -> Float32[np.ndarray, "v 3"]:
+        """The vertices of `mesh` in a pose, metres."""
+        return self._vertices.moved(pose, self._bones(pose))[0]
+
+    def _bones(self, pose: Pose) -> Bones:
+        body, rig, model = self.body(pose), self.avatar.rig, self.avatar.model
+        joints = rig.joints if pose.betas == _NONE else rest_bones(model, replace(rig.rest, betas=body.betas))
+        return pose_bones(model, body, joints)
+
+
+class Points:
+    """Points of a person at rest, and the bones that move them."""
+
+    def __init__(self, avatar: Avatar, points: Float[Tensor, "n 3"], skin: SkinWeights) -> None:
+        self._avatar = avatar
+        self._rest = np.ascontiguousarray(points.numpy(), np.float32)
+        self._ids = np.ascontiguousarray(skin.bones.numpy(), np.int32)
+        self._weights = np.ascontiguousarray(skin.weights.numpy(), np.float32)
+        self._last: tuple[tuple[float, ...], np.ndarray] = ((), self._rest)
+
+    def moved(
+        self, pose: Pose, bones: Bones, quats: Float32[np.ndarray, "q 4"] | None = None
+    ) -> tuple[Float32[np.ndarray, "n 3"], Float32[np.ndarray, "q 4"]]:
+        """The points where the bones take them, of the pose's shape and face, and rotations turned along."""
+        quats = np.empty((0, 4), np.float32) if quats is None else quats
+        turns = matrix_to_quat(bones.rotations).float().contiguous().numpy()
+        found, turned = np.empty_like(self._rest), np.empty_like(quats)
+        arrays = self._resting(pose), quats, self._ids, self._weights, transforms_of(bones), turns
+        blend(*arrays, False, found, turned)
+        return found, turned
+
+    def _resting(self, pose: Pose) -> Float32[np.ndarray, "n 3"]:
+        """The points at rest of the shape and the face; the face of the photo is in them already."""
         change = (*pose.betas, *pose.expression)
         if not any(change):
-            return self._means
-        if self._directions is None:
-            model, rest = self.avatar.model, self.avatar.rig.rest
-            means, of_body = self.avatar.gaussians.means, body_directions(model)
-            shape = carried_directions(model, rest, means, of_body.shape)
-            face = face_directions(self.avatar, means, of_body.expression)
-            self._directions = torch.cat([shape, face], -1).reshape(-1, 2 * COUNT).numpy()
+            return self._rest
         if self._last[0] != change:
-            moved = self._means + (self._directions @ np.array(change, np.float32)).reshape(-1, 3)
+            moved = self._rest + (self._directions @ np.array(change, np.float32)).reshape(-1, 3)
             self._last = (change, moved)
         return self._last[1]
+
+    @cached_property
+    def _directions(self) -> Float32[np.ndarray, "n3 20"]:
+        model, rest = self._avatar.model, self._avatar.rig.rest
+        points, of_body = torch.from_numpy(self._rest), body_directions(model)
+        shape = carried_directions(model, rest, points, of_body.shape)
+        face = face_directions(self._avatar, points, of_body.expression)
+        return torch.cat([shape, face], -1).reshape(-1, 2 * COUNT).numpy()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import viser.uplot
 
+from turnaround.flows.viewer.facets import Facet, facets
 from turnaround.flows.viewer.guard import guarded_server, quiet
 from turnaround.flows.viewer.scene import (
     LABELS,
@@ -56,7 +57,7 @@ class Window:
         if scene.avatar is not None:
             from turnaround.flows.viewer.movement import Movement
 
-            self.movement = Movement(scene.avatar, self._send)
+            self.movement = Movement(scene.avatar, self._send, self._send_mesh)
         self._add_world()
         self._add_controls()
         self._show()
@@ -93,6 +94,7 @@ class Window:
             for k, step in enumerate(scene.steps)
             if step.mesh is not None
         }
+        self.moving: list[tuple[Facet, Any]] = []  # parts of the mesh that moves, once it is asked for
         self.body = self._add_body()
         self.frustum = None if scene.view is None else self._add_camera(scene.view)
 
@@ -156,7 +158,7 @@ class Window:
         self.toggles = {}
         there = {
             "gaussians": self.splats is not None,
-            "mesh": bool(self.meshes),
+            "mesh": bool(self.meshes) or self.movement is not None,
             "body": self.body is not None,
             "camera": self.frustum is not None,
         }
@@ -222,6 +224,7 @@ class Window:
         """Nodes and controls as the choice says."""
         scene, choice = self.scene, self.choice
         with self.server.atomic():
+            self._show_moving()  # first: from then on no Gaussians come in between
             self._show_splats(gaussians_step(scene, choice))
             for k, node in self.meshes.items():
                 node.visible = k == mesh_step(scene, choice)
@@ -236,13 +239,35 @@ class Window:
         if self.splats is None:
             return
         self.splats.visible = step is not None
-        moves = self.movement is not None and step is not None and self.scene.steps[step].stage == "rig"
+        moves = step is not None and self.scene.steps[step].stage == "rig"
         with self._sending:
-            if self.movement is not None:
-                self.movement.show(moves)
             if step is not None and step != self._splats_step and not moves:
                 self.splats.buffer = splat_buffer(_there(self.scene.steps[step].gaussians))
             self._splats_step = self._splats_step if step is None else step
+
+    def _show_moving(self) -> None:
+        """The person who moves, as Gaussians, as a mesh, or not at all."""
+        if self.movement is None:
+            return
+        here = self.scene.steps[self.choice.step].stage == "rig"
+        if here and self.choice.mesh and not self.moving:
+            mesh = self.movement.puppet.mesh
+            rest = mesh.vertices.numpy()
+            for number, facet in enumerate(facets(mesh)):
+                node = self.server.scene.add_mesh_simple(
+                    f"/moving/{number}", facet.of(rest), facet.faces, color=facet.color, side="double",
+                    flat_shading=True, visible=False,
+                )  # fmt: skip
+                self.moving.append((facet, node))
+        for _, node in self.moving:
+            node.visible = here and self.choice.mesh
+        self.movement.show(here and self.choice.gaussians, here and self.choice.mesh)
+
+    def _send_mesh(self, vertices: np.ndarray) -> None:
+        """Vertices of the moving person to the browsers."""
+        with self.server.atomic():
+            for facet, node in self.moving:
+                node.vertices = facet.of(vertices)
 
     def _send(self, buffer: np.ndarray) -> None:
         """Gaussians of the moving person to the browsers."""

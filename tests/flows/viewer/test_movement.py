@@ -113,8 +113,31 @@ def test_a_clip_plays_pauses_and_is_scrubbed(window):
     eventually(lambda: movement.sent > sent + 3)
 
 
+def test_the_mesh_moves_beside_the_gaussians_or_without(window):
+    movement = window.movement
+    assert movement is not None and not window.moving
+    movement.choose("t_pose")
+    window.toggles["mesh"].value = True
+    assert len(window.moving) > 1 and all(node.visible for _, node in window.moving)
+
+    def follows(pose: Pose) -> bool:
+        vertices = movement.puppet.vertices(pose)
+        return all(np.array_equal(node.vertices, facet.of(vertices)) for facet, node in window.moving)
+
+    eventually(lambda: follows(Pose("t_pose")) and shows(window, Pose("t_pose")))
+    window.toggles["gaussians"].value = False
+    before = shown(window)
+    movement.betas[0].value = 2.0
+    eventually(lambda: follows(movement.pose))
+    assert movement.mesh_shown and not movement.shown and np.array_equal(shown(window), before)
+    window.stage.value = 4
+    assert not any(node.visible for _, node in window.moving) and not movement.mesh_shown
+    movement.reset()
+
+
 @needs_chromium
-def test_the_page_shows_the_person_move(window, tmp_path):
+@pytest.mark.parametrize("kind", ["gaussians", "mesh"])
+def test_the_page_shows_the_person_move(window, tmp_path, kind):
     browser = Browser(tmp_path / "profile", (900, 600))
     try:
         browser.open(f"http://127.0.0.1:{window.port}")
@@ -131,6 +154,8 @@ def test_the_page_shows_the_person_move(window, tmp_path):
             movement.choose(clip)
             movement.run(False)
             movement.frame.value = frame
+            window.toggles["gaussians"].value = kind == "gaussians"
+            window.toggles["mesh"].value = kind == "mesh"
             y = np.ascontiguousarray(movement.puppet.buffer(movement.pose)[:, 1]).view(np.float32)
             heights = [0.0, -1.0]
 

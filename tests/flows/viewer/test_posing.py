@@ -9,6 +9,7 @@ import pytest
 import torch
 import toy_avatar
 
+from turnaround.flows.viewer.facets import COLORS, face_colors, facets
 from turnaround.flows.viewer.posing import CLIPS, PHOTO, Pose, Puppet
 from turnaround.flows.viewer.splats import UNIT, SplatBuffer, _halve, splat_arrays
 from turnaround.models.avatar.editing.joints import with_joints
@@ -82,6 +83,33 @@ def test_the_pose_of_the_photo_and_of_a_clip_are_the_avatars(puppet):
         frame = min(round(pose.time * motion.fps), len(motion) - 1)
         expected = puppet.avatar.posed_gaussians(motion.body[frame])
         np.testing.assert_allclose(means(puppet.buffer(pose)), expected.means.numpy(), atol=1e-5)
+
+
+def test_the_mesh_takes_the_same_poses(puppet):
+    betas, face = (1.5, *(0.0,) * 9), (0.0, 2.0, *(0.0,) * 8)
+    edited = reshaped(
+        expressive(puppet.avatar, torch.tensor(face)),
+        puppet.avatar.rig.rest.betas + torch.tensor(betas),
+    )
+    plain, changed = Pose("dance", 1.0), Pose("squat", 1.0, {"neck": (20.0, 0, 0)}, betas, face)
+    for pose, avatar in ((plain, puppet.avatar), (changed, edited)):
+        expected = avatar.posed_mesh(puppet.body(pose)).vertices.numpy()
+        np.testing.assert_allclose(puppet.vertices(pose), expected, atol=2e-3)
+    assert np.abs(puppet.vertices(plain) - puppet.vertices(Pose())).max() > 0.1
+
+
+def test_facets_are_all_of_the_mesh_in_its_colours(puppet):
+    mesh = puppet.mesh
+    parts = facets(mesh)
+    assert sum(len(part.faces) for part in parts) == len(mesh.faces) and 1 < len(parts) <= COLORS
+    vertices = mesh.vertices.numpy()
+    corners = np.concatenate([part.of(vertices)[part.faces] for part in parts])
+    order = [np.lexsort(each.reshape(-1, 9).T) for each in (corners, vertices[mesh.faces.numpy()])]
+    np.testing.assert_array_equal(corners[order[0]], vertices[mesh.faces.numpy()][order[1]])
+    expected = face_colors(mesh)
+    off = [np.full((len(part.faces), 3), part.color) / 255 for part in parts]
+    assert np.abs(np.concatenate(off).mean(0) - expected.mean(0)).max() < 0.01, "none is lost"
+    assert np.median(np.abs(np.sort(np.concatenate(off), 0) - np.sort(expected, 0))) < 0.03
 
 
 @pytest.mark.parametrize("clip", [clip for clip in CLIPS if clip != PHOTO])
