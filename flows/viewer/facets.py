@@ -33,7 +33,8 @@ def facets(mesh: TexturedMesh, count: int = COLORS) -> list[Facet]:
     faces = mesh.faces.numpy()
     colors = face_colors(mesh)
     some = colors[:: -(-len(colors) // _SAMPLES)]
-    centres, _ = kmeans(some, count, iter=1, thresh=_SETTLED, seed=0)
+    start = np.unique(some[np.linspace(0, len(some) - 1, count).astype(int)], axis=0)
+    centres, _ = kmeans(some, start, thresh=_SETTLED)
     nearest, _ = vq(colors, centres)
     found = []
     for number, centre in enumerate(centres):
