@@ -11,10 +11,8 @@ from turnaround.data.rigs.moment import RigCamera, RigError
 from turnaround.data.rigs.virtual import VirtualView
 from turnaround.data.scans.scan import HEIGHTS
 
-APART = (
-    0.3  # of the person's height: rays to the middle of the mask, that miss each other by more, do not meet
-)
-CONFUSED = {  # what a person seems to be that many times too tall by
+APART = 0.3  # of the person's extent: lines of sight that miss each other by more do not meet
+CONFUSED = {  # what makes a person that many times too large
     "mm taken for m": 1e3,
     "cm taken for m": 1e2,
     "mm taken for cm": 1e1,
@@ -22,49 +20,49 @@ CONFUSED = {  # what a person seems to be that many times too tall by
     "m taken for cm": 1e-2,
     "m taken for mm": 1e-3,
 }
-PARALLAX = 2.0  # degrees between the rays of two cameras at least
+PARALLAX = 2.0  # degrees between the lines of sight of two cameras at least
 
 
-def person_height(where: str, cameras: Sequence[RigCamera], views: Sequence[VirtualView]) -> float:
-    """The height in metres that the views agree on (median).
+def person_extent(where: str, cameras: Sequence[RigCamera], views: Sequence[VirtualView]) -> float:
+    """The longer side of the person's box in metres: the median of the views.
 
     Raises:
         RigError: the cameras are too close together, the rays do not meet before them (a wrong convention, or
-            pictures of different moments), or the height is no person's (wrong units).
+            pictures of different moments), or it is no person's (wrong units).
     """
     centres = np.stack([camera.centre for camera in cameras])
     rays = np.stack([view.T_camera_world[2, :3] for view in views])
-    angle = np.degrees(np.arccos(np.clip(rays @ rays.T, -1, 1).min()))
+    angle = np.degrees(np.arccos(np.clip(np.abs(rays @ rays.T), 0, 1).min()))
     if angle < PARALLAX:
         raise RigError(
-            f"{where}: all cameras see the person from within {angle:.1f} degrees of each other; expected at "
-            f"least {PARALLAX:.0f}: views from several sides"
+            f"{where}: all cameras see the person along one line, to within {angle:.1f} degrees; expected at least "
+            f"{PARALLAX:.0f}: views from several sides"
         )
     point = meeting_point(centres, rays)
     depths = ((point - centres) * rays).sum(1)
-    heights = np.array([view.tall for view in views]) * depths
+    extents = np.array([view.extent for view in views]) * depths
     misses = np.linalg.norm(point - centres - depths[:, None] * rays, axis=1)
-    height, miss = float(np.median(heights)), float(np.median(misses))
-    if (depths <= 0).any() or miss > APART * height:
+    extent, miss = float(np.median(extents)), float(np.median(misses))
+    if (depths <= 0).any() or miss > APART * extent:
         behind = [camera.name for camera, depth in zip(cameras, depths, strict=True) if depth <= 0]
         told = (
             f"the person would be behind {', '.join(behind)}" if behind
-            else f"the lines of sight to the person miss each other by {miss / height:.1f} of their height"
+            else f"the lines of sight to the person miss each other by {miss / extent:.1f} of their extent"
         )  # fmt: skip
         raise RigError(
             f'{where}: cameras and pictures do not belong together: {told}; check "convention", that R and '
             f"t map world to camera (x_camera = R x_world + t), the cameras' names, and that all pictures "
             f"are of one moment"
         )
-    if not HEIGHTS[0] <= height <= HEIGHTS[1]:
-        factor = 10.0 ** round(np.log10(height / 1.7))
+    if not HEIGHTS[0] <= extent <= HEIGHTS[1]:
+        factor = 10.0 ** round(np.log10(extent / 1.7))
         taken = next((told for told, ratio in CONFUSED.items() if abs(np.log10(factor / ratio)) < 0.1), "")
         hint = f" ({taken}?)" if taken else ""
         raise RigError(
-            f"{where}: the person is {height:.3g} m tall by the cameras' positions, expected {HEIGHTS[0]} to "
-            f'{HEIGHTS[1]} m; check "units"{hint}'
+            f"{where}: the person is {extent:.3g} m large by the cameras' positions, expected {HEIGHTS[0]} "
+            f'to {HEIGHTS[1]} m; check "units"{hint}'
         )
-    return height
+    return extent
 
 
 def meeting_point(

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from turnaround.data.rigs.consistency import person_height
+from turnaround.data.rigs.consistency import person_extent
 from turnaround.data.rigs.labels import label_arrays
 from turnaround.data.rigs.masks import see
 from turnaround.data.rigs.moment import Moment, RigError
@@ -104,7 +104,7 @@ def arrays_of(layout: str, moment: Moment, options: RigOptions) -> dict[str, np.
         except RigError as error:
             raise RigError(f"{view.picture}: {error}") from error
     cameras = [view.camera for view in moment.views]
-    height = person_height(f"{moment.person}, frame {moment.frame}", cameras, views)
+    extent = person_extent(f"{moment.person}, frame {moment.frame}", cameras, views)
     meta = {
         "kind": "rig",
         "source": layout,
@@ -112,7 +112,7 @@ def arrays_of(layout: str, moment: Moment, options: RigOptions) -> dict[str, np.
         "frame": moment.frame,
         "cameras": [camera.name for camera in cameras],
         "size": options.size,
-        "height": round(height, 2),
+        "extent": round(extent, 2),
         "masks": sorted(mask_from),
         "cut_off": [view.cut_off for view in views],
     }

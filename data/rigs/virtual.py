@@ -26,7 +26,7 @@ HIPS = (
 TURNS = 6  # until the middle stays: turning the camera changes the box a little
 STRIP = 32  # rows that are sampled at once
 MOST_SAMPLES = 12  # along each axis of a pixel
-SMALLEST = 24  # pixels of the person's height in the real picture
+SMALLEST = 24  # pixels of the person's longer side in the real picture
 POINTS = 20_000  # of a mask
 LEVEL = 0.3  # of the vertical, what must lie across the line of sight for it to say what is up
 
@@ -39,7 +39,7 @@ class VirtualView:
     mask: UInt8[np.ndarray, "s s"]
     K: Float64[np.ndarray, "3 3"]
     T_camera_world: Float64[np.ndarray, "4 4"]
-    tall: float  # of the person, metres at depth 1
+    extent: float  # longer side of the person's box, metres at depth 1
     cut_off: bool  # whether a border of the real picture cuts the person
 
 
@@ -56,11 +56,13 @@ def virtual_view(
     """
     _check_lens(camera, seen.mask.shape)
     edge, inside, weights = _rays(seen.mask, camera)
-    R, focal, tall = framed(edge, inside, weights, None if up is None else camera.T_camera_world[:3, :3] @ up)
-    if tall * camera.K[1, 1] < SMALLEST:
+    R, focal, extent = framed(
+        edge, inside, weights, None if up is None else camera.T_camera_world[:3, :3] @ up
+    )
+    if extent * camera.K[1, 1] < SMALLEST:
         raise RigError(
-            f"camera {camera.name!r}: the person is {tall * camera.K[1, 1]:.0f} px tall, expected at least "
-            f"{SMALLEST}; give larger pictures"
+            f"camera {camera.name!r}: the person is {extent * camera.K[1, 1]:.0f} px large, expected "
+            f"at least {SMALLEST}; give larger pictures"
         )
     K = np.array([[focal * size, 0, size / 2], [0, focal * size, size / 2], [0, 0, 1.0]])
     rgb, mask = resampled(seen, camera, K, R, size)
@@ -68,7 +70,7 @@ def virtual_view(
     T[:3, :3] = R @ camera.T_camera_world[:3, :3]
     T[:3, 3] = R @ camera.T_camera_world[:3, 3]
     border = np.concatenate([seen.mask[[0, -1]].ravel(), seen.mask[:, [0, -1]].ravel()])
-    return VirtualView(rgb, mask, K, T, tall, bool((border > 0.5).any()))
+    return VirtualView(rgb, mask, K, T, extent, bool((border > 0.5).any()))
 
 
 def framed(
@@ -84,14 +86,14 @@ def framed(
         up: against gravity in the real camera's frame; None: it is turned no more than it must be.
 
     Returns:
-        R_virtual_real, focal length over the picture's width, and the person's height at depth 1.
+        R_virtual_real, focal length over the picture's width, and the box's longer side at depth 1.
     """
     R = _towards(inside.mean(0), up)
     for _ in range(TURNS):
         x, y, *_ = _middle(edge @ R.T, inside @ R.T, weights)
         R = _towards(np.array([x, y, 1.0]) @ R, up)
     x, y, broad, tall, reach = _middle(edge @ R.T, inside @ R.T, weights)
-    return R, 1 / max(tall / HEIGHT, broad / WIDTH, 2 * reach / 0.96), tall
+    return R, 1 / max(tall / HEIGHT, broad / WIDTH, 2 * reach / 0.96), max(tall, broad)
 
 
 def resampled(

@@ -75,7 +75,7 @@ def test_the_arrays_are_those_of_a_views_set(arrays):
     meta = json.loads(arrays["meta"].item())
     assert meta["kind"] == "rig" and meta["cameras"] == list(NAMES) and meta["person"] == "ann"
     assert meta["frame"] == "000000" and meta["masks"] == ["file"] and not any(meta["cut_off"])
-    assert 1.5 < meta["height"] < 2.0
+    assert 1.5 < meta["extent"] < 2.0
     assert not [name for name in arrays if name.startswith("body_") or name == "joints"]
 
 

@@ -12,7 +12,11 @@ import numpy as np
 import pytest
 from toy_rig import NAMES, entries, save, write_cameras, write_rig
 
+from turnaround.data.rigs.consistency import meeting_point, person_extent
 from turnaround.data.rigs.convert import RigOptions, convert
+from turnaround.data.rigs.distortion import Lens
+from turnaround.data.rigs.moment import RigCamera, RigError
+from turnaround.data.rigs.virtual import VirtualView
 from turnaround.pipeline.errors import CallError
 
 
@@ -88,9 +92,9 @@ CAMERAS: dict[str, tuple[Callable[[], dict[str, object]], str]] = {
     ),
     "millimetres taken for metres": (
         lambda: {"cameras": entries(0.001)},
-        r"is 1\.79e\+03 m tall.*check \"units\" \(mm taken for m\?\)",
+        r"is 1\.79e\+03 m large.*check \"units\" \(mm taken for m\?\)",
     ),
-    "metres taken for millimetres": (lambda: {"units": "mm"}, r"0\.00179 m tall.*m taken for mm"),
+    "metres taken for millimetres": (lambda: {"units": "mm"}, r"0\.00179 m large.*m taken for mm"),
     "another convention": (lambda: {"convention": "opengl"}, r"do not belong together.*\"convention\""),
     "the inverse": (
         lambda: {"cameras": {name: turned_round(entry) for name, entry in entries().items()}},
@@ -180,11 +184,11 @@ FILES = {
     "an empty mask": r"left.000000\.png: the mask is black everywhere",
     "a mask of another shape": r"the mask is 480 x 640 px, the photo 640 x 480",
     "two people": r"shows 2 people of comparable size.*own folder",
-    "a tiny person": r"(the mask is empty|px tall, expected at least 24)",
+    "a tiny person": r"(the mask is empty|px large, expected at least 24)",
     "a damaged picture": r"left.000000\.png: .*(damaged|not a picture)",
     "another moment": r"do not belong together.*miss each other",
     "one camera": r"one camera only",
-    "cameras at one place": r"from within 0\.\d degrees.*several sides",
+    "cameras at one place": r"along one line, to within 0\.\d degrees.*several sides",
 }
 
 
@@ -218,3 +222,25 @@ def test_a_wrong_folder_is_a_wrong_call(rig, tmp_path):
     for options in ({"every": 0}, {"size": 8}, {"limit": 0}):
         with pytest.raises(CallError, match="expected"):
             RigOptions(**options)  # type: ignore[arg-type]
+
+
+def test_two_cameras_that_face_each_other_see_no_depth():
+    centres = np.array([[0.0, 0, -3], [0, 0, 3]])
+    rays = np.array([[0.0, 0, 1], [0, 0, -1]])
+    cameras, views = [], []
+    for centre, ray in zip(centres, rays, strict=True):
+        T = np.eye(4)
+        T[:3, :3] = np.diag([ray[2], 1, ray[2]])
+        T[:3, 3] = -T[:3, :3] @ centre
+        cameras.append(RigCamera("a", np.eye(3), T, Lens()))
+        black = np.zeros((2, 2), np.uint8)
+        views.append(VirtualView(np.zeros((2, 2, 3), np.uint8), black, np.eye(3), T, 0.5, False))
+    with pytest.raises(RigError, match="along one line"):
+        person_extent("ann", cameras, views)
+
+
+def test_lines_meet_where_they_cross():
+    rng = np.random.default_rng(0)
+    centres, point = rng.normal(size=(5, 3)) * 3, np.array([0.3, -0.2, 1.0])
+    rays = (point - centres) / np.linalg.norm(point - centres, axis=1, keepdims=True)
+    assert np.allclose(meeting_point(centres, rays), point, atol=1e-9)
