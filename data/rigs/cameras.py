@@ -53,8 +53,8 @@ def read_cameras(file: Path) -> CameraFile:
     if not isinstance(entries, Mapping) or not entries or len(entries) > MOST:
         raise RigError(f'{file}: expected "cameras": {{NAME: {{...}}}}, 2 to {MOST} of them')
     pixel_center = content.get("pixel_center", PIXEL_CENTER[convention])
-    if pixel_center not in (0, 0.5):
-        raise RigError(f'{file}: "pixel_center" is {pixel_center!r}, expected 0 or 0.5')
+    if isinstance(pixel_center, bool) or pixel_center not in (0, 0.5):
+        raise RigError(f'{file}: "pixel_center" is {str(pixel_center)[:40]}, expected 0 or 0.5')
     cameras = {}
     for name, entry in entries.items():
         where = f"{file}, camera {name!r}"
@@ -197,8 +197,8 @@ def _size(where: str, entry: Mapping[str, Any]) -> tuple[int, int] | None:
 
 def _choice(file: Path, content: Mapping[str, Any], key: str, among: Mapping[str, Any]) -> str:
     value = content.get(key)
-    if value not in among:
-        told = "is missing" if value is None else f"is {value!r}"
+    if not isinstance(value, str) or value not in among:
+        told = "is missing" if value is None else f"is {str(value)[:40]!r}"
         raise RigError(f'{file}: "{key}" {told}, expected one of {", ".join(among)}')
     return str(value)
 

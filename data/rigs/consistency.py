@@ -35,8 +35,8 @@ def person_extent(where: str, cameras: Sequence[RigCamera], views: Sequence[Virt
     angle = np.degrees(np.arccos(np.clip(np.abs(rays @ rays.T), 0, 1).min()))
     if angle < PARALLAX:
         raise RigError(
-            f"{where}: all cameras see the person along one line, to within {angle:.1f} degrees; expected at least "
-            f"{PARALLAX:.0f}: views from several sides"
+            f"{where}: all cameras see the person along one line, to within {angle:.1f} degrees; expected at "
+            f"least {PARALLAX:.0f}: views from several sides"
         )
     point = meeting_point(centres, rays)
     depths = ((point - centres) * rays).sum(1)

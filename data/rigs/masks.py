@@ -15,6 +15,7 @@ from PIL import Image
 from turnaround.data.rigs.moment import RigError, RigView
 from turnaround.models.location.config import LocationConfig
 from turnaround.models.location.locator import Locator
+from turnaround.models.matting.cutout import factor
 from turnaround.models.matting.pieces import find_people, only, rivals
 from turnaround.pipeline.errors import TurnaroundError
 from turnaround.pipeline.formats.untrusted import MAX_PIXELS, open_picture
@@ -82,10 +83,12 @@ def _from_file(view: RigView, shape: tuple[int, ...]) -> Float32[np.ndarray, "h 
     inside = np.asarray(labels.reshape(*labels.shape[:2], -1).any(-1))
     if inside.shape == tuple(shape):
         return inside.astype(np.float32)
-    picture = Image.fromarray(inside.astype(np.uint8) * 255).resize(
-        (shape[1], shape[0]), Image.Resampling.BILINEAR
-    )
-    return (np.asarray(picture, np.float32) / 255).astype(np.float32)
+    if abs(inside.shape[1] * shape[0] - inside.shape[0] * shape[1]) > 2 * max(shape):
+        raise RigError(
+            f"{file}: the mask is {inside.shape[1]} x {inside.shape[0]} px, the picture "
+            f"{shape[1]} x {shape[0]}: save both with one size"
+        )
+    return _resized(inside.astype(np.float32), (shape[0], shape[1]))
 
 
 def _one_person(file: Path, mask: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
@@ -111,18 +114,23 @@ def _by_network(file: Path, data: bytes, shape: tuple[int, ...]) -> Float32[np.n
             f"{file}: it has no mask, and our networks find none ({error}); give masks/ beside images/"
         ) from error
     soft = np.ascontiguousarray(np.rot90(found.soft, -found.quarters)).astype(np.float32)
-    if soft.shape == tuple(shape):
+    return enlarged(soft, (shape[0], shape[1]))
+
+
+def enlarged(soft: Float32[np.ndarray, "k l"], shape: tuple[int, int]) -> Float32[np.ndarray, "h w"]:
+    """The mask of a large picture that was reduced by whole blocks, at its size; 0 beside the blocks."""
+    step = factor(shape)
+    if step == 1:
         return soft
-    step = -(
-        -max(shape) // max(soft.shape)
-    )  # whole blocks from the upper left; what they do not cover is border
-    whole = Image.fromarray(soft, "F").resize(
-        (soft.shape[1] * step, soft.shape[0] * step), Image.Resampling.BILINEAR
-    )
-    result = np.zeros((shape[0], shape[1]), np.float32)
-    rows, columns = min(shape[0], whole.height), min(shape[1], whole.width)
-    result[:rows, :columns] = np.asarray(whole)[:rows, :columns]
+    result = np.zeros(shape, np.float32)
+    whole = (soft.shape[0] * step, soft.shape[1] * step)
+    result[: whole[0], : whole[1]] = _resized(soft, whole)
     return result
+
+
+def _resized(mask: Float32[np.ndarray, "k l"], shape: tuple[int, int]) -> Float32[np.ndarray, "h w"]:
+    picture = Image.fromarray(mask).resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
+    return np.array(picture, np.float32)
 
 
 @lru_cache(maxsize=1)

@@ -29,7 +29,7 @@ from turnaround.data.rigs.distortion import Lens
 from turnaround.data.rigs.masks import Seen, see
 from turnaround.data.rigs.moment import RigCamera, RigView
 from turnaround.data.rigs.virtual import resampled
-from turnaround.models.matting.cutout import HEIGHT, person_square
+from turnaround.models.matting.cutout import HEIGHT, limited, person_square
 from turnaround.models.matting.pieces import find_people
 
 SIZE = 256
@@ -286,6 +286,18 @@ def test_a_cut_out_is_its_own_mask_and_other_pictures_go_through_the_networks(tm
     save(tmp_path / "plain.png", before_a_wall(picture))
     seen = see(RigView(rig, tmp_path / "plain.png", None))
     assert seen.mask_from == "network" and np.abs(seen.mask * 255 - picture.alpha).max() < 1
+
+
+@pytest.mark.parametrize("shape", [(100, 640), (90, 4096), (4097, 100), (101, 6200)])
+def test_a_network_s_mask_of_a_large_picture_is_laid_over_it(shape):
+    """The networks see at most 2,048 pixels, of whole blocks each."""
+    v, u = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
+    blob = np.exp(-np.square((v / shape[0] - 0.4) * 3) - np.square((u / shape[1] - 0.6) * 3))
+    soft = limited(np.zeros((*shape, 3), np.float32), blob)[1]
+    assert soft is not None and max(soft.shape) <= 2048
+    again = masks.enlarged(soft.astype(np.float32), shape)
+    inner = (slice(8, -8), slice(8, -8))
+    assert again.shape == shape and np.abs(again - blob)[inner].max() < 0.02
 
 
 def test_fine_patterns_become_their_mean_and_not_others():

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from toy_rig import NAMES, entries, save, write_cameras, write_rig
 
+from turnaround.data.rigs.cameras import read_cameras
 from turnaround.data.rigs.consistency import meeting_point, person_extent
 from turnaround.data.rigs.convert import RigOptions, convert
 from turnaround.data.rigs.distortion import Lens
@@ -119,6 +120,46 @@ def test_a_wrong_cameras_json_is_refused(how, rig):
     message = said(rig)
     assert re.search(expected, message, re.S), message
     assert "cameras.json" in message or str(rig) in message or "ann" in message
+
+
+ODD = [
+    None,
+    "x",
+    "",
+    [],
+    {},
+    True,
+    -1,
+    0,
+    1e308,
+    [[]],
+    [1, 2, 3],
+    [[1, 2], [3]],
+    {"a": 1},
+    [None],
+    [1e400] * 9,
+]
+
+
+@pytest.mark.parametrize("value", ODD, ids=map(repr, range(len(ODD))))
+def test_any_value_of_a_key_is_read_or_refused(value, tmp_path):
+    for key in ("units", "convention", "cameras", "pixel_center", "up"):
+        check_reads_or_refuses(tmp_path, entries(), {key: value})
+    for key in ("K", "R", "t", "T_camera_world", "T_world_camera", "width", "height", "distortion"):
+        check_reads_or_refuses(tmp_path, entries() | {"door": entries()["door"] | {key: value}}, {})
+    check_reads_or_refuses(tmp_path, entries() | {"door": value}, {})
+
+
+def check_reads_or_refuses(folder: Path, cameras: dict, changes: dict) -> None:
+    file = folder / "cameras.json"
+    file.write_text(json.dumps({"units": "m", "convention": "opencv", "cameras": cameras} | changes))
+    try:
+        found = read_cameras(file)
+    except RigError as error:
+        assert "cameras.json" in str(error) and len(str(error)) < 600
+        return
+    for camera in found.cameras.values():
+        assert np.isfinite(camera.K).all() and np.isfinite(camera.T_camera_world).all()
 
 
 def spoil(rig: Path, how: str) -> None:
