@@ -21,7 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     # what is said of a photo that one person is to be made from does not matter to a rig
     logging.getLogger("turnaround.models.location").setLevel(logging.ERROR)
-    log = logging.getLogger(__name__)
+    logging.getLogger("turnaround.data.rigs").setLevel(
+        logging.INFO
+    )  # the layout and the report are the answer
+    log = logging.getLogger("turnaround.data.rigs")
     settings = {name: value for name, value in vars(options).items() if name not in ("folder", "out")}
     try:
         report = convert(options.folder, options.out, RigOptions(**settings))
