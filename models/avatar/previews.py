@@ -3,13 +3,10 @@ pose."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-import torch
 from torch import Tensor
 
 from turnaround.models.avatar.avatar import Avatar
-from turnaround.models.body.skeleton import JOINT_INDEX
+from turnaround.models.body.turned import turned
 from turnaround.models.mesh.view import textured_pictures
 from turnaround.models.previews import previews
 from turnaround.models.splat.fine import rasterize_fine
@@ -20,10 +17,7 @@ LOWERED = 45.0  # degrees: the arms of the A pose below those of the T pose
 
 def a_pose(rest: Body) -> Body:
     """The rest pose with the arms lowered."""
-    pose = rest.body_pose.clone()
-    for side, sign in (("left", -1.0), ("right", 1.0)):
-        pose[JOINT_INDEX[f"{side}_shoulder"] - 1, 2] = sign * torch.deg2rad(torch.tensor(LOWERED))
-    return replace(rest, body_pose=pose)
+    return turned(rest, {"left_shoulder": (0.0, 0.0, -LOWERED), "right_shoulder": (0.0, 0.0, LOWERED)})
 
 
 def rig_previews(avatar: Avatar, size: int) -> dict[str, Tensor]:

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final, Literal
-
-import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from turnaround.models.avatar.previews import a_pose
 from turnaround.models.body.skeleton import FINGERS, JOINT_INDEX, JOINT_NAMES
+from turnaround.models.body.turned import Degrees, turned
 from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.values.rig import Rig
-from turnaround.pipeline.values.rotation import (
-    axis_angle_to_matrix,
-    matrix_to_axis_angle,
-)
 from turnaround.pipeline.values.types import Body
 
 Base = Literal["photo", "t", "a"]
@@ -75,33 +67,18 @@ def with_joints(body: Body, turns: Mapping[str, Angles]) -> Body:
     Raises:
         CallError: a joint that does not exist, or one number for a joint without a natural axis.
     """
-    fields = {name: value.clone() for name, value in vars(body).items()}
+    found = {}
     for name, angles in turns.items():
         if name not in JOINT_INDEX:
             raise CallError(f"no joint is called {name!r}; there are {', '.join(JOINT_NAMES)}")
-        _place(fields, JOINT_INDEX[name], _rotvec(name, angles))
-    return replace(body, **fields)
+        found[name] = _about_axes(name, angles)
+    return turned(body, found)
 
 
-def _rotvec(name: str, angles: Angles) -> Float[Tensor, "3"]:
+def _about_axes(name: str, angles: Angles) -> Degrees:
     if isinstance(angles, tuple):
-        turn = torch.tensor(angles)
-    elif name in FLEXIONS:
-        turn = angles * torch.tensor(FLEXIONS[name][0])
-    else:
+        return angles
+    if name not in FLEXIONS:
         raise CallError(f"{name} needs three angles, as x,y,z in degrees: it bends in no one direction")
-    return torch.deg2rad(turn)
-
-
-def _place(fields: dict[str, Tensor], joint: int, turn: Float[Tensor, "3"]) -> None:
-    """Write a joint's rotation to where a Body has it."""
-    if joint == 0:  # against the upright body that faces the camera
-        upright = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
-        fields["global_orient"] = matrix_to_axis_angle(upright @ axis_angle_to_matrix(turn))
-    elif joint < 22:
-        fields["body_pose"][joint - 1] = turn
-    elif joint < 25:
-        fields[("jaw_pose", "leye_pose", "reye_pose")[joint - 22]] = turn
-    else:
-        side, finger = divmod(joint - 25, 15)
-        fields[("left_hand_pose", "right_hand_pose")[side]][finger] = turn
+    x, y, z = FLEXIONS[name][0]
+    return angles * x, angles * y, angles * z
