@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from turnaround.flows.evaluation.page import REPORT
 from turnaround.flows.evaluation.setting import Setting
 from turnaround.pipeline.files import write_atomic
 from turnaround.pipeline.stage import StageError
@@ -78,6 +79,23 @@ def each(cases: Iterable[Case], measure: Callable[[Case], Figures], workers: int
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def tried(name: str, measure: Callable[[], Figures]) -> Figures:
+    """The figures of one case; what fails is reported under "failed", never raised."""
+    try:
+        return measure()
+    except Exception as error:
+        log.warning("%s could not be measured", name, exc_info=error)
+        return {"failed": "measuring", "message": f"{type(error).__name__}: {error}"}
+
+
+def suite(found: Iterable[Figures], total: int, form: Form, telling: Telling, folder: Path) -> Figures:
+    """As `gather`, kept in the folder, too; StageError where not one case could be measured."""
+    figures = gather(found, total, form, telling)
+    require_some(figures)
+    write(figures, folder / REPORT)
+    return figures
 
 
 def counts(subjects: Sequence[Mapping[str, Any]]) -> dict[str, int]:

@@ -73,24 +73,21 @@ def evaluate_poses(
     setting.stages()
     Store(setting.work).prepare()
     people = posed_people(limit, setting.folder, size)
-    found = report.each(people, partial(evaluate_person, setting=setting), workers)
     form = Form(partial(_report, report.header(SUITE, setting, resolution=size)), _line)
-    figures = report.gather(found, limit, form, telling)
-    report.require_some(figures)
-    report.write(figures, setting.folder / page.REPORT)
+    found = report.each(people, partial(evaluate_person, setting=setting), workers)
+    figures = report.suite(found, limit, form, telling, setting.folder)
     log.info("pictures: %s", _write_page(setting.folder, figures))
     return figures
 
 
 def evaluate_person(person: PosedPerson, setting: Setting) -> Figures:
-    """All figures of one person; what fails is reported under "failed", never raised."""
-    try:
+    """All figures of one person, or why there are none; see `report.tried`."""
+
+    def measure() -> Figures:
         run = setting.run(person.photo, until=UNTIL)
-        found = _measured(person, setting, run.records) if run.ok else run.failure
-        return {"name": person.name, **found}
-    except Exception as error:
-        log.warning("%s could not be measured", person.name, exc_info=error)
-        return {"name": person.name, "failed": "measuring", "message": f"{type(error).__name__}: {error}"}
+        return _measured(person, setting, run.records) if run.ok else run.failure
+
+    return {"name": person.name, **report.tried(person.name, measure)}
 
 
 def _measured(person: PosedPerson, setting: Setting, records: Mapping[str, Record]) -> Figures:

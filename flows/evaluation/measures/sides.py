@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 SUITE, UNTIL = "people-sides", "refine"
 # the picture's square is the camera of the labels; a person whom the photo cuts off is to be guessed
 SETTINGS = (*FIXED, "stages.prepare.allow_truncated=true")
-SOURCES = tuple(f"flows/evaluation/{name}.py" for name in ("sides", "body_pictures"))
+SOURCES = tuple(f"flows/evaluation/{name}.py" for name in ("measures/sides", "pictures/bodies"))
 SHOWN = (  # of a group, on the page
     "count", "failed", "mpjpe_initial_mm", "mpjpe_refined_mm", "pa_mpjpe_refined_mm", "pelvis_refined_mm",
     "hands_mm", "angle_deg",
@@ -67,25 +67,22 @@ def evaluate_sides(limit: int, setting: Setting, telling: Telling, workers: int 
     setting.stages()
     Store(setting.work).prepare()
     pictures = side_pictures(limit, setting.folder)
-    found = report.each(pictures, partial(evaluate_picture, setting=setting), workers)
     form = Form(partial(_report, report.header(SUITE, setting, resolution=SIZE)), _line)
-    figures = report.gather(found, limit, form, telling)
-    report.require_some(figures)
-    report.write(figures, setting.folder / page.REPORT)
+    found = report.each(pictures, partial(evaluate_picture, setting=setting), workers)
+    figures = report.suite(found, limit, form, telling, setting.folder)
     log.info("pictures: %s", write_page(setting.folder, figures))
     return figures
 
 
 def evaluate_picture(picture: SidePicture, setting: Setting) -> Figures:
-    """All figures of one picture; what fails is reported under "failed", never raised."""
-    known = {"name": picture.name, "kind": picture.kind, "side": picture.side, "yaw_deg": picture.yaw}
-    known |= {"background": picture.background}
-    try:
+    """All figures of one picture, or why there are none; see `report.tried`."""
+
+    def measure() -> Figures:
         run = setting.run(picture.photo, until=UNTIL)
-        return {**known, **(_measured(picture, setting, run.records) if run.ok else run.failure)}
-    except Exception as error:
-        log.warning("%s could not be measured", picture.name, exc_info=error)
-        return {**known, "failed": "measuring", "message": f"{type(error).__name__}: {error}"}
+        return _measured(picture, setting, run.records) if run.ok else run.failure
+
+    known = {"name": picture.name, "kind": picture.kind, "side": picture.side, "yaw_deg": picture.yaw}
+    return known | {"background": picture.background} | report.tried(picture.name, measure)
 
 
 def _measured(picture: SidePicture, setting: Setting, records: Mapping[str, Record]) -> Figures:
