@@ -16,7 +16,13 @@ from turnaround.models.avatar.avatar import Avatar
 from turnaround.models.avatar.binding.closing import Caps, caps_of, together, with_caps
 from turnaround.models.avatar.binding.cuts import rims
 from turnaround.models.avatar.binding.discs import discs, spread
-from turnaround.models.avatar.binding.hands import body_hands, face_vertex, hidden_hands, without_hands
+from turnaround.models.avatar.binding.hands import (
+    body_cuffs,
+    body_hands,
+    face_vertex,
+    hidden_hands,
+    without_hands,
+)
 from turnaround.models.avatar.binding.mixing import mix
 from turnaround.models.avatar.binding.surface import Bound, bind, dense, strongest_skin
 from turnaround.models.avatar.binding.transfer import BodySkin, body_skin
@@ -25,6 +31,7 @@ from turnaround.models.avatar.binding.unposing import unpose
 from turnaround.models.avatar.bones import BONE_NAMES, Bones, pose_bones, rest_bones
 from turnaround.models.avatar.fading import bones_about
 from turnaround.models.avatar.filling.painting import painted
+from turnaround.models.avatar.filling.skin import with_skin
 from turnaround.models.avatar.previews import rig_previews
 from turnaround.models.avatar.skinning import firm, skin_points, unskin_gaussians
 from turnaround.models.body.model import BodyModel
@@ -91,7 +98,9 @@ def make_rig(
     found = rims(bound.faces, bound.kept)
     caps = caps_of(found, bound.resting.double().numpy(), dense(bound.skin))
     caps = caps._replace(like=bound.first[caps.like])
-    painted_until = len(caps.like)
+    if hands:
+        caps = together([caps, body_cuffs(model, skin_of_body, hands, bound)])
+    cloth = len(caps.like)
     if hands:
         like = face_vertex(model, body, bound, mesh)
         caps = together([caps, body_hands(model, skin_of_body, hands, like)])
@@ -100,7 +109,9 @@ def make_rig(
     first = len(closed.faces) - len(caps.like)  # the caps' faces are the last
     labels = vertex_labels(model)[torch.unique(model.skin_faces).numpy()]
     parts = labels[KDTree(skin_of_body.rest).query(closed.vertices.double().numpy())[1]]
-    closed = painted(closed, parts, first, first + painted_until)
+    closed = painted(closed, parts, first, first + cloth)
+    if hands:
+        closed = with_skin(closed, first + cloth, mesh.colors[like].double().numpy())
     bare = Avatar(model, Rig(rest, body, joints, of_mesh, skin), closed, resting)
     filled = _filled(bare, caps, areas(mesh)[bound.kept])
     whole = _fading(filled, len(gaussians))
