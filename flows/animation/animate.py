@@ -72,7 +72,7 @@ def _one(movers: list[Mover], order: Order, chosen: Chosen, step: Step) -> Writt
         elif order.to == "npz":
             writers.write_npz(first, path, about)
         elif order.to == "glb":
-            writers.write_glb(first, chosen.title, path, about)
+            writers.write_glb(movers, chosen.title, path, about)
         else:
             writers.write_html(first, chosen.title, path, about)
     return Written(

@@ -17,7 +17,8 @@ FORMATS = ("mp4", "html", "glb", "ply", "npz")
 CAMERAS = ("front", "orbit", "follow")
 STILL = {"orbit": 8.0, "front": 2.0, "follow": 2.0}  # seconds of a film of one pose
 SIZES = (16, 4096)  # pixels
-_OF_FILMS = {"camera": "front", "size": 512, "background": "white", "floor": True, "together": False}
+_OF_FILMS = {"camera": "front", "size": 512, "background": "white", "floor": True}
+_OF_SCENES = ("mp4", "glb")  # that hold several persons
 Step = Callable[[int, int], object]  # frames done, frames in all
 
 
@@ -34,7 +35,7 @@ class Order:
     size: int = 512  # pixels of the film's height
     background: str = "white"
     floor: bool = True  # soft shadows on the ground
-    together: bool = False  # all subjects in one film
+    together: bool = False  # all subjects in one scene
     frame: int | None = None  # of ply: this one alone
     edits: Edits = field(default_factory=Edits)
 
@@ -51,6 +52,10 @@ class Order:
         for name, default in _OF_FILMS.items():
             if self.to != "mp4" and getattr(self, name) != default:
                 raise CallError(f"--{name} goes with --to mp4; --to {self.to} does not know it")
+        if self.together and self.to not in _OF_SCENES:
+            raise CallError(
+                f"--together goes with --to {' or '.join(_OF_SCENES)}; --to {self.to} holds one person"
+            )
         if self.frame is not None and self.to != "ply":
             raise CallError(f"--frame goes with --to ply; --to {self.to} writes all frames")
         if self.edits.height is not None and self.to in ("npz", "html"):

@@ -67,12 +67,22 @@ def write_npz(mover: Mover, path: Path, about: dict[str, Any]) -> None:
     _write(path, stream.getvalue())
 
 
-def write_glb(mover: Mover, title: str, path: Path, about: dict[str, Any]) -> None:
-    """The rigged mesh with the motion as its clip."""
+def write_glb(movers: Sequence[Mover], title: str, path: Path, about: dict[str, Any]) -> None:
+    """The rigged mesh with the motion as its clip; several side by side, all in one clip."""
     from turnaround.models.avatar.interchange.skinned import glb_of
+    from turnaround.pipeline.formats.rigged import group
 
-    clips = [(title, mover.motion)]
-    _write(path, glb_of(mover.avatar, clips, scale=mover.scale, extras=about))
+    alone = len(movers) == 1
+    files = [
+        glb_of(each.avatar, [(title, each.motion)], scale=each.scale, extras=about if alone else None)
+        for each in movers
+    ]
+    if alone:
+        _write(path, files[0])
+        return
+    places = [actor.place[0] for actor in actors(movers)]
+    people = zip((each.person.name for each in movers), files, places, strict=True)
+    _write(path, group.encode([group.Member(*each) for each in people], about))
 
 
 def write_html(mover: Mover, title: str, path: Path, about: dict[str, Any]) -> None:

@@ -137,7 +137,7 @@ def animate(
     floor: bool = True,
     progress: bool = False,
 ) -> Path:
-    """Write several persons side by side in one film, an .mp4; see `Person.animate`."""
+    """Write several persons side by side in one film, an .mp4, or one .glb; see `Person.animate`."""
     if not people:
         raise CallError("animate needs at least one person")
     order = dict(

@@ -38,7 +38,7 @@ def animate(
     background: Annotated[str, typer.Option("--background", help="colour behind the film")] = "white",
     floor: Annotated[bool, typer.Option("--floor/--no-floor", help="soft shadows below the feet")] = True,
     together: Annotated[
-        bool, typer.Option("--together", help="all subjects side by side in one film")
+        bool, typer.Option("--together", help="all subjects side by side in one film or glb")
     ] = False,
     frame: Annotated[
         int | None, typer.Option("--frame", min=0, help="of ply: this frame alone, as one file")

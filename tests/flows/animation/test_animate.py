@@ -24,6 +24,7 @@ from turnaround.models.motion.reader import read_motion
 from turnaround.models.motion.to_amass import motion_to_amass
 from turnaround.pipeline.errors import CallError, FormatError, MissingFile
 from turnaround.pipeline.formats import ply, textured_glb
+from turnaround.pipeline.formats.glb import from_chunks
 from turnaround.pipeline.store.store import Store
 
 SHORT = {"seconds": 0.5, "fps": 10.0}
@@ -71,6 +72,18 @@ def test_two_persons_together_are_one_wide_film(work, tmp_path):
     assert [each.path.name for each in done] == ["toy+toy-dance.mp4"]
     width, height = _film(done[0].path)[0]["size"]
     assert height == 64 and width > 64
+
+
+def test_two_persons_together_are_one_scene_of_a_glb(work, tmp_path):
+    both = [(Store(work), "toy"), (Store(work), "toy")]
+    (done,) = animate(both, _order(out=tmp_path, together=True, to="glb"))
+    document, _ = from_chunks(done.path.read_bytes())
+    assert done.path.name == "toy+toy-dance.glb" and len(document["skins"]) == 2
+    first, second = (node["translation"][0] for node in document["nodes"] if node["name"] == "toy")
+    assert second - first > 0.5 and len(document["animations"]) == 1
+    assert document["asset"]["extras"]["motion"] == "dance"
+    with pytest.raises(CallError, match="--together goes with --to mp4 or glb; --to html holds one person"):
+        _order(together=True, to="html")
 
 
 def test_a_film_says_what_it_was_made_from(work, tmp_path):

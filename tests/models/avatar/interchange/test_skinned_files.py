@@ -14,14 +14,14 @@ from chromium import Browser, needs_chromium
 
 from turnaround.models.avatar.bones import BONE_NAMES
 from turnaround.models.avatar.editing.reshape import expressive
-from turnaround.models.avatar.interchange import skinned as interchange
 from turnaround.models.avatar.face.presets import PRESETS
+from turnaround.models.avatar.interchange import skinned as interchange
 from turnaround.models.avatar.interchange.expression import JAW_OPEN, presets_of
 from turnaround.models.body.skeleton import JOINT_INDEX
 from turnaround.models.mesh.view import textured_pictures
 from turnaround.models.motion.builtin import builtin
 from turnaround.models.motion.retarget import retarget
-from turnaround.pipeline.formats.rigged import skinned_glb, vrm
+from turnaround.pipeline.formats.rigged import group, skinned_glb, vrm
 from turnaround.pipeline.formats.rigged.reading import decode
 from turnaround.pipeline.values.close_orbit import close_orbit
 from turnaround.pipeline.values.motion import Motion
@@ -127,6 +127,40 @@ def test_three_js_plays_the_face(made, tmp_path):
             # what moves less than a tenth of a millimetre stays, in each of ten shapes
             assert np.abs(found - expected).max() < 1e-3
             assert np.abs(found - avatar.posed_mesh(smile.body[30]).vertices.numpy()).max() > 5e-3
+        finally:
+            browser.close()
+
+
+@needs_chromium
+def test_two_persons_move_in_one_scene(made, tmp_path):
+    avatar, person, _, morphs = made
+    smile, still = smiling(), retarget(builtin("idle", fps=10), avatar.rig.rest.betas, avatar.model)
+    files = [
+        skinned_glb.encode(person, interchange.clips(avatar, [("x", motion)]), morphs)
+        for motion in (still, smile)
+    ]
+    data = group.encode([group.Member("Ann", files[0], -0.6), group.Member("Ben", files[1], 0.6)], {"a": 1})
+    assert three_page.validated(data, tmp_path / "glb")["messages"] == []
+    with three_page.served({"x.glb": data}) as address:
+        browser = Browser(tmp_path / "profile", (64, 64))
+        try:
+            browser.open(address)
+            browser.wait("document.body?.dataset.ready")
+            browser.run("load('x.glb')")
+            assert browser.run("gltf.animations.map((clip) => clip.name)") == ["x"]
+            browser.run(
+                "window.mixer = new THREE.AnimationMixer(gltf.scene); window.all = [];"
+                "gltf.scene.traverse((node) => { if (node.isSkinnedMesh) all.push(node); });"
+                "mixer.clipAction(gltf.animations[0]).play(); mixer.setTime(3); 0"
+            )
+            for number, (motion, x) in enumerate(((still, -0.6), (smile, 0.6))):
+                browser.run(f"window.mesh = all[{number}]; 0")
+                body = motion.body[30]
+                shown = expressive(avatar, body.expression).posed_mesh(body).vertices.numpy()
+                found = places(browser, len(person.mesh.vertices))
+                assert np.abs(found - shown - [x, 0, 0]).max() < 1e-3
+            assert browser.run("['Ann', 'Ben'].map((name) => bone(name).position.x)") == [-0.6, 0.6]
+            assert browser.errors == []
         finally:
             browser.close()
 
