@@ -46,7 +46,7 @@ class Anchors(nn.Module):
     def __init__(self, body: BodyModel, count: int, groups: int) -> None:
         super().__init__()
         surface = BodySurface(body, count)
-        order = grouped_order(surface.rest, surface.parts)
+        order = grouped_order(surface.rest, groups)
         back = torch.empty_like(order)
         back[order] = torch.arange(len(order))
         faces, share = surface.faces[order], surface.barycentrics[order]
@@ -113,10 +113,21 @@ def all_rotations(
     return torch.cat(parts, 1)
 
 
-def grouped_order(rest: Float[Tensor, "n 3"], parts: Float[Tensor, "n 22"]) -> Int[Tensor, " n"]:
-    """Points by body part, within one from above: neighbours share a group's token."""
-    height = rest[:, 1].argsort(descending=True, stable=True)
-    return height[parts.argmax(1)[height].argsort(stable=True)]
+def grouped_order(rest: Float[Tensor, "n 3"], groups: int) -> Int[Tensor, " n"]:
+    """Points so that equal parts of the order are neighbours at rest, which share a group's token: halves of
+    halves across the longest axis."""
+    size = -(-len(rest) // groups)
+
+    def halved(chosen: Tensor, count: int) -> list[Tensor]:
+        if count == 1 or len(chosen) <= size:
+            return [chosen]
+        points = rest[chosen]
+        axis = int((points.amax(0) - points.amin(0)).argmax())
+        chosen = chosen[points[:, axis].argsort(stable=True)]
+        first = count // 2
+        return halved(chosen[: first * size], first) + halved(chosen[first * size :], count - first)
+
+    return torch.cat(halved(torch.arange(len(rest)), groups))
 
 
 def _ancestors() -> Float[Tensor, "55 55"]:

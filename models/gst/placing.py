@@ -1,7 +1,7 @@
 """From the canonical camera, in whose frame a body is said, to the real one that took the picture.
 
-A virtual camera with another focal length sees the same window if the person is as much farther away: only
-the way to the pelvis is longer, the body keeps its size (HMR's weak perspective; the paper's t = 2f / 256 s).
+A camera with a longer lens sees the same window if the person is as much farther away: depth alone grows, the
+body keeps its size (HMR's weak perspective; the paper's t = (tx, ty, 2f / 256 s)).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def reach_of(camera: Camera) -> Float[Tensor, "*b"]:
 
 def shift_of(pelvis: Float[Tensor, "*b 3"], reach: Float[Tensor, "*b"]) -> Float[Tensor, "*b 3"]:
     """What takes points of the canonical world to the frame of a real camera with `reach`."""
-    towards = pelvis + torch.tensor([0.0, 0.0, DISTANCE], device=pelvis.device)
-    return towards * reach[..., None] - pelvis
+    depth = (pelvis[..., 2] + DISTANCE) * reach - pelvis[..., 2]
+    return torch.stack([torch.zeros_like(depth), torch.zeros_like(depth), depth], -1)
 
 
 def moved(gaussians: Gaussians, shift: Float[Tensor, "3"]) -> Gaussians:

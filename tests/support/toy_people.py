@@ -68,6 +68,9 @@ def write_views(folder: Path, people: int = 3, size: int = 64) -> Path:
             "depth": (2 * (mask > 0.5)).half().numpy(),
             "normal": (normal * 127).round().to(torch.int8).numpy(),
             "azimuths": np.arange(VIEWS, dtype=np.float32) * 30,
+            "K": cameras.K.numpy(),
+            "T_camera_world": cameras.T_camera_world.numpy(),
+            "joints": model(body).joints.numpy(),
             "meta": np.array([json.dumps({"split": "train"})]),
         }
         parameters = {f"body_{f.name}": getattr(body, f.name).numpy() for f in dataclasses.fields(Body)}

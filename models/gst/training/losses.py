@@ -14,7 +14,7 @@ from turnaround.models.estimator.crop import PLANE, to_window
 from turnaround.models.gst.model import GSTOutput
 from turnaround.models.gst.placing import moved, shift_of
 from turnaround.models.gst.training.moments import Batch
-from turnaround.models.hgm.training.losses import dissimilarity, render
+from turnaround.models.hgm.training.losses import box_ssim, render
 from turnaround.models.metrics import vgg
 from turnaround.models.splat import Render
 from turnaround.pipeline.errors import CallError
@@ -115,7 +115,7 @@ def _length(vectors: Float[Tensor, "*b d"]) -> Float[Tensor, "*b"]:
 def _distance(kind: str):
     """Mean distance of batches of pictures (b, 3, h, w)."""
     if kind == "ssim":  # of the luminance: a third of the time, and colours are the squared error's part
-        return lambda x, y: dissimilarity(x.mean(1, keepdim=True), y.mean(1, keepdim=True))
+        return lambda x, y: 1 - box_ssim(x.mean(1, keepdim=True), y.mean(1, keepdim=True))
     network = vgg.network()
     if network is None:
         raise CallError(

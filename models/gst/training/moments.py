@@ -105,6 +105,7 @@ class Moments:
             ],
             -1,
         )
+        landmarks = landmarks * (landmarks[..., -1:] > 0)
         rest = {name: torch.stack([row[name] for row in rows]) for name in ("K", "T", "rgb", "mask", "reach")}
         truth = Truth(*(torch.stack([row[name] for row in rows]) for name in ("rotations", "joints")))
         return Batch(
