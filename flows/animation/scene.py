@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from turnaround.models.avatar.avatar import Avatar
     from turnaround.pipeline.values.motion import Motion
 
+STANDING = "idle"
 HIGHEST = 0.12  # metres below the soles that are shoes
 RIM = 0.95  # quantile of the heights of a foot's surface that is its lower rim
 
@@ -31,11 +32,17 @@ class Mover:
 
 def mover(person: RiggedPerson, chosen: Chosen, edits: Edits) -> Mover:
     """Change a person, and bring the motion to their proportions, their feet on the ground."""
+    avatar, scale = edits.applied(person.avatar)
+    return Mover(person, avatar, fitted(chosen, avatar), scale)
+
+
+def fitted(chosen: Chosen, avatar: Avatar) -> Motion:
+    """A motion in a person's proportions; who only stands there blinks."""
+    from turnaround.models.avatar.face.blinking import blinking
     from turnaround.models.motion.retarget import retarget
 
-    avatar, scale = edits.applied(person.avatar)
     motion = retarget(chosen.motion, avatar.rig.rest.betas, avatar.model)
-    return Mover(person, avatar, motion, scale)
+    return blinking(motion, avatar) if chosen.source == STANDING else motion
 
 
 def actors(movers: Sequence[Mover]) -> list[Actor]:

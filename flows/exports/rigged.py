@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from turnaround.flows.animation.motions import choose
 from turnaround.flows.animation.rigged import RiggedPerson, rigged_person
+from turnaround.flows.animation.scene import fitted
 from turnaround.flows.exports.stature import stature
 from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.store.runs import LinkedRuns
@@ -91,8 +92,6 @@ def _mesh(person: RiggedPerson, to: str, wished: Wished, scale: float) -> bytes:
 
 def motions(avatar: Avatar, clips: Sequence[str | Path | Motion]) -> list[tuple[str, Motion, Any]]:
     """Title, motion in the person's proportions, and source of each clip; CallError for two of one title."""
-    from turnaround.models.motion.retarget import retarget
-
     found: list[tuple[str, Motion, Any]] = []
     for wanted in clips:
         chosen = choose(wanted, FPS, None)
@@ -100,8 +99,7 @@ def motions(avatar: Avatar, clips: Sequence[str | Path | Motion]) -> list[tuple[
             raise CallError(f"two clips are called {chosen.title!r}; give one of them another file name")
         for note in chosen.notes:
             log.warning("%s: %s", chosen.title, note)
-        fitted = retarget(chosen.motion, avatar.rig.rest.betas, avatar.model)
-        found.append((chosen.title, fitted, chosen.source))
+        found.append((chosen.title, fitted(chosen, avatar), chosen.source))
     return found
 
 

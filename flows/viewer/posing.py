@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float, Float32, UInt32
 from torch import Tensor
 
+from turnaround.flows.animation.motions import Chosen
+from turnaround.flows.animation.scene import fitted
 from turnaround.flows.viewer.splats import SplatBuffer
 from turnaround.models.avatar.avatar import Avatar
 from turnaround.models.avatar.bones import Bones, pose_bones, rest_bones
@@ -21,7 +23,6 @@ from turnaround.models.avatar.skinning import blend, transforms_of
 from turnaround.models.body.skeleton import JOINT_INDEX
 from turnaround.models.motion.builtin import NAMES, builtin
 from turnaround.models.motion.kinematics import full_pose, with_pose
-from turnaround.models.motion.retarget import retarget
 from turnaround.models.motion.soles import standing_height
 from turnaround.pipeline.values.motion import Motion
 from turnaround.pipeline.values.rig import SkinWeights
@@ -79,7 +80,7 @@ class Puppet:
             if name == PHOTO:
                 motion = Motion(own.photo[None], 30.0)
             else:
-                motion = retarget(builtin(name), own.rest.betas, self.avatar.model)
+                motion = fitted(Chosen(name, builtin(name), source=name), self.avatar)
                 down = torch.tensor([0.0, standing_height(self.avatar.model, own.rest.betas), 0.0])
                 motion = replace(motion, body=replace(motion.body, transl=motion.body.transl + down))
             self._clips[name] = motion
@@ -87,9 +88,7 @@ class Puppet:
 
     def body(self, pose: Pose) -> Body:
         """The body of a pose: the clip's nearest frame, turned and shaped as asked; soles stay as high."""
-        motion = self.clip(pose.clip)
-        frame = min(max(round(pose.time * motion.fps), 0), len(motion) - 1)
-        body = motion.body[frame : frame + 1]
+        body = self._frame(pose)
         if pose.turns:
             angles = full_pose(body).clone()
             for joint, degrees in pose.turns.items():
@@ -103,6 +102,17 @@ class Puppet:
         betas = body.betas + torch.tensor(pose.betas)
         return replace(body, betas=betas, transl=body.transl + self._lift(betas))
 
+    def _frame(self, pose: Pose) -> Body:
+        """The clip's nearest frame, (1,) of it."""
+        motion = self.clip(pose.clip)
+        frame = min(max(round(pose.time * motion.fps), 0), len(motion) - 1)
+        return motion.body[frame : frame + 1]
+
+    def _change(self, pose: Pose) -> Float32[np.ndarray, "20"]:
+        """Betas and expression beyond those of the person at rest, in whose points the photo's face is."""
+        clip = torch.zeros(COUNT) if pose.clip == PHOTO else self._frame(pose).expression[0]
+        return np.array([*pose.betas, *(clip.numpy() + pose.expression)], np.float32)
+
     def _lift(self, betas: Float[Tensor, "10"]) -> Float[Tensor, "3"]:
         """What keeps pelvis and soles of another shape where the person's own are: up by longer legs."""
         model, own = self.avatar.model, self.avatar.rig.rest
@@ -113,12 +123,12 @@ class Puppet:
     def buffer(self, pose: Pose) -> UInt32[np.ndarray, "n 8"]:
         """The Gaussians of a pose as viser takes them."""
         bones = self._bones(pose)
-        means, quats = self._gaussians.moved(pose, bones, self._quats)
+        means, quats = self._gaussians.moved(self._change(pose), bones, self._quats)
         return self._splats.packed(means, quats, self._fading.shown(transforms_of(bones)))
 
     def vertices(self, pose: Pose) -> Float32[np.ndarray, "v 3"]:
         """The vertices of `mesh` in a pose, metres."""
-        return self._vertices.moved(pose, self._bones(pose))[0]
+        return self._vertices.moved(self._change(pose), self._bones(pose))[0]
 
     def _bones(self, pose: Pose) -> Bones:
         body, rig, model = self.body(pose), self.avatar.rig, self.avatar.model
@@ -134,27 +144,27 @@ class Points:
         self._rest = np.ascontiguousarray(points.numpy(), np.float32)
         self._ids = np.ascontiguousarray(skin.bones.numpy(), np.int32)
         self._weights = np.ascontiguousarray(skin.weights.numpy(), np.float32)
-        self._last: tuple[tuple[float, ...], np.ndarray] = ((), self._rest)
+        self._last = np.zeros(2 * COUNT, np.float32), self._rest
 
     def moved(
-        self, pose: Pose, bones: Bones, quats: Float32[np.ndarray, "q 4"] | None = None
+        self,
+        change: Float32[np.ndarray, "20"],
+        bones: Bones,
+        quats: Float32[np.ndarray, "q 4"] | None = None,
     ) -> tuple[Float32[np.ndarray, "n 3"], Float32[np.ndarray, "q 4"]]:
-        """The points where the bones take them, of the pose's shape and face, and rotations turned along."""
+        """The points where the bones take them, betas and expression changed, and rotations turned along."""
         quats = np.empty((0, 4), np.float32) if quats is None else quats
         turns = matrix_to_quat(bones.rotations).float().contiguous().numpy()
         found, turned = np.empty_like(self._rest), np.empty_like(quats)
-        arrays = self._resting(pose), quats, self._ids, self._weights, transforms_of(bones), turns
+        arrays = self._resting(change), quats, self._ids, self._weights, transforms_of(bones), turns
         blend(*arrays, False, found, turned)
         return found, turned
 
-    def _resting(self, pose: Pose) -> Float32[np.ndarray, "n 3"]:
-        """The points at rest of the shape and the face; the face of the photo is in them already."""
-        change = (*pose.betas, *pose.expression)
-        if not any(change):
+    def _resting(self, change: Float32[np.ndarray, "20"]) -> Float32[np.ndarray, "n 3"]:
+        if not change.any():
             return self._rest
-        if self._last[0] != change:
-            moved = self._rest + (self._directions @ np.array(change, np.float32)).reshape(-1, 3)
-            self._last = (change, moved)
+        if not np.array_equal(self._last[0], change):
+            self._last = change, self._rest + (self._directions @ change).reshape(-1, 3)
         return self._last[1]
 
     @cached_property

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from turnaround.models.body.model import FREE_BODY, BodyModel
+from turnaround.pipeline.store.digest import file_digest
+
 
 class Preset(NamedTuple):
     """One face."""
@@ -36,3 +39,8 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
     }
 )
 """VRM's names -> what makes them."""
+
+
+def knows_presets(model: BodyModel) -> bool:
+    """Whether a body's expressions are those of the presets: they are the free body's."""
+    return model.digest == file_digest(FREE_BODY)

@@ -12,11 +12,10 @@ from turnaround.models.avatar.avatar import Avatar
 from turnaround.models.avatar.bones import UPRIGHT
 from turnaround.models.avatar.displacement import body_directions
 from turnaround.models.avatar.face.following import face_directions
-from turnaround.models.avatar.face.presets import PRESETS
-from turnaround.models.body.model import FREE_BODY, BodyModel
+from turnaround.models.avatar.face.presets import PRESETS, knows_presets
+from turnaround.models.body.model import BodyModel
 from turnaround.models.body.skeleton import JOINT_INDEX
 from turnaround.pipeline.formats.rigged.skinned import Morph
-from turnaround.pipeline.store.digest import file_digest
 from turnaround.pipeline.values.rotation import axis_angle_to_matrix
 from turnaround.pipeline.values.types import Body
 
@@ -37,7 +36,7 @@ def face_morphs(avatar: Avatar, *, presets: bool = False) -> tuple[Morph, ...]:
     carried = face_directions(avatar, avatar.mesh.vertices, directions)
     shapes = {f"expression_{k}": carried[..., k] for k in range(directions.shape[-1] - 1)}
     shapes[JAW_OPEN] = carried[..., -1]
-    if presets and model.digest == file_digest(FREE_BODY):
+    if presets and knows_presets(model):
         named = {name: preset for name, preset in PRESETS.items() if name != "aa"}
         shapes |= {name: carried @ torch.tensor([*p.expression, p.jaw]) for name, p in named.items()}
     return tuple(_morph(name, deltas) for name, deltas in shapes.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -96,6 +97,22 @@ def test_the_mesh_takes_the_same_poses(puppet):
         expected = avatar.posed_mesh(puppet.body(pose)).vertices.numpy()
         np.testing.assert_allclose(puppet.vertices(pose), expected, atol=2e-3)
     assert np.abs(puppet.vertices(plain) - puppet.vertices(Pose())).max() > 0.1
+
+
+def test_a_clip_moves_the_face_and_the_photo_is_as_it_is(puppet):
+    face = torch.tensor([0.0, 0.0, 4.0, *(0.0,) * 7])
+    smiling = replace(puppet.avatar, rig=replace(puppet.avatar.rig, photo=replace(
+        puppet.avatar.rig.photo, expression=face)))  # fmt: skip
+    other = Puppet(smiling)
+    photo = smiling.posed_gaussians(smiling.rig.photo).means.numpy()
+    np.testing.assert_allclose(means(other.buffer(Pose())), photo, atol=1e-5)
+    clip = other.clip("t_pose")
+    other._clips["t_pose"] = replace(clip, body=replace(clip.body, expression=face[None]))
+    expected = means(puppet.buffer(Pose("t_pose", expression=tuple(face.tolist()))))
+    moved = np.abs(means(other.buffer(Pose("t_pose"))) - expected).max()
+    assert moved < 2e-3 < np.abs(expected - means(puppet.buffer(Pose("t_pose")))).max(), (
+        "joints move a little"
+    )
 
 
 def test_facets_are_all_of_the_mesh_in_its_colours(puppet):

@@ -12,11 +12,13 @@ import toy_avatar
 
 from turnaround.models.avatar.avatar import Avatar
 from turnaround.models.avatar.displacement import body_directions
+from turnaround.models.avatar.face.blinking import blinking
 from turnaround.models.avatar.face.finer import SHORT, edges_of, halved, with_fine_face
 from turnaround.models.avatar.face.following import body_landmarks, face_directions, with_face
 from turnaround.models.avatar.face.presets import PRESETS
 from turnaround.models.avatar.face.warp import Warp, trusted
 from turnaround.models.avatar.interchange.expression import face_morphs, presets_of
+from turnaround.models.motion.builtin import builtin
 from turnaround.pipeline.values.camera import canonical_camera, project
 
 CAMERA = canonical_camera(2048)
@@ -136,6 +138,17 @@ def test_presets_are_those_of_the_free_body():
     assert presets_of(morphs) == {"aa": "jawOpen"} | {name: name for name in PRESETS if name != "aa"}
     assert presets_of(face_morphs(avatar)) == {"aa": "jawOpen"}
     assert all(len(preset.expression) == 10 for preset in PRESETS.values())
+
+
+def test_who_stands_blinks_and_begins_and_ends_with_open_eyes():
+    clip = builtin("idle", seconds=8.0, fps=50.0)
+    shown = blinking(clip, faced())
+    shut = shown.body.expression[:, 2] / PRESETS["blink"].expression[2]
+    assert shown.loops and shut[0] == shut[-1] == 0 and shut.max() > 0.99 and shut.min() >= 0
+    starts = ((shut[:-1] < 0.5) & (shut[1:] >= 0.5)).sum()
+    assert starts == 3 and 0.02 < float((shut > 0.5).float().mean()) < 0.1
+    assert blinking(clip, toy_avatar.avatar()) is clip, "a face that is not known stays still"
+    assert blinking(shown, faced()) is shown, "one that moves already is left alone"
 
 
 def area(avatar: Avatar) -> float:
