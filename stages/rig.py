@@ -30,7 +30,7 @@ class RigConfig(StageConfig):
 class RigStage(Stage[RigConfig]):
     """Bind the person to the skeleton of their body."""
 
-    name, version = "rig", 3
+    name, version = "rig", 4
     needs = {
         "mesh": "texture.mesh",
         "gaussians": "detail.gaussians",

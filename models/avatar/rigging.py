@@ -17,12 +17,15 @@ from turnaround.models.avatar.binding.closing import Caps, caps_of, together, wi
 from turnaround.models.avatar.binding.cuts import rims
 from turnaround.models.avatar.binding.discs import discs, spread
 from turnaround.models.avatar.binding.hands import (
+    CUFFS,
+    HANDS,
     body_cuffs,
     body_hands,
     face_vertex,
     hidden_hands,
     without_hands,
 )
+from turnaround.models.avatar.binding.hull import within
 from turnaround.models.avatar.binding.mixing import mix
 from turnaround.models.avatar.binding.surface import Bound, bind, dense, strongest_skin
 from turnaround.models.avatar.binding.transfer import BodySkin, body_skin
@@ -33,7 +36,7 @@ from turnaround.models.avatar.fading import bones_about
 from turnaround.models.avatar.filling.painting import painted
 from turnaround.models.avatar.filling.skin import with_skin
 from turnaround.models.avatar.previews import rig_previews
-from turnaround.models.avatar.skinning import firm, skin_points, unskin_gaussians
+from turnaround.models.avatar.skinning import firm, skin_gaussians, unskin_gaussians
 from turnaround.models.body.model import BodyModel
 from turnaround.models.body.named import named_body
 from turnaround.models.exemplar.parts import vertex_labels
@@ -114,7 +117,7 @@ def make_rig(
         closed = with_skin(closed, first + cloth, mesh.colors[like].double().numpy())
     bare = Avatar(model, Rig(rest, body, joints, of_mesh, skin), closed, resting)
     filled = _filled(bare, caps, areas(mesh)[bound.kept])
-    whole = _fading(filled, len(gaussians))
+    whole = _fading(filled, len(gaussians), hands)
     added = len(whole.gaussians) - len(gaussians)
     report = {
         "cut_faces": int((~bound.kept).sum()), "holes": len(found), "hidden_hands": hands,
@@ -171,12 +174,21 @@ def _filled(avatar: Avatar, caps: Caps, photo: Float[np.ndarray, " f"]) -> Avata
     return replace(avatar, rig=rig, gaussians=gaussians)
 
 
-def _fading(avatar: Avatar, own: int) -> Avatar:
-    """The person whose Gaussians after the first `own`, which the photo does not show, fade in."""
-    rig = avatar.rig
-    places = skin_points(avatar.gaussians.means, rig.gaussians, avatar.bones(rig.photo))
-    about = bones_about(places[own:], rig.gaussians[own:], places[:own], rig.gaussians[:own])
-    return replace(avatar, rig=replace(rig, about=about))
+def _fading(avatar: Avatar, own: int, hands: list[str]) -> Avatar:
+    """The person whose Gaussians after the first `own`, which the photo does not show, fade in; without those
+    that are out of its outlines.
+
+    hands: sides whose hand and sleeve have been added; these stay whole.
+    """
+    rig, photo = avatar.rig, avatar.bones(avatar.rig.photo)
+    posed = skin_gaussians(avatar.gaussians, rig.gaussians, photo)
+    kept = within(posed.means, posed[torch.arange(own)])
+    kept[:own] = True
+    for side in hands:
+        kept |= torch.isin(rig.gaussians.bones[:, 0], torch.from_numpy(np.r_[HANDS[side], CUFFS[side]]))
+    skin, places = rig.gaussians[kept], posed.means[kept]
+    about = bones_about(places[own:], skin[own:], places[:own], skin[:own])
+    return replace(avatar, rig=replace(rig, gaussians=skin, about=about), gaussians=avatar.gaussians[kept])
 
 
 def _together(*parts: SkinWeights) -> SkinWeights:

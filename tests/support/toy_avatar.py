@@ -108,5 +108,5 @@ def add_rig(root: Path, name: str, every: int = 4) -> None:
     }  # fmt: skip
     store = Store(root)
     about = {"seconds": 0.0, "device": "cpu", "packages": {}}
-    record = store.save(Recipe("rig", 3, {"body": "body"}, {}, {}), kinds, values, about)
+    record = store.save(Recipe("rig", 4, {"body": "body"}, {}, {}), kinds, values, about)
     store.link(name, 11, record)
