@@ -14,7 +14,7 @@ from torch import Tensor
 from turnaround.models.avatar.avatar import Avatar
 from turnaround.models.avatar.bones import BONE_NAMES, BONE_PARENTS, TWISTS
 from turnaround.models.avatar.face.finer import with_fine_face
-from turnaround.models.avatar.interchange.expression import face_morphs
+from turnaround.models.avatar.interchange.expression import face_morphs, moving_faces
 from turnaround.models.body.skeleton import JOINT_INDEX
 from turnaround.models.motion.soles import standing_height
 from turnaround.pipeline.formats.rigged import skinned_glb
@@ -46,11 +46,16 @@ def lowest(avatar: Avatar) -> float:
     return float(avatar.mesh.vertices[:, 1].max())
 
 
-def morphs(avatar: Avatar, *, scale: float = 1.0, presets: bool = False) -> tuple[Morph, ...]:
+def morphs(
+    avatar: Avatar,
+    *,
+    scale: float = 1.0,
+    presets: bool = False,
+    moving: Float[np.ndarray, "m 10"] | None = None,
+) -> tuple[Morph, ...]:
     """The movements of the face, see `face_morphs`; `scale` as of the person."""
-    return tuple(
-        morph._replace(deltas=morph.deltas * scale) for morph in face_morphs(avatar, presets=presets)
-    )
+    found = face_morphs(avatar, presets=presets, moving=moving)
+    return tuple(morph._replace(deltas=morph.deltas * scale) for morph in found)
 
 
 def clips(avatar: Avatar, motions: Sequence[tuple[str, Motion]], *, scale: float = 1.0) -> tuple[Clip, ...]:
@@ -66,16 +71,24 @@ def clips(avatar: Avatar, motions: Sequence[tuple[str, Motion]], *, scale: float
         bones = avatar.bones(motion.to("cpu").body)
         root = (bones.positions[:, 0] - torch.tensor([0.0, shoes, 0.0])) * scale
         quats = matrix_to_quat(local_turns(bones.rotations.double()))
-        made.append(Clip(name, float(motion.fps), quats.numpy(), root.double().numpy(), _faces(motion)))
+        made.append(Clip(name, float(motion.fps), quats.numpy(), root.double().numpy()))
     return tuple(made)
 
 
-def _faces(motion: Motion) -> Float[np.ndarray, "f m"] | None:
-    """How much of each of `face_morphs` a motion shows; its jaw is a bone, `jawOpen` for who has none."""
-    if not bool(motion.body.expression.any()):
-        return None
-    expression = motion.body.expression.detach().cpu().double().numpy()
-    return np.concatenate([expression, np.zeros((len(expression), 1))], 1)
+def animated(
+    avatar: Avatar, motions: Sequence[tuple[str, Motion]], *, scale: float = 1.0
+) -> tuple[tuple[Clip, ...], tuple[Morph, ...]]:
+    """The clips, see `clips`, and the movements of the face, among them those that the clips show; the jaw of
+    a clip is a bone."""
+    made = clips(avatar, motions, scale=scale)
+    expressions = [motion.body.expression.detach().cpu().double().numpy() for _, motion in motions]
+    faces, shares = moving_faces(expressions)
+    shapes = morphs(avatar, scale=scale, moving=faces)
+    if not len(faces):
+        return made, shapes
+    still = len(shapes) - len(faces)
+    shown = [np.pad(share, ((0, 0), (still, 0))) for share in shares]
+    return tuple(clip._replace(shapes=each) for clip, each in zip(made, shown, strict=True)), shapes
 
 
 def glb_of(
@@ -90,12 +103,8 @@ def glb_of(
     Where the photo shows the face, the mesh is finer there than the person's, see `with_fine_face`.
     """
     avatar = with_fine_face(avatar)
-    return skinned_glb.encode(
-        skinned(avatar, scale=scale),
-        clips(avatar, motions, scale=scale),
-        morphs(avatar, scale=scale),
-        extras=extras,
-    )
+    moves, shapes = animated(avatar, motions, scale=scale)
+    return skinned_glb.encode(skinned(avatar, scale=scale), moves, shapes, extras=extras)
 
 
 def local_turns(world: Float[Tensor, "f j 3 3"]) -> Float[Tensor, "f j 3 3"]:

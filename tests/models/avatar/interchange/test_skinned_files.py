@@ -16,7 +16,7 @@ from turnaround.models.avatar.bones import BONE_NAMES
 from turnaround.models.avatar.editing.reshape import expressive
 from turnaround.models.avatar.face.presets import PRESETS
 from turnaround.models.avatar.interchange import skinned as interchange
-from turnaround.models.avatar.interchange.expression import JAW_OPEN, presets_of
+from turnaround.models.avatar.interchange.expression import JAW_OPEN, moving_faces, presets_of
 from turnaround.models.body.skeleton import JOINT_INDEX
 from turnaround.models.mesh.view import textured_pictures
 from turnaround.models.motion.builtin import builtin
@@ -93,24 +93,39 @@ def smiling() -> Motion:
 
 def test_a_clip_carries_the_face(made, tmp_path):
     avatar, person, still, morphs = made
-    smile = smiling()
-    clips = (*still, *interchange.clips(avatar, [("smile", smile)]))
-    data = skinned_glb.encode(person, clips, morphs)
+    clips, shapes = interchange.animated(avatar, [("still", builtin("t_pose")), ("smile", smiling())])
+    data = skinned_glb.encode(person, clips, shapes)
     assert three_page.validated(data, tmp_path / "glb")["messages"] == []
     back = decode(data)
-    expected = np.pad(smile.body.expression.numpy(), ((0, 0), (0, 1)))
-    np.testing.assert_allclose(back.clips[2].shapes, expected, atol=1e-6)
+    assert [morph.name for morph in shapes[len(morphs) :]] == ["moving_0"], "one face is enough"
+    np.testing.assert_allclose(back.clips[1].shapes[:, -1], np.linspace(0, 1, 41), atol=1e-6)
+    assert not back.clips[1].shapes[:, :-1].any()
     assert not back.clips[0].shapes.any(), "programs that come from the smile go back to a still face"
     assert all(clip.shapes is None for clip in decode(skinned_glb.encode(person, still, morphs)).clips)
-    with pytest.raises(ValueError, match=r"'smile': \(41, 11\) of morphs for 41 frames of 10"):
-        skinned_glb.encode(person, clips, morphs[1:])
+    with pytest.raises(ValueError, match=r"'still': \(1, 12\) of morphs for 1 frames of 11"):
+        skinned_glb.encode(person, clips, morphs)
+
+
+@pytest.mark.parametrize("rank", [0, 1, 3, 10])
+def test_faces_of_clips_are_mixtures_of_few_with_shares_from_0_to_1(rank):
+    rng = np.random.default_rng(rank)
+    axes = rng.normal(size=(rank, 10))
+    clips = [rng.normal(size=(count, rank)) @ axes for count in (7, 30)]
+    faces, shares = moving_faces(clips)
+    assert len(faces) <= 2 * rank
+    for clip, share in zip(clips, shares, strict=True):
+        np.testing.assert_allclose(share @ faces, clip, atol=1e-9)
+        assert share.shape == (len(clip), len(faces)) and share.min(initial=0) >= 0
+    assert np.concatenate(shares).max(initial=0) <= 1
+    blinks, _ = moving_faces([np.abs(clips[1][:, :1]) * np.ones(10)])
+    assert len(blinks) == (1 if rank else 0), "what goes one way is one face"
 
 
 @needs_chromium
 def test_three_js_plays_the_face(made, tmp_path):
-    avatar, person, _, morphs = made
+    avatar, person, *_ = made
     smile = smiling()
-    data = skinned_glb.encode(person, interchange.clips(avatar, [("smile", smile)]), morphs)
+    data = skinned_glb.encode(person, *interchange.animated(avatar, [("smile", smile)]))
     with three_page.served({"x.glb": data}) as address:
         browser = Browser(tmp_path / "profile", (64, 64))
         try:
@@ -133,10 +148,10 @@ def test_three_js_plays_the_face(made, tmp_path):
 
 @needs_chromium
 def test_two_persons_move_in_one_scene(made, tmp_path):
-    avatar, person, _, morphs = made
+    avatar, person, *_ = made
     smile, still = smiling(), retarget(builtin("idle", fps=10), avatar.rig.rest.betas, avatar.model)
     files = [
-        skinned_glb.encode(person, interchange.clips(avatar, [("x", motion)]), morphs)
+        skinned_glb.encode(person, *interchange.animated(avatar, [("x", motion)]))
         for motion in (still, smile)
     ]
     data = group.encode([group.Member("Ann", files[0], -0.6), group.Member("Ben", files[1], 0.6)], {"a": 1})
