@@ -129,6 +129,18 @@ def test_facets_are_all_of_the_mesh_in_its_colours(puppet):
     assert np.median(np.abs(np.sort(np.concatenate(off), 0) - np.sort(expected, 0))) < 0.03
 
 
+def test_what_was_added_fades_in_as_the_avatars():
+    avatar = toy_avatar.avatar(4)
+    bones = torch.tensor([0, 1, 16, 18])  # pelvis, a hip, a shoulder, an elbow
+    avatar = replace(avatar, rig=replace(avatar.rig, about=bones.expand(40, 4)))
+    puppet = Puppet(avatar)
+    for pose in (Pose(), Pose("dance", 1.0)):
+        expected = avatar.posed_gaussians(puppet.clip(pose.clip).body[round(30 * pose.time)]).opacities
+        found = puppet.buffer(pose)[:, 7].copy().view(np.uint8)[3::4]
+        np.testing.assert_allclose(found / 255, expected.numpy(), atol=2 / 255)
+        assert (found[-40:] == 0).all() == (pose.clip == PHOTO)
+
+
 @pytest.mark.parametrize("clip", [clip for clip in CLIPS if clip != PHOTO])
 def test_clips_stand_where_the_person_stood(puppet, clip):
     lowest = means(puppet.buffer(Pose(clip)))[:, 1].max()
