@@ -1,7 +1,7 @@
 """GST: one transformer that says a person's SMPL-X body and their Gaussians (Prospero et al. 2024, sec. 3).
 
-The decoder of the body's queries runs once more with learnable tokens, K groups of points by five kinds;
-both runs share its weights, so that before any training the body is the estimator's.
+The decoder of the body's queries decodes learnable tokens, too: K groups of points by five kinds. They do not
+see each other (the paper runs the decoder twice), so that before any training the body is the estimator's.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from turnaround.models.body.model import BodyModel
-from turnaround.models.estimator.kinematics import Skeleton
+from turnaround.models.estimator.kinematics import KEYPOINTS, Skeleton
 from turnaround.models.estimator.model import BodyEstimator, Prediction
 from turnaround.models.gst.anchors import Anchors, Posed
 from turnaround.models.gst.config import KINDS, GSTConfig
@@ -47,6 +47,8 @@ class GST(nn.Module):
         self.tokens = nn.Parameter(torch.rand(len(KINDS) * config.groups, width))
         self.heads = Heads(config, self.anchors.size)
         self.landmarks = LandmarkTokens(width) if config.landmarks else None
+        apart = torch.arange(len(KEYPOINTS) + 1 + len(self.tokens)) > len(KEYPOINTS)
+        self.register_buffer("apart", apart[:, None] != apart, persistent=False)
 
     def forward(
         self,
@@ -67,11 +69,17 @@ class GST(nn.Module):
         queries, memory = self.network.tokens(seen, window)
         if self.landmarks is not None and landmarks is not None:
             memory = torch.cat([memory, self.landmarks(landmarks)], 1)
-        body = self.network.read(self.network.decoder(queries, memory), seen, window)
+        if gaussians:
+            tokens = self.tokens.to(queries.dtype).expand(len(pixels), -1, -1)
+            mask = self.get_buffer("apart")
+            decoded = self.network.decoder(torch.cat([queries, tokens], 1), memory, tgt_mask=mask)
+        else:
+            decoded = self.network.decoder(queries, memory)
+        body = self.network.read(decoded, seen, window)
         if posed is None:
             posed = self.anchors(body.rotations, body.betas, body.pelvis, self.network.hands)
         if not gaussians:
             return GSTOutput(body, posed, [], posed.points[:, :0])
-        tokens = self.network.decoder(self.tokens.expand(len(pixels), -1, -1), memory)
-        people, offsets = activated(self.heads(tokens), posed, self.anchors, self.config, pixels, window)
+        raw = self.heads(decoded[:, queries.shape[1] :])
+        people, offsets = activated(raw, posed, self.anchors, self.config, pixels, window)
         return GSTOutput(body, posed, people, offsets)
