@@ -118,7 +118,7 @@ def _measured(person: PosedPerson, setting: Setting, records: Mapping[str, Recor
     return {
         "truth": truth,
         **measured("poses", [rig.key, detail.key, code], compute, [sheet]),
-        "bound": measured("bound", [code], bound),
+        "bound": measured("bound", [f"rig {rig.manifest['version']}", code], bound),
         "seconds": {**seconds, "total": sum(seconds.values())},
         "keys": {stage: record.key for stage, record in records.items()},
         "pictures": {"poses": sheet.relative_to(setting.folder).as_posix()},
