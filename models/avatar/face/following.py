@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -17,8 +18,8 @@ from turnaround.models.avatar.displacement import (
     carried_values,
     rest_vertices,
 )
-from turnaround.models.avatar.face.places import face_places
-from turnaround.models.avatar.face.warp import Warp
+from turnaround.models.avatar.face.places import FacePlaces, face_places
+from turnaround.models.avatar.face.warp import Warp, agree
 from turnaround.models.body.model import BodyModel
 from turnaround.models.body.skeleton import JOINT_INDEX
 from turnaround.pipeline.values.types import Body, Camera
@@ -30,9 +31,17 @@ NEIGHBOURS, FALL = 64, 0.004
 
 
 def with_face(avatar: Avatar, landmarks: Mapping[str, Any], camera: Camera) -> Avatar:
-    """The person with the place of their face, where the photo shows it; see `face_places`."""
+    """The person with the place of their face, where the photo shows it and it is one; see `face_places`."""
     found = face_places(landmarks, camera, avatar.posed_mesh(avatar.rig.photo))
+    if found is not None and not agree(found.on(avatar.mesh.vertices), _named(avatar, found)):
+        found = None
     return replace(avatar, face=found)
+
+
+def _named(avatar: Avatar, face: FacePlaces) -> Float[np.ndarray, "k 3"]:
+    """The body's landmarks that were found on the person."""
+    numbers = torch.from_numpy(face.numbers)
+    return body_landmarks(avatar.model, avatar.rig.rest)[numbers].double().numpy()
 
 
 def face_directions(
@@ -51,8 +60,7 @@ def face_directions(
     model, rest = avatar.model, avatar.rig.rest
     if avatar.face is None:
         return carried_directions(model, rest, points, directions, reach=FACE)
-    named = body_landmarks(model, rest)[torch.from_numpy(avatar.face.numbers)].double().numpy()
-    warp = Warp(avatar.face.on(avatar.mesh.vertices), named)
+    warp = Warp(avatar.face.on(avatar.mesh.vertices), _named(avatar, avatar.face))
     near = (points - avatar.rig.joints[JOINT_INDEX["head"]]).norm(dim=-1) < HEAD
     own = points[near].double().numpy()
     there = torch.from_numpy(warp.to_body(own)).float()

@@ -65,6 +65,15 @@ def test_a_face_that_is_not_seen_is_none():
     assert with_face(avatar, beside, CAMERA).face is None
 
 
+def test_landmarks_that_lie_as_in_no_face_are_left_aside():
+    avatar = toy_avatar.avatar()
+    strewn = record(avatar)
+    points = np.array(strewn["face"]["points"])
+    points[17:] = points[17:][np.random.default_rng(0).permutation(51)]
+    strewn["face"]["points"] = points.tolist()
+    assert with_face(avatar, strewn, CAMERA).face is None and faced().face is not None
+
+
 def test_a_warp_of_equal_faces_changes_nothing_and_a_shifted_one_shifts():
     points = landmarks(faced())
     still, shift = Warp(points, points), np.array([0.01, -0.02, 0.03])
