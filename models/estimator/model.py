@@ -112,6 +112,11 @@ class BodyEstimator(nn.Module):
 
     frozen = False
 
+    @property
+    def size(self) -> int:
+        """Pixels of the window's side."""
+        return self.config.size
+
     def train(self, mode: bool = True) -> BodyEstimator:
         """As of any module; a frozen encoder stays in evaluation mode."""
         super().train(mode)

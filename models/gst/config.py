@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
 from turnaround.models.estimator.model import EstimatorConfig
 from turnaround.pipeline.errors import CallError
-from turnaround.pipeline.frozen import Frozen
+from turnaround.pipeline.frozen import Frozen, by_kind
 
 KINDS = ("color", "turn", "opacity", "scale", "offset")  # a learnable token each, for every group of points
 
@@ -23,14 +23,20 @@ class Ranks(Frozen):
     offset: int = Field(default=16, ge=0)
 
 
-class NetworkSize(Frozen):
-    """The image encoder and the decoder, which the pose and the Gaussians share."""
+class ConvolutionalSize(Frozen):
+    """The estimator's image encoder and decoder, which the pose and the Gaussians share."""
 
+    kind: Literal["convolutional"] = Field(default="convolutional", description="the estimator's network")
     channels: tuple[int, int, int, int] = Field(default=(24, 48, 96, 192))
     blocks: tuple[int, int, int] = Field(default=(1, 2, 2))
     width: int = Field(default=192, description="of the decoder's tokens")
     layers: int = Field(default=2)
     heads: int = Field(default=6)
+
+    @property
+    def memory(self) -> int:
+        """Width of the image tokens that the decoder reads."""
+        return self.width
 
     def estimator(self) -> EstimatorConfig:
         """As the estimator takes it."""
@@ -41,6 +47,32 @@ class NetworkSize(Frozen):
             layers=self.layers,
             heads=self.heads,
         )
+
+
+class ViTSize(Frozen):
+    """HMR 2.0's vision transformer and decoder (the paper); the defaults are its ViT-H."""
+
+    kind: Literal["vit"] = Field(default="vit", description="HMR 2.0's network")
+    size: int = Field(default=256, ge=64, multiple_of=64, description="pixels of the square window")
+    patch: int = Field(default=16, ge=8, description="pixels of a patch's side")
+    encoder_width: int = Field(default=1280, ge=1, description="of the image tokens")
+    encoder_layers: int = Field(default=32, ge=1, description="blocks of the vision transformer")
+    encoder_heads: int = Field(default=16, ge=1, description="of its attention")
+    width: int = Field(default=1024, ge=1, description="of the decoder's tokens")
+    layers: int = Field(default=6, ge=1, description="of the decoder")
+    heads: int = Field(default=8, ge=1, description="of the decoder's attention")
+    head_width: int = Field(default=64, ge=1, description="of each of them")
+    hidden: int = Field(default=1024, ge=1, description="width inside of the decoder's perceptrons")
+
+    @property
+    def memory(self) -> int:
+        """Width of the image tokens that the decoder reads."""
+        return self.encoder_width
+
+
+NetworkSize: TypeAlias = Annotated[
+    ConvolutionalSize | ViTSize, Field(discriminator="kind"), by_kind("convolutional")
+]
 
 
 class GSTConfig(Frozen):
@@ -64,7 +96,7 @@ class GSTConfig(Frozen):
     )
     opacity: Literal["free", "one"] = Field(default="free", description="one: all opaque (an ablation)")
     landmarks: bool = Field(default=True, description="whether tokens attend to landmarks, too")
-    network: NetworkSize = Field(default=NetworkSize())
+    network: NetworkSize = Field(default=ConvolutionalSize(), description="the body network, by its kind")
 
     @staticmethod
     def of(size: str) -> GSTConfig:
@@ -79,7 +111,7 @@ SIZES: dict[str, GSTConfig] = {
         points=600,
         groups=4,
         # oneDNN 3.x writes beyond its memory in the backward pass of channels-last convolutions with 8 channels
-        network=NetworkSize(channels=(16, 16, 32, 32), blocks=(1, 1, 1), width=24, layers=1, heads=2),
+        network=ConvolutionalSize(channels=(16, 16, 32, 32), blocks=(1, 1, 1), width=24, layers=1, heads=2),
     ),
     "default": GSTConfig(),
     "paper": GSTConfig(
@@ -88,5 +120,6 @@ SIZES: dict[str, GSTConfig] = {
         frame="camera",
         colors="free",
         landmarks=False,
+        network=ViTSize(),
     ),
 }

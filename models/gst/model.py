@@ -13,13 +13,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from turnaround.models.body.model import BodyModel
-from turnaround.models.estimator.kinematics import KEYPOINTS, Skeleton
-from turnaround.models.estimator.model import BodyEstimator, Prediction
+from turnaround.models.estimator.kinematics import Skeleton
+from turnaround.models.estimator.model import Prediction
 from turnaround.models.gst.anchors import Anchors, Posed
 from turnaround.models.gst.config import KINDS, GSTConfig
 from turnaround.models.gst.gaussians import activated
 from turnaround.models.gst.heads import Heads
 from turnaround.models.gst.landmark_tokens import LandmarkTokens
+from turnaround.models.gst.paper_network import body_network
 from turnaround.pipeline.values.types import Gaussians
 
 
@@ -39,15 +40,14 @@ class GST(nn.Module):
     def __init__(self, body: BodyModel, config: GSTConfig = GSTConfig()) -> None:
         super().__init__()
         self.config = config
-        self.network = BodyEstimator(
-            Skeleton(body.joint_template, body.joint_shapedirs), config.network.estimator()
-        )
+        self.network = body_network(Skeleton(body.joint_template, body.joint_shapedirs), config.network)
         self.anchors = Anchors(body, config.points, config.groups)
         width = config.network.width
         self.tokens = nn.Parameter(torch.rand(len(KINDS) * config.groups, width))
         self.heads = Heads(config, self.anchors.size)
-        self.landmarks = LandmarkTokens(width) if config.landmarks else None
-        apart = torch.arange(len(KEYPOINTS) + 1 + len(self.tokens)) > len(KEYPOINTS)
+        self.landmarks = LandmarkTokens(config.network.memory) if config.landmarks else None
+        queries = len(self.network.tokens.queries)
+        apart = torch.arange(queries + len(self.tokens)) >= queries
         self.register_buffer("apart", apart[:, None] != apart, persistent=False)
 
     def forward(

@@ -30,7 +30,7 @@ def one_pass(model: GST, view: View, landmarks: Mapping[str, Any] | None = None)
     Args:
         landmarks: `prepare.landmarks` of the view, None or without a source: the picture alone.
     """
-    pixels, window = _window(view, model.tokens.device)
+    pixels, window = _window(view, model)
     return model(pixels, window, _landmark_values(landmarks, view, window)), window
 
 
@@ -47,7 +47,7 @@ def gst_body(
 
     `fit_keypoints`: a few Gauss-Newton steps onto the network's own 2D joints, as of `estimate_body`.
     """
-    pixels, window = _window(view, model.tokens.device)
+    pixels, window = _window(view, model)
     values = _landmark_values(landmarks, view, window)
     found = model(pixels, window, values, gaussians=False).body
     with one_thread():  # the matrices are tiny
@@ -63,7 +63,7 @@ def gst_gaussians(model: GST, view: View, body: Body | None) -> Gaussians:
     Args:
         body: whose skin carries them, in the canonical world, of the free body; None: the network's own.
     """
-    pixels, window = _window(view, model.tokens.device)
+    pixels, window = _window(view, model)
     if body is None:
         return model(pixels, window).people[0].to("cpu")
     if body.transl.ndim != 1:
@@ -77,11 +77,12 @@ def gst_gaussians(model: GST, view: View, body: Body | None) -> Gaussians:
     return model(pixels, window, posed=posed).people[0].to("cpu")
 
 
-def _window(view: View, device: torch.device) -> tuple[Float[Tensor, "1 4 s s"], Float[Tensor, "1 3"]]:
+def _window(view: View, model: GST) -> tuple[Float[Tensor, "1 4 s s"], Float[Tensor, "1 3"]]:
     """The pixels about the person, white beyond the picture, and where they are."""
     window = mask_window(view.mask[None])
     layers = torch.cat([view.image - 1, view.mask[..., None]], -1).movedim(-1, 0)[None]
-    darkness, mask = cut(layers, window).split((3, 1), 1)
+    darkness, mask = cut(layers, window, model.network.size).split((3, 1), 1)
+    device = model.tokens.device
     return torch.cat([darkness + 1, mask], 1).to(device), window.to(device)
 
 

@@ -13,7 +13,7 @@ from toy_landmarks import random_body, rotations_of
 from turnaround.models.body.model import BodyModel
 from turnaround.models.body.skeleton import PARENTS
 from turnaround.models.gst.anchors import Anchors, all_rotations
-from turnaround.models.gst.config import GSTConfig, NetworkSize, Ranks
+from turnaround.models.gst.config import ConvolutionalSize, GSTConfig, Ranks
 from turnaround.models.gst.gaussians import copied
 from turnaround.models.gst.heads import GroupHead
 from turnaround.models.gst.landmark_tokens import CHANNELS, COUNT
@@ -283,7 +283,7 @@ def test_another_networks_weight_is_refused(model):
 
 
 def test_sizes_are_named():
-    assert GSTConfig.of("paper").points == 0 and GSTConfig.of("default").network == NetworkSize()
+    assert GSTConfig.of("paper").points == 0 and GSTConfig.of("default").network == ConvolutionalSize()
     with pytest.raises(CallError, match="expected one of"):
         GSTConfig.of("huge")
 
