@@ -3,7 +3,6 @@ them."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -12,7 +11,7 @@ from jaxtyping import Float, Int
 
 from turnaround.models.avatar.avatar import Avatar
 from turnaround.models.avatar.binding.discs import discs, spread
-from turnaround.models.body.skeleton import JOINT_INDEX
+from turnaround.models.body.turned import turned
 from turnaround.pipeline.values.types import Body, Gaussians, TexturedMesh
 
 STEP = 0.006  # metres between them in the pose that draws a face out most
@@ -34,13 +33,7 @@ _PROBES: Final[tuple[dict[str, tuple[float, float, float]], ...]] = (
 
 def probes(rest: Body) -> list[Body]:
     """A person's shape in the poses that draw the skin out."""
-    bodies = []
-    for angles in _PROBES:
-        pose = rest.body_pose.clone()
-        for joint, degrees in angles.items():
-            pose[JOINT_INDEX[joint] - 1] = torch.deg2rad(torch.tensor(degrees, dtype=pose.dtype))
-        bodies.append(replace(rest, body_pose=pose))
-    return bodies
+    return [turned(rest, angles) for angles in _PROBES]
 
 
 def underlay(
