@@ -40,7 +40,7 @@ def activated(
         quats = quat_multiply(matrix_to_quat(frames), quats)
         offset = (frames @ offset[..., None])[..., 0]
         spacing = 0.65 * (SKIN / count) ** 0.5
-        scale = scale.clamp(-3, 2.5) + torch.tensor([1.0, 1.0, 0.5], device=scale.device).mul(spacing).log()
+        scale = scale.clamp(-3, 2.5) + torch.tensor([1.0, 1.0, 0.3], device=scale.device).mul(spacing).log()
     opacity = torch.sigmoid(values["opacity"][..., 0])
     if config.opacity == "one":
         opacity = torch.ones_like(opacity)

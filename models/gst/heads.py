@@ -52,7 +52,7 @@ class Heads(nn.Module):
                 size * config.each,
                 channels,
                 getattr(config.ranks, kind),
-                GAIN.get(kind, 0.01),
+                _gain(kind, config),
             )
             nn.init.constant_(head.bias, _bias(kind, config))
             self.kinds[kind] = head
@@ -61,6 +61,11 @@ class Heads(nn.Module):
         """Raw values by kind; tokens come by kind, then by group."""
         parts = tokens.split(self.groups, 1)
         return {kind: head(part) for (kind, head), part in zip(self.kinds.items(), parts, strict=True)}
+
+
+def _gain(kind: str, config: GSTConfig) -> float:
+    """The paper's; on the skin an offset of centimetres would hide what the body's own outline says."""
+    return 0.005 if kind == "offset" and config.frame == "surface" else GAIN.get(kind, 0.01)
 
 
 def _bias(kind: str, config: GSTConfig) -> float:

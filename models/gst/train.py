@@ -95,6 +95,9 @@ def arguments() -> Flags:
     parser.add_argument("--views", type=int, default=4, help="cameras that a person is compared in")
     parser.add_argument("--pixels", type=int, default=128, help="of the pictures that are compared")
     parser.add_argument(
+        "--whole", action="store_true", help="compare whole pictures, not the windows about the person"
+    )
+    parser.add_argument(
         "--hold", type=int, default=200, help="first steps in which the Gaussians alone learn"
     )
     parser.add_argument(
@@ -125,7 +128,8 @@ def main(argv: list[str] | None = None) -> None:
     config = config_from(options)
     train, held = split_people(options.data, limit=options.limit)
     moments, others = (
-        Moments(files, size=options.pixels, sightings=options.sightings) for files in (train, held)
+        Moments(files, size=options.pixels, close=close, sightings=options.sightings)
+        for files, close in ((train, not options.whole), (held, False))
     )
     torch.manual_seed(config.seed)
     model = new_model(options.init, options.estimator, _model_config(options))

@@ -14,6 +14,7 @@ from torch import Tensor
 from turnaround.models.estimator.crop import PLANE, to_window
 from turnaround.models.gst.model import GSTOutput
 from turnaround.models.gst.placing import moved, shift_of
+from turnaround.models.gst.training.depth import depth_by_masks
 from turnaround.models.gst.training.moments import Batch
 from turnaround.models.hgm.training.losses import box_ssim, render
 from turnaround.models.metrics import vgg
@@ -23,7 +24,7 @@ from turnaround.pipeline.frozen import Frozen
 
 
 class LossConfig(Frozen):
-    """What counts how much. The first five are GST's; the last three see labels."""
+    """What counts how much. The last three see labels, the others pictures alone."""
 
     rgb: float = Field(default=1.0, ge=0, description="mean squared error of colours over white")
     perceptual: float = Field(default=0.02, ge=0, description="of the perceptual distance")
@@ -41,6 +42,12 @@ class LossConfig(Frozen):
         "its picture is drawn to it; 0: as rendered alone (the paper)",
     )
     tightness: float = Field(default=0.1, ge=0, description="mean length of the offsets, metres")
+    depth: float = Field(
+        default=0.1,
+        ge=0,
+        description="distance from the place where the masks of all views say that the person is, metres; 0: "
+        "people are drawn where the network says (the paper)",
+    )
     betas: float = Field(default=0.0002, ge=0, description="mean square of the betas")
     keypoints: float = Field(default=0.0, ge=0, description="true 2D joints in the input view alone, windows")
     calibrated: float = Field(
@@ -56,20 +63,30 @@ class LossConfig(Frozen):
         return any((self.rgb, self.perceptual, self.alpha))
 
 
-def drawn(output: GSTOutput, batch: Batch) -> list[Render]:
-    """Every person in their target views."""
+def drawn(output: GSTOutput, batch: Batch, ways: Float[Tensor, "b 3"] | None = None) -> list[Render]:
+    """Every person in their target views, moved by `ways` (metres)."""
     shifts = shift_of(output.body.pelvis, batch.reach)
+    shifts = shifts if ways is None else shifts + ways
     return [
         render(moved(person, shift), batch.cameras(k))
         for k, (person, shift) in enumerate(zip(output.people, shifts, strict=True))
     ]
 
 
+def ways_of(output: GSTOutput, batch: Batch) -> Float[Tensor, "b 3"]:
+    """From where the network says that people are to where the masks of all views say it."""
+    points = output.posed.points.detach() + shift_of(output.body.pelvis, batch.reach).detach()[:, None]
+    return torch.stack([depth_by_masks(p, batch.cameras(k), batch.mask[k]) for k, p in enumerate(points)])
+
+
 def gst_loss(output: GSTOutput, batch: Batch, config: LossConfig) -> tuple[Tensor, dict[str, Tensor]]:
     """The weighted sum, and its terms."""
     terms: dict[str, Tensor] = {}
     if config.pictures:
-        renders = drawn(output, batch)
+        ways = ways_of(output, batch) - _own_depth(output, batch) if config.depth else None
+        renders = drawn(output, batch, ways)
+        if ways is not None:
+            terms["depth"] = _length(ways).mean()
         rgb = torch.stack([each.rgb for each in renders])
         alpha = torch.stack([each.alpha for each in renders])
         terms["rgb"] = pyramid_error(rgb, batch.rgb, config.octaves)
@@ -84,6 +101,13 @@ def gst_loss(output: GSTOutput, batch: Batch, config: LossConfig) -> tuple[Tenso
         terms |= _labelled(output, batch, config)
     total = torch.stack([getattr(config, name) * value for name, value in terms.items()]).sum()
     return total, {name: value.detach() for name, value in terms.items()}
+
+
+def _own_depth(output: GSTOutput, batch: Batch) -> Float[Tensor, "b 3"]:
+    """Zero, with the gradient of how far away the network says that people are."""
+    place = shift_of(output.body.pelvis, batch.reach) + output.body.pelvis
+    ray = F.normalize(place.detach(), dim=-1)
+    return ((place - place.detach()) * ray).sum(-1, keepdim=True) * ray
 
 
 def pyramid_error(

@@ -62,9 +62,19 @@ class Batch(TensorRecord):
 class Moments:
     """Files of a set, read when they are wanted."""
 
-    def __init__(self, files: list[Path], *, size: int = 128, sightings: Path | None = None) -> None:
-        """`size`: pixels of the pictures that are compared; `sightings`: landmarks of the views, by file."""
-        self.files, self.size, self.sightings = files, size, sightings
+    def __init__(
+        self, files: list[Path], *, size: int = 128, close: bool = False, sightings: Path | None = None
+    ) -> None:
+        """Open a set.
+
+        Args:
+            files: moments.
+            size: pixels of the pictures that are compared.
+            close: compare the person's window of each picture instead of all of it: a limb has as many pixels
+                as in a picture of three times the size, and is as wide as its Gaussians draw it.
+            sightings: folder of the views' landmarks, by file name.
+        """
+        self.files, self.size, self.close, self.sightings = files, size, close, sightings
         if not files:
             raise CallError("no moments: make them with `turnaround data rig` or `turnaround data people`")
         check_moment(files[0])
@@ -130,12 +140,16 @@ class Moments:
         full = arrays["rgb"].shape[1]
         rgb, mask = (torch.from_numpy(arrays[name][chosen]).float() / 255 for name in ("rgb", "mask"))
         camera = Camera(K[0], T[0].float(), full, full)
+        layers, K = _compared(
+            torch.cat([rgb - 1, mask[..., None]], -1).movedim(-1, 1), K, self.size, self.close
+        )
+        darkness, compared = layers.movedim(1, -1).split((3, 1), -1)
         row = {
             "color": rgb[0].movedim(-1, 0),
             "alpha": mask[0],
-            "rgb": _reduced(rgb.movedim(-1, 1), self.size).movedim(1, -1),
-            "mask": _reduced(mask[:, None], self.size)[:, 0],
-            "K": K * torch.tensor([[self.size / full], [self.size / full], [1.0]]),
+            "rgb": darkness + 1,
+            "mask": compared[..., 0],
+            "K": K,
             "T": (T @ torch.linalg.inv(T[0])).float(),
             "reach": reach_of(camera),
             "landmarks": torch.zeros(COUNT, CHANNELS),
@@ -181,5 +195,24 @@ def _read(file: Path) -> dict[str, np.ndarray]:
         return {name: opened[name] for name in wanted if name in opened.files}
 
 
-def _reduced(pictures: Float[Tensor, "v c h w"], size: int) -> Float[Tensor, "v c s s"]:
-    return pictures if pictures.shape[-1] == size else F.interpolate(pictures, (size, size), mode="area")
+def _compared(
+    layers: Float[Tensor, "v 4 h w"], K: Float[Tensor, "v 3 3"], size: int, close: bool
+) -> tuple[Float[Tensor, "v 4 s s"], Float[Tensor, "v 3 3"]]:
+    """Pictures (0 where nothing is, mask last) of `size` pixels, whole or of the person's window, and their
+    K."""
+    full = layers.shape[-1]
+    if close:
+        windows = mask_window(layers[:, 3])
+        layers = cut(layers, windows, size)
+    else:
+        windows = torch.tensor([[0.0, 0.0, 1.0]]).expand(len(K), 3)
+        if full != size:
+            layers = F.interpolate(layers, (size, size), mode="area")
+    centre, half = windows.split((2, 1), 1)
+    # pixels -> [-1, 1] of the picture -> of the window -> pixels of it
+    scale = size / full / half
+    shift = (size - size / half * (1 + centre)) / 2
+    moved = K.clone()
+    moved[:, :2] = K[:, :2] * scale[..., None]
+    moved[:, :2, 2] += shift
+    return layers, moved
