@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from functools import lru_cache
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -24,6 +25,14 @@ from turnaround.pipeline.values.rotation import matrix_to_axis_angle
 from turnaround.pipeline.values.types import Body, View
 
 SPREAD_TO_CONFIDENCE = 0.06  # half windows; an expected error of this much has a confidence of 1/e
+
+
+@runtime_checkable
+class SaysBody(Protocol):
+    """A network whose predictions are bodies: this one, and the paper's of GST."""
+
+    skeleton: Skeleton
+    hands: Float[Tensor, "2 15 3"]
 
 
 def load_estimator(name_or_path: str = "estimator", device: torch.device | str = "cpu") -> BodyEstimator:
@@ -67,7 +76,7 @@ def estimate_body(
         return to_body(network, found, model), keypoint_table(found, window, view.camera.width)
 
 
-def to_body(network: BodyEstimator, found: Prediction, model: BodyModel) -> Body:
+def to_body(network: SaysBody, found: Prediction, model: BodyModel) -> Body:
     """Parameters of the first person of a prediction."""
     pose = matrix_to_axis_angle(to_local(found.rotations.cpu()))[0]
     betas = found.betas[0].cpu()

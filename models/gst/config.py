@@ -110,7 +110,7 @@ SIZES: dict[str, GSTConfig] = {
     "tiny": GSTConfig(
         points=600,
         groups=4,
-        # oneDNN 3.x writes beyond its memory in the backward pass of channels-last convolutions with 8 channels
+        # oneDNN 3.x writes beyond its memory in the backward pass of channels-last convolutions of 8 channels
         network=ConvolutionalSize(channels=(16, 16, 32, 32), blocks=(1, 1, 1), width=24, layers=1, heads=2),
     ),
     "default": GSTConfig(),

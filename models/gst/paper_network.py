@@ -1,9 +1,9 @@
-"""The body network of GST's paper: HMR 2.0's (Goel et al. 2023), a ViT and a decoder of one token for the body.
+"""The body network of GST's paper: HMR 2.0's (Goel et al. 2023), a ViT and a decoder of one body token.
 
 It has the members of `BodyEstimator` that GST takes. HMR 2.0 says SMPL: rotations against the parents, and a
 weak-perspective camera (s, tx, ty) of its window, in which the person stands 2f / (256 s) away. It takes its
-window for a picture of its own, that looks at the window's middle; the canonical camera looks past it, so that
-the body is turned by the angle between.
+window for the picture of a camera that looks at the window's middle; the canonical camera looks past it, so
+that the body is turned by the angle between.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from turnaround.models.gst.vit import ViT, attend
 from turnaround.pipeline.values.rotation import matrix_to_rot6d, quat_to_matrix, rot6d_to_matrix
 
 SPREAD = 0.05  # half windows; HMR 2.0 does not say how sure it is of a joint
-CAMERA = (0.9, 0.0, 0.0)  # mean of s, tx, ty: a person of 1.8 m fills most of the window
+CAMERA = (1.0, 0.0, 0.0)  # mean of s, tx, ty: the window is 2 m wide where the person stands
 NEAREST = 0.1  # least s; a person behind the camera would have a negative one
 
 
@@ -49,7 +49,7 @@ class PaperNetwork(nn.Module):
         pose[0] = torch.diag(torch.tensor([1.0, -1, -1]))  # upright, facing the camera
         self.register_buffer("mean_pose", matrix_to_rot6d(pose))
         self.register_buffer("mean_camera", torch.tensor(CAMERA))
-        # of the pelvis at rest from the point that tx and ty place, metres: SMPL's own where HMR 2.0's weights are
+        # metres from the point that tx and ty place to the pelvis at rest: not 0 with HMR 2.0's weights
         self.register_buffer("origin", torch.zeros(2))
         self.register_buffer("hands", torch.zeros(2, 15, 3))
 
@@ -81,21 +81,14 @@ class PaperNetwork(nn.Module):
         rotations = towards(window)[:, None] @ to_global(rot6d_to_matrix(pose))
         scale, moved = (self.mean_camera + self.camera_head(whole)).split((1, 2), -1)
         scale, betas = scale.clamp(min=NEAREST), self.shape_head(whole)
-        # depth is PLANE / (s half), half the window's half side: 2f / (256 s) with the f of the window's pixels
+        # a depth of PLANE / (s half) for the window's half side: 2f / (256 s) with the window's own f
         log_depth = -torch.log(scale[:, 0] * REFERENCE_HEIGHT / 2)
         pelvis = lift(scale * (moved + self.origin), log_depth, window)
         joints = self.skeleton(rotations, betas) + pelvis[:, None]
         keypoints = to_window(project_plane(joints), window)
         spread = torch.full_like(keypoints[..., 0], SPREAD)
-        return Prediction(
-            rotations,
-            betas,
-            pelvis,
-            joints,
-            keypoints,
-            spread,
-            keypoints.new_zeros(batch, len(KEYPOINTS), 0, 0),
-        )
+        heatmaps = keypoints.new_zeros(batch, len(KEYPOINTS), 0, 0)
+        return Prediction(rotations, betas, pelvis, joints, keypoints, spread, heatmaps)
 
 
 class BodyToken(nn.Module):

@@ -11,8 +11,12 @@ from torch import Tensor
 from turnaround.models import zoo
 from turnaround.models.body.model import BodyModel
 from turnaround.models.gst.config import GSTConfig
+from turnaround.models.gst.hmr2 import begin_with_hmr2
 from turnaround.models.gst.model import GST
+from turnaround.models.gst.paper_network import PaperNetwork
 from turnaround.pipeline.errors import CallError
+
+CHECKPOINT = ".ckpt"  # how HMR 2.0's file ends
 
 
 def load_gst(name_or_path: str = "gst", device: torch.device | str = "cpu") -> GST:
@@ -36,7 +40,20 @@ def read_gst(name_or_path: str | Path) -> GST:
 
 
 def begin(model: GST, estimator: str | Path) -> None:
-    """Take an estimator's weights for encoder, decoder and body heads, in place; CallError for others."""
+    """Take an estimator's weights for encoder, decoder and body heads, in place; CallError for others.
+
+    The paper's network takes those of HMR 2.0, of the user's own `.ckpt` (models/gst/hmr2.py).
+    """
+    if isinstance(model.network, PaperNetwork):
+        if Path(estimator).suffix != CHECKPOINT:
+            raise CallError(
+                f"the paper's network begins with HMR 2.0, not with {estimator!s}: --estimator "
+                f"path/to/hmr2{CHECKPOINT}, your own file, or --estimator '' for none"
+            )
+        begin_with_hmr2(model.network, Path(estimator))
+        return
+    if Path(estimator).suffix == CHECKPOINT:
+        raise CallError(f"{estimator} fits the paper's network alone: --size paper, or settings of kind vit")
     state, _ = zoo.load_state(estimator)
     try:
         model.network.load_state_dict(state)
