@@ -127,12 +127,14 @@ def main(argv: list[str] | None = None) -> None:
     options = parse(arguments(), argv, ("gst",), {"loss": LossConfig, "model": GSTConfig})
     config = config_from(options)
     train, held = split_people(options.data, limit=options.limit)
-    moments, others = (
-        Moments(files, size=options.pixels, close=close, sightings=options.sightings)
-        for files, close in ((train, not options.whole), (held, False))
-    )
     torch.manual_seed(config.seed)
     model = new_model(options.init, options.estimator, _model_config(options))
+    moments, others = (
+        Moments(
+            files, size=options.pixels, close=close, sightings=options.sightings, window=model.network.size
+        )
+        for files, close in ((train, not options.whole), (held, False))
+    )
     if not options.train_encoder:
         model.network.freeze_encoder()
     trainer = Trainer(model, config, slower=(pose_parameters(model), options.pose_rate))

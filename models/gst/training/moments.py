@@ -63,7 +63,13 @@ class Moments:
     """Files of a set, read when they are wanted."""
 
     def __init__(
-        self, files: list[Path], *, size: int = 128, close: bool = False, sightings: Path | None = None
+        self,
+        files: list[Path],
+        *,
+        size: int = 128,
+        close: bool = False,
+        sightings: Path | None = None,
+        window: int = SIZE,
     ) -> None:
         """Open a set.
 
@@ -73,8 +79,10 @@ class Moments:
             close: compare the person's window of each picture instead of all of it: a limb has as many pixels
                 as in a picture of three times the size, and is as wide as its Gaussians draw it.
             sightings: folder of the views' landmarks, by file name.
+            window: pixels of the windows that the network reads.
         """
         self.files, self.size, self.close, self.sightings = files, size, close, sightings
+        self.window = window
         if not files:
             raise CallError("no moments: make them with `turnaround data rig` or `turnaround data people`")
         check_moment(files[0])
@@ -105,7 +113,7 @@ class Moments:
             centre, half = window.split((2, 1), 1)
             window = torch.cat([centre + moves[:, :2] * half, half * torch.exp(moves[:, 2:])], 1)
         # white beyond the picture
-        darkness, seen = cut(torch.cat([color - 1, alpha[:, None]], 1), window, SIZE).split((3, 1), 1)
+        darkness, seen = cut(torch.cat([color - 1, alpha[:, None]], 1), window, self.window).split((3, 1), 1)
         landmarks = torch.stack([row["landmarks"] for row in rows])
         landmarks = torch.cat(
             [
