@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 from toy_hmr2 import TINY, checkpoint_shapes, random_state, slow_hmr2
+from toy_people import write_views
 
 from turnaround.models.body.model import BodyModel
 from turnaround.models.estimator.crop import PLANE, project_plane, to_window
 from turnaround.models.estimator.kinematics import Skeleton, to_local
+from turnaround.models.gst import train
 from turnaround.models.gst.config import ConvolutionalSize, GSTConfig, ViTSize
 from turnaround.models.gst.hmr2 import begin_with_hmr2, read_checkpoint, renamed
 from turnaround.models.gst.landmark_tokens import CHANNELS, COUNT
@@ -306,3 +308,36 @@ def test_each_network_begins_with_its_own_kind_of_file(model, file):
         begin(model, "estimator")
     with pytest.raises(CallError, match="fits the paper's network alone: --size paper"):
         begin(GST(BodyModel.shared(), GSTConfig.of("tiny")), file)
+
+
+def test_a_run_begins_with_the_users_file_and_leaves_its_encoder(state, file, tmp_path):
+    data = write_views(tmp_path / "moments")
+    network = "{" + ", ".join(f"{name}: {value}" for name, value in TINY.model_dump().items()) + "}"
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(f"network: gst\nmodel: {{points: 300, groups: 3, network: {network}}}\n")
+    written = tmp_path / "gst.safetensors"
+    command = ["--config", str(settings), "--data", str(data), "--out", str(tmp_path / "run"), "--batch", "2"]
+    command += [
+        "--views",
+        "2",
+        "--pixels",
+        "32",
+        "--steps",
+        "3",
+        "--hold",
+        "0",
+        "--warmup",
+        "0",
+        "--ema",
+        "0",
+    ]
+    train.main(
+        [*command, "--lr", "0.01", "--pose-rate", "1", "--estimator", str(file), "--save", str(written)]
+    )
+    after = read_gst(written)
+    assert after.config.network == TINY and isinstance(after.network, PaperNetwork)
+    found, _ = renamed(state, file)
+    for name, value in after.network.state_dict().items():
+        if name.startswith("vit."):
+            torch.testing.assert_close(value, found[name], atol=1e-3, rtol=1e-3)
+    assert (after.network.pose_head.weight - found["pose_head.weight"]).abs().max() > 1e-3
