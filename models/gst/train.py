@@ -90,7 +90,9 @@ def arguments() -> Flags:
     parser.add_argument("--size", choices=sorted(SIZES), default="default", help="of a new network")
     parser.add_argument("--init", default="", help="GST weight or file to go on from")
     parser.add_argument(
-        "--estimator", default="estimator", help="estimator whose weights a new network begins with; '' none"
+        "--estimator",
+        default="estimator",
+        help="estimator whose weights a new network begins with; for --size paper your own hmr2.ckpt; '' none",
     )
     parser.add_argument("--views", type=int, default=4, help="cameras that a person is compared in")
     parser.add_argument("--pixels", type=int, default=128, help="of the pictures that are compared")
