@@ -59,10 +59,11 @@ WARM: dict[str, tuple[str, ...]] = {
     "plain": (),
     "one": ("model.opacity=one",),
     "two": ("model.each=2",),
+    "free": ("model.colors=free",),
 }
-"""First steps of the Gaussians alone, with the body held: the same for all rows of a kind."""
+"""First steps of the Gaussians alone, at home and with the body held: the same for all rows of a kind."""
 
-_BODY_ONLY = ("loss.rgb=0", "loss.perceptual=0", "loss.alpha=0", "loss.tightness=0")
+_BODY_ONLY = ("loss.rgb=0", "loss.perceptual=0", "loss.alpha=0")
 ROWS: dict[str, Row] = {
     "start": Row("as it comes", trained=False),
     "keypoints": Row("true 2D keypoints, each view for itself", settings=(*_BODY_ONLY, "loss.keypoints=1")),
@@ -73,6 +74,8 @@ ROWS: dict[str, Row] = {
     "no_alpha": Row("GST without alpha", settings=("loss.alpha=0",)),
     "opacity": Row("GST, opacity 1", warm="one"),
     "two": Row("GST, two Gaussians a point", warm="two"),
+    "no_depth": Row("GST, people drawn where the network says", settings=("loss.depth=0",)),
+    "free": Row("GST, colours from tokens alone", warm="free"),
     "labels": Row("3D labels", settings=(*_BODY_ONLY, "loss.joints=1")),
     "home_start": Row("at home: as it comes", data="A", trained=False),
     "home": Row("at home: GST", data="A"),
@@ -89,11 +92,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--rows", nargs="+", choices=sorted(ROWS), default=list(ROWS))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--warm", type=int, default=200, help="steps of the Gaussians alone")
-    parser.add_argument("--steps", type=int, default=250, help="steps of a row")
-    parser.add_argument("--batch", type=int, default=6)
+    parser.add_argument("--warm", type=int, default=100, help="steps of the Gaussians alone")
+    parser.add_argument("--steps", type=int, default=200, help="steps of a row")
+    parser.add_argument("--rate", type=float, default=1e-4, help="learning rate of a row, of everything")
+    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--pixels", type=int, default=96)
-    parser.add_argument("--pose-rate", type=float, default=0.1)
+    parser.add_argument("--points", type=int, default=4000)
     parser.add_argument("--people", type=int, default=60, help="test people, two input views each")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--commands", action="store_true", help="print how the data are made, and end")
@@ -118,16 +122,16 @@ def run_row(name: str, seed: int, options: argparse.Namespace) -> None:
     row, figures = ROWS[name], options.out / f"{name}_{seed}.json"
     if figures.exists():
         return
-    warm = options.out / f"warm_{row.warm}_{row.data}_{seed}.safetensors"
-    shared = ("model.colors=free", "model.landmarks=false", *WARM[row.warm])
+    warm = options.out / f"warm_{row.warm}_{seed}.safetensors"
+    shared = (f"model.points={options.points}", "model.landmarks=false", *WARM[row.warm])
     if not warm.exists():
-        steps = ("--hold", str(options.warm), "--steps", str(options.warm), "--warmup", "20")
-        _train(warm, row, seed, options, ("--estimator", str(options.estimator), *steps), shared)
+        steps = ("--hold", str(options.warm), "--steps", str(options.warm), "--lr", "2e-3")
+        _train(warm, "A", seed, options, ("--estimator", str(options.estimator), *steps), shared)
     weights = warm
     if row.trained:
         weights = options.out / f"{name}_{seed}.safetensors"
-        steps = ("--hold", "0", "--steps", str(options.steps), "--warmup", "20")
-        _train(weights, row, seed, options, ("--init", str(warm), *steps), row.settings)
+        steps = ("--hold", "0", "--steps", str(options.steps), "--lr", str(options.rate))
+        _train(weights, row.data, seed, options, ("--init", str(warm), *steps), row.settings)
     found = _measured(weights, options.data / f"{row.data}_test", options)
     figures.write_text(json.dumps({"row": name, "seed": seed, "title": row.title, **found}, indent=1))
     log.info("%s, seed %d: %s", name, seed, {k: round(v, 3) for k, v in found.items() if k in COLUMNS})
@@ -135,7 +139,7 @@ def run_row(name: str, seed: int, options: argparse.Namespace) -> None:
 
 def _train(
     weights: Path,
-    row: Row,
+    data: str,
     seed: int,
     options: argparse.Namespace,
     flags: tuple[str, ...],
@@ -145,9 +149,10 @@ def _train(
     run = options.out / "runs" / weights.stem
     command = [
         sys.executable, "-m", "turnaround.models.gst.train",
-        "--data", str(options.data / f"{row.data}_train"), "--out", str(run), "--seed", str(seed), "--batch", str(options.batch), "--views", "4",
-        "--pixels", str(options.pixels), "--pose-rate", str(options.pose_rate), "--validate-every", "100000",
-        "--device", options.device, "--save", str(weights), "--no-tensorboard", *flags,
+        "--data", str(options.data / f"{data}_train"), "--out", str(run), "--seed", str(seed),
+        "--batch", str(options.batch), "--views", "4", "--pixels", str(options.pixels), "--pose-rate", "1",
+        "--warmup", "20", "--ema", "0.98", "--validate-every", "100000", "--device", options.device,
+        "--save", str(weights), "--no-tensorboard", *flags,
         *(word for setting in settings for word in ("--set", setting)),
     ]  # fmt: skip
     environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}
@@ -168,7 +173,7 @@ def _measured(weights: Path, data: Path, options: argparse.Namespace) -> dict[st
     chosen = [
         (k, (k + half) % moments.views(k)) for k in range(len(moments)) for half in (0, moments.views(k) // 2)
     ]
-    return measure(read_gst(weights).to(options.device), moments, chosen, distance=True)
+    return measure(read_gst(weights).to(options.device), moments, chosen, distance_every=8)
 
 
 def table(folder: Path) -> str:

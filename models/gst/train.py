@@ -22,6 +22,7 @@ from turnaround.models.training.settings import Flags, parse
 from turnaround.pipeline.errors import CallError
 
 JITTER = (0.05, 0.05, 0.06)  # of windows in training: standard deviations of shift, and of log size
+SIGHTED = 0.7  # of a batch: people read from a view with landmarks, at least
 SHOWN = 6  # people on a sample picture
 VALIDATED = 16  # held-out moments
 
@@ -52,11 +53,19 @@ def batches_of(moments: Moments, batch: int, views: int, hold: int):
 
     def batches(step: int, rng: np.random.Generator) -> Batch:
         people = rng.integers(len(moments), size=batch).tolist()
-        inputs = [int(rng.integers(moments.views(person))) for person in people]
+        inputs = [_input_of(moments, person, rng) for person in people]
         made = moments.batch(people, inputs, views, rng.normal(size=(batch, 3)) * JITTER)
         return Batch(**{**vars(made), "held": step < hold})
 
     return batches
+
+
+def _input_of(moments: Moments, person: int, rng: np.random.Generator) -> int:
+    """A view of a person, mostly one whose landmarks are known where there are such."""
+    known = moments.sighted(person)
+    if len(known) and rng.random() < SIGHTED:
+        return int(rng.choice(known))
+    return int(rng.integers(moments.views(person)))
 
 
 def samples_of(moments: Moments):

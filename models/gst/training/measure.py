@@ -28,22 +28,30 @@ def measure(
     chosen: Sequence[tuple[int, int]],
     *,
     pictures: bool = True,
-    distance: bool = False,
+    distance_every: int = 0,
 ) -> dict[str, float]:
     """Means over (person, input view) pairs.
 
+    Args:
+        model, moments: of one device, and on the CPU.
+        chosen: the pairs.
+        pictures: false: the body alone.
+        distance_every: the VGG distance, where its network is, is taken of every so many pairs, for it takes
+            as long as all the rest; 0: of none.
+
     Returns:
         mpjpe, pa (mm), angle (degrees) where the truth is known; psnr, ssim of the full frame and psnr_box,
-        ssim_box inside the person's box, each for `_input` and `_novel`; vgg and vgg_box with `distance`.
+        ssim_box inside the person's box, each for `_input` and `_novel`; vgg and vgg_box likewise.
     """
     model.eval()
     sums: dict[str, list[float]] = {}
-    for person, view in chosen:
+    for number, (person, view) in enumerate(chosen):
         batch = moved(moments.batch([person], [view], 64), device_of(model))
         output = model(batch.pixels, batch.window, batch.landmarks, gaussians=pictures)
         values = _body(output.body.joints[0], output.body.rotations[0], batch)
         if pictures:
             render = drawn(output, batch)[0]
+            distance = bool(distance_every) and number % distance_every == 0
             values |= picture_figures(render.rgb.clamp(0, 1), batch.rgb[0], batch.mask[0], distance=distance)
         for name, value in values.items():
             sums.setdefault(name, []).append(value)

@@ -21,7 +21,7 @@ from turnaround.models.estimator.crop import SIZE, cut, mask_window
 from turnaround.models.estimator.kinematics import KEYPOINTS, POSED, to_global
 from turnaround.models.gst.landmark_tokens import CHANNELS, COUNT
 from turnaround.models.gst.placing import reach_of
-from turnaround.pipeline.errors import CallError, FormatError
+from turnaround.pipeline.errors import CallError, FormatError, MissingFile
 from turnaround.pipeline.values.record import TensorRecord
 from turnaround.pipeline.values.rotation import axis_angle_to_matrix
 from turnaround.pipeline.values.types import Camera
@@ -94,6 +94,13 @@ class Moments:
         """How many cameras a moment has."""
         return len(_read(self.files[index])["K"])
 
+    def sighted(self, index: int) -> np.ndarray:
+        """Views of a moment whose landmarks are known."""
+        if self.sightings is None:
+            return np.zeros(0, np.int64)
+        certainty = _sightings(self.sightings / self.files[index].name)[..., -1]
+        return np.flatnonzero((certainty > 0).any(1))
+
     def batch(
         self, people: list[int], inputs: list[int], targets: int, jitter: np.ndarray | None = None
     ) -> Batch:
@@ -163,8 +170,7 @@ class Moments:
             "landmarks": torch.zeros(COUNT, CHANNELS),
         }
         if self.sightings is not None:
-            with np.load(self.sightings / self.files[person].name, allow_pickle=False) as stored:
-                row["landmarks"] = torch.from_numpy(stored["landmarks"][view])
+            row["landmarks"] = torch.from_numpy(_sightings(self.sightings / self.files[person].name)[view])
         return row | self._truth(arrays, T[0].float())
 
     @staticmethod
@@ -194,6 +200,17 @@ def check_moment(file: Path) -> None:
             f"{file}: pictures of {width}x{height} pixels whose principal point is {off:.0f} pixels off "
             f"their middle; expected square ones that look at the person, as `turnaround data rig` has them"
         )
+
+
+@lru_cache(maxsize=5000)
+def _sightings(file: Path) -> np.ndarray:
+    if not file.is_file():
+        raise MissingFile(
+            f"{file} is missing: `python -m turnaround.models.gst.training.sightings --data SET --out "
+            f"{file.parent}` makes it"
+        )
+    with np.load(file, allow_pickle=False) as stored:
+        return stored["landmarks"]
 
 
 @lru_cache(maxsize=700)
