@@ -7,6 +7,7 @@ see each other (the paper runs the decoder twice), so that before any training t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -65,7 +66,7 @@ class GST(nn.Module):
             gaussians: false: the body alone.
             posed: points of other bodies, that carry the Gaussians in the place of the network's own.
         """
-        seen = self.network.features(pixels)
+        seen: Any = self.network.features(pixels)
         queries, memory = self.network.tokens(seen, window)
         if self.landmarks is not None and landmarks is not None:
             memory = torch.cat([memory, self.landmarks(landmarks)], 1)

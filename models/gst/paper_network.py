@@ -145,9 +145,10 @@ class DecoderLayer(nn.Module):
         self, x: Float[Tensor, "b q d"], memory: Float[Tensor, "b m c"], apart: Bool[Tensor, "q q"] | None
     ) -> Float[Tensor, "b q d"]:
         """As the class says."""
-        x = x + self.out(attend(*self.qkv(self.norms[0](x)).chunk(3, -1), self.heads, apart))
-        query = self.query(self.norms[1](x))
-        x = x + self.image_out(attend(query, *self.image(memory).chunk(2, -1), self.heads))
+        q, k, v = self.qkv(self.norms[0](x)).chunk(3, -1)
+        x = x + self.out(attend(q, k, v, self.heads, apart))
+        k, v = self.image(memory).chunk(2, -1)
+        x = x + self.image_out(attend(self.query(self.norms[1](x)), k, v, self.heads))
         return x + self.mlp(self.norms[2](x))
 
 

@@ -101,7 +101,7 @@ def arguments() -> Flags:
     parser.add_argument(
         "--estimator",
         default="estimator",
-        help="estimator whose weights a new network begins with; for --size paper your own hmr2.ckpt; '' none",
+        help="estimator that a new network begins with; for --size paper your own hmr2.ckpt; '' for none",
     )
     parser.add_argument("--views", type=int, default=4, help="cameras that a person is compared in")
     parser.add_argument("--pixels", type=int, default=128, help="of the pictures that are compared")
