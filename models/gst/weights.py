@@ -10,12 +10,14 @@ from torch import Tensor
 
 from turnaround.models import zoo
 from turnaround.models.body.model import BodyModel
+from turnaround.models.estimator.model import BodyEstimator
 from turnaround.models.gst.config import GSTConfig
 from turnaround.models.gst.hmr2 import begin_with_hmr2
 from turnaround.models.gst.model import GST
 from turnaround.models.gst.paper_network import PaperNetwork
 from turnaround.pipeline.errors import CallError
 
+ESTIMATOR = "estimator"  # whose image encoder is shared
 CHECKPOINT = ".ckpt"  # how HMR 2.0's file ends
 
 
@@ -35,8 +37,22 @@ def read_gst(name_or_path: str | Path) -> GST:
     if "gst" not in metadata:
         raise CallError(f"{name_or_path} holds no GST configuration: it is the weight of another network")
     model = GST(BodyModel.shared(), GSTConfig.model_validate_json(metadata["gst"]))
+    if "encoder" in metadata:
+        state |= _encoder(model, metadata["encoder"], metadata["encoder_sha256"])
     model.load_state_dict(state)
     return model
+
+
+def _encoder(model: GST, weights: str, digest: str) -> dict[str, Tensor]:
+    """The image encoder's tensors, which are an estimator's; CallError where that has changed since."""
+    if zoo.digest(weights) != digest:
+        raise CallError(
+            f"this GST was trained over the image encoder of {weights!r} with sha256 {digest[:12]}, "
+            f"and the one here has {zoo.digest(weights)[:12]}: restore it, or train GST again (`turnaround train gst`)"
+        )
+    state, _ = zoo.load_state(weights)
+    names = tuple(f"{name}." for name in model.network.encoder())
+    return {f"network.{name}": value for name, value in state.items() if name.startswith(names)}
 
 
 def begin(model: GST, estimator: str | Path) -> None:
@@ -66,6 +82,15 @@ def begin(model: GST, estimator: str | Path) -> None:
 def save_gst(
     model: GST, name_or_path: str | Path, state: dict[str, Tensor] | None = None, **facts: str
 ) -> Path:
-    """Write the model's weights, or those of `state`, with its configuration and further facts."""
+    """Write the model's weights, or those of `state`, with its configuration and further facts.
+
+    An image encoder that still is the shipped estimator's is named instead of written a second time.
+    """
     metadata = {"gst": model.config.model_dump_json(), **facts}
-    return zoo.save_state(name_or_path, state or model.state_dict(), metadata)
+    state = dict(state or model.state_dict())
+    if isinstance(model.network, BodyEstimator):
+        shared = _encoder(model, ESTIMATOR, zoo.digest(ESTIMATOR))
+        if all(name in state and torch.equal(state[name].cpu(), value) for name, value in shared.items()):
+            state = {name: value for name, value in state.items() if name not in shared}
+            metadata |= {"encoder": ESTIMATOR, "encoder_sha256": zoo.digest(ESTIMATOR)}
+    return zoo.save_state(name_or_path, state, metadata)

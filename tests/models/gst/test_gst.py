@@ -153,7 +153,7 @@ def test_every_choice_makes_gaussians_near_the_skin(body_model, changes):
 
 
 def turned_arm_picture(anchors: Anchors, draw, angle: torch.Tensor, beta: torch.Tensor) -> torch.Tensor:
-    """A weighed sum of the alphas of a body whose left arm turns by `angle` and whose first beta is `beta`."""
+    """A weighed sum of the alphas of a body whose left arm turns by `angle`, with a first beta."""
     size, count = 24, len(anchors)
     still = rotations_of(Body.neutral(1))[0].to(angle.dtype)
     turn = axis_angle_to_matrix(torch.stack([0 * angle, 0 * angle, angle]))
