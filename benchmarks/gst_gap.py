@@ -93,7 +93,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--rows", nargs="+", choices=sorted(ROWS), default=list(ROWS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--warm", type=int, default=100, help="steps of the Gaussians alone")
-    parser.add_argument("--steps", type=int, default=200, help="steps of a row")
+    parser.add_argument("--steps", type=int, default=400, help="steps of a row")
     parser.add_argument("--rate", type=float, default=1e-4, help="learning rate of a row, of everything")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--pixels", type=int, default=96)
@@ -169,11 +169,13 @@ def _measured(weights: Path, data: Path, options: argparse.Namespace) -> dict[st
     from turnaround.models.gst.weights import read_gst
 
     torch.set_num_threads(1)
-    moments = Moments(sorted(data.glob("*.npz"))[: options.people], size=options.pixels)
+    model = read_gst(weights).to(options.device)
+    files = sorted(data.glob("*.npz"))[: options.people]
+    moments = Moments(files, size=options.pixels, window=model.network.size)
     chosen = [
         (k, (k + half) % moments.views(k)) for k in range(len(moments)) for half in (0, moments.views(k) // 2)
     ]
-    return measure(read_gst(weights).to(options.device), moments, chosen, distance_every=8)
+    return measure(model, moments, chosen, distance_every=8)
 
 
 def table(folder: Path) -> str:

@@ -14,7 +14,7 @@ KINDS = ("color", "turn", "opacity", "scale", "offset")  # a learnable token eac
 
 
 class Ranks(Frozen):
-    """How many numbers of a token reach the points of its group; 0: all, a whole matrix (the paper)."""
+    """How many numbers of a token reach the points of its group; 0: all (the paper)."""
 
     color: int = Field(default=24, ge=0)
     turn: int = Field(default=4, ge=0)
@@ -84,6 +84,9 @@ class GSTConfig(Frozen):
     each: int = Field(default=1, ge=1, description="Gaussians a point")
     groups: int = Field(default=26, ge=1, description="of points, each with a token of every kind")
     ranks: Ranks = Field(default=Ranks(), description="of the heads from tokens to points")
+    shared: bool = Field(
+        default=False, description="one head for all groups (the paper), instead of one for each"
+    )
     frame: Literal["surface", "camera"] = Field(
         default="surface",
         description="axes of a Gaussian before it is turned and moved: the skin's at its point, or the "
@@ -117,6 +120,7 @@ SIZES: dict[str, GSTConfig] = {
     "paper": GSTConfig(
         points=0,
         ranks=Ranks(color=0, turn=0, opacity=0, scale=0, offset=0),
+        shared=True,
         frame="camera",
         colors="free",
         landmarks=False,

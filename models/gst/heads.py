@@ -20,19 +20,23 @@ BIAS = {"opacity": -2.0, "scale": math.log(0.02)}  # scale in metres
 class GroupHead(nn.Module):
     """A token a group -> values of the group's points, by a matrix of full or of low rank a group."""
 
-    def __init__(self, width: int, groups: int, size: int, channels: int, rank: int, gain: float) -> None:
+    def __init__(
+        self, width: int, groups: int, size: int, channels: int, rank: int, gain: float, shared: bool = False
+    ) -> None:
+        """`size`: points of a group; `rank` 0: full; `shared`: one matrix for all groups."""
         super().__init__()
         self.squeeze = nn.Linear(width, rank, bias=False) if rank else nn.Identity()
         inputs, outputs = rank or width, size * channels
-        self.weight = nn.Parameter(torch.empty(groups, inputs, outputs))
-        self.bias = nn.Parameter(torch.zeros(groups, outputs))
+        self.weight = nn.Parameter(torch.empty(1 if shared else groups, inputs, outputs))
+        self.bias = nn.Parameter(torch.zeros(1 if shared else groups, outputs))
         bound = gain * math.sqrt(6 / (inputs + outputs))
         nn.init.uniform_(self.weight, -bound, bound)
         self.channels = channels
 
     def forward(self, tokens: Float[Tensor, "b g d"]) -> Float[Tensor, "b m c"]:
         """m is groups x size."""
-        values = torch.einsum("bgd,gdo->bgo", self.squeeze(tokens), self.weight) + self.bias
+        weight = self.weight.expand(tokens.shape[1], -1, -1)
+        values = torch.einsum("bgd,gdo->bgo", self.squeeze(tokens), weight) + self.bias
         return values.reshape(len(tokens), -1, self.channels)
 
 
@@ -53,6 +57,7 @@ class Heads(nn.Module):
                 channels,
                 getattr(config.ranks, kind),
                 _gain(kind, config),
+                config.shared,
             )
             nn.init.constant_(head.bias, _bias(kind, config))
             self.kinds[kind] = head

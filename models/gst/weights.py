@@ -48,7 +48,8 @@ def _encoder(model: GST, weights: str, digest: str) -> dict[str, Tensor]:
     if zoo.digest(weights) != digest:
         raise CallError(
             f"this GST was trained over the image encoder of {weights!r} with sha256 {digest[:12]}, "
-            f"and the one here has {zoo.digest(weights)[:12]}: restore it, or train GST again (`turnaround train gst`)"
+            f"and here it has {zoo.digest(weights)[:12]}: restore it, or train GST again "
+            f"(`turnaround train gst`)"
         )
     state, _ = zoo.load_state(weights)
     names = tuple(f"{name}." for name in model.network.encoder())

@@ -94,6 +94,10 @@ class Moments:
         """How many cameras a moment has."""
         return len(_read(self.files[index])["K"])
 
+    def arrays(self, index: int) -> dict[str, np.ndarray]:
+        """What a moment's file holds, labels with it."""
+        return _read(self.files[index])
+
     def sighted(self, index: int) -> np.ndarray:
         """Views of a moment whose landmarks are known."""
         if self.sightings is None:
@@ -216,8 +220,8 @@ def _sightings(file: Path) -> np.ndarray:
 @lru_cache(maxsize=700)
 def _read(file: Path) -> dict[str, np.ndarray]:
     with np.load(file, allow_pickle=False) as opened:
-        wanted = (*NEEDED, "joints", "body_global_orient", "body_body_pose")
-        return {name: opened[name] for name in wanted if name in opened.files}
+        wanted = [name for name in opened.files if name in (*NEEDED, "joints") or name.startswith("body_")]
+        return {name: opened[name] for name in wanted}
 
 
 def _compared(

@@ -135,7 +135,7 @@ def test_before_training_the_body_is_the_estimators(model):
         {"colors": "free", "frame": "camera", "landmarks": False},  # the paper's
         {"opacity": "one"},
         {"each": 2},
-        {"ranks": Ranks(color=0, turn=0, opacity=0, scale=0, offset=0)},
+        {"ranks": Ranks(color=0, turn=0, opacity=0, scale=0, offset=0), "shared": True},
     ],
 )
 def test_every_choice_makes_gaussians_near_the_skin(body_model, changes):
