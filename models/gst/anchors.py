@@ -39,6 +39,7 @@ class Anchors(nn.Module):
     weights: Float[Tensor, "n 55"]
     normals: Float[Tensor, "n 3"]
     mirror: Int[Tensor, " n"]
+    across: Int[Tensor, " n"]
     joints: Float[Tensor, "55 3"]
     joint_directions: Float[Tensor, "55 3 10"]
     ancestors: Float[Tensor, "55 55"]
@@ -61,12 +62,14 @@ class Anchors(nn.Module):
             "weights": at(body.lbs_weights),
             "normals": F.normalize(at(_vertex_normals(body.v_template, body.faces)), dim=-1),
             "mirror": back[surface.mirror[order]],
+            "across": torch.arange(len(order)),
             "joints": body.joint_template,
             "joint_directions": body.joint_shapedirs[..., :10],
             "ancestors": _ancestors(),
         }
         for name, value in values.items():
             self.register_buffer(name, value.detach().clone(), persistent=False)
+        self.across.copy_(opposite(self.rest, self.normals))
         self.register_buffer("rest_frames", normal_frames(self.normals), persistent=False)
 
     def __len__(self) -> int:
@@ -128,6 +131,17 @@ def grouped_order(rest: Float[Tensor, "n 3"], groups: int) -> Int[Tensor, " n"]:
         return halved(chosen[: first * size], first) + halved(chosen[first * size :], count - first)
 
     return torch.cat(halved(torch.arange(len(rest)), groups))
+
+
+def opposite(rest: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"]) -> Int[Tensor, " n"]:
+    """The point behind each point in front, and the other way round: at the same place seen from the front,
+    facing away; its colour is the best guess where one of the two is hidden."""
+    found = []
+    for places, facing in zip(rest.split(1024), normals.split(1024), strict=True):
+        distance = torch.cdist(places[:, :2], rest[:, :2])
+        same = facing[:, 2:] * normals[:, 2] > -0.05
+        found.append(torch.where(same, distance + 10.0, distance).argmin(1))
+    return torch.cat(found)
 
 
 def _ancestors() -> Float[Tensor, "55 55"]:

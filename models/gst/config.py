@@ -94,8 +94,8 @@ class GSTConfig(Frozen):
     )
     colors: Literal["copied", "free"] = Field(
         default="copied",
-        description="copied: a mixture of the point's own pixel, of its mirror image's, and of a free "
-        "colour; free: from the tokens alone (the paper)",
+        description="copied: a mixture of the point's own pixel, of its mirror image's, of the point's on "
+        "the other side, and of a free colour; free: from the tokens alone (the paper)",
     )
     opacity: Literal["free", "one"] = Field(default="free", description="one: all opaque (an ablation)")
     landmarks: bool = Field(default=True, description="whether tokens attend to landmarks, too")

@@ -18,7 +18,9 @@ from turnaround.pipeline.values.types import Gaussians
 
 CELLS = 48  # of the window's side: a point is hidden by one in its cell that is nearer by THICK
 THICK = 0.05  # metres
-FIRST = 3.0  # logit that a seen pixel begins with, over the free colour's 0
+# logits to begin with: of the point's own pixel, its left-right mirror image's, that of the point before or
+# behind it, the free colour
+FIRST = (6.0, 3.0, 3.0, 0.0)
 
 
 def activated(
@@ -62,20 +64,14 @@ def _colors(
         return torch.sigmoid(raw)
     free, mixture = raw.split((CHANNELS["color"], MIXTURE), -1)
     own, seen = copied(posed, pixels, window)
-    candidates = [own, own[:, anchors.mirror]]
-    mirror_seen = seen[:, anchors.mirror] * (1 - seen)
-    prior = FIRST * torch.stack([seen, mirror_seen, torch.zeros_like(seen)], -1)
-    candidates, prior = (
-        [x.repeat_interleave(config.each, 1) for x in candidates],
-        prior.repeat_interleave(config.each, 1),
-    )
+    others = (anchors.mirror, anchors.across)
+    known = torch.stack([seen, *(seen[:, other] for other in others), torch.ones_like(seen)], -1)
+    copies = torch.stack([own, *(own[:, other] for other in others)], -2)
+    known, copies = (x.repeat_interleave(config.each, 1) for x in (known, copies))
     # what nobody sees is not copied: a pixel in front of it is another part's
-    known = torch.stack([seen, seen[:, anchors.mirror], torch.ones_like(seen)], -1)
-    share = torch.softmax(
-        (mixture + prior).masked_fill(known.repeat_interleave(config.each, 1) == 0, -30.0), -1
-    )
-    colors = torch.stack([*candidates, torch.sigmoid(free)], -2)
-    return (share[..., None] * colors).sum(-2)
+    logits = (mixture + torch.tensor(FIRST, device=seen.device)).masked_fill(known == 0, -30.0)
+    colors = torch.cat([copies, torch.sigmoid(free)[..., None, :]], -2)
+    return (torch.softmax(logits, -1)[..., None] * colors).sum(-2)
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from turnaround.models.gst.config import KINDS, GSTConfig
 
 CHANNELS = {"color": 3, "turn": 4, "opacity": 1, "scale": 3, "offset": 3}
-MIXTURE = 3  # more of a copied colour: shares of the own pixel, the mirror image's, the free colour
+MIXTURE = 4  # more of a copied colour: shares of three pixels (models/gst/gaussians.py) and the free colour
 GAIN = {"opacity": 1.0, "scale": 0.003, "offset": 0.1}  # of Xavier's initialisation; .01 for the others
 BIAS = {"opacity": -2.0, "scale": math.log(0.02)}  # scale in metres
 
