@@ -77,10 +77,13 @@ class GST(nn.Module):
         else:
             decoded = self.network.decoder(queries, memory)
         body = self.network.read(decoded, seen, window)
-        if posed is None:
-            posed = self.anchors(body.rotations, body.betas, body.pelvis, self.network.hands)
+        carrying: Posed = (
+            self.anchors(body.rotations, body.betas, body.pelvis, self.network.hands)
+            if posed is None
+            else posed
+        )
         if not gaussians:
-            return GSTOutput(body, posed, [], posed.points[:, :0])
+            return GSTOutput(body, carrying, [], carrying.points[:, :0])
         raw = self.heads(decoded[:, queries.shape[1] :])
-        people, offsets = activated(raw, posed, self.anchors, self.config, pixels, window)
-        return GSTOutput(body, posed, people, offsets)
+        people, offsets = activated(raw, carrying, self.anchors, self.config, pixels, window)
+        return GSTOutput(body, carrying, people, offsets)

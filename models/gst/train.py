@@ -163,6 +163,7 @@ def main(argv: list[str] | None = None) -> None:
         goal=("psnr_novel", "max"),
     )
     if options.save and trainer.parallel.first:
+        assert isinstance(ema, GST)
         ema.load_state_dict(trainer.kept_state(best=options.save_best))
         scores = {name: f"{value:.3f}" for name, value in validate(ema, trainer.step).items()}
         save_gst(ema, options.save, ema.state_dict(), steps=str(trainer.step), **scores)
