@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from turnaround.models.training.loop import LossFn, Trainer, add_arguments, conf
 from turnaround.models.training.people import split_people
 from turnaround.models.training.settings import Flags, parse
 from turnaround.pipeline.errors import CallError
+from turnaround.pipeline.values.camera import DISTANCE
 
 JITTER = (0.05, 0.05, 0.06)  # of windows in training: standard deviations of shift, and of log size
 SIGHTED = 0.7  # of a batch: people read from a view with landmarks, at least
@@ -27,18 +29,41 @@ SHOWN = 6  # people on a sample picture
 VALIDATED = 16  # held-out moments
 
 
-def loss_with(config: LossConfig) -> LossFn:
-    """The loss of a batch; while the body is held, its decoder learns nothing."""
+def loss_with(config: LossConfig, *, true_bodies: bool = False) -> LossFn:
+    """The loss of a batch; while the body is held, its decoder learns nothing.
+
+    With `true_bodies` the Gaussians are learned on labelled bodies, and so without the fog that a wrong pose
+    makes of them; the body learns from the labels alone.
+    """
 
     def loss_fn(model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         assert isinstance(model, GST)
         for parameter in pose_parameters(model):
             parameter.requires_grad_(not batch.held)
+        if true_bodies:
+            return _loss_on_truth(model, batch, config)
         output = model(batch.pixels, batch.window, batch.landmarks, gaussians=config.pictures)
         with torch.autocast(device_of(model).type, enabled=False):
             return gst_loss(output, batch, config)
 
     return loss_fn
+
+
+def _loss_on_truth(model: GST, batch: Batch, config: LossConfig) -> tuple[Tensor, dict[str, Tensor]]:
+    truth = batch.truth
+    if bool(truth.betas.isnan().any()):
+        raise CallError("--true-bodies needs moments with body_* and joints")
+    place = truth.joints[:, 0]
+    depth = place[:, 2:] / batch.reach[:, None] - DISTANCE
+    pelvis = torch.cat([place[:, :2], depth], 1)  # of the canonical world
+    posed = model.anchors(truth.rotations, truth.betas, pelvis, model.network.hands)
+    output = model(batch.pixels, batch.window, batch.landmarks, posed=posed)
+    on_truth = replace(output, body=replace(output.body, pelvis=pelvis))
+    labels = ("keypoints", "calibrated", "joints", "betas", "depth")
+    pictures, terms = gst_loss(on_truth, batch, config.but(**dict.fromkeys(labels, 0.0)))
+    rest = ("rgb", "perceptual", "alpha", "tightness")
+    body, more = gst_loss(output, batch, config.but(**dict.fromkeys(rest, 0.0)))
+    return pictures + body, terms | more
 
 
 def pose_parameters(model: GST) -> list[nn.Parameter]:
@@ -114,6 +139,11 @@ def arguments() -> Flags:
     parser.add_argument(
         "--pose-rate", type=float, default=0.05, help="learning rate of the body's part, as a share of --lr"
     )
+    parser.add_argument(
+        "--true-bodies",
+        action="store_true",
+        help="put the Gaussians on labelled bodies while they are learned; the body learns from the labels",
+    )
     parser.add_argument("--train-encoder", action="store_true", help="the image encoder learns, too")
     parser.add_argument(
         "--sightings", type=Path, help="landmarks of the views (models.gst.training.sightings)"
@@ -157,7 +187,7 @@ def main(argv: list[str] | None = None) -> None:
 
     ema = trainer.run(
         batches_of(moments, config.batch, options.views, options.hold),
-        loss_with(options.loss),
+        loss_with(options.loss, true_bodies=options.true_bodies),
         validate,
         samples=samples_of(others),
         goal=("psnr_novel", "max"),

@@ -104,7 +104,8 @@ def gst_loss(output: GSTOutput, batch: Batch, config: LossConfig) -> tuple[Tenso
         terms["betas"] = output.body.betas.square().mean()
     if config.keypoints or config.calibrated or config.joints:
         terms |= _labelled(output, batch, config)
-    total = torch.stack([getattr(config, name) * value for name, value in terms.items()]).sum()
+    counted = [getattr(config, name) * value for name, value in terms.items()]
+    total = torch.stack(counted).sum() if counted else 0.0 * output.posed.points.sum()
     return total, {name: value.detach() for name, value in terms.items()}
 
 

@@ -36,6 +36,7 @@ class Truth(TensorRecord):
 
     rotations: Float[Tensor, "b 22 3 3"]  # global
     joints: Float[Tensor, "b k 3"]  # metres
+    betas: Float[Tensor, "b 10"]
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,9 @@ class Moments:
         )
         landmarks = landmarks * (landmarks[..., -1:] > 0)
         rest = {name: torch.stack([row[name] for row in rows]) for name in ("K", "T", "rgb", "mask", "reach")}
-        truth = Truth(*(torch.stack([row[name] for row in rows]) for name in ("rotations", "joints")))
+        truth = Truth(
+            *(torch.stack([row[name] for row in rows]) for name in ("rotations", "joints", "betas"))
+        )
         return Batch(
             torch.cat([darkness + 1, seen], 1),
             window,
@@ -181,12 +184,14 @@ class Moments:
     def _truth(arrays: dict[str, np.ndarray], T_input: Float[Tensor, "4 4"]) -> dict[str, Tensor]:
         if "body_global_orient" not in arrays or "joints" not in arrays:
             nan = torch.full((POSED, 3, 3), torch.nan)
-            return {"rotations": nan, "joints": torch.full((len(KEYPOINTS), 3), torch.nan)}
+            joints, betas = torch.full((len(KEYPOINTS), 3), torch.nan), torch.full((10,), torch.nan)
+            return {"rotations": nan, "joints": joints, "betas": betas}
         pose = np.concatenate([arrays["body_global_orient"][None], arrays["body_body_pose"].reshape(-1, 3)])
         rotations = to_global(axis_angle_to_matrix(torch.from_numpy(pose.astype(np.float32))))
         R, t = T_input[:3, :3], T_input[:3, 3]
         joints = torch.from_numpy(arrays["joints"].astype(np.float32))[list(KEYPOINTS)]
-        return {"rotations": R @ rotations, "joints": joints @ R.T + t}
+        betas = torch.from_numpy(arrays["body_betas"].astype(np.float32))
+        return {"rotations": R @ rotations, "joints": joints @ R.T + t, "betas": betas}
 
 
 def check_moment(file: Path) -> None:

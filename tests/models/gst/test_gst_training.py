@@ -235,3 +235,18 @@ def test_one_person_is_learned_by_heart(folder):
         if reached > 36:
             break
     assert reached > 36
+
+
+def test_gaussians_learn_on_true_bodies_and_the_body_from_labels(folder, moments, model):
+    """On true bodies the pictures say nothing of the pose; without labels that is an error."""
+    batch = moments.batch([0, 1], [0, 3], 3)
+    loss_fn = train.loss_with(LossConfig(joints=0.0, betas=0.0), true_bodies=True)
+    loss, terms = loss_fn(model, batch)
+    loss.backward()
+    assert {"rgb", "alpha", "perceptual", "tightness"} <= set(terms) and "depth" not in terms
+    assert model.heads.kinds["color"].weight.grad.abs().max() > 0
+    assert model.network.pose_head.grad is None or model.network.pose_head.grad.abs().max() == 0
+    nothing = torch.full_like(batch.truth.betas, torch.nan)
+    unlabelled = dataclasses.replace(batch, truth=dataclasses.replace(batch.truth, betas=nothing))
+    with pytest.raises(CallError, match="true-bodies needs"):
+        loss_fn(model, unlabelled)
