@@ -93,7 +93,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--rows", nargs="+", choices=sorted(ROWS), default=list(ROWS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--warm", type=int, default=100, help="steps of the Gaussians alone")
-    parser.add_argument("--steps", type=int, default=400, help="steps of a row")
+    parser.add_argument("--steps", type=int, default=250, help="steps of a row")
     parser.add_argument("--rate", type=float, default=1e-4, help="learning rate of a row, of everything")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--pixels", type=int, default=96)
