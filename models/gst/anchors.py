@@ -19,6 +19,7 @@ from turnaround.models.body.skeleton import JOINT_INDEX, PARENTS
 from turnaround.models.estimator.kinematics import POSED
 from turnaround.models.hgm.heads import normal_frames
 from turnaround.models.hgm.surface import BodySurface
+from turnaround.models.mesh.silhouette import vertex_normals
 from turnaround.pipeline.values.record import TensorRecord
 from turnaround.pipeline.values.rotation import axis_angle_to_matrix
 
@@ -60,7 +61,7 @@ class Anchors(nn.Module):
             "rest": at(body.v_template),
             "directions": at(body.shapedirs[..., :10]),
             "weights": at(body.lbs_weights),
-            "normals": F.normalize(at(_vertex_normals(body.v_template, body.faces)), dim=-1),
+            "normals": F.normalize(at(vertex_normals(body.v_template, body.faces)), dim=-1),
             "mirror": back[surface.mirror[order]],
             "across": torch.arange(len(order)),
             "joints": body.joint_template,
@@ -159,12 +160,3 @@ def _orthonormal(frames: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3 3"]:
     z = F.normalize(z, dim=-1)
     x = F.normalize(x - (x * z).sum(-1, keepdim=True) * z, dim=-1)
     return torch.stack([x, torch.cross(z, x, dim=-1), z], -1)
-
-
-def _vertex_normals(vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]) -> Float[Tensor, "v 3"]:
-    a, b, c = vertices[faces].unbind(1)
-    normal = torch.cross(b - a, c - a, dim=-1)
-    total = torch.zeros_like(vertices)
-    for corner in range(3):
-        total.index_add_(0, faces[:, corner], normal)
-    return F.normalize(total, dim=-1)
