@@ -166,7 +166,7 @@ def _check_lens(camera: RigCamera, shape: tuple[int, ...]) -> None:
 def _rays(mask: np.ndarray, camera: RigCamera) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rays of depth 1 in the camera's frame: of the outline's pixel corners; of all pixels, with weights."""
     solid = mask > 0.5
-    rows, columns = np.nonzero(solid & ~ndimage.binary_erosion(solid))
+    rows, columns = np.nonzero(solid & ~np.asarray(ndimage.binary_erosion(solid), bool))
     corners = np.stack([columns, rows], -1)[:, None] + np.array([[0, 0], [1, 0], [0, 1], [1, 1]])
     rows, columns = np.nonzero(solid)
     step = -(-len(rows) // POINTS)

@@ -104,8 +104,8 @@ def make_rig(
     if hands:
         caps = together([caps, body_cuffs(model, skin_of_body, hands, bound)])
     cloth = len(caps.like)
-    if hands:
-        like = face_vertex(model, body, bound, mesh)
+    like = face_vertex(model, body, bound, mesh) if hands else None
+    if like is not None:
         caps = together([caps, body_hands(model, skin_of_body, hands, like)])
     skin, resting = _gaussians(gaussians, bound, bones, skin_of_body)
     closed, of_mesh = _closed(mesh, bound, caps)
@@ -113,7 +113,7 @@ def make_rig(
     labels = vertex_labels(model)[torch.unique(model.skin_faces).numpy()]
     parts = labels[KDTree(skin_of_body.rest).query(closed.vertices.double().numpy())[1]]
     closed = painted(closed, parts, first, first + cloth)
-    if hands:
+    if like is not None:
         closed = with_skin(closed, first + cloth, mesh.colors[like].double().numpy())
     bare = Avatar(model, Rig(rest, body, joints, of_mesh, skin), closed, resting)
     filled = _filled(bare, caps, areas(mesh)[bound.kept])

@@ -82,7 +82,7 @@ def drawn(
     normal /= np.linalg.norm(normal, axis=-1, keepdims=True).clip(1e-6)
     seen = np.zeros(shape, bool)
     seen[hit] = ~person.added[chosen[face[hit]]]
-    stained = ndimage.binary_dilation(hit & ~seen, iterations=RIM)
+    stained = np.asarray(ndimage.binary_dilation(hit & ~seen, iterations=RIM), bool)
     known = seen & ~stained & (normal @ axes[2] < -FACING)
     part = np.zeros(shape, np.int8)
     part[hit] = person.parts[corners[np.arange(len(corners)), bary[hit].argmax(-1)]]

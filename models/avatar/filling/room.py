@@ -52,7 +52,7 @@ def room_beside(uv: Float[np.ndarray, "v 2"], faces: Int[np.ndarray, "f 3"], siz
     fine = 2 * cells
     flat = np.concatenate([uv * fine, np.ones((len(uv), 1))], 1).astype(np.float32)
     drawn = rasterize_mesh(flat, faces, fine, fine)[0] >= 0
-    taken = drawn.reshape(cells, 2, cells, 2).any((1, 3))
+    taken = np.asarray(drawn.reshape(cells, 2, cells, 2).any((1, 3)))
     column, row = np.floor(uv * cells).astype(int).clip(0, cells - 1).T
     taken[row, column] = True  # of charts narrower than a sample
     return Room(np.asarray(ndimage.binary_dilation(taken, np.ones((3, 3)))))
