@@ -6,7 +6,8 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +15,35 @@ from turnaround.data.rigs.convert import RigOptions, convert
 from turnaround.data.rigs.readers import LAYOUTS
 from turnaround.pipeline.errors import CallError
 
+log = logging.getLogger("turnaround.data.rigs")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Convert; 0 when every moment was, 1 when some were not, 2 for a wrong call."""
     options: Any = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    # what is said of a photo that one person is to be made from does not matter to a rig
-    logging.getLogger("turnaround.models.location").setLevel(logging.ERROR)
-    logging.getLogger("turnaround.data.rigs").setLevel(
-        logging.INFO
-    )  # the layout and the report are the answer
-    log = logging.getLogger("turnaround.data.rigs")
     settings = {name: value for name, value in vars(options).items() if name not in ("folder", "out")}
-    try:
-        report = convert(options.folder, options.out, RigOptions(**settings))
-    except CallError as error:
-        log.error("%s", error)
-        return 2
-    log.info("%s", json.dumps(report, indent=1))
+    # what is said of a photo that one person is to be made from does not matter to a rig
+    with _level("turnaround.models.location", logging.ERROR), _level("turnaround.data.rigs", logging.INFO):
+        try:
+            report = convert(options.folder, options.out, RigOptions(**settings))
+        except CallError as error:
+            log.error("%s", error)
+            return 2
+        log.info("%s", json.dumps(report, indent=1))
     return 1 if report["failed"] else 0
+
+
+@contextmanager
+def _level(name: str, level: int) -> Generator[None]:
+    """The level of one log for a while: it is the process's, and others may listen."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(level)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import shutil
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from toy_rig import NAMES, entries, save, write_cameras, write_rig
 
+from turnaround.data.rigs.__main__ import main
 from turnaround.data.rigs.cameras import read_cameras
 from turnaround.data.rigs.consistency import meeting_point, person_extent
 from turnaround.data.rigs.convert import RigOptions, convert
@@ -285,3 +287,11 @@ def test_lines_meet_where_they_cross():
     centres, point = rng.normal(size=(5, 3)) * 3, np.array([0.3, -0.2, 1.0])
     rays = (point - centres) / np.linalg.norm(point - centres, axis=1, keepdims=True)
     assert np.allclose(meeting_point(centres, rays), point, atol=1e-9)
+
+
+def test_a_call_leaves_the_logs_of_the_process_as_they_were(tmp_path):
+    levels = {
+        name: logging.getLogger(name).level for name in ("turnaround.models.location", "turnaround.data.rigs")
+    }
+    assert main([str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")]) == 2
+    assert levels == {name: logging.getLogger(name).level for name in levels}
