@@ -8,7 +8,8 @@ several cameras: A_train, A_test (where the estimator is at home), B_train, B_te
 The protocol is that of Prospero et al. 2024, Tables 2 and 5, with a made gap: the estimator's decoder knows
 everyday poses in half of the wardrobe before a level camera; the target has other poses, the other half, and
 cameras that are pitched by up to 20 degrees. Only the rows "keypoints", "calibrated" and "labels" see labels
-of the target.
+of the target. Rows with landmarks need what MediaPipe sees in two views of every person (`--sightings`), and
+learn at home, from labels, what landmarks mean.
 """
 
 from __future__ import annotations
@@ -41,7 +42,10 @@ turnaround data people --count 320 --seed 600000 --out DATA/B_train $B
 turnaround data people --count 60 --seed 650000 --out DATA/B_test $B
 turnaround data backgrounds --count 300 --out DATA/backgrounds.npy
 turnaround train estimator --init estimator --decoder-only --data DATA/A_singles --backgrounds \\
-    DATA/backgrounds.npy --out RUNS/estimator_a --minutes 16 --save RUNS/estimator_a.safetensors"""
+    DATA/backgrounds.npy --out RUNS/estimator_a --minutes 16 --save RUNS/estimator_a.safetensors
+for SET in A_train B_train B_test; do
+    python -m turnaround.models.gst.training.sightings --data DATA/$SET --out DATA/sightings/$SET --views 2
+done"""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,9 @@ class Row:
     data: str = "B"
     settings: tuple[str, ...] = ()
     trained: bool = True
+    sighted: bool = False  # landmarks are read, too
+    times: int = 1  # how often the steps of the other rows
+    held: bool = False  # to the poses that it began with (LossConfig.start); the paper holds nothing
 
 
 WARM: dict[str, tuple[str, ...]] = {
@@ -60,8 +67,12 @@ WARM: dict[str, tuple[str, ...]] = {
     "one": ("model.opacity=one",),
     "two": ("model.each=2",),
     "free": ("model.colors=free",),
+    "sighted": ("model.landmarks=true", "loss.joints=1"),
 }
-"""First steps of the Gaussians alone, at home and with the body held: the same for all rows of a kind."""
+"""First steps of the Gaussians alone, at home and with the body held: the same for all rows of a kind.
+
+"sighted" goes on for four times as many, in which the body learns from labels what landmarks mean.
+"""
 
 _BODY_ONLY = ("loss.rgb=0", "loss.perceptual=0", "loss.alpha=0")
 ROWS: dict[str, Row] = {
@@ -71,14 +82,32 @@ ROWS: dict[str, Row] = {
     "gst": Row("GST: pictures alone"),
     "no_tightness": Row("GST without tightness", settings=("loss.tightness=0",)),
     "no_perceptual": Row("GST without the perceptual loss", settings=("loss.perceptual=0",)),
+    "vgg": Row("GST, VGG as the perceptual distance", settings=("loss.distance=vgg",)),
     "no_alpha": Row("GST without alpha", settings=("loss.alpha=0",)),
     "opacity": Row("GST, opacity 1", warm="one"),
     "two": Row("GST, two Gaussians a point", warm="two"),
     "no_depth": Row("GST, people drawn where the network says", settings=("loss.depth=0",)),
     "free": Row("GST, colours from tokens alone", warm="free"),
     "labels": Row("3D labels", settings=(*_BODY_ONLY, "loss.joints=1")),
+    "held": Row("GST held to its first poses", held=True),
+    "gst_long": Row("GST, four times the steps", times=4),
+    "held_long": Row("GST held to its first poses, four times the steps", times=4, held=True),
+    "labels_long": Row("3D labels, four times the steps", settings=(*_BODY_ONLY, "loss.joints=1"), times=4),
+    "sighted_start": Row("landmarks as tokens: as it comes", "sighted", trained=False, sighted=True),
+    "sighted": Row("landmarks as tokens: GST", "sighted", sighted=True),
+    "sighted_held": Row(
+        "landmarks as tokens: GST held to its first poses", "sighted", sighted=True, held=True
+    ),
+    "sighted_labels": Row(
+        "landmarks as tokens: 3D labels",
+        "sighted",
+        settings=(*_BODY_ONLY, "loss.joints=1"),
+        sighted=True,
+    ),
+    "lifted": Row("body from landmarks alone: the lifter", trained=False, sighted=True),
     "home_start": Row("at home: as it comes", data="A", trained=False),
     "home": Row("at home: GST", data="A"),
+    "home_held": Row("at home: GST held to its first poses", data="A", held=True),
 }
 
 
@@ -90,7 +119,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, help="folder with A_train, A_test, B_train, B_test")
     parser.add_argument("--estimator", type=Path, help="the estimator of A")
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--rows", nargs="+", choices=sorted(ROWS), default=list(ROWS))
+    parser.add_argument("--sightings", type=Path, help="folder with A_train, B_train, B_test of landmarks")
+    parser.add_argument("--rows", nargs="+", choices=sorted(ROWS), help="by default all that can be run")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--warm", type=int, default=100, help="steps of the Gaussians alone")
     parser.add_argument("--steps", type=int, default=250, help="steps of a row")
@@ -108,6 +138,11 @@ def main(argv: list[str] | None = None) -> None:
         return
     if not (options.data and options.estimator and options.out):
         parser.error("--data, --estimator and --out are needed")
+    lacking = _lacking(options)
+    options.rows = options.rows or [name for name in ROWS if name not in lacking]
+    for name in options.rows:
+        if name in lacking:
+            parser.error(f"the row {name} needs {lacking[name]}")
     options.out.mkdir(parents=True, exist_ok=True)
     for seed in range(options.seeds):
         for name in options.rows:
@@ -117,24 +152,49 @@ def main(argv: list[str] | None = None) -> None:
     print(text)
 
 
+def _lacking(options: argparse.Namespace) -> dict[str, str]:
+    """Rows that cannot be run, and what they need."""
+    from turnaround.models.metrics import vgg_files
+
+    lacking = {name: "--sightings" for name, row in ROWS.items() if row.sighted and not options.sightings}
+    if not vgg_files.path().is_file():
+        lacking["vgg"] = "the network of `turnaround fetch --evaluation`"
+    return lacking
+
+
 def run_row(name: str, seed: int, options: argparse.Namespace) -> None:
     """Train and measure one row with one seed, unless its figures are there."""
     row, figures = ROWS[name], options.out / f"{name}_{seed}.json"
     if figures.exists():
         return
+    if name == "lifted":
+        found = {} if seed else _lifted(options)  # there is nothing of chance in it
+    else:
+        found = _measured(_weights(name, seed, options), row, options)
+    if found:
+        figures.write_text(json.dumps({"row": name, "seed": seed, "title": row.title, **found}, indent=1))
+        log.info("%s, seed %d: %s", name, seed, {k: round(v, 3) for k, v in found.items() if k in COLUMNS})
+
+
+def _weights(name: str, seed: int, options: argparse.Namespace) -> Path:
+    """A row's trained weights, or those that it begins from; trained where they are not there."""
+    row = ROWS[name]
     warm = options.out / f"warm_{row.warm}_{seed}.safetensors"
-    shared = (f"model.points={options.points}", "model.landmarks=false", *WARM[row.warm])
     if not warm.exists():
-        steps = ("--hold", str(options.warm), "--steps", str(options.warm), "--lr", "2e-3")
-        _train(warm, "A", seed, options, ("--estimator", str(options.estimator), *steps), shared)
-    weights = warm
-    if row.trained:
-        weights = options.out / f"{name}_{seed}.safetensors"
-        steps = ("--hold", "0", "--steps", str(options.steps), "--lr", str(options.rate))
-        _train(weights, row.data, seed, options, ("--init", str(warm), *steps), row.settings)
-    found = _measured(weights, options.data / f"{row.data}_test", options)
-    figures.write_text(json.dumps({"row": name, "seed": seed, "title": row.title, **found}, indent=1))
-    log.info("%s, seed %d: %s", name, seed, {k: round(v, 3) for k, v in found.items() if k in COLUMNS})
+        told = row.warm == "sighted"
+        steps = options.warm * 4 if told else options.warm
+        rates = ("--lr", "1e-3", "--pose-rate", "0.2") if told else ("--lr", "2e-3")
+        flags = ("--estimator", str(options.estimator), "--hold", str(options.warm), "--steps", str(steps))
+        shared = (f"model.points={options.points}", "model.landmarks=false", "model.fill=false")
+        _train(warm, "A", seed, options, (*flags, *rates), (*shared, *WARM[row.warm]), told)
+    if not row.trained:
+        return warm
+    weights = options.out / f"{name}_{seed}.safetensors"
+    steps = options.steps * row.times
+    flags = ("--init", str(warm), "--hold", "0", "--steps", str(steps), "--lr", str(options.rate))
+    settings = row.settings if row.held else (*row.settings, "loss.start=0")
+    _train(weights, row.data, seed, options, flags, settings, row.sighted)
+    return weights
 
 
 def _train(
@@ -144,6 +204,7 @@ def _train(
     options: argparse.Namespace,
     flags: tuple[str, ...],
     settings: tuple[str, ...],
+    sighted: bool,
 ) -> None:
     """One training in a process of its own."""
     run = options.out / "runs" / weights.stem
@@ -154,6 +215,7 @@ def _train(
         "--warmup", "20", "--ema", "0.98", "--validate-every", "100000", "--device", options.device,
         "--save", str(weights), "--no-tensorboard", *flags,
         *(word for setting in settings for word in ("--set", setting)),
+        *(("--sightings", str(options.sightings / f"{data}_train")) if sighted else ()),
     ]  # fmt: skip
     environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
@@ -161,21 +223,55 @@ def _train(
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
 
 
-def _measured(weights: Path, data: Path, options: argparse.Namespace) -> dict[str, float]:
+def _measured(weights: Path, row: Row, options: argparse.Namespace) -> dict[str, float]:
     import torch
 
     from turnaround.models.gst.training.measure import measure
-    from turnaround.models.gst.training.moments import Moments
     from turnaround.models.gst.weights import read_gst
 
     torch.set_num_threads(1)
     model = read_gst(weights).to(options.device)
-    files = sorted(data.glob("*.npz"))[: options.people]
-    moments = Moments(files, size=options.pixels, window=model.network.size)
-    chosen = [
-        (k, (k + half) % moments.views(k)) for k in range(len(moments)) for half in (0, moments.views(k) // 2)
-    ]
+    moments, chosen = _test(row, model.network.size, options)
     return measure(model, moments, chosen, distance_every=8)
+
+
+def _test(row: Row, window: int, options: argparse.Namespace) -> tuple[Any, list[tuple[int, int]]]:
+    """People for testing, and two views of each: the ones whose landmarks are known where `--views 2`."""
+    from turnaround.models.gst.training.moments import Moments
+
+    files = sorted((options.data / f"{row.data}_test").glob("*.npz"))[: options.people]
+    sightings = options.sightings / f"{row.data}_test" if row.sighted else None
+    moments = Moments(files, size=options.pixels, window=window, sightings=sightings)
+    views = range(len(moments))
+    return moments, [(k, (k + half) % moments.views(k)) for k in views for half in (0, moments.views(k) // 2)]
+
+
+def _lifted(options: argparse.Namespace) -> dict[str, float]:
+    """The bodies of the lifter, that was trained on such landmarks, of hands and face nothing."""
+    import torch
+
+    from turnaround.models.estimator.lifter.predict import average, load_lifter
+    from turnaround.models.estimator.lifter.sighting import Sighting
+    from turnaround.models.gst.training.measure import body_figures
+
+    lifter = load_lifter()
+    moments, chosen = _test(ROWS["lifted"], 128, options)
+    rows = []
+    for person, view in chosen:
+        batch = moments.batch([person], [view], 1)
+        # back from the window to the picture
+        xyz = batch.landmarks[..., :3] * batch.window[:, None, 2:]
+        xy = xyz[..., :2] + batch.window[:, None, :2]
+        sure = batch.landmarks[..., 6:]
+        pose = torch.cat([xy, xyz[..., 2:], sure, torch.ones_like(sure)], -1)
+        hands, face = torch.zeros(1, 2, 21, 3), torch.zeros(1, 68, 3)
+        seen = Sighting(
+            pose, batch.landmarks[..., 3:6], hands[..., :2], hands, torch.zeros(1, 2), face, torch.zeros(1)
+        )
+        with torch.no_grad():
+            found = average(lifter, seen, seen)
+        rows.append(body_figures(found.joints[0], found.rotations[0], batch))
+    return {name: statistics.fmean(row[name] for row in rows) for name in rows[0]}
 
 
 def table(folder: Path) -> str:
@@ -214,9 +310,10 @@ def _closed(folder: Path) -> str:
         return statistics.fmean(values) if values else None
 
     start, labels = mean("start"), mean("labels")
+    of_it = [name for name, row in ROWS.items() if row.data == "B" and row.trained and not row.sighted]
     if start is None or labels is None:
         return ""
-    found = {row.title: mean(name) for name, row in ROWS.items() if row.data == "B" and row.trained}
+    found = {row.title: mean(name) for name, row in ROWS.items() if name in of_it}
     parts = [f"{t} {(start - v) / (start - labels):.0%}" for t, v in found.items() if v is not None]
     return f"Share of the gap between the first row and 3D labels that is closed: {'; '.join(parts)}."
 

@@ -23,8 +23,8 @@ import torch
 from turnaround.models.body.model import BodyModel
 from turnaround.models.estimator.estimate import estimate_from_landmarks
 from turnaround.models.estimator.lifter.predict import load_lifter
-from turnaround.models.estimator.predict import estimate_body, load_estimator
-from turnaround.models.gst.person import gst_body
+from turnaround.models.estimator.predict import Looked, body_of, load_estimator, looked
+from turnaround.models.gst.person import seen_by
 from turnaround.models.gst.training.measure import picture_figures
 from turnaround.models.gst.training.moments import Moments
 from turnaround.models.gst.weights import load_gst
@@ -48,14 +48,15 @@ Estimate = Callable[[View, Record], Body]
 ROWS: dict[str, tuple[str, str, str]] = {  # title, whose body, whose Gaussians
     "gst": ("GST, one pass", "gst", "gst"),
     "gst_landmarks": ("GST, one pass, landmarks as tokens", "gst_landmarks", "gst"),
-    "gst_lifted": ("GST's Gaussians, body from landmarks", "lifted", "gst"),
+    "gst_lifted": ("GST, its body merged with that from landmarks", "gst_lifted", "gst"),
+    "gst_apart": ("GST's Gaussians, body from landmarks and estimator", "lifted", "gst"),
     "hgm_gst": ("HGM, GST's body", "gst_landmarks", "hgm_coarse"),
     "hgm_estimator": ("HGM, the estimator's body", "estimator", "hgm_coarse"),
     "hgm_lifted": ("HGM, body from landmarks", "lifted", "hgm_coarse"),
     "gst_true": ("GST's Gaussians, true body", "true", "gst"),
     "hgm_true": ("HGM, true body", "true", "hgm_coarse"),
 }
-LANDMARKED = ("gst_landmarks", "lifted")
+LANDMARKED = ("gst_landmarks", "gst_lifted", "lifted")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -139,18 +140,27 @@ def estimator(kind: str, weights: str, model: BodyModel) -> Estimate | None:
         return None
     if kind.startswith("gst"):
         gst, sees = load_gst(weights), kind == "gst_landmarks"
-        return lambda view, landmarks: gst_body(gst, view, landmarks if sees else None, model)[0]
+        if kind == "gst_lifted":
+            return lifted(lambda view, landmarks: seen_by(gst, view, landmarks), model)
+        return lambda view, landmarks: body_of(seen_by(gst, view, landmarks if sees else None), view, model)[
+            0
+        ]
     network = load_estimator()
     if kind == "estimator":
-        return lambda view, _: estimate_body(network, view, model)[0]
+        return lambda view, _: body_of(looked(network, view), view, model)[0]
+    return lifted(lambda view, _: looked(network, view), model)
+
+
+def lifted(look: Callable[[View, Record], Looked], model: BodyModel) -> Estimate:
+    """Landmarks and what a picture's network says together."""
     lifter = load_lifter()
 
-    def lifted(view: View, landmarks: Record) -> Body:
+    def estimate(view: View, landmarks: Record) -> Body:
         if landmarks["source"] == "none":
-            return estimate_body(network, view, model)[0]
-        return estimate_from_landmarks(lifter, network, view, landmarks, model)[0]
+            return body_of(look(view, landmarks), view, model)[0]
+        return estimate_from_landmarks(lifter, look(view, landmarks), view, landmarks, model)[0]
 
-    return lifted
+    return estimate
 
 
 def sighting(view: View) -> Record:

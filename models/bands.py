@@ -8,6 +8,10 @@ from itertools import pairwise
 
 import numba
 
+from turnaround.models.compiling import defer_interrupts
+
+defer_interrupts()
+
 
 def in_bands(kernel: Callable[[int, int], object], count: int) -> None:
     """Call `kernel(start, stop)` for ranges that together are `range(count)`.

@@ -2,9 +2,10 @@
 
 Embedded weights lie in `models/weights/` as safetensors beside `index.json`, which pins their sha256. A file
 that is missing or differs from its pin is an error that says what to do; nothing runs on random numbers in
-silence. Trainable weights do not ship: they lie there, pinned like the others, once somebody trained them
-with `--save`. Fetched weights lie in the user's cache, pinned in the code; `turnaround fetch` brings them,
-those of measuring alone by `--evaluation`.
+silence. Numbers are 16-bit floats, those of large tensors 8 bits where `Weight.bits` says so
+(`models/eight_bits.py`), and float32 once read. Trainable weights do not ship: they lie there, pinned like
+the others, once somebody trained them with `--save`. Fetched weights lie in the user's cache, pinned in the
+code; `turnaround fetch` brings them, those of measuring alone by `--evaluation`.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class Weight:
     kind: Literal["embedded", "fetched", "brought"] = "embedded"  # its place: models/weights, the cache, any
     instead: str = ""  # what runs without it
     trainable: bool = False  # embedded, but it does not ship
+    bits: Literal[8, 16] = 16  # of a number of its large tensors, where `save_state` writes it
 
     @property
     def embedded(self) -> bool:
@@ -87,6 +89,7 @@ WEIGHTS: dict[str, Weight] = {
                 purpose,
                 EMBEDDED_LICENCE,
                 _TRAINED.format(name.replace("_", "-")),
+                bits=8 if name.startswith("hgm_") else 16,  # half of 17 MiB; quality: docs/results.md
             )
             for name, purpose in (
                 ("matting", "person mask"),
@@ -293,17 +296,20 @@ def metadata_of(file: Path) -> dict[str, str]:
 
 
 def load_state(name_or_path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """State dict (float16 widened to float32) and metadata of a safetensors file, by weight name or by
-    path."""
+    """State dict (float16 and 8 bits widened to float32) and metadata of a safetensors file, by weight name
+    or by path."""
     import torch
     from safetensors import SafetensorError, safe_open
+
+    from turnaround.models.eight_bits import unpacked
 
     file = file_of(name_or_path)
     try:
         with safe_open(file, framework="pt") as opened:
             metadata = dict(opened.metadata() or {})
-            state = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118, no mapping
-    except (SafetensorError, OSError, KeyError) as error:
+            stored = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118, no mapping
+        state = unpacked(stored)
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise MissingWeight(
             f"weight file {file} is damaged or no safetensors file ({error}); restore it or download it again"
         ) from error
@@ -311,9 +317,12 @@ def load_state(name_or_path: str | Path) -> tuple[dict[str, Tensor], dict[str, s
 
 
 def save_state(name_or_path: str | Path, state: dict[str, Tensor], metadata: dict[str, str]) -> Path:
-    """Write a state dict as float16 safetensors, atomically, and pin it when it is an embedded weight."""
+    """Write a state dict as safetensors, atomically: float16, or 8 bits (`Weight.bits`); pin it when it is
+    an embedded weight."""
     import torch
     from safetensors.torch import save
+
+    from turnaround.models.eight_bits import packed
 
     embedded = str(name_or_path) in WEIGHTS
     file = FOLDER / WEIGHTS[str(name_or_path)].file if embedded else Path(name_or_path)
@@ -325,7 +334,8 @@ def save_state(name_or_path: str | Path, state: dict[str, Tensor], metadata: dic
             raise CallError(
                 f"weight {name_or_path}: tensor {key} is not finite in float16; nothing was written"
             )
-    write_atomic(file, save(half, metadata=metadata))
+    stored = packed(half) if embedded and WEIGHTS[str(name_or_path)].bits == 8 else half
+    write_atomic(file, save(stored, metadata=metadata))
     if embedded:
         pin()
     return file

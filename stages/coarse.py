@@ -31,7 +31,7 @@ class CoarseConfig(StageConfig):
 class Coarse(Stage[CoarseConfig]):
     """The Human Gaussian Model with the input view alone."""
 
-    name, version = "coarse", 2
+    name, version = "coarse", 3
     needs = {"view": "prepare.view", "body": "estimate.body"}
     device = "gpu"
     Config = CoarseConfig

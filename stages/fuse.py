@@ -32,7 +32,7 @@ class FuseConfig(StageConfig):
 class Fuse(Stage[FuseConfig]):
     """The Human Gaussian Model with two views, front and back."""
 
-    name, version = "fuse", 2
+    name, version = "fuse", 3
     needs = {"view": "prepare.view", "back": "back_view.view", "body": "refine.body"}
     device = "gpu"
     Config = FuseConfig

@@ -40,7 +40,7 @@ class RefineConfig(StageConfig):
 class Refine(Stage[RefineConfig]):
     """The paper's refinement loop (section 3.2, appendix)."""
 
-    name, version = "refine", 7
+    name, version = "refine", 8
     needs = {
         "view": "prepare.view",
         "landmarks": "prepare.landmarks",

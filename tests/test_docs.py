@@ -6,12 +6,15 @@ import re
 from pathlib import Path
 
 import pytest
+from documented import commands, section, spans, understand
 
 from turnaround import stages
 from turnaround.flows.show.declarations import graph_markdown
+from turnaround.pipeline.errors import CallError
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = "pipeline|models|stages|data|flows|tests|configs"
+RUN = r"turnaround |python -m (?:turnaround|benchmarks)\."  # how commands of this project begin
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 
 
@@ -44,3 +47,39 @@ def test_the_table_of_the_stages_is_what_they_declare():
     text = (ROOT / "docs/stages.md").read_text()
     table = re.search(r"<!-- stages:.*?-->\n(.*?)\n<!-- /stages -->", text, re.S)
     assert table is not None and table.group(1) == graph_markdown(stages.classes())
+
+
+def commands_with_flags(text: str) -> list[str]:
+    """Those of blocks and sentences; without flags it is the name of one."""
+    lines = commands(text, r"```\w*") + spans(text, RUN)
+    return [line for line in lines if re.match(RUN, line) and " --" in line]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        line
+        for text in (
+            section(ROOT / "docs/results.md", "GST"),
+            (ROOT / "docs/gst.md").read_text(),
+            section(ROOT / "docs/multiview.md", "Fine-tune GST on it"),
+            section(ROOT / "docs/training.md", "Queue"),
+        )
+        for line in commands_with_flags(text)
+    ],
+)
+def test_commands_of_gst_and_of_the_queue_are_understood(line):
+    understand(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("turnaround train gst --data A --out B --untrue", SystemExit),
+        ("turnaround train gst --data A --out B --set loss.colour=1", CallError),
+        ("python -m benchmarks.gst_gap --sedes 1", SystemExit),
+    ],
+)
+def test_a_command_with_a_wrong_flag_is_not_understood(line, error):
+    with pytest.raises(error):
+        understand(line)

@@ -100,7 +100,8 @@ def main() -> None:
 def guarded(call: Callable[[], object]) -> int:
     """Run a command; faults of the call become a message and an exit code, interrupts end at once."""
     try:
-        code = call()
+        with interrupts.at_once():
+            code = call()
     except (KeyboardInterrupt, typer.Abort):
         interrupts.end()
     except typer.Exit as stop:

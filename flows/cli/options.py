@@ -17,7 +17,7 @@ Set = Annotated[
 Config = Annotated[
     str,
     typer.Option(
-        "--config", help="preset (default, tiny, paper) or a yaml file", autocompletion=completion.presets
+        "--config", help="preset (default, gst, tiny, paper) or yaml file", autocompletion=completion.presets
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N")]

@@ -14,7 +14,7 @@ from pydantic import Field
 def reconstruct_folder(
     photos: Annotated[list[str], Field(description="photos or folders of photos, as the worker sees them")],
     work: Annotated[str, Field(description="folder of all results")] = "work",
-    config: Annotated[str, Field(description="preset (default, tiny, paper), or a yaml file")] = "default",
+    config: Annotated[str, Field(description="preset (default, gst, tiny, paper) or yaml file")] = "default",
     overrides: Annotated[
         list[str] | None, Field(description="settings, e.g. stages.refine.fit.iterations=90")
     ] = None,

@@ -10,9 +10,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager
-from typing import NoReturn
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any, NoReturn
 
 INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
 _PATIENCE = (
@@ -38,25 +39,33 @@ def leave(code: int) -> NoReturn:
 
 def end() -> NoReturn:
     """Say how to go on and end without waiting for threads; half-written runs are not in the store."""
-    sys.stderr.write(
-        (_SHOW_CURSOR if sys.stderr.isatty() else "")
-        + "\ninterrupted; the same command goes on where this one stopped\n"
-    )
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # pressed twice it is one end
+    said = "\ninterrupted; the same command goes on where this one stopped\n"
+    try:
+        sys.stderr.write((_SHOW_CURSOR if sys.stderr.isatty() else "") + said)
+    except RuntimeError:  # pressed while something was being written there
+        os.write(2, said.encode())
     _end_now(INTERRUPTED)
 
 
 def _end_now(code: int) -> NoReturn:
     """Do what is to be done at exit, for 3 s at most: `sys.exit` would first wait for every thread."""
-    sys.stderr.flush()
+    _flush()
     logging.disable()  # of what cannot be done any more nobody needs to hear
     at_exit = atexit._run_exitfuncs  # pyright: ignore[reportPrivateUsage], there is no public name for it
     leaving = threading.Thread(target=at_exit, daemon=True)
     leaving.start()
     leaving.join(_PATIENCE)
     _end_children()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush()
     os._exit(code)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(RuntimeError, OSError):  # in the middle of a write; a pipe that nobody reads any more
+            stream.flush()
 
 
 def _end_children() -> None:
@@ -67,13 +76,28 @@ def _end_children() -> None:
 
 @contextmanager
 def at_once() -> Generator[None, None, None]:
-    """Inside of this Ctrl-C ends the process where it stands: Prefect would first wait for what is running,
-    or for ever."""
+    """Inside of this Ctrl-C ends the process where it stands. As an exception it would get lost or abort the
+    process where C++ code has called Python, e.g. while torch is imported; and Prefect would wait for what is
+    running first, or for ever."""
+    with _handling(lambda _signal, _frame: end()):
+        yield
+
+
+@contextmanager
+def raised() -> Generator[None, None, None]:
+    """Inside of this Ctrl-C raises KeyboardInterrupt: for what Ctrl-C is the usual end of."""
+    with _handling(signal.default_int_handler):
+        yield
+
+
+@contextmanager
+def _handling(handler: Callable[[int, FrameType | None], Any]) -> Generator[None, None, None]:
+    """Have SIGINT handled so; where it is ignored, as a shell's background jobs do, it stays ignored."""
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or before is signal.SIG_IGN:
         yield
         return
-    signal.signal(signal.SIGINT, lambda _signal, _frame: end())
+    signal.signal(signal.SIGINT, handler)
     try:
         yield
     finally:

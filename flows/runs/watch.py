@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from turnaround.flows.runs import interrupts
 from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.photos.sidecars import SUFFIXES, owner, parse
 
@@ -99,6 +100,7 @@ def watch(
             folder.taken(photos)
             continue
         try:
-            time.sleep(beat)
+            with interrupts.raised():
+                time.sleep(beat)
         except KeyboardInterrupt:
             return

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from turnaround.flows.runs import interrupts
 from turnaround.flows.viewer.scene import Scene, open_scene
 from turnaround.pipeline.errors import CallError
 
@@ -38,7 +39,8 @@ def serve(
     try:
         if open_browser:
             webbrowser.open(url)
-        window.wait()
+        with interrupts.raised():
+            window.wait()
     except KeyboardInterrupt:
         pass
     finally:

@@ -36,6 +36,7 @@ class Track:
     turns: Float[Tensor, "f j 4"]  # quaternions wxyz of each bone against its parent, neighbours in one half
     places: Float[Tensor, "f 3"]  # of the pelvis, metres
     path: Float[Tensor, "f 2"]  # x and z of where the person is, without swaying, metres
+    faces: Float[Tensor, "f 10"]  # coefficients of the expressions
 
 
 def track(avatar: Avatar, name: str, motion: Motion) -> Track:
@@ -59,7 +60,8 @@ def track(avatar: Avatar, name: str, motion: Motion) -> Track:
             "`models.motion.retarget` makes it this person's"
         )
     places = bones.positions[:, 0]
-    return Track(name, motion.fps, _steady(matrix_to_quat(local)), places, _path(places, motion.fps))
+    turns, path = _steady(matrix_to_quat(local)), _path(places, motion.fps)
+    return Track(name, motion.fps, turns, places, path, motion.body.expression.float())
 
 
 def local_rotations(world: Float[Tensor, "*b j 3 3"]) -> Float[Tensor, "*b j 3 3"]:
@@ -100,8 +102,8 @@ def _path(places: Float[Tensor, "f 3"], fps: float) -> Float[Tensor, "f 2"]:
 def pack_tracks(tracks: Sequence[Track]) -> tuple[list[dict[str, Any]], bytes]:
     """Clips: their descriptions, and their bytes.
 
-    First places and paths of all clips (float32), then their rotations (int16, 1 is 32767, xyzw), number by
-    number of each bone, of those bones that are not as at rest all the time.
+    First places, paths and, where they move, expressions of all clips (float32), then their rotations (int16,
+    1 is 32767, xyzw), number by number of each bone, of those bones that are not as at rest all the time.
     """
     frames = sum(len(each.places) for each in tracks)
     if frames > MOST_FRAMES:
@@ -113,10 +115,18 @@ def pack_tracks(tracks: Sequence[Track]) -> tuple[list[dict[str, Any]], bytes]:
     for each in tracks:
         away = (each.turns.abs() - torch.tensor([1.0, 0, 0, 0])).abs().amax((0, 2))
         bones = torch.nonzero(away > _STILL)[:, 0]
+        face = bool(each.faces.any())
         facts.append(
-            {"name": each.name, "fps": each.fps, "frames": len(each.places), "bones": bones.tolist()}
+            {
+                "name": each.name,
+                "fps": each.fps,
+                "frames": len(each.places),
+                "bones": bones.tolist(),
+                "face": face,
+            }
         )
-        ways += [each.places.numpy().astype("<f4").tobytes(), each.path.numpy().astype("<f4").tobytes()]
+        ways += [way.numpy().astype("<f4").tobytes() for way in (each.places, each.path)]
+        ways += [each.faces.numpy().astype("<f4").tobytes()] if face else []
         numbers = each.turns[:, bones][..., [1, 2, 3, 0]].reshape(len(each.places), -1).T
         turns.append(np.round(numbers.double().clamp(-1, 1).numpy() * 32767).astype("<i2").tobytes())
     return facts, b"".join(ways + turns)

@@ -158,11 +158,6 @@ def arguments(network: str) -> Flags:
     parser = Flags(prog=f"models.back_view.train {network}", description=__doc__)
     add_arguments(parser, bf16=True, steps=20000, validate_every=250, **DEFAULTS[network])
     parser.add_argument("--people", type=int, default=0, help="use only so many people, 0 = all")
-    parser.add_argument(
-        "--save",
-        default="",
-        help="weight name or file to write at the end; with --base a folder in diffusers' format",
-    )
     parser.add_argument("--start", type=Path, help="weights to go on from, instead of random ones")
     parser.add_argument(
         "--patch",
@@ -186,7 +181,8 @@ def arguments(network: str) -> Flags:
         parser.add_argument(
             "--base",
             default="",
-            help="Stable Diffusion 1.5, a folder or hub id in diffusers' format; empty: the embedded base",
+            help="Stable Diffusion 1.5, a folder or hub id in diffusers' format, as --save then writes, too; "
+            "empty: the embedded base",
         )
         parser.add_argument(
             "--controlnet",

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from turnaround.models.estimator.crop import cut, from_window, mask_window, rotation_2d, to_window
+from turnaround.models.estimator.crop import cut_white, from_window, mask_window, rotation_2d, to_window
 from turnaround.models.estimator.kinematics import (
     MIRROR_KEYPOINT,
     mean_rotation,
@@ -33,25 +33,20 @@ def look(
         looks: windows to average over, each also mirrored; empty: one plain look.
     """
     plain = mask_window(pixels[:, 3])
-    shifted = torch.cat([pixels[:, :3] - 1, pixels[:, 3:]], 1)  # beyond the picture it is white
     if not looks:
-        return network(_white(cut(shifted, plain)), plain), plain
+        return network(cut_white(pixels, plain), plain), plain
     crops, windows = [], []
     for angle, size in looks:
         turn = torch.tensor([angle], device=pixels.device)
-        for picture in (shifted, shifted.flip(-1)):
+        for picture in (pixels, pixels.flip(-1)):
             window = mask_window(picture[:, 3], turn) * torch.tensor([1, 1, size], device=pixels.device)
-            crops.append(_white(cut(picture, window, angle=turn)))
+            crops.append(cut_white(picture, window, angle=turn))
             windows.append(window)
     window = torch.cat(windows)
     found = network(torch.cat(crops), window)
     angles = torch.tensor([angle for angle, _ in looks for _ in range(2)], device=pixels.device)
     mirrored = torch.tensor([False, True] * len(looks), device=pixels.device)
     return _average(network, found, window, angles, mirrored, plain), plain
-
-
-def _white(crop: Float[Tensor, "b 4 s s"]) -> Float[Tensor, "b 4 s s"]:
-    return torch.cat([crop[:, :3] + 1, crop[:, 3:]], 1)
 
 
 def _average(

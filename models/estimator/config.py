@@ -90,12 +90,13 @@ class EstimationConfig(Frozen):
     provider: Literal["auto", "landmarks", "embedded", "gst", "given"] = Field(
         default="auto",
         description="auto: the SMPL-X file beside the photo where there is one, else landmarks where prepare "
-        "found "
-        "them and their body does not plainly miss the mask, else the picture's network alone (embedded); "
-        "gst: one pass of GST, whose weight `weights` then names",
+        "found them and their body does not plainly miss the mask, else the picture's network alone "
+        "(embedded); gst: one pass of GST alone, whose weight `weights` then names",
     )
     weights: str = Field(
-        default="estimator", description="weight of the picture's network, or the path of a safetensors file"
+        default="estimator",
+        description="weight of the picture's network, an estimator's or a GST's, or the path of a "
+        "safetensors file",
     )
     lifter: str = Field(
         default="lifter", description="weight of the lifter from landmarks, or the path of a safetensors file"

@@ -73,6 +73,19 @@ def cut(
     return F.grid_sample(picture, grid.to(picture.dtype), align_corners=False)
 
 
+def cut_white(
+    picture: Float[Tensor, "b 4 h w"],
+    window: Float[Tensor, "b 3"],
+    size: int = SIZE,
+    angle: Float[Tensor, " b"] | None = None,
+) -> Float[Tensor, "b 4 s s"]:
+    """As `cut`, of colours over white and their mask, the last channel: beyond the picture it is white, and
+    nobody is there."""
+    color, mask = picture.split((3, 1), 1)
+    darkness, mask = cut(torch.cat([color - 1, mask], 1), window, size, angle).split((3, 1), 1)
+    return torch.cat([darkness + 1, mask], 1)
+
+
 def to_window(points: Float[Tensor, "b k 2"], window: Float[Tensor, "b 3"]) -> Float[Tensor, "b k 2"]:
     """Picture coordinates -> coordinates in the window, both [-1, 1]."""
     return (points - window[:, None, :2]) / window[:, None, 2:]

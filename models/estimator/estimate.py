@@ -13,8 +13,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from turnaround.models.body.model import BodyModel
-from turnaround.models.estimator import predict
-from turnaround.models.estimator.averaging import look
 from turnaround.models.estimator.config import FitConfig, MergeConfig
 from turnaround.models.estimator.crop import project_plane
 from turnaround.models.estimator.kinematics import mean_rotation
@@ -29,8 +27,8 @@ from turnaround.models.estimator.lifter.landmark_points import (
 from turnaround.models.estimator.lifter.network import Lifted, Lifter
 from turnaround.models.estimator.lifter.predict import average, to_body
 from turnaround.models.estimator.lifter.sighting import Sighting, from_trace
-from turnaround.models.estimator.model import BodyEstimator, Prediction
-from turnaround.models.estimator.polish import polish
+from turnaround.models.estimator.model import Prediction
+from turnaround.models.estimator.predict import Looked, body_of
 from turnaround.models.mesh.silhouette import body_masks
 from turnaround.models.metrics.image import iou
 from turnaround.models.refinement.evidence import resize_mask
@@ -46,7 +44,7 @@ COVER_MARGIN = 0.12  # of IoU: no photo of docs/landmarks.jpg reaches it
 @torch.no_grad()
 def estimate_from_landmarks(
     lifter: Lifter,
-    network: BodyEstimator | None,
+    picture: Looked | None,
     view: View,
     landmarks: Mapping[str, Any],
     model: BodyModel,
@@ -58,28 +56,23 @@ def estimate_from_landmarks(
     """The body that landmarks and picture tell together, and its keypoints.
 
     Args:
-        network: the embedded picture estimator; None: landmarks alone.
+        picture: what the picture's network says of the view; None: landmarks alone.
         landmarks: `prepare.landmarks` of the view.
         model: the body model whose parameters are wanted.
         doubt: give the network's own body and keypoints where the landmarks' body plainly misses the mask.
     """
     size, device = view.camera.width, lifter.offsets.device
     seen, second = (from_trace(landmarks, size, second=again).to(device) for again in (False, True))
-    picture = window = None
-    if network is not None and merge.strength > 0:
-        pixels = torch.cat([view.image, view.mask[..., None]], -1).movedim(-1, 0)[None]
-        picture, window = look(network, pixels.to(device))
     with one_thread():  # the matrices are tiny
         found = average(lifter, seen, second)
         if picture is not None:
-            found = merged(lifter, found, picture, seen, merge)
+            found = merged(lifter, found, picture.found, seen, merge)
         fitted = fit_body(lifter, found, seen, fit)
         body = to_body(lifter, fitted, model)
-        if doubt and network is not None and picture is not None and window is not None:
-            own = polish(network.skeleton, picture, window)
-            other = predict.to_body(network, own, model)
+        if doubt and picture is not None:
+            other, table = body_of(picture, view, model)
             if better_covered(model, body, other, view):
-                return other, predict.keypoint_table(own, window, size)
+                return other, table
         return body, keypoint_table(lifter, fitted, seen, body, model, view.camera, landmarks)
 
 

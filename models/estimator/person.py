@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -18,15 +18,17 @@ from turnaround.models.estimator.given.body_file import UnknownBody
 from turnaround.models.estimator.given.reader import Mismatch, given_body
 from turnaround.models.estimator.lifter.predict import load_lifter
 from turnaround.models.estimator.picture import body_overlay
-from turnaround.models.estimator.predict import estimate_body, load_estimator
+from turnaround.models.estimator.predict import Looked, body_of, load_estimator, looked
 from turnaround.models.estimator.turned import better_turned
 from turnaround.models.landmarks.record import keypoints_at, moved
 from turnaround.models.location.doubts import not_upright
+from turnaround.models.person_model import is_gst
 from turnaround.pipeline.values.crop import networks_copy
 from turnaround.pipeline.values.fit import Cause, causes_to_json
 from turnaround.pipeline.values.types import Body, View
 
 log = logging.getLogger(__name__)
+ALONE = ("embedded", "gst")  # providers that are one network, without the lifter
 
 
 class NoBody(ValueError):
@@ -73,7 +75,7 @@ def estimate_person(
     if given is not None and config.provider != "embedded":
         body = body_of_file(given, model, small, landmarks, config.given)
     elif landmarks.get("source") == "none":
-        doubts = [] if config.provider == "gst" else _doubts(small, body, model, config, device)
+        doubts = _doubts(small, body, model, config, device)
     overlay = body_overlay(model, body, keypoints, view)
     return EstimatedPerson(body, keypoints, overlay, {"causes": causes_to_json(doubts)})
 
@@ -89,14 +91,12 @@ def _estimated(
     there = landmarks.get("source") != "none"
     if config.provider == "landmarks" and not there:
         raise NoBody(f"provider=landmarks, but {landmarks.get('reason', 'prepare has found none')}")
-    if config.provider == "gst":
-        return _by_gst(view, landmarks, model, config, device)
-    network = load_estimator(config.weights, device)
-    if config.provider == "embedded" or not there:
-        return estimate_body(network, view, model, fit_keypoints=config.fit_keypoints)
+    look = _look(landmarks, config, device)
+    if config.provider in ALONE or not there:
+        return body_of(look(view), view, model, fit_keypoints=config.fit_keypoints)
     return estimate_from_landmarks(
         load_lifter(config.lifter, device),
-        network,
+        look(view) if config.merge.strength > 0 else None,
         view,
         landmarks,
         model,
@@ -106,26 +106,27 @@ def _estimated(
     )
 
 
-def _by_gst(
-    view: View,
-    landmarks: Mapping[str, Any],
-    model: BodyModel,
-    config: EstimationConfig,
-    device: torch.device,
-) -> tuple[Body, dict[str, list[float]]]:
-    """One pass of GST, which reads landmarks as tokens where it was trained with them."""
-    from turnaround.models.gst.person import gst_body
+def _look(
+    landmarks: Mapping[str, Any], config: EstimationConfig, device: torch.device
+) -> Callable[[View], Looked]:
+    """The picture's network by its weight: an estimator, or a GST, which reads landmarks as tokens, too."""
+    if config.provider != "gst" and not is_gst(config.weights):
+        network = load_estimator(config.weights, device)
+        return lambda view: looked(network, view)
+    from turnaround.models.gst.person import seen_by
     from turnaround.models.gst.weights import load_gst
 
-    network = load_gst(config.weights, device)
-    return gst_body(network, view, landmarks, model, fit_keypoints=config.fit_keypoints)
+    gst = load_gst(config.weights, device)
+    told = None if config.provider == "embedded" else landmarks
+    return lambda view: seen_by(gst, view, told)
 
 
 def _doubts(
     view: View, body: Body, model: BodyModel, config: EstimationConfig, device: torch.device
 ) -> list[Cause]:
     """Whether the photo is upside down or on its side: without landmarks only the body tells."""
-    found = better_turned(load_estimator(config.weights, device), view, body, model)
+    look = _look({"source": "none"}, config, device)
+    found = better_turned(lambda turned: body_of(look(turned), turned, model)[0], view, body, model)
     doubts = [] if found is None else [not_upright(*found)]
     for cause in doubts:
         log.warning("%s; %s", cause.sentence, cause.remedy)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from functools import lru_cache
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -51,29 +51,52 @@ def _load(name_or_path: str, _digest: str, device: str) -> BodyEstimator:
     return network.to(device)
 
 
+class Looked(NamedTuple):
+    """What a network says of a picture."""
+
+    found: Prediction
+    window: Float[Tensor, "1 3"]  # where the network looked
+    network: SaysBody
+
+
+def looked(network: BodyEstimator, view: View, *, average: bool = True) -> Looked:
+    """What the estimator says of a view of the canonical camera.
+
+    Args:
+        average: over several looks (mirrored, turned, larger); False is one pass.
+    """
+    device = next(network.parameters()).device
+    pixels = torch.cat([view.image, view.mask[..., None]], -1).movedim(-1, 0)[None].to(device)
+    return Looked(*look(network, pixels, LOOKS if average else ()), network)
+
+
 @torch.no_grad()
-def estimate_body(
-    network: BodyEstimator, view: View, model: BodyModel, *, fit_keypoints: bool = True, average: bool = True
+def body_of(
+    picture: Looked, view: View, model: BodyModel, *, fit_keypoints: bool = True
 ) -> tuple[Body, dict[str, list[float]]]:
-    """The SMPL-X body in a view of the canonical camera, and 2D joints.
+    """The SMPL-X body of what a network says, and 2D joints.
 
     Args:
         model: the body model whose parameters are wanted; another than the free body gets betas that make its
         bones
             as long (`transfer_shape`).
         fit_keypoints: let the body follow the network's own 2D joints, which are more exact than its angles.
-        average: over several looks (mirrored, turned, larger); False is one pass.
 
     Returns:
         The body, and joint name -> [x, y, confidence] in pixels of the view.
     """
-    device = next(network.parameters()).device
-    pixels = torch.cat([view.image, view.mask[..., None]], -1).movedim(-1, 0)[None].to(device)
-    found, window = look(network, pixels, LOOKS if average else ())
+    found, window, network = picture
     with one_thread():  # the matrices are tiny
         if fit_keypoints:
             found = polish(network.skeleton, found, window)
         return to_body(network, found, model), keypoint_table(found, window, view.camera.width)
+
+
+def estimate_body(
+    network: BodyEstimator, view: View, model: BodyModel, *, fit_keypoints: bool = True, average: bool = True
+) -> tuple[Body, dict[str, list[float]]]:
+    """`body_of` what the estimator says of a view of the canonical camera."""
+    return body_of(looked(network, view, average=average), view, model, fit_keypoints=fit_keypoints)
 
 
 def to_body(network: SaysBody, found: Prediction, model: BodyModel) -> Body:

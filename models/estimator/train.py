@@ -167,7 +167,6 @@ def arguments() -> Flags:
         action="store_true",
         help="of --init only the image encoder is taken, and stays; the decoder is trained anew",
     )
-    parser.add_argument("--save", default="", help="weight name (estimator) or file to write at the end")
     return parser
 
 

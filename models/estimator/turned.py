@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
 from turnaround.models.body.model import BodyModel
 from turnaround.models.estimator.estimate import COVER_SIZE
-from turnaround.models.estimator.model import BodyEstimator
-from turnaround.models.estimator.predict import estimate_body
 from turnaround.models.mesh.silhouette import body_masks
 from turnaround.models.metrics.image import iou
 from turnaround.models.refinement.evidence import resize_mask
@@ -20,9 +20,12 @@ SURE, MORE = 0.7, 0.2  # IoU of the body on the turned view, and by how much it 
 
 
 def better_turned(
-    network: BodyEstimator, view: View, body: Body, model: BodyModel
+    estimate: Callable[[View], Body], view: View, body: Body, model: BodyModel
 ) -> tuple[int, float, float] | None:
     """Find the quarter turns counter-clockwise on which an estimate fits far better than `body` on the view.
+
+    Args:
+        estimate: the body of a view by its picture alone.
 
     Returns:
         the turns, and the IoU with the mask without and with them; None where the photo seems to be upright.
@@ -33,7 +36,7 @@ def better_turned(
     found = []
     for quarters in (2, 1, 3):
         turned = quarter_turned(view, quarters)
-        found.append((covers(estimate_body(network, turned, model)[0], turned, model), quarters))
+        found.append((covers(estimate(turned), turned, model), quarters))
     best, quarters = max(found, key=lambda pair: pair[0])
     return (quarters, before, best) if best >= max(SURE, before + MORE) else None
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
+from scipy.spatial import KDTree
 from torch import Tensor, nn
 
 from turnaround.models.body.model import BodyModel
@@ -22,6 +24,10 @@ from turnaround.models.hgm.surface import BodySurface
 from turnaround.models.mesh.silhouette import vertex_normals
 from turnaround.pipeline.values.record import TensorRecord
 from turnaround.pipeline.values.rotation import axis_angle_to_matrix
+
+HEAD = [JOINT_INDEX[name] for name in ("head", "jaw", "left_eye", "right_eye")]
+
+CANDIDATES = 32  # points among which one is looked for that faces away
 
 
 @dataclass(frozen=True)
@@ -41,13 +47,14 @@ class Anchors(nn.Module):
     normals: Float[Tensor, "n 3"]
     mirror: Int[Tensor, " n"]
     across: Int[Tensor, " n"]
+    head: Bool[Tensor, " n"]  # the back of a head is unlike the face before it
     joints: Float[Tensor, "55 3"]
     joint_directions: Float[Tensor, "55 3 10"]
     ancestors: Float[Tensor, "55 55"]
 
-    def __init__(self, body: BodyModel, count: int, groups: int) -> None:
+    def __init__(self, body: BodyModel, count: int, groups: int, head: float = 1.8) -> None:
         super().__init__()
-        surface = BodySurface(body, count)
+        surface = BodySurface(body, count, head=head)
         order = grouped_order(surface.rest, groups)
         back = torch.empty_like(order)
         back[order] = torch.arange(len(order))
@@ -64,6 +71,7 @@ class Anchors(nn.Module):
             "normals": F.normalize(at(vertex_normals(body.v_template, body.faces)), dim=-1),
             "mirror": back[surface.mirror[order]],
             "across": torch.arange(len(order)),
+            "head": at(body.lbs_weights)[:, HEAD].sum(1) > 0.5,
             "joints": body.joint_template,
             "joint_directions": body.joint_shapedirs[..., :10],
             "ancestors": _ancestors(),
@@ -136,13 +144,22 @@ def grouped_order(rest: Float[Tensor, "n 3"], groups: int) -> Int[Tensor, " n"]:
 
 def opposite(rest: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"]) -> Int[Tensor, " n"]:
     """The point behind each point in front, and the other way round: at the same place seen from the front,
-    facing away; its colour is the best guess where one of the two is hidden."""
-    found = []
-    for places, facing in zip(rest.split(1024), normals.split(1024), strict=True):
-        distance = torch.cdist(places[:, :2], rest[:, :2])
-        same = facing[:, 2:] * normals[:, 2] > -0.05
-        found.append(torch.where(same, distance + 10.0, distance).argmin(1))
-    return torch.cat(found)
+    facing away; its colour is the best guess where one of the two is hidden. A point without one is its
+    own."""
+    flat, towards = rest[:, :2].double().numpy(), normals[:, 2].double().numpy()
+    found = np.arange(len(rest))
+    for front in (True, False):
+        asking, answering = (
+            np.flatnonzero(side) for side in ((towards > 0) == front, (towards > 0) != front)
+        )
+        if not len(asking) or not len(answering):
+            continue
+        near = KDTree(flat[answering]).query(flat[asking], min(CANDIDATES, len(answering)))[1]
+        near = answering[near.reshape(len(asking), -1)]
+        away = towards[asking, None] * towards[near] <= -0.05  # the rim faces neither way
+        some = away.any(1)
+        found[asking[some]] = near[some, away[some].argmax(1)]
+    return torch.from_numpy(found)
 
 
 def _ancestors() -> Float[Tensor, "55 55"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from turnaround.models.estimator.model import EstimatorConfig
 from turnaround.pipeline.errors import CallError
@@ -82,6 +82,13 @@ class GSTConfig(Frozen):
         default=6890, ge=0, description="on the skin, that carry Gaussians; 0: the vertices of the mesh"
     )
     each: int = Field(default=1, ge=1, description="Gaussians a point")
+    finer: int = Field(
+        default=0,
+        ge=0,
+        description="points on the skin that carry the Gaussians in the place of `points`, between whose "
+        "values theirs are interpolated; they stay discs on the skin, of copied colours; 0: `points` "
+        "themselves",
+    )
     groups: int = Field(default=26, ge=1, description="of points, each with a token of every kind")
     ranks: Ranks = Field(default=Ranks(), description="of the heads from tokens to points")
     shared: bool = Field(
@@ -97,9 +104,22 @@ class GSTConfig(Frozen):
         description="copied: a mixture of the point's own pixel, of its mirror image's, of the point's on "
         "the other side, and of a free colour; free: from the tokens alone (the paper)",
     )
+    fill: bool = Field(
+        default=True,
+        description="whether a point whose colours are copied may copy from the nearest skin that is seen, "
+        "too",
+    )
     opacity: Literal["free", "one"] = Field(default="free", description="one: all opaque (an ablation)")
     landmarks: bool = Field(default=True, description="whether tokens attend to landmarks, too")
     network: NetworkSize = Field(default=ConvolutionalSize(), description="the body network, by its kind")
+
+    @model_validator(mode="after")
+    def _finer_points_copy(self) -> GSTConfig:
+        if self.finer and not (self.each == 1 and self.fill and self.colors == "copied"):
+            raise ValueError(
+                "finer points copy their colours, one Gaussian each: each=1, fill=true, colors=copied"
+            )
+        return self
 
     @staticmethod
     def of(size: str) -> GSTConfig:
@@ -123,6 +143,7 @@ SIZES: dict[str, GSTConfig] = {
         shared=True,
         frame="camera",
         colors="free",
+        fill=False,
         landmarks=False,
         network=ViTSize(),
     ),

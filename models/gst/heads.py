@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from turnaround.models.gst.config import KINDS, GSTConfig
 
 CHANNELS = {"color": 3, "turn": 4, "opacity": 1, "scale": 3, "offset": 3}
-MIXTURE = 4  # more of a copied colour: shares of three pixels (models/gst/gaussians.py) and the free colour
+MIXTURE = 4  # more of a copied colour: shares of three pixels (models/gst/gaussians.py) and the free colour,
+FILLED = 5  # and of the nearest skin that is seen
 GAIN = {"opacity": 1.0, "scale": 0.003, "offset": 0.1}  # of Xavier's initialisation; .01 for the others
 BIAS = {"opacity": -2.0, "scale": math.log(0.02)}  # scale in metres
 
@@ -45,11 +46,13 @@ class Heads(nn.Module):
 
     def __init__(self, config: GSTConfig, size: int) -> None:
         super().__init__()
-        width, copied = config.network.width, config.colors == "copied"
+        width, more = config.network.width, 0
+        if config.colors == "copied":
+            more = FILLED if config.fill else MIXTURE
         self.groups = config.groups
         self.kinds = nn.ModuleDict()
         for kind in KINDS:
-            channels = CHANNELS[kind] + (MIXTURE if kind == "color" and copied else 0)
+            channels = CHANNELS[kind] + (more if kind == "color" else 0)
             head = GroupHead(
                 width,
                 config.groups,

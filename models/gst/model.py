@@ -18,11 +18,15 @@ from turnaround.models.estimator.kinematics import Skeleton
 from turnaround.models.estimator.model import Prediction
 from turnaround.models.gst.anchors import Anchors, Posed
 from turnaround.models.gst.config import KINDS, GSTConfig
+from turnaround.models.gst.fill import Fill
+from turnaround.models.gst.finer import Finer
 from turnaround.models.gst.gaussians import activated
 from turnaround.models.gst.heads import Heads
 from turnaround.models.gst.landmark_tokens import LandmarkTokens
-from turnaround.models.gst.paper_network import body_network
+from turnaround.models.gst.paper.paper_network import body_network
 from turnaround.pipeline.values.types import Gaussians
+
+HEAD = 6.0  # how much denser the finer points lie on the head, for the face's sake
 
 
 @dataclass(frozen=True)
@@ -42,10 +46,13 @@ class GST(nn.Module):
         super().__init__()
         self.config = config
         self.network = body_network(Skeleton(body.joint_template, body.joint_shapedirs), config.network)
-        self.anchors = Anchors(body, config.points, config.groups)
+        heads = Anchors(body, config.points, config.groups)
+        self.anchors = Anchors(body, config.finer, 1, HEAD) if config.finer else heads
+        self.finer = Finer(heads, self.anchors) if config.finer else None
         width = config.network.width
         self.tokens = nn.Parameter(torch.rand(len(KINDS) * config.groups, width))
-        self.heads = Heads(config, self.anchors.size)
+        self.fill = Fill(self.anchors, body) if config.fill and config.colors == "copied" else None
+        self.heads = Heads(config, heads.size)
         self.landmarks = LandmarkTokens(config.network.memory) if config.landmarks else None
         queries = len(self.network.tokens.queries)
         apart = torch.arange(queries + len(self.tokens)) >= queries
@@ -58,6 +65,7 @@ class GST(nn.Module):
         landmarks: Float[Tensor, "b n 7"] | None = None,
         gaussians: bool = True,
         posed: Posed | None = None,
+        picture: Float[Tensor, "b 4 t t"] | None = None,
     ) -> GSTOutput:
         """Body and Gaussians.
 
@@ -65,11 +73,10 @@ class GST(nn.Module):
             landmarks: as `landmark_values` makes them; None: the picture alone.
             gaussians: false: the body alone.
             posed: points of other bodies, that carry the Gaussians in the place of the network's own.
+            picture: the window at more pixels, that finer points copy their colours from; None: `pixels`.
         """
         seen: Any = self.network.features(pixels)
-        queries, memory = self.network.tokens(seen, window)
-        if self.landmarks is not None and landmarks is not None:
-            memory = torch.cat([memory, self.landmarks(landmarks)], 1)
+        queries, memory = self._asked(seen, window, landmarks)
         if gaussians:
             tokens = self.tokens.to(queries.dtype).expand(len(pixels), -1, -1)
             mask = self.get_buffer("apart")
@@ -85,5 +92,31 @@ class GST(nn.Module):
         if not gaussians:
             return GSTOutput(body, carrying, [], carrying.points[:, :0])
         raw = self.heads(decoded[:, queries.shape[1] :])
-        people, offsets = activated(raw, carrying, self.anchors, self.config, pixels, window)
+        spacing = None
+        if self.finer is not None:
+            raw, spacing = self.finer(raw), self.finer.spacing
+        source = picture if picture is not None and self.config.finer else pixels
+        people, offsets = activated(
+            raw, carrying, self.anchors, self.config, source, window, self.fill, spacing
+        )
         return GSTOutput(body, carrying, people, offsets)
+
+    def body(
+        self,
+        pixels: Float[Tensor, "b 4 s s"],
+        window: Float[Tensor, "b 3"],
+        landmarks: Float[Tensor, "b n 7"] | None = None,
+    ) -> Prediction:
+        """The body of `forward`, without points of its skin."""
+        seen: Any = self.network.features(pixels)
+        queries, memory = self._asked(seen, window, landmarks)
+        return self.network.read(self.network.decoder(queries, memory), seen, window)
+
+    def _asked(
+        self, seen: Any, window: Float[Tensor, "b 3"], landmarks: Float[Tensor, "b n 7"] | None
+    ) -> tuple[Float[Tensor, "b q c"], Float[Tensor, "b t d"]]:
+        """The body's queries, and the tokens of picture and landmarks that they attend to."""
+        queries, memory = self.network.tokens(seen, window)
+        if self.landmarks is not None and landmarks is not None:
+            memory = torch.cat([memory, self.landmarks(landmarks)], 1)
+        return queries, memory

@@ -9,51 +9,30 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from turnaround.models.body.model import BodyModel
-from turnaround.models.estimator.crop import cut, mask_window
+from turnaround.models.estimator.crop import cut_white, mask_window
 from turnaround.models.estimator.kinematics import to_global
 from turnaround.models.estimator.lifter.sighting import from_trace
-from turnaround.models.estimator.polish import polish
-from turnaround.models.estimator.predict import keypoint_table, to_body
+from turnaround.models.estimator.predict import Looked
+from turnaround.models.gst.anchors import Posed
 from turnaround.models.gst.landmark_tokens import landmark_values
-from turnaround.models.gst.model import GST, GSTOutput
-from turnaround.models.threads import one_thread
+from turnaround.models.gst.model import GST
 from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.values.rotation import axis_angle_to_matrix
 from turnaround.pipeline.values.types import Body, Gaussians, View
 
+COPIED = 512  # pixels of the window that colours are copied from
+
 
 @torch.no_grad()
-def one_pass(model: GST, view: View, landmarks: Mapping[str, Any] | None = None) -> tuple[GSTOutput, Tensor]:
-    """What the network says of a view of the canonical camera, and the window that it looked at.
+def seen_by(model: GST, view: View, landmarks: Mapping[str, Any] | None) -> Looked:
+    """What the network says of the body in a view of the canonical camera: one pass.
 
     Args:
         landmarks: `prepare.landmarks` of the view, None or without a source: the picture alone.
     """
     pixels, window = _window(view, model)
-    return model(pixels, window, _landmark_values(landmarks, view, window)), window
-
-
-@torch.no_grad()
-def gst_body(
-    model: GST,
-    view: View,
-    landmarks: Mapping[str, Any] | None,
-    body_model: BodyModel,
-    *,
-    fit_keypoints: bool = True,
-) -> tuple[Body, dict[str, list[float]]]:
-    """The body in a view of the canonical camera, and joint name -> [x, y, confidence] in its pixels.
-
-    `fit_keypoints`: a few Gauss-Newton steps onto the network's own 2D joints, as of `estimate_body`.
-    """
-    pixels, window = _window(view, model)
     values = _landmark_values(landmarks, view, window)
-    found = model(pixels, window, values, gaussians=False).body
-    with one_thread():  # the matrices are tiny
-        if fit_keypoints:
-            found = polish(model.network.skeleton, found, window)
-        return to_body(model.network, found, body_model), keypoint_table(found, window, view.camera.width)
+    return Looked(model.body(pixels, window, values), window, model.network)
 
 
 @torch.no_grad()
@@ -65,25 +44,29 @@ def gst_gaussians(model: GST, view: View, body: Body | None) -> Gaussians:
     """
     pixels, window = _window(view, model)
     if body is None:
-        return model(pixels, window).people[0].to("cpu")
+        return model(pixels, window, picture=_window(view, model, COPIED)[0]).people[0].to("cpu")
+    picture = _window(view, model, COPIED)[0]
+    return model(pixels, window, posed=posed_on(model, body), picture=picture).people[0].to("cpu")
+
+
+def posed_on(model: GST, body: Body) -> Posed:
+    """The network's points on the skin of a body of the canonical world; CallError for several bodies."""
     if body.transl.ndim != 1:
         raise CallError(f"expected one body, got a batch of shape {tuple(body.transl.shape[:-1])}")
-    body = body.to(pixels.device)
-    local = axis_angle_to_matrix(torch.cat([body.global_orient[None], body.body_pose]))
     anchors = model.anchors
+    body = body.to(anchors.rest.device)
+    local = axis_angle_to_matrix(torch.cat([body.global_orient[None], body.body_pose]))
     pelvis = anchors.joints[0] + anchors.joint_directions[0] @ body.betas + body.transl
     hands = torch.stack([body.left_hand_pose, body.right_hand_pose])
-    posed = anchors(to_global(local)[None], body.betas[None], pelvis[None], hands)
-    return model(pixels, window, posed=posed).people[0].to("cpu")
+    return anchors(to_global(local)[None], body.betas[None], pelvis[None], hands)
 
 
-def _window(view: View, model: GST) -> tuple[Float[Tensor, "1 4 s s"], Float[Tensor, "1 3"]]:
+def _window(view: View, model: GST, size: int = 0) -> tuple[Float[Tensor, "1 4 s s"], Float[Tensor, "1 3"]]:
     """The pixels about the person, white beyond the picture, and where they are."""
     window = mask_window(view.mask[None])
-    layers = torch.cat([view.image - 1, view.mask[..., None]], -1).movedim(-1, 0)[None]
-    darkness, mask = cut(layers, window, model.network.size).split((3, 1), 1)
+    layers = torch.cat([view.image, view.mask[..., None]], -1).movedim(-1, 0)[None]
     device = model.tokens.device
-    return torch.cat([darkness + 1, mask], 1).to(device), window.to(device)
+    return cut_white(layers, window, size or model.network.size).to(device), window.to(device)
 
 
 def _landmark_values(

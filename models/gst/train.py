@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,8 +30,10 @@ SHOWN = 6  # people on a sample picture
 VALIDATED = 16  # held-out moments
 
 
-def loss_with(config: LossConfig, *, true_bodies: bool = False) -> LossFn:
+def loss_with(config: LossConfig, *, true_bodies: bool = False, start: GST | None = None) -> LossFn:
     """The loss of a batch; while the body is held, its decoder learns nothing.
+
+    `start`, a copy of the model before its first step, says the poses that `config.start` holds it to.
 
     With `true_bodies` the Gaussians are learned on labelled bodies, and so without the fog that a wrong pose
     makes of them; the body learns from the labels alone.
@@ -42,9 +45,19 @@ def loss_with(config: LossConfig, *, true_bodies: bool = False) -> LossFn:
             parameter.requires_grad_(not batch.held)
         if true_bodies:
             return _loss_on_truth(model, batch, config)
-        output = model(batch.pixels, batch.window, batch.landmarks, gaussians=config.pictures)
+        output = model(
+            batch.pixels,
+            batch.window,
+            batch.landmarks,
+            gaussians=config.pictures,
+            picture=batch.picture,
+        )
+        began = None
+        if start is not None and not batch.held:
+            with torch.no_grad():
+                began = start.body(batch.pixels, batch.window, batch.landmarks).rotations
         with torch.autocast(device_of(model).type, enabled=False):
-            return gst_loss(output, batch, config)
+            return gst_loss(output, batch, config, began)
 
     return loss_fn
 
@@ -57,7 +70,7 @@ def _loss_on_truth(model: GST, batch: Batch, config: LossConfig) -> tuple[Tensor
     depth = place[:, 2:] / batch.reach[:, None] - DISTANCE
     pelvis = torch.cat([place[:, :2], depth], 1)  # of the canonical world
     posed = model.anchors(truth.rotations, truth.betas, pelvis, model.network.hands)
-    output = model(batch.pixels, batch.window, batch.landmarks, posed=posed)
+    output = model(batch.pixels, batch.window, batch.landmarks, posed=posed, picture=batch.picture)
     on_truth = replace(output, body=replace(output.body, pelvis=pelvis))
     labels = ("keypoints", "calibrated", "joints", "betas", "depth")
     pictures, terms = gst_loss(on_truth, batch, config.but(**dict.fromkeys(labels, 0.0)))
@@ -101,7 +114,9 @@ def samples_of(moments: Moments):
         rows = []
         for person in range(min(SHOWN, len(moments))):
             batch = moved(moments.batch([person], [0], 4), device_of(model))
-            rgb = drawn(model(batch.pixels, batch.window, batch.landmarks), batch)[0].rgb
+            rgb = drawn(model(batch.pixels, batch.window, batch.landmarks, picture=batch.picture), batch)[
+                0
+            ].rgb
             pairs = zip(batch.rgb[0], rgb, strict=True)
             rows.append(torch.cat([x for pair in pairs for x in pair], 1).cpu())
         return {"views": torch.cat(rows)}
@@ -149,7 +164,6 @@ def arguments() -> Flags:
         "--sightings", type=Path, help="landmarks of the views (models.gst.training.sightings)"
     )
     parser.add_argument("--limit", type=int, default=0, help="moments to train on, 0 = all")
-    parser.add_argument("--save", default="", help="weight name (gst) or file to write at the end")
     return parser
 
 
@@ -170,6 +184,11 @@ def main(argv: list[str] | None = None) -> None:
     train, held = split_people(options.data, limit=options.limit)
     torch.manual_seed(config.seed)
     model = new_model(options.init, options.estimator, _model_config(options))
+    if options.sightings and model.landmarks is None:
+        raise CallError(
+            "--sightings: this network has no tokens of landmarks; leave it out, or begin a new network with "
+            "--set model.landmarks=true"
+        )
     moments, others = (
         Moments(
             files, size=options.pixels, close=close, sightings=options.sightings, window=model.network.size
@@ -178,7 +197,9 @@ def main(argv: list[str] | None = None) -> None:
     )
     if not options.train_encoder:
         model.network.freeze_encoder()
+    start = copy.deepcopy(model).eval().requires_grad_(False) if _held(options) else None
     trainer = Trainer(model, config, slower=(pose_parameters(model), options.pose_rate))
+    start = start and start.to(trainer.device)
     chosen = [(k, k % others.views(k)) for k in range(min(VALIDATED, len(others)))]
 
     def validate(averaged: nn.Module, step: int) -> dict[str, float]:
@@ -187,7 +208,7 @@ def main(argv: list[str] | None = None) -> None:
 
     ema = trainer.run(
         batches_of(moments, config.batch, options.views, options.hold),
-        loss_with(options.loss, true_bodies=options.true_bodies),
+        loss_with(options.loss, true_bodies=options.true_bodies, start=start),
         validate,
         samples=samples_of(others),
         goal=("psnr_novel", "max"),
@@ -200,8 +221,16 @@ def main(argv: list[str] | None = None) -> None:
     trainer.parallel.close()
 
 
+def _held(options) -> bool:
+    """Whether the poses that the training begins with say anything, and nothing says better ones."""
+    known = bool(options.init or options.estimator)
+    return known and options.loss.holds and not options.true_bodies
+
+
 def _model_config(options) -> GSTConfig:
-    """The size that is named, or the group `model` of the settings; not both."""
+    """The size that is named, or the group `model` of the settings; not both, and none beside `--init`."""
+    if options.init and (options.model != GSTConfig() or options.size != "default"):
+        raise CallError(f"--init {options.init} has its own size: leave out --size and the settings `model`")
     if options.model != GSTConfig() and options.size != "default":
         raise CallError("give the network's size by --size or by the settings `model`, not by both")
     return options.model if options.size == "default" else GSTConfig.of(options.size)

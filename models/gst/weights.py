@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,9 +13,9 @@ from turnaround.models import zoo
 from turnaround.models.body.model import BodyModel
 from turnaround.models.estimator.model import BodyEstimator
 from turnaround.models.gst.config import GSTConfig
-from turnaround.models.gst.hmr2 import begin_with_hmr2
 from turnaround.models.gst.model import GST
-from turnaround.models.gst.paper_network import PaperNetwork
+from turnaround.models.gst.paper.hmr2 import begin_with_hmr2
+from turnaround.models.gst.paper.paper_network import PaperNetwork
 from turnaround.pipeline.errors import CallError
 
 ESTIMATOR = "estimator"  # whose image encoder is shared
@@ -36,7 +37,8 @@ def read_gst(name_or_path: str | Path) -> GST:
     state, metadata = zoo.load_state(name_or_path)
     if "gst" not in metadata:
         raise CallError(f"{name_or_path} holds no GST configuration: it is the weight of another network")
-    model = GST(BodyModel.shared(), GSTConfig.model_validate_json(metadata["gst"]))
+    config = {"fill": False} | json.loads(metadata["gst"])  # older files do not speak of it
+    model = GST(BodyModel.shared(), GSTConfig.model_validate(config))
     if "encoder" in metadata:
         state |= _encoder(model, metadata["encoder"], metadata["encoder_sha256"])
     model.load_state_dict(state)
@@ -59,7 +61,7 @@ def _encoder(model: GST, weights: str, digest: str) -> dict[str, Tensor]:
 def begin(model: GST, estimator: str | Path) -> None:
     """Take an estimator's weights for encoder, decoder and body heads, in place; CallError for others.
 
-    The paper's network takes those of HMR 2.0, of the user's own `.ckpt` (models/gst/hmr2.py).
+    The paper's network takes those of HMR 2.0, of the user's own `.ckpt` (models/gst/paper/hmr2.py).
     """
     if isinstance(model.network, PaperNetwork):
         if Path(estimator).suffix != CHECKPOINT:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float, Int
+from scipy.spatial import KDTree
 from torch import Tensor, nn
 
 from turnaround.models.body.model import BodyModel
@@ -17,7 +18,7 @@ class BodySurface(nn.Module):
     """A fixed sample of points on the skin, spread by area in the rest pose, the head denser.
 
     `count` 0 takes the vertices (the paper). The same body file and count give the same points, so that
-    learned tokens keep their places.
+    learned tokens keep their places. `head`: how much denser they lie there than elsewhere.
     """
 
     faces: Int[Tensor, "n 3"]  # vertex ids
@@ -26,10 +27,10 @@ class BodySurface(nn.Module):
     mirror: Int[Tensor, " n"]  # the point nearest to the mirror image
     rest: Float[Tensor, "n 3"]  # rest position, metres
 
-    def __init__(self, body_model: BodyModel, count: int, seed: int = 5) -> None:
+    def __init__(self, body_model: BodyModel, count: int, seed: int = 5, head: float = 1.8) -> None:
         super().__init__()
         template, weights = body_model.v_template, fold_to_parts(body_model.lbs_weights)
-        sampled = _sampled(body_model, weights, count, seed) if count else _vertices(len(template))
+        sampled = _sampled(body_model, weights, count, seed, head) if count else _vertices(len(template))
         for name, value in zip(("faces", "barycentrics"), sampled, strict=True):
             self.register_buffer(name, value, persistent=False)
         parts = torch.einsum("nkj,nk->nj", weights[self.faces], self.barycentrics)
@@ -55,14 +56,14 @@ def _vertices(count: int) -> tuple[Int[Tensor, "v 3"], Float[Tensor, "v 3"]]:
 
 
 def _sampled(
-    body_model: BodyModel, weights: Float[Tensor, "v 22"], count: int, seed: int
+    body_model: BodyModel, weights: Float[Tensor, "v 22"], count: int, seed: int, head: float
 ) -> tuple[Int[Tensor, "n 3"], Float[Tensor, "n 3"]]:
     """Corners and barycentric coordinates of points on the skin, stratified by area along the faces."""
     skin, template = body_model.skin_faces, body_model.v_template
-    head = weights[skin][..., JOINT_NAMES.index("head")].mean(1)
+    of_head = weights[skin][..., JOINT_NAMES.index("head")].mean(1) > 0.5
     corners = template[skin]
     a, b, c = corners.unbind(1)
-    area = torch.cross(b - a, c - a, dim=-1).norm(dim=-1) * (1 + 0.8 * (head > 0.5))
+    area = torch.cross(b - a, c - a, dim=-1).norm(dim=-1) * (1 + (head - 1) * of_head)
     generator = torch.Generator().manual_seed(seed)
     jitter = torch.rand(count, generator=generator, dtype=torch.float64)
     level = (torch.arange(count, dtype=torch.float64) + jitter) / count
@@ -84,4 +85,5 @@ def fold_to_parts(weights: Float[Tensor, "v 55"]) -> Float[Tensor, "v 22"]:
 
 def nearest(queries: Float[Tensor, "n 3"], points: Float[Tensor, "m 3"]) -> Int[Tensor, " n"]:
     """Index of the point nearest to each query."""
-    return torch.cat([torch.cdist(chunk, points).argmin(1) for chunk in queries.split(1024)])
+    asked, among = (x.detach().cpu().double().numpy() for x in (queries, points))
+    return torch.from_numpy(KDTree(among).query(asked)[1]).to(queries.device)

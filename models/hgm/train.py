@@ -197,7 +197,6 @@ def arguments() -> Flags:
         type=Path,
         help="folder of coarse or refined back views made by models.back_view.pairs (two views)",
     )
-    parser.add_argument("--save", help="weight name or file to write at the end")
     return parser
 
 

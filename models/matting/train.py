@@ -80,7 +80,6 @@ def arguments() -> Flags:
     parser = add_arguments(Flags(description=__doc__), batch=16, lr=2e-3, steps=6000, bf16=True)
     parser.add_argument("--backgrounds", type=Path, required=True, help="(n, s, s, 3) u8 .npy")
     parser.add_argument("--size", type=int, help="pixels of the composites (default: the set's)")
-    parser.add_argument("--save", default="", help="weight name (matting) or file to write at the end")
     return parser
 
 

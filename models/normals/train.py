@@ -194,9 +194,7 @@ def samples_of(held: list[Sample], count: int = 4):
 
 def arguments() -> Flags:
     """The flags of this program."""
-    parser = add_arguments(Flags(description=__doc__), batch=12, lr=2e-3, steps=3000, clip=10.0, bf16=True)
-    parser.add_argument("--save", default="", help="weight name (normals) or file to write at the end")
-    return parser
+    return add_arguments(Flags(description=__doc__), batch=12, lr=2e-3, steps=3000, clip=10.0, bf16=True)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -86,6 +86,11 @@ def add_arguments(parser: Flags, **defaults: Any) -> Flags:
             options["default"] = defaults.get(name, field.default)
         parser.add_argument(flag, help=field.description, **options)
     parser.add_argument(
+        "--save",
+        default="",
+        help="weight name, as in models/weights/index.json, or file to write at the end",
+    )
+    parser.add_argument(
         "--save-best",
         action=argparse.BooleanOptionalAction,
         default=False,

@@ -24,6 +24,11 @@ RECORD = np.dtype([("position", "<f4", 3), ("scale", "<f4", 3), ("color", "u1", 
 def encode(gaussians: Gaussians) -> bytes:
     """The `.splat` bytes of `gaussians`, 32 each; ValueError where a value is not finite. Colours outside of
     [0, 1] are clipped."""
+    return records_of(gaussians)[by_visibility(gaussians).cpu().numpy()].tobytes()
+
+
+def records_of(gaussians: Gaussians) -> np.ndarray:
+    """The (n,) RECORD of `gaussians` in their own order; as `encode` otherwise."""
     g = gaussians.detach().to("cpu")
     for name, value in vars(g).items():
         if not value.isfinite().all():
@@ -35,7 +40,7 @@ def encode(gaussians: Gaussians) -> bytes:
     )
     quats = torch.nn.functional.normalize(g.quats.double(), dim=-1).numpy()
     records["rotation"] = np.round(quats * 128 + 128).clip(0, 255)
-    return records[by_visibility(g).numpy()].tobytes()
+    return records
 
 
 def by_visibility(gaussians: Gaussians) -> Int[Tensor, " n"]:

@@ -14,6 +14,7 @@ from turnaround.pipeline.errors import CallError
 from turnaround.pipeline.settings import load_settings
 from turnaround.pipeline.values.camera import canonical_camera
 from turnaround.pipeline.values.types import View
+from turnaround.stages.estimate import Estimate
 
 USES = ("estimate.weights", "coarse.weights", "refine.hgm", "fuse.weights")
 
@@ -47,7 +48,7 @@ def test_the_preset_asks_gst_for_all_of_it():
     made = load_settings("gst", stages.classes()).stages
     named = {use: getattr(made[use.split(".")[0]], use.split(".")[1]) for use in USES}
     assert set(named.values()) == {"gst"}
-    assert made["estimate"].provider == "gst" and not made["refine"].enabled
+    assert not made["refine"].enabled and made["back_view"].exemplar
 
 
 def test_body_and_gaussians_come_from_one_network(made, view):
@@ -68,11 +69,12 @@ def test_body_and_gaussians_come_from_one_network(made, view):
 
 
 def test_weights_and_keys_name_the_gst_alone(made, weights):
-    assert made["estimate"].weights() == (weights, "body")
+    assert made["estimate"].weights() == (weights, "lifter", "body")
+    assert Estimate(Estimate.Config(provider="gst", weights=weights)).weights() == (weights, "body")
 
 
 def test_another_weight_as_gst_is_an_error_that_says_so(view):
-    overrides = ["stages.estimate.weights=estimator"]
+    overrides = ["stages.estimate.weights=estimator", "stages.estimate.provider=gst"]
     settings = load_settings("gst", stages.classes(), overrides)
     stage = next(s for s in settings.build(stages.classes()) if s.name == "estimate")
     with pytest.raises(CallError, match="weight of another network"):

@@ -27,6 +27,7 @@ HEAVY = (
     "test_texture_stage", "test_animated_page", "test_skinned_files", "test_rigged_exports",
     "test_movement", "test_animate", "test_normals", "test_scans_errors", "test_evaluation_sides",
     "test_evaluation_poses", "test_gst_training", "test_rigs", "test_rigs_layouts", "test_rigs_errors",
+    "test_page_changes",
 )  # fmt: skip
 ALONE = {  # file -> its tests that compare seconds or need several threads
     "test_batch": ("test_200_photos_in_one_run",),

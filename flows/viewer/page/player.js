@@ -7,18 +7,20 @@ import { groundOf } from "turnaround/ground";
 const element = (id) => document.getElementById(id);
 const clock = (seconds) => `${seconds.toFixed(2)} s`;
 const titled = (name) => (name.charAt(0).toUpperCase() + name.slice(1)).replaceAll("_", " ");
+const apart = (name) => titled(name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)); // blinkLeft: Blink left
 
 function rigOf(person, kinds) {
   const rig = new Rig(person.rig);
   for (const name of ["Mesh", "Shape"]) if (kinds[name]) rig.bindMesh(kinds[name], { ...person.meshskin, count: person.mesh.vertices });
-  if (kinds.Gaussians) rig.bindSplats(kinds.Gaussians, { ...person.splatskin, count: person.splats.count });
+  if (kinds.Gaussians) rig.bindSplats(kinds.Gaussians, { ...person, skin: person.splatskin });
+  rig.bindFace(person.face, kinds.Mesh);
   return rig;
 }
 
 // asked: what the address says (clip, time, play); follow(x, z): the person is there now; redraw: the picture is old.
 export function playerOf(person, kinds, { asked, parent, follow, redraw }) {
   const rig = rigOf(person, kinds), clips = clipsOf({ ...person.clips }), ground = groundOf(person.floor);
-  const slider = element("frame"), play = element("play"), speeds = element("speed");
+  const slider = element("frame"), play = element("play"), speeds = element("speed"), faces = element("face");
   parent.add(ground);
   let clip = clips[0], time = 0, wanted = false, playing = false; // wanted: also after a clip of one frame
 
@@ -58,11 +60,22 @@ export function playerOf(person, kinds, { asked, parent, follow, redraw }) {
     redraw();
   };
 
+  const setFace = (name) => {
+    const found = person.face.choices.find((each) => each.name === name);
+    rig.chosen = found?.shares ?? null;
+    faces.value = found?.name ?? "";
+    show();
+  };
+
+  faces.append(...person.face.choices.map(({ name }) => new Option(apart(name), name)));
+  faces.hidden = person.face.count === 0;
+  faces.onchange = () => setFace(faces.value);
   slider.oninput = () => { run(false); seek(Number(slider.value) / clip.fps); };
   play.onclick = () => run(!wanted);
   element("ground").onclick = () => setGround(!ground.visible);
   choose(asked.get("clip"));
   seek(Number(asked.get("time")) || 0);
+  setFace(asked.get("face"));
   setGround(asked.get("ground") !== "no");
   const still = asked.has("time") || asked.get("play") === "no" || window.matchMedia("(prefers-reduced-motion: reduce)").matches;
   return {

@@ -198,7 +198,6 @@ def arguments() -> Flags:
     parser.add_argument(
         "--simulated-share", type=float, default=0.4, help="of a batch, where --simulated is given"
     )
-    parser.add_argument("--save", default="", help="weight name (lifter) or file to write at the end")
     return parser
 
 

@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from turnaround.models.estimator.crop import PLANE, to_window
+from turnaround.models.estimator.kinematics import to_local
 from turnaround.models.gst.model import GSTOutput
 from turnaround.models.gst.placing import moved, shift_of
 from turnaround.models.gst.training.depth import depth_by_masks
@@ -54,6 +55,13 @@ class LossConfig(Frozen):
         "people are drawn where the network says (the paper)",
     )
     betas: float = Field(default=0.0002, ge=0, description="mean square of the betas")
+    start: float = Field(
+        default=0.05,
+        ge=0,
+        description="mean square of how otherwise joints are turned than the network said that the training "
+        "began with (Frobenius, against the parents): what pictures do not tell, such as twists, stays; not "
+        "beside loss.joints; 0: nothing holds it (the paper)",
+    )
     keypoints: float = Field(default=0.0, ge=0, description="true 2D joints in the input view alone, windows")
     calibrated: float = Field(
         default=0.0, ge=0, description="true 2D joints in all views, through the calibrated cameras"
@@ -61,6 +69,11 @@ class LossConfig(Frozen):
     joints: float = Field(
         default=0.0, ge=0, description="true 3D: joints about the pelvis, metres, and a fifth of rotations"
     )
+
+    @property
+    def holds(self) -> bool:
+        """Whether the poses that the training began with count."""
+        return bool(self.start) and not self.joints
 
     @property
     def pictures(self) -> bool:
@@ -84,8 +97,14 @@ def ways_of(output: GSTOutput, batch: Batch) -> Float[Tensor, "b 3"]:
     return torch.stack([depth_by_masks(p, batch.cameras(k), batch.mask[k]) for k, p in enumerate(points)])
 
 
-def gst_loss(output: GSTOutput, batch: Batch, config: LossConfig) -> tuple[Tensor, dict[str, Tensor]]:
-    """The weighted sum, and its terms."""
+def gst_loss(
+    output: GSTOutput,
+    batch: Batch,
+    config: LossConfig,
+    start: Float[Tensor, "b 22 3 3"] | None = None,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The weighted sum, and its terms; `start` are the rotations that the network began with, where they
+    count."""
     terms: dict[str, Tensor] = {}
     if config.pictures:
         ways = ways_of(output, batch) - _own_depth(output, batch) if config.depth else None
@@ -100,6 +119,9 @@ def gst_loss(output: GSTOutput, batch: Batch, config: LossConfig) -> tuple[Tenso
             pair = (x.flatten(0, 1).movedim(-1, 1) for x in (rgb, batch.rgb))
             terms["perceptual"] = _distance(config.distance)(*pair)
         terms["tightness"] = (output.offsets.square().sum(-1) + 1e-12).sqrt().mean()
+    if config.holds and start is not None:
+        apart = to_local(output.body.rotations) - to_local(start)
+        terms["start"] = apart.square().sum((-1, -2)).mean()
     if config.betas:
         terms["betas"] = output.body.betas.square().mean()
     if config.keypoints or config.calibrated or config.joints:

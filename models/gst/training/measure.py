@@ -47,8 +47,8 @@ def measure(
     sums: dict[str, list[float]] = {}
     for number, (person, view) in enumerate(chosen):
         batch = moved(moments.batch([person], [view], 64), device_of(model))
-        output = model(batch.pixels, batch.window, batch.landmarks, gaussians=pictures)
-        values = _body(output.body.joints[0], output.body.rotations[0], batch)
+        output = model(batch.pixels, batch.window, batch.landmarks, gaussians=pictures, picture=batch.picture)
+        values = body_figures(output.body.joints[0], output.body.rotations[0], batch)
         if pictures:
             render = drawn(output, batch)[0]
             distance = bool(distance_every) and number % distance_every == 0
@@ -58,7 +58,10 @@ def measure(
     return {name: sum(values) / len(values) for name, values in sums.items()}
 
 
-def _body(joints: Float[Tensor, "k 3"], rotations: Float[Tensor, "22 3 3"], batch: Batch) -> dict[str, float]:
+def body_figures(
+    joints: Float[Tensor, "k 3"], rotations: Float[Tensor, "22 3 3"], batch: Batch
+) -> dict[str, float]:
+    """mpjpe, pa (mm), angle (degrees) of the first person of a batch; empty where the truth is not known."""
     true, turns = batch.truth.joints[0], batch.truth.rotations[0]
     if bool(true.isnan().any()):
         return {}

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from turnaround.models.estimator.crop import SIZE, cut, mask_window
+from turnaround.models.estimator.crop import SIZE, cut, cut_white, mask_window
 from turnaround.models.estimator.kinematics import KEYPOINTS, POSED, to_global
 from turnaround.models.gst.landmark_tokens import CHANNELS, COUNT
 from turnaround.models.gst.placing import reach_of
@@ -52,6 +52,7 @@ class Batch(TensorRecord):
     rgb: Float[Tensor, "b v h w 3"]
     mask: Float[Tensor, "b v h w"]
     truth: Truth
+    picture: Float[Tensor, "b 4 t t"]  # the windows at twice the pixels, that colours are copied from
     held: bool = False  # whether the body stays as it is and the Gaussians alone learn
 
     def cameras(self, person: int) -> Camera:
@@ -124,8 +125,8 @@ class Moments:
             moves = torch.from_numpy(jitter.astype(np.float32))
             centre, half = window.split((2, 1), 1)
             window = torch.cat([centre + moves[:, :2] * half, half * torch.exp(moves[:, 2:])], 1)
-        # white beyond the picture
-        darkness, seen = cut(torch.cat([color - 1, alpha[:, None]], 1), window, self.window).split((3, 1), 1)
+        layers = torch.cat([color, alpha[:, None]], 1)
+        pixels = cut_white(layers, window, self.window)
         landmarks = torch.stack([row["landmarks"] for row in rows])
         landmarks = torch.cat(
             [
@@ -141,7 +142,7 @@ class Moments:
             *(torch.stack([row[name] for row in rows]) for name in ("rotations", "joints", "betas"))
         )
         return Batch(
-            torch.cat([darkness + 1, seen], 1),
+            pixels,
             window,
             landmarks,
             rest["reach"],
@@ -150,6 +151,7 @@ class Moments:
             rest["rgb"],
             rest["mask"],
             truth,
+            cut_white(layers, window, 2 * self.window),
         )
 
     def _row(self, person: int, view: int, targets: int) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from turnaround.models.body.model import BodyModel
-from turnaround.models.estimator.crop import cut, mask_window
+from turnaround.models.estimator.crop import cut_white, mask_window
 from turnaround.models.estimator.kinematics import POSED, to_local
 from turnaround.models.estimator.model import BodyEstimator
 from turnaround.models.estimator.polish import polish
@@ -39,10 +39,8 @@ def estimate_views(
     color = torch.from_numpy(rgb).float().movedim(-1, 1) / 255
     alpha = torch.from_numpy(mask).float()[:, None] / 255
     window = mask_window(alpha[:, 0])
-    darkness, seen = cut(torch.cat([color - 1, alpha], 1), window).split(
-        (3, 1), 1
-    )  # white beyond the picture
-    found = polish(network.skeleton, network(torch.cat([darkness + 1, seen], 1), window), window)
+    pixels = cut_white(torch.cat([color, alpha], 1), window)
+    found = polish(network.skeleton, network(pixels, window), window)
     orient, pose = matrix_to_axis_angle(to_local(found.rotations)).split((1, POSED - 1), 1)
     rest = model.joint_template[0] + torch.einsum("jk,nk->nj", model.joint_shapedirs[0, :, :10], found.betas)
     count = len(rgb)

@@ -281,7 +281,7 @@ def test_interrupt_ends_at_once_with_130_and_the_next_run_goes_on(photos):
         time.sleep(0.05)
     time.sleep(0.3)
     running.send_signal(signal.SIGINT)
-    assert running.wait(10) == 130
+    assert running.wait(10) == 130, running.stderr.read()
     assert "goes on where this one stopped" in running.stderr.read()
     assert not list(Path("work/cache").glob("*/*/manifest.json"))
     assert turn(*words) == 0

@@ -11,9 +11,9 @@ import pytest
 import torch
 import toy_avatar
 from chromium import Browser, needs_chromium
+from moving_page import ONLY_PERSON, SIZE, camera_of, opened, psnr, settled, written
 
-from turnaround.flows.viewer import html_page
-from turnaround.flows.viewer.animated_page import DISTANCE, animated_page
+from turnaround.flows.viewer.animated_page import animated_page
 from turnaround.flows.viewer.packing import pack_skinned, unpack_gaussians
 from turnaround.flows.viewer.tracks import (
     FPS,
@@ -29,14 +29,12 @@ from turnaround.models.mesh.view import textured_pictures
 from turnaround.models.motion.builtin import builtin
 from turnaround.models.splat import rasterize
 from turnaround.pipeline.formats import splat
-from turnaround.pipeline.values.camera import orbit_cameras
 from turnaround.pipeline.values.motion import Motion
 from turnaround.pipeline.values.rig import SkinWeights
 from turnaround.pipeline.values.rotation import quat_to_matrix
 from turnaround.pipeline.values.types import Camera
 
 CLIPS = ("dance", "walk_forward", "t_pose")
-SIZE = 256
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +132,7 @@ def test_errors_name_the_clip_and_the_remedy(avatar):
         torch.zeros(1, 61, 4).expand(20_001, 61, 4),
         torch.zeros(20_001, 3),
         torch.zeros(20_001, 2),
+        torch.zeros(20_001, 10),
     )
     with pytest.raises(ValueError, match="20001 frames are too many"):
         pack_tracks([long])
@@ -144,52 +143,7 @@ def test_errors_name_the_clip_and_the_remedy(avatar):
 
 @pytest.fixture(scope="module")
 def file(avatar, clips, tmp_path_factory) -> Path:
-    try:
-        html_page.programs()
-    except ValueError as error:
-        pytest.skip(f"the page's programs cannot be fetched: {error}")
-    made = tmp_path_factory.mktemp("page") / "toy.html"
-    made.write_bytes(animated_page(avatar, clips, name="<b>Toy</b>"))
-    return made
-
-
-def camera_of(browser: Browser, azimuth: float) -> Camera:
-    """The page's camera as ours; it says its own frame."""
-    person = browser.run("JSON.parse(document.getElementById('person').textContent)")
-    x, z = (float(v) for v in browser.run("document.body.dataset.centre").split())
-    camera = orbit_cameras([azimuth], SIZE)
-    K, T = camera.K.clone(), camera.T_camera_world.clone()
-    K[:, [0, 1], [0, 1]] = SIZE / 2 / max(person["tangent"], person["wide"])
-    T[:, :3, 3] = -T[:, :3, :3] @ torch.tensor([x, person["middle"], z]) + torch.tensor([0.0, 0.0, DISTANCE])
-    return dataclasses.replace(camera, K=K, T_camera_world=T)
-
-
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    return float(-10 * np.log10(max(np.mean((a / 255.0 - b / 255.0) ** 2), 1e-9)))
-
-
-def settled(browser: Browser) -> np.ndarray:
-    """The picture once it stays: sorting takes some frames."""
-    last = browser.picture()
-    for _ in range(60):
-        time.sleep(0.25)
-        seen = browser.picture()
-        if np.array_equal(seen, last):
-            return seen
-        last = seen
-    pytest.fail("the page does not come to rest")
-
-
-ONLY_PERSON = """const style = document.createElement("style");
-    style.textContent = "nav, header {display: none}";
-    document.head.append(style);
-    window.dispatchEvent(new Event("resize"))"""
-
-
-def opened(browser: Browser, file: Path, asked: str) -> None:
-    browser.open(f"{file.as_uri()}#{asked}")
-    browser.wait("document.body?.dataset.ready || document.body?.dataset.failed")
-    assert browser.errors == [], browser.errors
+    return written(tmp_path_factory.mktemp("page"), avatar, clips, name="<b>Toy</b>")
 
 
 def test_pages_of_one_person_are_equal(avatar, clips, file):

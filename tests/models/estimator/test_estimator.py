@@ -10,6 +10,7 @@ from turnaround.models import zoo
 from turnaround.models.body.model import BodyModel
 from turnaround.models.estimator.crop import (
     cut,
+    cut_white,
     from_window,
     lift,
     log_depth_of,
@@ -147,6 +148,20 @@ def test_cut_shows_a_spot_where_the_window_says(angle):
     where = found.flatten().argmax()
     assert abs((where % 128 + 0.5) / 64 - 1 - expected[0]) < 0.03
     assert abs((where // 128 + 0.5) / 64 - 1 - expected[1]) < 0.03
+
+
+@pytest.mark.parametrize("size", [128, 16])  # 16: the picture is averaged down first
+@pytest.mark.parametrize("angle", [None, 0.5])
+def test_a_white_cut_is_that_of_the_picture_on_a_large_white_sheet(size, angle):
+    picture = torch.rand(2, 4, 64, 64, generator=torch.Generator().manual_seed(3))
+    sheet = torch.tensor([1.0, 1, 1, 0])[:, None, None].repeat(2, 1, 320, 320)
+    sheet[..., 128:192, 128:192] = picture
+    window = torch.tensor([[0.7, -0.3, 1.4], [-0.4, 0.8, 1.2]])
+    turn = None if angle is None else torch.tensor([angle, -angle])
+    found = cut_white(picture, window, size, turn)
+    assert ((found[:, :3] == 1).all(1) & (found[:, 3] == 0)).flatten(1).any(1).all()
+    # coordinates are rounded otherwise
+    torch.testing.assert_close(found, cut(sheet, window / 5, size, turn), atol=1e-4, rtol=0)
 
 
 def test_mask_window_holds_the_mask():

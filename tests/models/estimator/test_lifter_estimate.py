@@ -36,14 +36,20 @@ from turnaround.models.estimator.lifter.network import Lifted
 from turnaround.models.estimator.lifter.predict import load_lifter, to_body
 from turnaround.models.estimator.model import Prediction
 from turnaround.models.estimator.polish import turn_chain
+from turnaround.models.estimator.predict import estimate_body, load_estimator
+from turnaround.models.gst.config import GSTConfig
+from turnaround.models.gst.train import new_model
+from turnaround.models.gst.weights import save_gst
 from turnaround.models.landmarks.record import absent
 from turnaround.models.landmarks.wholebody import FACE_NAMES, hand_names
 from turnaround.models.mesh.silhouette import body_masks
+from turnaround.models.metrics.body import mpjpe_mm
 from turnaround.models.refinement.evidence import FITTED, LANDMARK_NAMES, gather_evidence
 from turnaround.pipeline.stage import StageError
 from turnaround.pipeline.values.camera import canonical_camera, project
+from turnaround.pipeline.values.crop import networks_copy
 from turnaround.pipeline.values.rotation import axis_angle_to_matrix, matrix_to_axis_angle
-from turnaround.pipeline.values.types import View
+from turnaround.pipeline.values.types import Body, View
 from turnaround.stages.estimate import Estimate
 
 CPU = torch.device("cpu")
@@ -234,9 +240,36 @@ def test_the_stage_takes_landmarks_where_they_are_and_the_picture_else(shipped, 
         run_stage(view, record, provider="given")
 
 
+def test_a_gst_stands_for_the_estimator_by_its_weight(shipped, person, tmp_path):
+    """An untrained one over the shipped estimator says its body, in one look for its two."""
+    body, blot, record = person
+    model = BodyModel.shared()
+    outline = body_masks(
+        model(first_of(body)).vertices, model.skin_faces.numpy().astype(np.int32), blot.camera[None]
+    )
+    view = View(1 - 0.6 * outline[0][..., None].expand(-1, -1, 3), outline[0].float(), blot.camera)
+    config = GSTConfig(points=200, groups=2, landmarks=False)
+    weights = str(save_gst(new_model("", "estimator", config), tmp_path / "gst.safetensors"))
+    alone = run_stage(view, record, provider="gst", weights=weights)
+    assert list(alone.keypoints) == list(PICTURE_NAMES)
+    own = estimate_body(load_estimator(), networks_copy(view), BodyModel.shared(), average=False)[0]
+    torch.testing.assert_close(alone.body.body_pose, own.body_pose, atol=1e-3, rtol=0)
+    together = run_stage(view, record, weights=weights)
+    assert "left_heel" in together.keypoints  # the landmarks' own
+
+    def error(found) -> float:
+        return mpjpe_mm(model(found).joints, model(first_of(body)).joints)
+
+    assert error(together.body) < 0.7 * error(alone.body)
+
+
+def first_of(body: Body) -> Body:
+    return dataclasses.replace(body, **{name: value[0] for name, value in vars(body).items()})
+
+
 def test_landmarks_that_miss_the_mask_are_doubted(model, person):
     body, view, _ = person
-    true = dataclasses.replace(body, **{name: value[0] for name, value in vars(body).items()})
+    true = first_of(body)
     bent = dataclasses.replace(
         true, body_pose=true.body_pose + 0.9 * torch.sin(torch.arange(63.0)).reshape(21, 3)
     )

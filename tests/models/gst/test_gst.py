@@ -12,13 +12,14 @@ from toy_landmarks import random_body, rotations_of
 
 from turnaround.models.body.model import BodyModel
 from turnaround.models.body.skeleton import PARENTS
+from turnaround.models.estimator.predict import body_of
 from turnaround.models.gst.anchors import Anchors, all_rotations
 from turnaround.models.gst.config import ConvolutionalSize, GSTConfig, Ranks
 from turnaround.models.gst.gaussians import copied
 from turnaround.models.gst.heads import GroupHead
 from turnaround.models.gst.landmark_tokens import CHANNELS, COUNT
 from turnaround.models.gst.model import GST
-from turnaround.models.gst.person import gst_body, gst_gaussians, one_pass
+from turnaround.models.gst.person import gst_gaussians, seen_by
 from turnaround.models.gst.placing import reach_of, shift_of
 from turnaround.models.gst.weights import begin, read_gst, save_gst
 from turnaround.models.person_model import gaussian_model, is_gst
@@ -245,10 +246,9 @@ def test_a_far_camera_with_a_long_lens_sees_the_same_place():
 
 def test_gaussians_on_the_networks_own_body_are_those_of_the_pass(model, body_model):
     view = front()
-    out, _ = one_pass(model, view)
-    body, keypoints = gst_body(model, view, None, body_model, fit_keypoints=False)
+    body, keypoints = body_of(seen_by(model, view, None), view, body_model, fit_keypoints=False)
     assert set(keypoints) >= {"pelvis", "head"}
-    own, given = out.people[0], gst_gaussians(model, view, body)
+    own, given = gst_gaussians(model, view, None), gst_gaussians(model, view, body)
     torch.testing.assert_close(own.means, given.means, atol=2e-4, rtol=0)
     torch.testing.assert_close(own.colors, given.colors, atol=0.02, rtol=0)
 
@@ -268,7 +268,8 @@ def test_weights_come_back_and_say_what_they_are(model, tmp_path, body_model):
     file = save_gst(model, tmp_path / "gst.safetensors", steps="3")
     again = read_gst(file)
     assert again.config == model.config and is_gst(str(file)) and not is_gst("hgm_coarse")
-    view, body = front(), gst_body(model, front(), None, body_model)[0]
+    view = front()
+    body = body_of(seen_by(model, view, None), view, body_model)[0]
     made = gaussian_model(str(file), "body", "cpu")([view], body)
     torch.testing.assert_close(made.means, gst_gaussians(again.eval(), view, body).means)
     with pytest.raises(CallError, match="embedded body"):
@@ -303,3 +304,15 @@ def test_a_hidden_point_is_not_copied(body_model):
     _, seen = copied(moved, torch.ones(1, 4, 128, 128), torch.tensor([[0.0, 0.0, 1.2]]))
     assert seen[0, other] == 0
     assert np.isfinite(seen.numpy()).all()
+
+
+def test_the_body_alone_is_that_of_the_whole_pass(body_model):
+    torch.manual_seed(5)
+    model = GST(body_model, GSTConfig.of("tiny")).eval()
+    pixels, window = torch.rand(2, 4, 128, 128), torch.tensor([[0.1, 0.0, 0.6]]).expand(2, 3)
+    landmarks = torch.rand(2, 33, 7)
+    with torch.no_grad():
+        alone, whole = model.body(pixels, window, landmarks), model(pixels, window, landmarks).body
+    assert torch.equal(alone.rotations, model(pixels, window, landmarks, gaussians=False).body.rotations)
+    torch.testing.assert_close(alone.rotations, whole.rotations)
+    torch.testing.assert_close(alone.joints, whole.joints)

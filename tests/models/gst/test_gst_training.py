@@ -23,6 +23,7 @@ from turnaround.models.gst.training.moments import Moments, check_moment
 from turnaround.models.gst.weights import read_gst
 from turnaround.models.metrics.image import psnr
 from turnaround.pipeline.errors import CallError, FormatError
+from turnaround.pipeline.values.rotation import axis_angle_to_matrix
 
 SMALL = (
     "--size",
@@ -204,6 +205,20 @@ def test_size_and_model_are_not_given_both(folder, tmp_path):
         train.main(["--data", str(folder), "--out", str(tmp_path), "--size", "tiny", "--set", "model.each=2"])
 
 
+def test_a_network_that_is_gone_on_from_keeps_its_own_size(folder, tmp_path):
+    for flags in (("--size", "tiny"), ("--set", "model.points=100")):
+        with pytest.raises(CallError, match="has its own size"):
+            train.main(["--data", str(folder), "--out", str(tmp_path / "run"), "--init", "gst", *flags])
+
+
+def test_landmarks_are_not_read_in_vain(folder, tmp_path):
+    flags = ("--set", "model.points=100", "--set", "model.landmarks=false", "--estimator", "")
+    with pytest.raises(CallError, match="no tokens of landmarks"):
+        train.main(
+            ["--data", str(folder), "--out", str(tmp_path / "run"), "--sightings", str(tmp_path), *flags]
+        )
+
+
 def test_figures_of_the_truth_are_perfect(moments):
     batch = moments.batch([0], [0], 3)
     found = picture_figures(batch.rgb[0], batch.rgb[0], batch.mask[0])
@@ -250,3 +265,45 @@ def test_gaussians_learn_on_true_bodies_and_the_body_from_labels(folder, moments
     unlabelled = dataclasses.replace(batch, truth=dataclasses.replace(batch.truth, betas=nothing))
     with pytest.raises(CallError, match="true-bodies needs"):
         loss_fn(model, unlabelled)
+
+
+def test_the_start_costs_nothing_where_it_is_and_pulls_back_what_has_left_it(moments, model):
+    """No gradient at the start; away from it a step against the gradient comes nearer; labels end it."""
+    batch = moments.batch([0, 1], [0, 3], 2)
+    config = LossConfig(rgb=0, perceptual=0, alpha=0, tightness=0, betas=0, start=1)
+    out = model(batch.pixels, batch.window, gaussians=False)
+    began = out.body.rotations.detach()
+    loss, terms = gst_loss(out, batch, config, began)
+    assert loss == terms["start"] == 0
+    turn = axis_angle_to_matrix(torch.tensor([0.0, 0.3, 0.0]))
+    elbow = began.clone()
+    elbow[:, 18] = elbow[:, 18] @ turn
+    elbow.requires_grad_(True)
+    moved = dataclasses.replace(out, body=dataclasses.replace(out.body, rotations=elbow))
+    loss, _ = gst_loss(moved, batch, config, began)
+    # the elbow against the shoulder and the wrist against the elbow: twice |turn - 1|^2 of 22 joints
+    torch.testing.assert_close(loss, 2 * (turn - torch.eye(3)).square().sum() / 22)
+    loss.backward()
+    nearer = elbow.detach() - 0.1 * elbow.grad
+    assert (nearer - began).square().sum() < (elbow - began).square().sum()
+    assert "start" not in gst_loss(moved, batch, config.but(joints=1.0), began)[1]
+    assert "start" not in gst_loss(moved, batch, config)[1]
+
+
+def test_what_holds_to_the_start_is_the_start_in_a_run_that_goes_on(folder, tmp_path):
+    """A stopped run is held to the network of --init, not to what it had become."""
+    init = tmp_path / "init.safetensors"
+    first = ["--data", str(folder), *SMALL, "--steps", "1", "--save", str(init)]
+    train.main([*first, "--out", str(tmp_path / "first")])
+    rest = [word for word in SMALL if word not in ("--size", "tiny")]
+    command = ["--data", str(folder), *rest, "--init", str(init), "--hold", "0", "--pose-rate", "1",
+               "--lr", "3e-3", "--set", "loss.start=1", "--validate-every", "2"]  # fmt: skip
+    whole = [*command, "--out", str(tmp_path / "whole"), "--save", str(tmp_path / "a.safetensors")]
+    train.main([*whole, "--steps", "6"])
+    rest = [*command, "--out", str(tmp_path / "parts"), "--save", str(tmp_path / "b.safetensors")]
+    train.main([*rest, "--steps", "6", "--stop-after", "0.000001"])
+    train.main([*rest, "--steps", "6"])
+    lines = [json.loads(line) for line in (tmp_path / "parts" / "log.jsonl").read_text().splitlines()]
+    assert lines[-1]["start"] > 0
+    a, b = (read_gst(tmp_path / name).state_dict() for name in ("a.safetensors", "b.safetensors"))
+    assert all(torch.equal(a[name], b[name]) for name in a)

@@ -17,14 +17,15 @@ from toy_people import write_views
 from turnaround.models.body.model import BodyModel
 from turnaround.models.estimator.crop import PLANE, project_plane, to_window
 from turnaround.models.estimator.kinematics import Skeleton, to_local
+from turnaround.models.estimator.predict import body_of
 from turnaround.models.gst import train
 from turnaround.models.gst.config import ConvolutionalSize, GSTConfig, ViTSize
-from turnaround.models.gst.hmr2 import begin_with_hmr2, read_checkpoint, renamed
 from turnaround.models.gst.landmark_tokens import CHANNELS, COUNT
 from turnaround.models.gst.model import GST
-from turnaround.models.gst.paper_network import PaperNetwork, body_network
-from turnaround.models.gst.person import gst_body
-from turnaround.models.gst.vit import attend, grid_of
+from turnaround.models.gst.paper.hmr2 import begin_with_hmr2, read_checkpoint, renamed
+from turnaround.models.gst.paper.paper_network import PaperNetwork, body_network
+from turnaround.models.gst.paper.vit import attend, grid_of
+from turnaround.models.gst.person import seen_by
 from turnaround.models.gst.weights import begin, read_gst, save_gst
 from turnaround.models.splat import rasterize
 from turnaround.models.zoo import MissingWeight
@@ -226,9 +227,8 @@ def test_a_photo_of_any_size_is_cut_at_the_networks_own(model):
     mask[12:-12, 32:-32] = 1
     seen = []
     model.network.vit.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape))
-    body, keypoints = gst_body(
-        model.eval(), View(image, mask, canonical_camera(96)), None, BodyModel.shared()
-    )
+    view = View(image, mask, canonical_camera(96))
+    body, keypoints = body_of(seen_by(model.eval(), view, None), view, BodyModel.shared())
     assert seen == [(1, 3, 64, 64)] and torch.isfinite(body.transl).all() and "pelvis" in keypoints
 
 

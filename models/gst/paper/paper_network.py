@@ -17,7 +17,7 @@ from turnaround.models.estimator.crop import PLANE, REFERENCE_HEIGHT, lift, proj
 from turnaround.models.estimator.kinematics import KEYPOINTS, POSED, Skeleton, to_global
 from turnaround.models.estimator.model import BodyEstimator, Prediction
 from turnaround.models.gst.config import NetworkSize, ViTSize
-from turnaround.models.gst.vit import ViT, attend
+from turnaround.models.gst.paper.vit import ViT, attend
 from turnaround.pipeline.values.rotation import matrix_to_rot6d, quat_to_matrix, rot6d_to_matrix
 
 SPREAD = 0.05  # half windows; HMR 2.0 does not say how sure it is of a joint

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from turnaround.models.estimator.kinematics import POSED
-from turnaround.models.gst.paper_network import PaperNetwork
+from turnaround.models.gst.paper.paper_network import PaperNetwork
 from turnaround.models.zoo import MissingWeight
 from turnaround.pipeline.errors import CallError
 
