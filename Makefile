@@ -51,7 +51,7 @@ $(STAMP): pyproject.toml constraints.txt scripts/find_python.sh
 	@$(BIN)/turnaround fetch || true # without a network it says what to do, and everything else goes on
 	@touch $(STAMP)
 
-# open3d needs libusb-1.0, libGL and libgomp; pip cannot bring them.
+# numba's threads need libgomp, which pip cannot bring.
 system:
 	@sh scripts/system_packages.sh
 

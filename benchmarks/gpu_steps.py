@@ -34,7 +34,6 @@ PACKAGES = (
     "smplx",
     "diffusers",
     "transformers",
-    "open3d",
     "pydantic",
     "beartype",
     "jaxtyping",

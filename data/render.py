@@ -9,7 +9,7 @@ import numba
 import numpy as np
 from jaxtyping import Float32, Int16, Int32, Int64, UInt8
 
-from turnaround.models.mesh.face_normals import add_face_normals
+from turnaround.models.mesh.silhouette.face_normals import add_face_normals
 from turnaround.models.mesh.zbuffer import edge
 
 NEAR = 0.05  # metres

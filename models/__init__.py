@@ -2,6 +2,5 @@
 
 import os
 
-# open3d brings a TBB library, which numba would take where it was imported first and leave where not: always
-# the same threads
+# numba would take a TBB library where another package brought one: always the same threads
 os.environ.setdefault("NUMBA_THREADING_LAYER_PRIORITY", "omp tbb workqueue")

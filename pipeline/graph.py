@@ -37,7 +37,7 @@ _PACKAGES = (
     "pillow",
     "diffusers",
     "transformers",
-    "open3d",
+    "fast-simplification",
     "smplx",
     "numba",
     "xatlas",

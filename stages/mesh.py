@@ -25,7 +25,7 @@ class MeshConfig(ExtractionConfig, StageConfig):
 class MeshStage(Stage[MeshConfig]):
     """Mesh extraction and refinement."""
 
-    name, version = "mesh", 6
+    name, version = "mesh", 7
     needs = {
         "photo": "prepare.view",
         "gaussians": "fuse.gaussians",

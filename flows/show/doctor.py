@@ -21,11 +21,7 @@ from turnaround.pipeline.store.store import Store, StoreError
 
 _LEAST_DISK = 2.0  # GiB; a photo takes about 30 MiB
 _LEAST_MEMORY = 4.0  # GiB for one photo under the default preset
-_LIBRARIES = {
-    "libGL.so.1": "libgl1",
-    "libgomp.so.1": "libgomp1",
-    "libusb-1.0.so.0": "libusb-1.0-0",
-}  # of open3d -> Debian's package
+_LIBRARIES = {"libgomp.so.1.0.0": "libgomp1"}  # of numba's threads -> Debian's package
 _FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")  # what the CPU renderer and the networks gain from
 
 
@@ -54,7 +50,7 @@ def _problems(found: dict[str, Any]) -> Iterator[str]:
     if not machine["locks"]:
         yield "this system has no POSIX file locks, which keep two runs apart: use Linux, macOS or WSL"
     for library, package in machine["missing_libraries"].items():
-        yield f"{library}, which open3d needs, is missing: apt-get install {package} (or `make system`)"
+        yield f"{library}, which numba needs, is missing: apt-get install {package} (or `make system`)"
     for weight in found["weights"]:
         if weight["state"] == "changed" or (weight["embedded"] and weight["state"] == "missing"):
             yield weight["remedy"]

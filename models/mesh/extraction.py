@@ -78,6 +78,7 @@ def _extracted(views: DepthViews, config: ExtractionConfig) -> tuple[Surface, di
     except ValueError as error:
         raise NoMesh(str(error)) from error
     surface = decimate(smooth(largest_component(raw), config.smoothing), config.faces)
+    surface = largest_component(surface)  # decimation may part what hung by a thread
     return surface, {"extracted": {"faces": len(raw.faces), "components": int(components(raw).max()) + 1}}
 
 

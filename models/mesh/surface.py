@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import sparse
 
+from turnaround.models.mesh.parting import part_sheets
+
 
 @dataclass(frozen=True)
 class Surface:
@@ -76,17 +78,33 @@ def smooth(surface: Surface, iterations: int) -> Surface:
 
 
 def decimate(surface: Surface, faces: int) -> Surface:
-    """Quadric decimation to at most `faces` faces (open3d)."""
+    """Quadric decimation (Garland and Heckbert 1997) to at most `faces` faces.
+
+    A closed surface stays closed; where its sheets met they are parted, so that it may have more components.
+    """
     if len(surface.faces) <= faces:
         return surface
-    import open3d as o3d
+    import fast_simplification
 
-    mesh = o3d.geometry.TriangleMesh(
-        o3d.utility.Vector3dVector(surface.vertices),
-        o3d.utility.Vector3iVector(surface.faces.astype(np.int32)),
-    )
-    mesh = mesh.simplify_quadric_decimation(faces)
-    return _used(Surface(np.asarray(mesh.vertices).copy(), np.asarray(mesh.triangles).astype(np.int64)))
+    old = np.ascontiguousarray(surface.vertices, np.float64), np.ascontiguousarray(surface.faces, np.int32)
+    for eagerness in (5, 7, 10):  # 3 orders the collapses best, and does not reach a few hundred faces
+        vertices, triangles = fast_simplification.simplify(*old, target_count=faces, agg=eagerness)
+        if len(triangles) <= faces:
+            break
+    # collapses are made without a test of the link: faces may lie back to back, and edges have four faces
+    return Surface(*part_sheets(vertices, _without_flaps(triangles.astype(np.int64))))
+
+
+def _without_flaps(faces: Int[np.ndarray, "f 3"]) -> Int[np.ndarray, "g 3"]:
+    """Without faces of no area and pairs of faces with the same vertices: their edges close up again."""
+    kept, count = faces, -1
+    while count != len(kept):
+        count = len(kept)
+        a, b, c = kept.T
+        kept = kept[(a != b) & (b != c) & (c != a)]
+        _, place, often = np.unique(np.sort(kept, 1), axis=0, return_inverse=True, return_counts=True)
+        kept = kept[often[place.reshape(-1)] == 1]
+    return kept
 
 
 def describe(surface: Surface) -> dict[str, Any]:

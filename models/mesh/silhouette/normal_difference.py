@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from turnaround.models.mesh.face_normals import add_face_normals
+from turnaround.models.mesh.silhouette.face_normals import add_face_normals
 from turnaround.models.mesh.silhouette.normals import vertex_normals
 
 

@@ -20,7 +20,7 @@ HEAVY = {
     "torch",
     "prefect",
     "numba",
-    "open3d",
+    "fast_simplification",
     "trimesh",
     "diffusers",
     "transformers",

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 import trimesh
 
 from turnaround.models.mesh.depth_filter import filter_depth
-from turnaround.models.mesh.face_normals import add_face_normals
 from turnaround.models.mesh.painting import paint
 from turnaround.models.mesh.silhouette import normal_difference, normal_maps, vertex_normals, visible_faces
+from turnaround.models.mesh.silhouette.face_normals import add_face_normals
 from turnaround.models.mesh.surface import Surface, boundary, describe
 from turnaround.models.mesh.tsdf import DepthViews
 from turnaround.models.mesh.view import mesh_pictures

@@ -10,7 +10,7 @@ from turnaround.models.mesh.depth_filter import filter_depth
 from turnaround.models.mesh.extraction import normal_targets
 from turnaround.models.mesh.painting import paint
 from turnaround.models.mesh.refine import NormalTargets, refine_to_normals
-from turnaround.models.mesh.surface import Surface, boundary, decimate, describe, largest_component, smooth
+from turnaround.models.mesh.surface import Surface, boundary, describe, largest_component, smooth
 from turnaround.models.mesh.tsdf import fuse_depth, render_depth_views, ring_cameras, solid
 from turnaround.models.splat import rasterize
 from turnaround.pipeline.errors import CallError
@@ -125,11 +125,6 @@ def test_smoothing_takes_noise_away_and_does_not_shrink():
     assert distance.std() < 0.6 * np.linalg.norm(
         noisy.vertices, axis=1
     ).std() and distance.mean() == pytest.approx(RADIUS, abs=0.003)
-
-
-def test_decimation_keeps_the_surface_closed():
-    small = decimate(ball_surface(), 1000)
-    assert len(small.faces) <= 1000 and describe(small)["watertight"]
 
 
 def test_normals_of_a_dented_ball_return_to_those_of_the_ball():
