@@ -33,15 +33,20 @@ def part_sheets(
     _, first, group, size = np.unique(key[forth], return_index=True, return_inverse=True, return_counts=True)
     rank = np.arange(len(forth)) - first[group]
     turn = np.zeros(len(size), np.int64)
-    for _ in range(_TRIES):
+
+    def corners() -> Int[np.ndarray, " c"]:
         twin = back[first[group] + (rank + turn[group]) % size[group]]
-        corner = _joined(np.append(forth, after[forth]), np.append(after[twin], twin), faces.size)
+        return _joined(np.append(forth, after[forth]), np.append(after[twin], twin), faces.size)
+
+    corner = corners()
+    for _ in range(_TRIES):
         again = corner[forth].astype(np.int64) * faces.size + corner[after[forth]]
         _, same, often = np.unique(again, return_inverse=True, return_counts=True)
         met = np.unique(group[often[same] > 1])
         if len(met) == 0:
             break
         turn[met] += 1  # the sheets of these edges still share both ends: other twins part them
+        corner = corners()
     places = np.empty((int(corner.max(initial=-1)) + 1, 3), vertices.dtype)
     places[corner] = vertices[start]
     return places, corner.reshape(-1, 3).astype(faces.dtype)

@@ -88,7 +88,7 @@ def decimate(surface: Surface, faces: int) -> Surface:
 
     old = np.ascontiguousarray(surface.vertices, np.float64), np.ascontiguousarray(surface.faces, np.int32)
     for eagerness in (5, 7, 10):  # 3 orders the collapses best, and does not reach a few hundred faces
-        vertices, triangles = fast_simplification.simplify(*old, target_count=faces, agg=eagerness)
+        vertices, triangles, *_ = fast_simplification.simplify(*old, target_count=faces, agg=eagerness)
         if len(triangles) <= faces:
             break
     # collapses are made without a test of the link: faces may lie back to back, and edges have four faces
