@@ -117,7 +117,7 @@ def reconstruct_folder(
         photos: a folder, a photo, a pattern ("photos/*.jpg"), a list ("@list.txt"), or several of these.
         recursive: look into the folders of the folder, too.
         people: all: of a photo of several people one Person each, NAME-1, NAME-2, ... from the left.
-        workers: photos at a time; 0: by the cores.
+        workers: photos at a time; 0: one for each core and 2 GiB of free memory, at most four.
         config, set, device, work, until, progress: as of `reconstruct`.
 
     Raises:

@@ -31,7 +31,7 @@ RemoteStore = Annotated[
         "--store", help="s3://bucket/prefix or another URL: results are looked for there and sent there"
     ),
 ]
-Workers = Annotated[int, typer.Option("--workers", min=0, help="photos at a time; 0 = by the cores")]
+Workers = Annotated[int, typer.Option("--workers", min=0, help="photos at a time; 0 = by cores and memory")]
 Direct = Annotated[bool, typer.Option("--direct", help="without Prefect")]
 Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="also the folders of folders")]
 Lists = Annotated[

@@ -27,7 +27,7 @@ def reconstruct_folder(
     runner: Annotated[
         str, Field(description="threads, processes, dask, ray, or a cluster: dask=ADDRESS, ray=ADDRESS")
     ] = "threads",
-    workers: Annotated[int, Field(ge=0, description="photos at a time; 0 = by the cores")] = 0,
+    workers: Annotated[int, Field(ge=0, description="photos at a time; 0 = by cores and memory")] = 0,
 ) -> dict[str, Any]:
     """What `turnaround run` does; fails where a photo fails, after all others are done."""
     from turnaround.flows.runs.run import Request, run

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from turnaround.flows.runs.execute import Event, Job, Result, reconstruct_one
@@ -16,6 +17,7 @@ from turnaround.pipeline.errors import CallError
 
 Kind = Literal["threads", "processes", "dask", "ray"]
 RUNNERS: tuple[str, ...] = get_args(Kind)
+_MEMORY = 2.0  # GiB of a photo at a time; two in one process take 3.1
 _EXTRAS = {"dask": ("prefect_dask", "DaskTaskRunner"), "ray": ("prefect_ray", "RayTaskRunner")}
 
 
@@ -60,8 +62,25 @@ class Runner:
 
 
 def default_workers(subjects: int) -> int:
-    """Subjects at a time: one for each four cores, at most four; torch and numba use the cores themselves."""
-    return max(1, min(subjects, 4, (os.cpu_count() or 1) // 4))
+    """Subjects at a time: one for each core and each 2 GiB of free memory, at most four.
+
+    torch and numba use the cores themselves, but half of a photo's time goes into what one core does.
+    """
+    return max(1, min(subjects, 4, _cores(), int(_free_memory() // _MEMORY)))
+
+
+def _cores() -> int:
+    """Those that this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _free_memory() -> float:
+    """GiB that programs can still take; where the system does not tell, enough for one photo."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable")) / 2**20
+    except (OSError, StopIteration, ValueError, IndexError):
+        return _MEMORY
 
 
 def done_directly(jobs: Sequence[Job], workers: int, event: Event) -> Generator[Result, None, None]:

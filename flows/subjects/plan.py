@@ -40,7 +40,7 @@ class Request:
     overrides: tuple[str, ...] = ()
     device: str = "auto"
     runner: str = "threads"
-    workers: int = 0  # 0 = by the cores
+    workers: int = 0  # 0 = by cores and memory
     direct: bool = False
     until: str | None = None
     force: frozenset[str] = field(default_factory=frozenset[str])

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from turnaround.pipeline.errors import FormatError
+from turnaround.pipeline.formats.png import save_png
 from turnaround.pipeline.formats.untrusted import MAX_PIXELS
 from turnaround.pipeline.stage import Kind
 from turnaround.pipeline.values.arrays import as_array
@@ -40,8 +42,6 @@ def codec_for(kind: Kind | str) -> Codec:
 
 def save_image(value: Any, path: Path) -> None:
     """An Image, (h, w), (h, w, 3) or (h, w, 4) in [0, 1], as an 8-bit PNG; values outside are clipped."""
-    from PIL import Image
-
     kind = str(getattr(value, "dtype", ""))
     if "int" in kind:
         raise FormatError(f"{path.name}: a picture holds floats in [0, 1], got {kind}; divide by 255 first")
@@ -50,7 +50,7 @@ def save_image(value: Any, path: Path) -> None:
         raise FormatError(
             f"{path.name}: a picture has shape (h, w), (h, w, 3) or (h, w, 4), got {array.shape}"
         )
-    Image.fromarray(_to_bytes(array, path.name)).save(path, compress_level=4)
+    save_png(_to_bytes(array, path.name), path)
 
 
 def load_image(path: Path) -> Any:
@@ -74,11 +74,12 @@ def _to_bytes(array: np.ndarray, name: str) -> np.ndarray:
 def _save_images(value: Mapping[str, Any], path: Path) -> None:
     if not value:
         raise FormatError(f"{path.name}: no pictures to save")
-    path.mkdir()
-    for name, image in value.items():
+    for name in value:
         if not name or "/" in name or name.startswith("."):
             raise FormatError(f"{path.name}: {name!r} cannot be a file name")
-        save_image(image, path / f"{name}.png")
+    path.mkdir()
+    with ThreadPoolExecutor(min(4, len(value))) as pool:  # the encoder lets other threads run
+        list(pool.map(save_image, value.values(), (path / f"{name}.png" for name in value)))
 
 
 def _load_images(path: Path) -> dict[str, Any]:

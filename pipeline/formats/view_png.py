@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from turnaround.pipeline.errors import FormatError
+from turnaround.pipeline.formats.png import save_png
 from turnaround.pipeline.formats.untrusted import MAX_PIXELS, open_picture, parse_json
 from turnaround.pipeline.values.arrays import as_array
 from turnaround.pipeline.values.types import Camera, View
@@ -44,7 +44,7 @@ def save(view: View, path: Path) -> None:
     rgba = np.concatenate([straight, alpha[..., None]], -1)
     info = PngInfo()
     info.add_text(_CHUNK, json.dumps(_camera_to_json(view.camera), sort_keys=True))
-    Image.fromarray(np.round(rgba * 255).astype(np.uint8)).save(path, pnginfo=info, compress_level=4)
+    save_png(np.round(rgba * 255).astype(np.uint8), path, info)
 
 
 def load(path: Path) -> View:

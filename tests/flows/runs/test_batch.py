@@ -231,7 +231,7 @@ def test_limit_takes_the_first_and_fail_fast_starts_no_other(capsys):
         photo(f"p/{k}.jpg", b"bad" if k == 2 else bytes(10 + k))
     assert turn("run", "p", "--direct", "--limit", 2) == 0
     assert made() == ["0", "1"]
-    assert turn("run", "p", "--direct", "--fail-fast") == 1
+    assert turn("run", "p", "--direct", "--fail-fast", "--workers", 1) == 1
     said = capsys.readouterr().err
     assert made() == ["0", "1", "2"] and "3 photos were not started" in said and "2 of 6 photos done" in said
     resume = next(
@@ -306,7 +306,7 @@ def test_durations_as_people_say_them():
 def test_progress_tells_count_rate_and_time_left(capsys):
     for k in range(3):
         photo(f"p/{k}.jpg", bytes(10 + k))
-    turn("run", "p", "--direct")
+    turn("run", "p", "--direct", "--workers", 1)
     lines = capsys.readouterr().err.splitlines()
     assert any(line.startswith("[2/3] 1: done (") and line.endswith("left)") for line in lines), lines
 
