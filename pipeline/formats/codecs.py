@@ -178,13 +178,13 @@ def _load_view(path: Path) -> Any:
 
 
 def _save_rig(value: Any, path: Path) -> None:
-    from turnaround.pipeline.formats import rig_npz
+    from turnaround.pipeline.formats.rigged import rig_npz
 
     rig_npz.save(value, path)
 
 
 def _load_rig(path: Path) -> Any:
-    from turnaround.pipeline.formats import rig_npz
+    from turnaround.pipeline.formats.rigged import rig_npz
 
     return rig_npz.load(path)
 

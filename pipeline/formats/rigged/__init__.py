@@ -1,1 +1,1 @@
-"""Files that hold a skeleton: skinned GLB and VRM."""
+"""Files that hold a skeleton: skinned GLB, VRM, and the store's own npz."""

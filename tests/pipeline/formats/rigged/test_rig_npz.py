@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from turnaround.pipeline.errors import FormatError
-from turnaround.pipeline.formats import rig_npz
+from turnaround.pipeline.formats.rigged import rig_npz
 from turnaround.pipeline.values.rig import Rig, SkinWeights
 from turnaround.pipeline.values.types import Body
 
