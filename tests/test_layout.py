@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import sharing
+from heavy_packages import HEAVY_PACKAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "turnaround"
@@ -249,18 +250,7 @@ def test_declaring_the_stages_imports_neither_torch_nor_prefect():
     )
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
-    heavy = {
-        "torch",
-        "prefect",
-        "numba",
-        "fast_simplification",
-        "trimesh",
-        "diffusers",
-        "transformers",
-        "smplx",
-        "scipy",
-    }
-    assert not heavy & set(done.stdout.split())
+    assert not HEAVY_PACKAGES & set(done.stdout.split())
 
 
 def test_what_the_shared_suite_names_is_there():

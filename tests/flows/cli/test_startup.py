@@ -11,25 +11,12 @@ import time
 from pathlib import Path
 
 import pytest
+from heavy_packages import HEAVY_PACKAGES
 
 from turnaround.models import zoo
 from turnaround.pipeline.store.digest import DigestMemo
 
 HERE = Path(__file__).resolve().parents[2]
-HEAVY = {
-    "torch",
-    "prefect",
-    "numba",
-    "fast_simplification",
-    "trimesh",
-    "diffusers",
-    "transformers",
-    "smplx",
-    "scipy",
-    "viser",
-    "skimage",
-    "imageio",
-}
 
 SPY = """
 import json, os, runpy, sys
@@ -75,7 +62,7 @@ def finished(tmp_path_factory) -> dict[int, Path]:
 
 def test_help_imports_nothing_heavy(tmp_path):
     modules = set(spied(tmp_path, "--help", script=HERE.parent / "flows" / "cli" / "app.py")["modules"])
-    assert not modules & (HEAVY | {"numpy", "pydantic", "PIL", "yaml", "safetensors"})
+    assert not modules & (HEAVY_PACKAGES | {"numpy", "pydantic", "PIL", "yaml", "safetensors"})
 
 
 @pytest.mark.parametrize(
@@ -83,7 +70,7 @@ def test_help_imports_nothing_heavy(tmp_path):
 )
 def test_what_is_finished_costs_a_few_small_files_and_no_photo(finished, words):
     seen = {count: spied(folder, *words) for count, folder in finished.items()}
-    assert not HEAVY & set(seen[16]["modules"])
+    assert not HEAVY_PACKAGES & set(seen[16]["modules"])
     photos = [name for name in seen[16]["opened"] if name.startswith("photos/") and name.endswith(".png")]
     if words[0] == "run":  # the report makes a thumbnail of each photo once
         photos = [
