@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -63,8 +64,11 @@ class _Items(torch.utils.data.Dataset):
         return 2**40
 
 
-def _one_thread(_worker: int) -> None:
+def _begin(_worker: int) -> None:
     torch.set_num_threads(1)
+    # what the parent's threads want done at its end is not this process's: Prefect's calls fail in it, and it
+    # would end with an exit code of 1, which the loader takes for a crash
+    threading._threading_atexits.clear()  # type: ignore[attr-defined]
 
 
 def _processes(make: Callable[[int], Any], start: int, workers: int) -> Generator[Any]:
@@ -76,7 +80,7 @@ def _processes(make: Callable[[int], Any], start: int, workers: int) -> Generato
         num_workers=workers,
         prefetch_factor=AHEAD,
         multiprocessing_context="fork",
-        worker_init_fn=_one_thread,
+        worker_init_fn=_begin,
     )
     yield from loader
 

@@ -52,14 +52,14 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 
 def settled(browser: Browser) -> np.ndarray:
     """The picture once it stays for half a second: sorting takes some frames, and a busy machine time."""
-    last, same = browser.picture(), 0
+    last, since = browser.picture(), time.monotonic()
     for _ in range(60):
         time.sleep(0.25)
-        seen = browser.picture()
-        same = same + 1 if np.array_equal(seen, last) else 0
-        if same == 2:
+        seen, now = browser.picture(), time.monotonic()
+        if not np.array_equal(seen, last):
+            last, since = seen, now
+        elif now - since >= 0.5:
             return seen
-        last = seen
     pytest.fail("the page does not come to rest")
 
 

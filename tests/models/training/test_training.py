@@ -1,11 +1,15 @@
 """The training loop learns, resumes to the step, skips broken gradients; the zoo refuses what is not
 pinned."""
 
+import gc
 import itertools
 import json
 import logging
+import sys
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -157,6 +161,20 @@ def test_workers_make_the_same_batches_in_the_same_order(kind):
     alone, helped = (list(itertools.islice(stream(make, 5, workers, kind), 12)) for workers in (0, 3))
     assert [k for k, _ in helped] == list(range(5, 17))
     assert all(torch.equal(a[1], b[1]) for a, b in zip(alone, helped, strict=True))
+
+
+def test_processes_do_not_end_as_the_parent_would(monkeypatch):
+    """Prefect has calls for the end of the process that fail in a forked one."""
+
+    def fail():
+        raise AssertionError("only the parent may do this")
+
+    monkeypatch.setattr(threading, "_threading_atexits", [fail])
+    lost: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", lost.append)
+    ended = list(itertools.islice(stream(lambda index: index, 0, 2, "processes"), 3))
+    gc.collect()
+    assert ended == [0, 1, 2] and not lost, [str(each.exc_value) for each in lost]
 
 
 def test_workers_do_not_change_the_weights(tmp_path):
