@@ -34,6 +34,7 @@ PACKAGES = (
     "smplx",
     "diffusers",
     "transformers",
+    "fast-simplification",
     "pydantic",
     "beartype",
     "jaxtyping",
