@@ -64,7 +64,7 @@ class Runner:
 def default_workers(subjects: int) -> int:
     """Subjects at a time: one for each core and each 2 GiB of free memory, at most four.
 
-    torch and numba use the cores themselves, but half of a photo's time goes into what one core does.
+    torch and numba use the cores themselves, but one photo keeps only 70 % of two of them busy.
     """
     return max(1, min(subjects, 4, _cores(), int(_free_memory() // _MEMORY)))
 

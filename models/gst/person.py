@@ -43,10 +43,9 @@ def gst_gaussians(model: GST, view: View, body: Body | None) -> Gaussians:
         body: whose skin carries them, in the canonical world, of the free body; None: the network's own.
     """
     pixels, window = _window(view, model)
-    if body is None:
-        return model(pixels, window, picture=_window(view, model, COPIED)[0]).people[0].to("cpu")
-    picture = _window(view, model, COPIED)[0]
-    return model(pixels, window, posed=posed_on(model, body), picture=picture).people[0].to("cpu")
+    picture, _ = _window(view, model, COPIED)
+    posed = None if body is None else posed_on(model, body)
+    return model(pixels, window, posed=posed, picture=picture).people[0].to("cpu")
 
 
 def posed_on(model: GST, body: Body) -> Posed:

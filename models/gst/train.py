@@ -114,9 +114,8 @@ def samples_of(moments: Moments):
         rows = []
         for person in range(min(SHOWN, len(moments))):
             batch = moved(moments.batch([person], [0], 4), device_of(model))
-            rgb = drawn(model(batch.pixels, batch.window, batch.landmarks, picture=batch.picture), batch)[
-                0
-            ].rgb
+            output = model(batch.pixels, batch.window, batch.landmarks, picture=batch.picture)
+            rgb = drawn(output, batch)[0].rgb
             pairs = zip(batch.rgb[0], rgb, strict=True)
             rows.append(torch.cat([x for pair in pairs for x in pair], 1).cpu())
         return {"views": torch.cat(rows)}

@@ -77,8 +77,9 @@ def _extracted(views: DepthViews, config: ExtractionConfig) -> tuple[Surface, di
         raw = fuse_depth(views, voxel=config.voxel, truncation=config.truncation)
     except ValueError as error:
         raise NoMesh(str(error)) from error
-    surface = decimate(smooth(largest_component(raw), config.smoothing), config.faces)
-    surface = largest_component(surface)  # decimation may part what hung by a thread
+    surface = smooth(largest_component(raw), config.smoothing)
+    if len(surface.faces) > config.faces:  # decimation may part what hung by a thread
+        surface = largest_component(decimate(surface, config.faces))
     return surface, {"extracted": {"faces": len(raw.faces), "components": int(components(raw).max()) + 1}}
 
 

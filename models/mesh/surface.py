@@ -100,8 +100,7 @@ def _without_flaps(faces: Int[np.ndarray, "f 3"]) -> Int[np.ndarray, "g 3"]:
     kept, count = faces, -1
     while count != len(kept):
         count = len(kept)
-        a, b, c = kept.T
-        kept = kept[(a != b) & (b != c) & (c != a)]
+        kept = _proper(kept)
         _, place, often = np.unique(np.sort(kept, 1), axis=0, return_inverse=True, return_counts=True)
         kept = kept[often[place.reshape(-1)] == 1]
     return kept
@@ -160,9 +159,14 @@ def mean_of_neighbours(surface: Surface) -> sparse.csr_matrix:
 
 def _used(surface: Surface) -> Surface:
     """Without vertices that no face uses, and without faces that use a vertex twice."""
-    faces = surface.faces
-    faces = faces[(faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])]
+    faces = _proper(surface.faces)
     kept = np.zeros(len(surface.vertices), bool)
     kept[faces] = True
     index = np.cumsum(kept) - 1
     return Surface(surface.vertices[kept], index[faces])
+
+
+def _proper(faces: Int[np.ndarray, "f 3"]) -> Int[np.ndarray, "g 3"]:
+    """Without faces that use a vertex twice."""
+    a, b, c = faces.T
+    return faces[(a != b) & (b != c) & (c != a)]
